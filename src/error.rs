@@ -1,0 +1,143 @@
+//! What went wrong, for a person and for a script: kinds, exit codes, cause chains and hints.
+//!
+//! Every module defines its own error with `thiserror` and implements [`Diagnose`] for it. Commands
+//! wrap them with `anyhow::Context`. [`Report::of`] turns the whole chain into what is printed.
+
+use std::error::Error;
+
+use serde::Serialize;
+
+/// How pgset ended. The numbers are documented in the README and are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed: the cause has been printed. `status`: degraded or down. `diff`: there are differences.
+    Failed = 1,
+    /// Bad usage or bad input; nothing was touched.
+    Usage = 2,
+    /// No cluster, or not let in.
+    NoCluster = 3,
+    /// A conflict with somebody else's objects, or refused for safety.
+    Refused = 4,
+    /// The smoke test found something wrong.
+    SmokeTest = 5,
+    /// The deadline passed without a cause found.
+    TimedOut = 70,
+    /// Interrupted by Ctrl-C.
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// The process's exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What an error knows beyond its message.
+pub trait Diagnose: Error + Send + Sync + 'static {
+    /// How the process should end.
+    fn exit(&self) -> Exit;
+    /// What to type or do next; each a whole sentence or a literal command.
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// An error of a kind, with hints: what commands raise themselves.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    /// A lower-case fragment without a full stop.
+    pub message: String,
+    /// What to type next.
+    pub hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that ends with `exit`.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hints: Vec::new() }
+    }
+
+    /// The same failure with one more hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl Diagnose for Failure {
+    fn exit(&self) -> Exit {
+        self.exit
+    }
+    fn hints(&self) -> Vec<String> {
+        self.hints.clone()
+    }
+}
+
+/// An error ready to be shown: what failed, why, and what to type next.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// How the process ends.
+    pub exit: Exit,
+    /// What failed.
+    pub error: String,
+    /// Why, outermost first.
+    pub caused_by: Vec<String>,
+    /// What to type next.
+    pub hints: Vec<String>,
+}
+
+impl Report {
+    /// Reads the whole chain. The innermost error that [`Diagnose`]s decides the exit code; hints of
+    /// all are shown, outermost first; an error nobody diagnosed is a plain failure.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        let mut exit = None;
+        let mut hints: Vec<String> = Vec::new();
+        let mut messages: Vec<String> = Vec::new();
+        for cause in error.chain() {
+            if let Some(known) = diagnosed(cause) {
+                exit = Some(known.exit());
+                for hint in known.hints() {
+                    if !hints.contains(&hint) {
+                        hints.push(hint);
+                    }
+                }
+            }
+            let message = cause.to_string();
+            // Some libraries repeat their source in their own message.
+            if !messages.iter().any(|m| m.ends_with(&message)) {
+                messages.push(message);
+            }
+        }
+        let mut messages = messages.into_iter();
+        Self {
+            exit: exit.unwrap_or(Exit::Failed),
+            error: messages.next().unwrap_or_default(),
+            caused_by: messages.collect(),
+            hints,
+        }
+    }
+}
+
+/// Every error type of pgset that diagnoses itself. A new one is added here, or its exit code is lost.
+fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
+    macro_rules! one_of {
+        ($($kind:ty),+ $(,)?) => {
+            $(if let Some(known) = error.downcast_ref::<$kind>() { return Some(known); })+
+        };
+    }
+    one_of!(Failure);
+    None
+}

@@ -1,0 +1,18 @@
+//! pgset: run a PostgreSQL replica set on Kubernetes.
+//!
+//! Data flows one way:
+//! `cli + environment -> settings -> render -> manifest -> plan -> cluster -> event -> report`.
+
+pub mod error;
+pub mod event;
+pub mod image;
+pub mod manifest;
+pub mod settings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program with the arguments that it was called with, its own name first.
+pub fn main(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,181 @@
+//! The kinds that pgset applies or reads, and the order in which it applies them.
+
+use kube::core::{ApiResource, GroupVersionKind};
+use serde::{Deserialize, Serialize};
+
+/// A kind of Kubernetes object. The order of the variants is the order of apply; teardown is the reverse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// `v1`, cluster-scoped; read only.
+    Namespace,
+    /// `v1`.
+    ServiceAccount,
+    /// `rbac.authorization.k8s.io/v1`.
+    Role,
+    /// `rbac.authorization.k8s.io/v1`.
+    RoleBinding,
+    /// `v1`.
+    Secret,
+    /// `v1`.
+    ConfigMap,
+    /// `v1`, cluster-scoped.
+    PersistentVolume,
+    /// `v1`.
+    PersistentVolumeClaim,
+    /// `v1`.
+    Service,
+    /// `networking.k8s.io/v1`.
+    NetworkPolicy,
+    /// `policy/v1`.
+    PodDisruptionBudget,
+    /// `apps/v1`.
+    StatefulSet,
+    /// `v1`; read, and deleted where a rule says so, never applied.
+    Pod,
+    /// `storage.k8s.io/v1`, cluster-scoped; read only.
+    StorageClass,
+}
+
+/// Every kind, in the order of apply.
+pub const KINDS: [Kind; 14] = [
+    Kind::Namespace,
+    Kind::ServiceAccount,
+    Kind::Role,
+    Kind::RoleBinding,
+    Kind::Secret,
+    Kind::ConfigMap,
+    Kind::PersistentVolume,
+    Kind::PersistentVolumeClaim,
+    Kind::Service,
+    Kind::NetworkPolicy,
+    Kind::PodDisruptionBudget,
+    Kind::StatefulSet,
+    Kind::Pod,
+    Kind::StorageClass,
+];
+
+impl Kind {
+    /// `StatefulSet`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "Namespace",
+            Self::ServiceAccount => "ServiceAccount",
+            Self::Role => "Role",
+            Self::RoleBinding => "RoleBinding",
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+            Self::PersistentVolume => "PersistentVolume",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::Service => "Service",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::StatefulSet => "StatefulSet",
+            Self::Pod => "Pod",
+            Self::StorageClass => "StorageClass",
+        }
+    }
+
+    /// The plural in paths and in RBAC rules: `statefulsets`.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespaces",
+            Self::ServiceAccount => "serviceaccounts",
+            Self::Role => "roles",
+            Self::RoleBinding => "rolebindings",
+            Self::Secret => "secrets",
+            Self::ConfigMap => "configmaps",
+            Self::PersistentVolume => "persistentvolumes",
+            Self::PersistentVolumeClaim => "persistentvolumeclaims",
+            Self::Service => "services",
+            Self::NetworkPolicy => "networkpolicies",
+            Self::PodDisruptionBudget => "poddisruptionbudgets",
+            Self::StatefulSet => "statefulsets",
+            Self::Pod => "pods",
+            Self::StorageClass => "storageclasses",
+        }
+    }
+
+    /// The API group; empty for the core group.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Role | Self::RoleBinding => "rbac.authorization.k8s.io",
+            Self::NetworkPolicy => "networking.k8s.io",
+            Self::PodDisruptionBudget => "policy",
+            Self::StatefulSet => "apps",
+            Self::StorageClass => "storage.k8s.io",
+            _ => "",
+        }
+    }
+
+    /// `apps/v1`.
+    #[must_use]
+    pub fn api_version(self) -> String {
+        match self.group() {
+            "" => "v1".to_owned(),
+            group => format!("{group}/v1"),
+        }
+    }
+
+    /// Whether objects of this kind live in a namespace.
+    #[must_use]
+    pub fn namespaced(self) -> bool {
+        !matches!(self, Self::Namespace | Self::PersistentVolume | Self::StorageClass)
+    }
+
+    /// Whether pgset is willing to apply a document of this kind.
+    #[must_use]
+    pub fn applicable(self) -> bool {
+        !matches!(self, Self::Namespace | Self::Pod | Self::StorageClass)
+    }
+
+    /// Whether the object is the data, or is needed to read it: kept by `down` without `--delete-data`.
+    #[must_use]
+    pub fn holds_data(self) -> bool {
+        matches!(self, Self::Secret | Self::PersistentVolume | Self::PersistentVolumeClaim)
+    }
+
+    /// The phase of apply: objects of one phase go out concurrently, phases one after the other.
+    ///
+    /// Kinds share a phase when no API server check orders them. A RoleBinding comes after its Role
+    /// (the server reads the Role to forbid escalation), a claim after its volumes, the StatefulSet
+    /// after all that its pods mount or refer to.
+    #[must_use]
+    pub fn phase(self) -> usize {
+        match self {
+            Self::Namespace | Self::StorageClass => 0,
+            Self::ServiceAccount
+            | Self::Role
+            | Self::Secret
+            | Self::ConfigMap
+            | Self::PersistentVolume => 1,
+            Self::RoleBinding
+            | Self::PersistentVolumeClaim
+            | Self::Service
+            | Self::NetworkPolicy
+            | Self::PodDisruptionBudget => 2,
+            Self::StatefulSet | Self::Pod => 3,
+        }
+    }
+
+    /// The kind of a document by its `apiVersion` and `kind`.
+    #[must_use]
+    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
+        KINDS.into_iter().find(|k| k.name() == kind && k.api_version() == api_version)
+    }
+
+    /// What the client library needs to address it.
+    #[must_use]
+    pub fn api_resource(self) -> ApiResource {
+        let gvk = GroupVersionKind::gvk(self.group(), "v1", self.name());
+        ApiResource::from_gvk_with_plural(&gvk, self.plural())
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,1 @@
+//! Text to objects: the only user of `serde_yaml`.

@@ -1,0 +1,143 @@
+//! Settings: flags, environment and defaults, validated once, at the edge.
+
+pub mod resolve;
+pub mod secret;
+pub mod storage;
+pub mod values;
+
+pub use secret::Secret;
+pub use storage::{AccessMode, Storage};
+pub use values::{DatabaseName, Namespace, Quantity, Replicas, RoleName, SetName};
+
+use crate::image::{ImageReference, Profile};
+
+/// Where a setting's value came from: what an error names and `pgset env` prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A flag, as typed: `--storage`.
+    Flag(&'static str),
+    /// An environment variable.
+    Variable(&'static str),
+    /// The kubeconfig's current context.
+    Context,
+    /// What another setting implies, in words: `the image's name`.
+    Derived(&'static str),
+    /// Nobody said anything.
+    Default,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) | Self::Derived(name) => f.write_str(name),
+            Self::Context => f.write_str("the kubeconfig's context"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Its source.
+    pub source: Source,
+}
+
+/// The set and where it lives: what every command needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetIdentity {
+    /// The set's name: that of the StatefulSet and the headless Service.
+    pub name: SetName,
+    /// Its namespace.
+    pub namespace: Namespace,
+}
+
+/// Everything that decides what `up` makes. Nothing in it depends on what is in the cluster.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The set.
+    pub set: SetIdentity,
+    /// The image.
+    pub image: ImageReference,
+    /// How the image is run.
+    pub profile: Profile,
+    /// The number of pods, when somebody said it. Otherwise what runs, or else [`Replicas::DEFAULT`].
+    pub replicas: Option<Sourced<Replicas>>,
+    /// Where the data lies.
+    pub storage: Storage,
+    /// What each claim asks for.
+    pub size: Quantity,
+    /// How the claim is mounted.
+    pub access_mode: AccessMode,
+    /// Prefix of the names of static volumes: `pv` makes `pv1`, `pv2`, `pv3`.
+    pub volume_prefix: String,
+    /// Users, database, and the passwords that somebody gave.
+    pub credentials: Credentials,
+    /// Where templates of the user's own are.
+    pub templates: Option<Sourced<std::path::PathBuf>>,
+}
+
+/// Names of roles and database, and the passwords that were given. A password that was not given is
+/// the live Secret's, or is made.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Password of the superuser `postgres` (`PG_ROOT_PASSWORD`).
+    pub superuser_password: Option<Secret>,
+    /// The replication role (`PG_PRIMARY_USER`, `PG_MASTER_USER`).
+    pub primary_user: RoleName,
+    /// Its password.
+    pub primary_password: Option<Secret>,
+    /// The application's role (`PG_USER`).
+    pub user: RoleName,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// The application's database (`PG_DATABASE`).
+    pub database: DatabaseName,
+}
+
+impl SetIdentity {
+    /// The master's Service, DNS name and label value.
+    #[must_use]
+    pub fn master(&self) -> String {
+        format!("{}-master", self.name)
+    }
+    /// The replicas' Service and label value.
+    #[must_use]
+    pub fn replica(&self) -> String {
+        format!("{}-replica", self.name)
+    }
+    /// The pod of an ordinal.
+    #[must_use]
+    pub fn pod(&self, ordinal: u32) -> String {
+        format!("{}-{ordinal}", self.name)
+    }
+    /// The shared claim of static storage.
+    #[must_use]
+    pub fn claim(&self) -> String {
+        format!("{}-pvc", self.name)
+    }
+    /// The Secret that holds the passwords.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        format!("{}-auth", self.name)
+    }
+    /// The ServiceAccount, Role and RoleBinding.
+    #[must_use]
+    pub fn service_account(&self) -> String {
+        format!("{}-sa", self.name)
+    }
+    /// The storage class name of static volumes: no class of that name exists, so that only a claim
+    /// that names it binds to them.
+    #[must_use]
+    pub fn static_storage_class(&self) -> String {
+        format!("{}-{}-static", self.namespace, self.name)
+    }
+    /// The label selector of everything that belongs to the set.
+    #[must_use]
+    pub fn selector(&self) -> String {
+        use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
+        format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_INSTANCE}={}", self.name)
+    }
+}

@@ -1,0 +1,1 @@
+//! Flag > `PGSET_*` variable > the article's variables > default.
