@@ -7,6 +7,8 @@ pub mod error;
 pub mod event;
 pub mod image;
 pub mod manifest;
+pub mod prompt;
+pub mod report;
 pub mod settings;
 
 use std::ffi::OsString;
