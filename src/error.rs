@@ -159,7 +159,7 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
             $(if let Some(known) = error.downcast_ref::<$kind>() { return Some(known); })+
         };
     }
-    one_of!(Failure, crate::prompt::PromptError);
+    one_of!(Failure, crate::prompt::PromptError, crate::cluster::ClusterError);
     None
 }
 
