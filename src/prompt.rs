@@ -41,7 +41,7 @@ pub enum PromptError {
         question: String,
     },
     /// Ctrl-C, or a signal, at the prompt.
-    #[error("interrupted at the prompt; nothing was done")]
+    #[error("interrupted at the prompt")]
     Interrupted,
     /// The terminal failed.
     #[error("cannot ask \"{question}\"")]
