@@ -56,7 +56,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
     }
     if !staying.is_empty() {
-        context.note("the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it");
+        context.note_that_matters("the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it");
     }
     context.finish(format!("{} is down", set.name), started);
     Ok(Exit::Done)

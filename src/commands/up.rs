@@ -24,7 +24,7 @@ use crate::settings::{SetIdentity, Settings};
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
-    let settings = context.settings(&args.settings, args.replicas.as_deref(), Some(&target))?;
+    let settings = context.settings(&args.settings, Some(&target))?;
     desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
