@@ -159,7 +159,13 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
             $(if let Some(known) = error.downcast_ref::<$kind>() { return Some(known); })+
         };
     }
-    one_of!(Failure, crate::prompt::PromptError, crate::cluster::ClusterError);
+    one_of!(
+        Failure,
+        crate::prompt::PromptError,
+        crate::cluster::ClusterError,
+        crate::settings::SettingsError,
+        crate::environment::NotUnicode,
+    );
     None
 }
 
