@@ -164,7 +164,7 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
         crate::prompt::PromptError,
         crate::cluster::ClusterError,
         crate::settings::SettingsError,
-        crate::environment::NotUnicode,
+        crate::image::ImageError,
     );
     None
 }
