@@ -141,8 +141,8 @@ async fn stop(
         scale::set_replicas(cluster, live, &id, 0).await?
     };
     let version = cluster.version().await?;
+    let expectation = up::expectation(set, &live, 0, &version);
     let scope = up::scope(set, &live, version);
-    let expectation = up::expectation(set, &live, 0, Instant::now());
     wait::until_ready(context, cluster, Wait { scope, expectation, next })
         .await
         .context("stopping the pods")?;

@@ -19,8 +19,8 @@ use crate::event::{Event, Phase};
 use crate::interrupt::interrupted;
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::{
-    Assessment, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess, explain,
-    timed_out,
+    Assessment, Cause, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess,
+    explain, timed_out,
 };
 
 /// The pause between two questions to PostgreSQL.
@@ -98,7 +98,7 @@ impl<'a> Waiter<'a> {
     /// Waits for one thing to happen and looks at the set again; the snapshot when it is ready.
     async fn step(&mut self) -> anyhow::Result<Option<Snapshot>> {
         let now = self.started.elapsed();
-        let grace = self.graces.next_deadline(now).map(|at| self.started + at);
+        let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);
         let wake = [grace, Some(self.beat_at), self.may_ask().then_some(self.ask_at)];
         let wake = wake.into_iter().flatten().min().unwrap_or(self.beat_at);
         tokio::select! {
@@ -133,13 +133,17 @@ impl<'a> Waiter<'a> {
         if assessment.ready {
             return Ok(Some(snapshot));
         }
-        let now = self.started.elapsed();
-        let over = self.graces.observe(&assessment.troubles, now);
-        if let Some(trouble) = over.first() {
-            return Err(self.failure(trouble, &snapshot).await.into());
-        }
-        for pod in self.graces.observe_wedged(&assessment.wedged, now) {
-            self.unwedge(&pod).await?;
+        // Whoever stops the pods does not mind what ails them.
+        if self.wait.expectation.replicas > 0 {
+            for trouble in self.graces.observe(&assessment.troubles, self.started.elapsed()) {
+                let wedged = assessment.wedged.iter().find(|pod| {
+                    trouble.cause == Cause::Wedged && Some(&pod.uid) == trouble.uid.as_ref()
+                });
+                match wedged {
+                    Some(pod) => self.unwedge(pod).await?,
+                    None => return Err(self.failure(&trouble, &snapshot).await.into()),
+                }
+            }
         }
         self.last = Some(assessment);
         Ok(None)
