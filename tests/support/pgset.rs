@@ -162,7 +162,8 @@ impl Running {
 
     /// SIGKILL.
     pub(crate) async fn kill(mut self) -> Output {
-        self.child.start_kill().expect("the child can be killed");
+        // It may have ended by itself in the meantime.
+        self.child.start_kill().ok();
         self.finish().await
     }
 
@@ -178,6 +179,11 @@ impl Running {
     /// Closes our end of its standard output.
     pub(crate) fn close_stdout(&mut self) {
         self.stdout.reader.abort();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) {
+        self.child.wait().await.expect("the child can be waited for");
     }
 
     /// Waits for its end.
