@@ -3,10 +3,15 @@
 //! Data flows one way:
 //! `cli + environment -> settings -> render -> manifest -> plan -> cluster -> event -> report`.
 
+pub mod cluster;
+pub mod commands;
 pub mod error;
 pub mod event;
 pub mod image;
+pub mod interrupt;
 pub mod manifest;
+pub mod prompt;
+pub mod report;
 pub mod settings;
 
 use std::ffi::OsString;
