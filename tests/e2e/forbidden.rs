@@ -75,7 +75,7 @@ async fn the_rules_that_are_missing_are_printed_and_are_enough() {
     assert!(!rules.is_empty(), "{output}");
     let patch = json!({"rules": rules});
     let patch = kube::api::Patch::Merge(patch);
-    let roles = space.api::<Role>();
-    roles.patch("deployer", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    let granted = space.api::<Role>();
+    granted.patch("deployer", &kube::api::PatchParams::default(), &patch).await.unwrap();
     up().run().await.ok();
 }

@@ -18,7 +18,7 @@ const PASSWORDS: [(&str, &str); 3] = [
 ];
 
 /// The ways in which a password could show: as it is, in base64 alone or within a longer text (at each
-/// of the three alignments, without the ends that depend on the neighbours), reversed case of URLs.
+/// of the three alignments, without the ends that depend on the neighbours), and in a URL.
 fn forms(password: &str) -> Vec<String> {
     let mut forms = vec![password.to_owned(), STANDARD.encode(password)];
     for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
@@ -28,7 +28,8 @@ fn forms(password: &str) -> Vec<String> {
         }
     }
     // Percent-encoded wholly, as an over-careful encoder would.
-    forms.push(password.bytes().map(|b| format!("%{b:02X}")).collect());
+    let encoded: Vec<_> = password.bytes().map(|b| format!("%{b:02X}")).collect();
+    forms.push(encoded.concat());
     forms
 }
 

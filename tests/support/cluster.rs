@@ -86,11 +86,4 @@ impl Cluster {
             .and_then(|c| c["context"].as_mapping_mut())
             .expect("the kubeconfig has its current context")
     }
-
-    /// The minor version of the server: 37 of 1.37.
-    pub(crate) async fn minor(&self) -> u32 {
-        let version = self.client.apiserver_version().await.expect("the server says its version");
-        let digits = version.minor.trim_end_matches(|c: char| !c.is_ascii_digit());
-        digits.parse().expect("a minor version is a number")
-    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
@@ -22,7 +22,6 @@ pub(crate) struct Pgset {
     args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
     home: Arc<TempDir>,
-    stdin: Option<String>,
     deadline: Duration,
 }
 
@@ -34,7 +33,7 @@ impl Pgset {
         env.insert("HOME".into(), home.path().into());
         env.insert("PATH".into(), "/usr/bin:/bin".into());
         let args = line.split_whitespace().map(OsString::from).collect();
-        Self { args, env, home, stdin: None, deadline: seconds(240) }
+        Self { args, env, home, deadline: seconds(240) }
     }
 
     /// One more argument, whole.
@@ -60,12 +59,6 @@ impl Pgset {
         self.env("KUBECONFIG", path)
     }
 
-    /// What is typed; without it standard input is closed.
-    pub(crate) fn stdin(mut self, text: &str) -> Self {
-        self.stdin = Some(text.to_owned());
-        self
-    }
-
     /// When the program is killed and the test fails. Not the program's own `--timeout`.
     pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -85,17 +78,12 @@ impl Pgset {
             .env_clear()
             .envs(&self.env)
             .current_dir(self.home.path())
-            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("the program starts");
-        if let Some(text) = self.stdin {
-            let mut pipe = child.stdin.take().expect("standard input is piped");
-            // A program that ends without reading closes the pipe: no failure of the test's.
-            tokio::spawn(async move { pipe.write_all(text.as_bytes()).await.ok() });
-        }
         let stdout = Stream::read(child.stdout.take().expect("standard output is piped"));
         let stderr = Stream::read(child.stderr.take().expect("standard error is piped"));
         Running {
@@ -189,16 +177,16 @@ impl Running {
     /// Waits for its end.
     pub(crate) async fn finish(mut self) -> Output {
         let left = self.deadline.saturating_sub(self.start.elapsed());
-        let status = match tokio::time::timeout(left, self.child.wait()).await {
-            Ok(status) => status.expect("the child can be waited for"),
-            Err(_) => panic!(
+        let Ok(status) = tokio::time::timeout(left, self.child.wait()).await else {
+            panic!(
                 "`{}` still runs after {:?}\n--- stdout\n{}\n--- stderr\n{}",
                 self.command,
                 self.deadline,
                 self.stdout.so_far(),
                 self.stderr.so_far()
-            ),
+            )
         };
+        let status = status.expect("the child can be waited for");
         let took = self.start.elapsed();
         (&mut self.stdout.reader).await.ok();
         (&mut self.stderr.reader).await.ok();

@@ -169,7 +169,7 @@ impl State {
     fn answer(&mut self, method: &Method, path: &str, query: &str, body: &[u8]) -> Answer {
         if path == "/version" {
             let version = json!({"major": "1", "minor": "37", "gitVersion": "v1.37.2"});
-            return ok(&version);
+            return Ok(ok(&version));
         }
         if path.ends_with("selfsubjectaccessreviews") {
             let mut review: Value = serde_json::from_slice(body)?;
@@ -180,21 +180,21 @@ impl State {
                 !self.denied.iter().any(|d| resource == d.as_str())
             };
             review["status"] = json!({"allowed": allowed});
-            return ok(&review);
+            return Ok(ok(&review));
         }
         let dry = query.contains("dryRun=All");
         match *method {
             Method::GET if is_collection(path) && query.contains("watch=") => Ok(Response::new(
                 StreamBody::new(stream::pending::<Result<Frame<Bytes>, Failure>>()).boxed_unsync(),
             )),
-            Method::GET if is_collection(path) => ok(&self.list(path, query)),
-            Method::GET => self.objects.get(path).map_or_else(|| Ok(not_found(path)), ok),
+            Method::GET if is_collection(path) => Ok(ok(&self.list(path, query))),
+            Method::GET => Ok(self.objects.get(path).map_or_else(|| not_found(path), ok)),
             Method::PATCH => {
                 let value = serde_json::from_slice(body)?;
                 let before = self.objects.get(path).cloned();
                 let stored = self.store(path, value, "pgset", "Apply");
                 self.undo_if(dry, path, before);
-                ok(&stored)
+                Ok(ok(&stored))
             }
             Method::POST => {
                 let value: Value = serde_json::from_slice(body)?;
@@ -206,10 +206,10 @@ impl State {
                 }
                 let stored = self.store(&path, value, "pgset", "Update");
                 self.undo_if(dry, &path, None);
-                ok(&stored)
+                Ok(ok(&stored))
             }
             Method::DELETE => match self.objects.remove(path) {
-                Some(_) => ok(&json!({"kind": "Status", "status": "Success"})),
+                Some(_) => Ok(ok(&json!({"kind": "Status", "status": "Success"}))),
                 None => Ok(not_found(path)),
             },
             _ => Ok(answer(405, status(405, "MethodNotAllowed", "no such method").to_string())),
@@ -279,8 +279,8 @@ impl State {
     }
 }
 
-fn ok(value: &Value) -> Answer {
-    Ok(answer(200, value.to_string()))
+fn ok(value: &Value) -> Response<Body> {
+    answer(200, value.to_string())
 }
 
 fn not_found(path: &str) -> Response<Body> {

@@ -69,12 +69,12 @@ impl Space {
 
     /// The program, with the article's image, in this namespace.
     pub(crate) fn pgset(&self, line: &str) -> Pgset {
-        self.pgset_through(&self.kubeconfig, line)
+        Pgset::new(line).kubeconfig(&self.kubeconfig).env("CCP_IMAGE_TAG", CRUNCHY_TAG)
     }
 
     /// The same through another kubeconfig.
     pub(crate) fn pgset_through(&self, kubeconfig: &Path, line: &str) -> Pgset {
-        Pgset::new(line).kubeconfig(kubeconfig).env("CCP_IMAGE_TAG", CRUNCHY_TAG)
+        self.pgset(line).kubeconfig(kubeconfig)
     }
 
     /// Writes a file that lives as long as the namespace.
