@@ -60,41 +60,31 @@ old_script() {
   for document in "$work"/old/*.yaml; do kubectl create -f "$document"; done
 }
 
-mkdir "$work/old"
-fresh render
-"$pgset" render --show-secrets -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >"$work/all.yaml"
-# The nine objects of the article, in its order, without those that it lacked (Role, RoleBinding, Secret).
-kubectl create --dry-run=client -o json -f "$work/all.yaml" >"$work/all.json"
-i=0
-for object in ServiceAccount/pgset-sa Service/pgset Service/pgset-master Service/pgset-replica \
-  "PersistentVolume/${prefix}1" "PersistentVolume/${prefix}2" "PersistentVolume/${prefix}3" PersistentVolumeClaim/pgset-pvc StatefulSet/pgset; do
-  i=$((i + 1))
-  python3 - "$work/all.json" "${object%%/*}" "${object##*/}" "$work/old/$i.yaml" <<'PYTHON'
-import json, sys
-source, kind, name, target = sys.argv[1:]
-text, decoder, at, found = open(source).read(), json.JSONDecoder(), 0, []
-while at < len(text):
-    value, end = decoder.raw_decode(text, at)
-    found += value["items"] if value["kind"] == "List" else [value]
-    at = end + len(text[end:]) - len(text[end:].lstrip())
-match = [o for o in found if o["kind"] == kind and o["metadata"]["name"] == name]
-assert len(match) == 1, f"{kind} {name}: rendered {len(match)} times"
-match[0]["metadata"].pop("namespace", None)
-json.dump(match[0], open(target, "w"))
-PYTHON
-done
-gone
+# The nine objects of the article, in its order; Role, RoleBinding and Secret it did not have.
+article() {
+  rm -rf "$work/objects" "$work/old"
+  mkdir "$work/old"
+  "$pgset" render --show-secrets -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" --output-dir "$work/objects" >/dev/null 2>&1
+  local i=0 object
+  for object in serviceaccount-pgset-sa service-pgset service-pgset-master service-pgset-replica \
+    "persistentvolume-${prefix}1" "persistentvolume-${prefix}2" "persistentvolume-${prefix}3" \
+    persistentvolumeclaim-pgset-pvc statefulset-pgset; do
+    i=$((i + 1))
+    cp "$work"/objects/[0-9]*"-$object.yaml" "$work/old/$i.yaml"
+  done
+}
 
 for n in $(seq "$runs"); do
   printf '\rbench: run %d of %d ' "$n" "$runs" >&2
   fresh "old-$n"
+  article
   kubectl config view --raw --flatten --minify >"$work/config"
   KUBECONFIG=$work/config kubectl config set-context --current --namespace "$namespace" >/dev/null
   KUBECONFIG=$work/config clock old_script >>"$work/old.ms"
   gone
 
   fresh "apply-$n"
-  "$pgset" render --show-secrets -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >"$work/all.yaml"
+  "$pgset" render --show-secrets -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >"$work/all.yaml" 2>"$work/out"
   clock kubectl apply -f "$work/all.yaml" >>"$work/apply.ms"
   gone
 

@@ -10,6 +10,7 @@ mod repair;
 mod secrets;
 mod story;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -47,4 +48,20 @@ async fn no_pod_is_left(space: &Space, deadline: Duration) {
         if pods.is_empty() { Ok(()) } else { Err(format!("{} pods are left", pods.len())) }
     })
     .await;
+}
+
+/// A directory of templates of our own: one that is in the program, edited.
+async fn own_template(space: &Space, name: &str, edit: impl FnOnce(&str) -> String) -> PathBuf {
+    let exported = space.directory("exported");
+    space.pgset("templates export").arg(&exported).run().await.ok();
+    let below = std::fs::read_dir(&exported).unwrap().map(|entry| entry.unwrap().path());
+    let mut places: Vec<_> = below.filter(|path| path.is_dir()).collect();
+    places.push(exported.clone());
+    let place = places.into_iter().find(|place| place.join(name).is_file()).expect("the template");
+    let text = std::fs::read_to_string(place.join(name)).unwrap();
+    let own = space.directory("own");
+    let inside = own.join(place.strip_prefix(&exported).unwrap());
+    std::fs::create_dir_all(&inside).unwrap();
+    std::fs::write(inside.join(name), edit(&text)).unwrap();
+    own
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceQuota, Service};
 use serde_json::json;
 
-use super::{CLASS, NOT_THIS_MACHINE, skipped};
+use super::{CLASS, NOT_THIS_MACHINE, own_template, skipped};
 use crate::support::proxy::Proxy;
 use crate::support::space::Space;
 use crate::support::{seconds, state};
@@ -117,29 +117,18 @@ async fn a_volume_of_another_set() {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_pod_that_fits_no_node() {
     let space = Space::new("unschedulable").await;
-    let templates = space.directory("exported");
-    space.pgset("templates export").arg(&templates).run().await.ok();
     // One template of our own; the others stay those of the program.
-    let own = space.directory("own");
-    let name = "statefulset.yaml.j2";
-    let text = std::fs::read_to_string(find(&templates, name)).unwrap();
-    let at =
-        text.lines().find(|line| line.trim_start().starts_with("serviceAccountName:")).unwrap();
-    let indent = &at[..at.len() - at.trim_start().len()];
-    let selector = format!("{indent}nodeSelector: {{pgset.example/nowhere: \"true\"}}\n{at}");
-    std::fs::write(own.join(name), text.replacen(at, &selector, 1)).unwrap();
+    let own = own_template(&space, "statefulset.yaml.j2", |text| {
+        let at = text.lines().find(|l| l.trim_start().starts_with("serviceAccountName:")).unwrap();
+        let indent = &at[..at.len() - at.trim_start().len()];
+        let selector = format!("{indent}nodeSelector: {{pgset.example/nowhere: \"true\"}}\n{at}");
+        text.replacen(at, &selector, 1)
+    })
+    .await;
     let list =
         space.pgset("render --list").args(CLASS).arg("--templates").arg(&own).run().await.ok();
     assert!(list.stdout.contains(own.to_str().unwrap()), "{list}");
     let up = space.pgset("up").args(CLASS).arg("--templates").arg(&own);
     let output = up.run().await.exits(1).within(seconds(120)).says("pgset-0");
     output.mentions(&["Unschedulable", "didn't match"]).mentions(&["node"]);
-}
-
-/// A file of this name in the directory or one below.
-fn find(directory: &std::path::Path, name: &str) -> std::path::PathBuf {
-    let entries = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().path());
-    let mut below: Vec<_> = entries.filter(|p| p.is_dir()).map(|d| d.join(name)).collect();
-    below.push(directory.join(name));
-    below.into_iter().find(|p| p.is_file()).unwrap_or_else(|| panic!("no {name}"))
 }

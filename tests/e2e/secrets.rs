@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::CLASS;
 use super::failures::NO_SUCH_TAG;
+use super::{CLASS, own_template};
 use crate::support::pgset::{Output, Pgset};
 use crate::support::proxy::Proxy;
 use crate::support::space::Space;
@@ -99,9 +99,8 @@ async fn passwords_that_are_asked_for_are_shown() {
         assert!(shown, "{variable} is not shown: {output}");
     }
     // A template that fails does not print what it was given.
-    let own = space.directory("own");
-    std::fs::write(own.join("secret.yaml.j2"), "a: {{ passwords.superuser ~ nothing.at.all }}\n")
-        .unwrap();
+    let broken = "a: {{ passwords.superuser ~ nothing.at.all }}\n";
+    let own = own_template(&space, "secret.yaml.j2", |_| broken.to_owned()).await;
     let call = space.pgset("render -vvv").args(CLASS).arg("--templates").arg(&own);
     let output = with_passwords(call).run().await;
     assert_ne!(output.code, Some(0), "{output}");
