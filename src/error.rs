@@ -55,7 +55,7 @@ pub trait Diagnose: Error + Send + Sync + 'static {
 }
 
 /// An error of a kind, with hints: what commands raise themselves.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// How the process ends.

@@ -98,12 +98,12 @@ impl Context {
 
     /// The templates in force.
     pub fn templates(&self, settings: &Settings) -> anyhow::Result<TemplateSet> {
+        let builtin = TemplateSet::builtin(&settings.profile);
         Ok(match &settings.templates {
-            Some(directory) => {
-                TemplateSet::with_overrides(&settings.profile, &directory.value)
-                    .with_context(|| format!("templates of {}", directory.source))?
-            }
-            None => TemplateSet::builtin(&settings.profile),
+            Some(directory) => builtin
+                .with_overrides(&directory.value)
+                .with_context(|| format!("templates of {}", directory.source))?,
+            None => builtin,
         })
     }
 

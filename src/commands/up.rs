@@ -84,7 +84,7 @@ pub(crate) fn plan_of(
     if statefulset.is_none()
         && let Some(failure) = &live.storage
     {
-        return Err(failure.clone().into());
+        return Err(anyhow::Error::from(failure.clone()));
     }
     let decision =
         plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;

@@ -66,7 +66,7 @@ struct Waiter<'a> {
     started: Instant,
     /// What PostgreSQL said last, and the question under way.
     streaming: Option<Streaming>,
-    asking: OptionFuture<BoxFuture<'static, Streaming>>,
+    asking: Option<BoxFuture<'static, Streaming>>,
     ask_at: Instant,
     classes: Option<Vec<StorageClass>>,
     shown: BTreeMap<ObjectId, (Phase, String)>,
@@ -86,7 +86,7 @@ impl<'a> Waiter<'a> {
             graces: Graces::default(),
             started: now,
             streaming: None,
-            asking: OptionFuture::from(None),
+            asking: None,
             ask_at: now,
             classes: None,
             shown: BTreeMap::new(),
@@ -107,9 +107,9 @@ impl<'a> Waiter<'a> {
                 return Err(interrupted(exit, &self.done(), self.wait.next).into());
             }
             change = self.observer.next() => change.context("waiting")?,
-            Some(streaming) = &mut self.asking => {
+            Some(streaming) = OptionFuture::from(self.asking.as_mut()) => {
                 self.streaming = Some(streaming);
-                self.asking = OptionFuture::from(None);
+                self.asking = None;
                 self.ask_at = Instant::now() + ASK_EVERY;
             }
             () = sleep_until(self.cluster.deadline.at()) => return Err(self.too_late().into()),
@@ -173,8 +173,7 @@ impl<'a> Waiter<'a> {
 
     /// Asks the master who streams, when it is time and there is a master to ask.
     fn ask(&mut self, snapshot: &Snapshot) {
-        let pending = !matches!(&self.asking, a if a.is_none());
-        if !self.may_ask() || pending || Instant::now() < self.ask_at {
+        if !self.may_ask() || self.asking.is_some() || Instant::now() < self.ask_at {
             return;
         }
         let Some(master) = master(snapshot, &self.wait.scope.set.master()) else { return };
@@ -188,7 +187,7 @@ impl<'a> Waiter<'a> {
             .collect();
         let namespace = self.wait.scope.set.namespace.to_string();
         let question = sql::streaming(self.cluster.clone(), namespace, master, pods);
-        self.asking = OptionFuture::from(Some(question.boxed()));
+        self.asking = Some(question.boxed());
     }
 
     fn show(&mut self, assessment: &Assessment) {
