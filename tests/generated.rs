@@ -10,7 +10,7 @@ fn check(name: &str, generated: &str) {
     #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
     let update = std::env::var_os("PGSET_UPDATE").is_some_and(|value| value == "1");
     if update {
-        std::fs::write(&path, generated).unwrap();
+        std::fs::write(&path, generated).expect("the completions directory is writable");
     }
     let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
