@@ -4,6 +4,7 @@
 
 mod e2e;
 mod forgotten;
+mod generated;
 mod harness;
 mod scripted;
 mod support;
