@@ -138,6 +138,12 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
             $(if let Some(known) = error.downcast_ref::<$kind>() { return Some(known); })+
         };
     }
-    one_of!(Failure, crate::settings::SettingsError, crate::image::ImageError);
+    one_of!(
+        Failure,
+        crate::settings::SettingsError,
+        crate::image::ImageError,
+        crate::render::RenderError,
+        crate::manifest::ManifestError,
+    );
     None
 }

@@ -9,6 +9,8 @@ pub mod error;
 pub mod event;
 pub mod image;
 pub mod manifest;
+
+pub mod render;
 pub mod settings;
 
 use std::ffi::OsString;

@@ -1,3 +1,4 @@
 //! The tests: one binary, a module each.
 
 mod generated;
+mod render;
