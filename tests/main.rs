@@ -6,5 +6,6 @@ mod e2e;
 mod forgotten;
 mod generated;
 mod harness;
+mod render;
 mod scripted;
 mod support;
