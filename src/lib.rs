@@ -7,6 +7,7 @@ pub mod error;
 pub mod event;
 pub mod image;
 pub mod manifest;
+pub mod postgres;
 pub mod settings;
 
 use std::ffi::OsString;
