@@ -3,6 +3,8 @@
 //! Data flows one way:
 //! `cli + environment -> settings -> render -> manifest -> plan -> cluster -> event -> report`.
 
+pub mod cli;
+pub mod environment;
 pub mod error;
 pub mod event;
 pub mod image;
