@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::psql::{Connection, ExecOutput, Script, ScriptError};
 use super::replication::{self, ByPod, Observation};
 use super::status::{self, PodFacts, ServiceFacts};
-use crate::settings::{Credentials, Secret, SetIdentity};
+use crate::settings::{Secret, SetIdentity};
 
 /// The database that checks of the server itself use.
 const DATABASE: &str = "postgres";
@@ -142,8 +142,10 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
 pub struct Subject<'a> {
     /// The set.
     pub set: &'a SetIdentity,
-    /// Users and database.
-    pub credentials: &'a Credentials,
+    /// The application's role.
+    pub user: &'a str,
+    /// The application's database.
+    pub database: &'a str,
     /// The superuser's password, from the Secret.
     pub superuser_password: &'a Secret,
     /// The application's password, from the Secret.
@@ -394,18 +396,17 @@ impl Planner<'_> {
     }
 
     fn login(&mut self, client: &str) -> Result<(), ScriptError> {
-        let credentials = self.subject.credentials;
-        let user = credentials.user.as_str();
+        let (user, database) = (self.subject.user, self.subject.database);
         let connect = Connection {
             host: &self.subject.set.master(),
             user,
             password: self.subject.user_password,
-            database: credentials.database.as_str(),
+            database,
         }
         .connect()?;
         let sql = connect
             + "select row_to_json(r) from (select 'login' as kind, current_user::text as \"user\", current_database()::text as database) r;\n";
-        let title = format!("{user} can log in to {}", credentials.database);
+        let title = format!("{user} can log in to {database}");
         self.script("login", title, client, &sql, Probe::Login { user: user.to_owned() });
         Ok(())
     }
