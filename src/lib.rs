@@ -9,6 +9,7 @@ pub mod error;
 pub mod event;
 pub mod image;
 pub mod manifest;
+pub mod readiness;
 pub mod settings;
 
 use std::ffi::OsString;
