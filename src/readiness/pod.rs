@@ -345,3 +345,6 @@ fn without_prefix(message: &str) -> &str {
 fn last<'a>(events: &[&'a Event], reasons: &[&str]) -> Option<&'a Event> {
     events.iter().rev().find(|event| events::is_one_of(event, reasons)).copied()
 }
+
+#[cfg(test)]
+mod tests;
