@@ -158,7 +158,7 @@ pub(super) fn claim() -> PersistentVolumeClaim {
         "
 metadata: {name: pgset-pvc, namespace: pg, uid: claim-uid}
 spec:
-  storageClassName: pg-pgset-static
+  storageClassName: pg.pgset.static
   accessModes: [ReadWriteMany]
   resources: {requests: {storage: 100M}}
   volumeName: pv1
@@ -176,7 +176,7 @@ metadata:
   uid: {name}-uid
   labels: {{app.kubernetes.io/instance: pgset, pgset/namespace: pg}}
 spec:
-  storageClassName: pg-pgset-static
+  storageClassName: pg.pgset.static
   accessModes: [ReadWriteMany]
   capacity: {{storage: 150M}}
   hostPath: {{path: /srv/pg data}}

@@ -104,7 +104,7 @@ fn a_class_that_does_not_exist_fails_at_once() {
 #[test]
 fn volumes_made_by_hand_need_no_class() {
     // The set's own, whose class never exists; before the volume is seen, and after.
-    pending("pg-pgset-static").assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
+    pending("pg.pgset.static").assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
     unbound().assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
     // Somebody else's, whose class does not exist either.
     unbound()
@@ -118,12 +118,12 @@ fn volumes_made_by_hand_need_no_class() {
         .with(|world| world.snapshot.storage_classes = Some(Vec::new()))
         .assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
     // The binder's word on a class that need not exist.
-    let said = "storageclass.storage.k8s.io \"pg-pgset-static\" not found";
+    let said = "storageclass.storage.k8s.io \"pg.pgset.static\" not found";
     unbound()
         .event(claim_event("ProvisioningFailed", LATER, said))
         .assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
     // Volumes can't be read: all there is to go by.
-    pending("pg-pgset-static")
+    pending("pg.pgset.static")
         .event(claim_event("ProvisioningFailed", LATER, said))
         .assert_trouble(CLAIM, Cause::FailedBinding, 60);
 }
@@ -151,7 +151,7 @@ fn a_volume_that_does_not_fit_is_named_with_the_reason() {
         ("spec: {accessModes: [ReadWriteOnce]}", "is ReadWriteOnce, not ReadWriteMany"),
         (
             "spec: {storageClassName: other}",
-            "is of storage class \"other\", not \"pg-pgset-static\"",
+            "is of storage class \"other\", not \"pg.pgset.static\"",
         ),
         ("spec: {volumeMode: Block}", "is a Block volume"),
         ("metadata: {deletionTimestamp: '2026-11-24T02:00:00Z'}", "is being deleted"),

@@ -175,7 +175,10 @@ fn a_refusal_names_what_refuses() {
     assert!(of("violates PodSecurity \"restricted:latest\"")[0].contains("namespace pg "));
     let account = "pods \"pgset-1\" is forbidden: error looking up service account pg/pgset-sa: \
                    serviceaccount \"pgset-sa\" not found";
-    assert_eq!(of(account)[0], "ServiceAccount pgset-sa is gone: `pgset up -n pg` makes it again");
+    assert_eq!(
+        of(account)[0],
+        "ServiceAccount pgset-sa is gone: the same `pgset up` once more makes it again"
+    );
     let webhook = "admission webhook \"deny.example\" denied the request: no";
     assert_eq!(of(webhook)[0], "the admission webhook deny.example refuses the pod");
 }
@@ -241,7 +244,10 @@ fn what_the_nodes_lack_is_said() {
 #[test]
 fn a_wedged_pod_can_be_deleted() {
     let found = hints(&pod(Cause::Wedged, "x"), &healthy(2));
-    assert_eq!(found[0], "`pgset up --yes -n pg` deletes the pod, and keeps its claim");
+    assert_eq!(
+        found[0],
+        "the same `pgset up` once more with --yes deletes the pod, and keeps its claim"
+    );
     assert_eq!(found[1], "kubectl -n pg delete pod pgset-0");
 }
 
@@ -252,4 +258,12 @@ fn a_timeout_says_what_is_still_waited_for() {
         timed_out(&world.assess(), Duration::from_secs(600)),
         ["not ready after 10 min", "Pod pgset-1: Ready, not streaming yet"]
     );
+}
+
+#[test]
+fn what_somebody_took_away_is_put_back() {
+    for cause in [Cause::Replaced, Cause::Deleted] {
+        let gone = trouble(Kind::StatefulSet, "pgset", cause, "x");
+        assert_eq!(hints(&gone, &healthy(2)), ["the same `pgset up` once more puts it right"]);
+    }
 }

@@ -214,6 +214,13 @@ fn a_pod_that_waits_for_its_claim_points_at_it() {
     alone.assert_trouble(POD, Cause::Unschedulable, 60);
     alone.assert_state(POD, Phase::Troubled, "Pending: unbound claim pgset-pvc");
 
+    let two = "spec: {volumes: [{name: a, persistentVolumeClaim: {claimName: pgset-pvc}}, {name: b, persistentVolumeClaim: {claimName: second}}]}";
+    unschedulable(message).pod(1, two).assert_state(
+        POD,
+        Phase::Troubled,
+        "Pending: unbound claim second",
+    );
+
     let with_cause = unschedulable(message)
         .claim("{spec: {storageClassName: fast, volumeName: null}, status: {phase: Pending}}")
         .with(|world| world.snapshot.volumes.clear());
@@ -299,6 +306,23 @@ fn a_probe_that_is_not_asked_yet_does_not_fail() {
         .unready(1)
         .pod(1, "spec: {containers: [{name: database}]}")
         .assert_waits("Pod pgset-1: Running, not ready");
+}
+
+#[test]
+fn a_pod_on_a_node_that_is_lost_says_so() {
+    let ready =
+        |condition: &str| healthy(2).pod(1, &format!("status: {{conditions: [{condition}]}}"));
+    for (condition, state) in [
+        ("{type: Ready, status: Unknown}", "Running, not ready: its node n1 does not answer"),
+        (
+            "{type: Ready, status: 'False', reason: ReadinessGatesNotReady, message: gate closed}",
+            "Running, not ready: gate closed",
+        ),
+        ("{type: Ready, status: 'False'}", "Running, not ready"),
+    ] {
+        ready(condition).assert_waits(&format!("{POD}: {state}"));
+    }
+    ready("").pod(1, "status: {containerStatuses: null}").assert_waits("Pod pgset-1: Starting");
 }
 
 #[test]
