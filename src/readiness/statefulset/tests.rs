@@ -1,5 +1,5 @@
 use crate::event::Phase;
-use crate::readiness::fixtures::{EARLIER, LATER, World, event, healthy, pod};
+use crate::readiness::fixtures::{APPLIED, EARLIER, LATER, World, event, healthy, pod};
 use crate::readiness::{Cause, WedgedPod};
 
 const QUOTA: &str = "create Pod pgset-1 in StatefulSet pgset failed error: pods \"pgset-1\" is forbidden: \
@@ -183,6 +183,25 @@ fn refusals_before_the_apply_do_not_count_as_the_second() {
     let mut old = event("set-uid", "FailedCreate", 9, LATER, QUOTA);
     old.first_timestamp = event("", "", 1, EARLIER, "").first_timestamp;
     half().event(old).assert_trouble("StatefulSet pgset", Cause::FailedCreate, 15);
+}
+
+#[test]
+fn an_event_in_the_second_of_the_apply_counts() {
+    half()
+        .event(event("set-uid", "FailedCreate", 2, APPLIED, QUOTA))
+        .with(|world| {
+            world.expected.not_before = Some("2026-11-24T02:00:00.9Z".parse().unwrap());
+        })
+        .assert_trouble("StatefulSet pgset", Cause::FailedCreate, 0);
+}
+
+#[test]
+fn an_owner_that_is_not_the_controller_does_not_own() {
+    let owner =
+        "{apiVersion: apps/v1, kind: StatefulSet, name: pgset, uid: set-uid, controller: false}";
+    healthy(2)
+        .pod(1, &format!("metadata: {{ownerReferences: [{owner}]}}"))
+        .assert_waits("StatefulSet pgset: pgset-1 is not owned by it");
 }
 
 #[test]
