@@ -68,6 +68,8 @@ struct Waiter<'a> {
     streaming: Option<Streaming>,
     asking: Option<BoxFuture<'static, Streaming>>,
     ask_at: Instant,
+    /// Whether there is a master to ask.
+    askable: bool,
     classes: Option<Vec<StorageClass>>,
     shown: BTreeMap<ObjectId, (Phase, String)>,
     beat_at: Instant,
@@ -88,6 +90,7 @@ impl<'a> Waiter<'a> {
             streaming: None,
             asking: None,
             ask_at: now,
+            askable: false,
             classes: None,
             shown: BTreeMap::new(),
             beat_at: now + HEARTBEAT,
@@ -99,7 +102,8 @@ impl<'a> Waiter<'a> {
     async fn step(&mut self) -> anyhow::Result<Option<Snapshot>> {
         let now = self.started.elapsed();
         let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);
-        let wake = [grace, Some(self.beat_at), self.may_ask().then_some(self.ask_at)];
+        let ask = (self.askable && self.asking.is_none()).then_some(self.ask_at);
+        let wake = [grace, Some(self.beat_at), ask];
         let wake = wake.into_iter().flatten().min().unwrap_or(self.beat_at);
         tokio::select! {
             biased;
@@ -173,10 +177,12 @@ impl<'a> Waiter<'a> {
 
     /// Asks the master who streams, when it is time and there is a master to ask.
     fn ask(&mut self, snapshot: &Snapshot) {
-        if !self.may_ask() || self.asking.is_some() || Instant::now() < self.ask_at {
+        let master = master(snapshot, &self.wait.scope.set.master()).filter(|_| self.may_ask());
+        self.askable = master.is_some();
+        let Some(master) = master else { return };
+        if self.asking.is_some() || Instant::now() < self.ask_at {
             return;
         }
-        let Some(master) = master(snapshot, &self.wait.scope.set.master()) else { return };
         let pods = snapshot
             .pods
             .iter()
