@@ -8,7 +8,7 @@ use crate::image::Profile;
 use crate::manifest::parse;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::render::{self, Inputs, Passwords, TemplateSet};
-use crate::settings::{Replicas, Secret, Settings};
+use crate::settings::{Replicas, Secret, SetIdentity, Settings};
 
 /// Keys of the Secret.
 pub(crate) const SUPERUSER_PASSWORD: &str = "superuser-password";
@@ -26,6 +26,11 @@ pub fn supported(settings: &Settings) -> Result<(), Failure> {
         .hint("export CCP_IMAGE_TAG=centos7-9.5-1.2.6  # the image of the article")
         .hint("an image that behaves like Crunchy's under another name: --profile crunchy")),
     }
+}
+
+/// The Secret with the passwords.
+pub(crate) fn secret_id(set: &SetIdentity) -> ObjectId {
+    ObjectId::new(Kind::Secret, set.namespace.as_str(), &set.secret())
 }
 
 /// The objects with made-up passwords: which there are, and whether they are all right.
@@ -62,8 +67,8 @@ pub fn given_or_made(settings: &Settings) -> Passwords {
 /// When a password was given that is not the one in force: the image sets passwords only when it
 /// makes the database, so the new one would open nothing.
 pub fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
-    let name = settings.set.secret();
-    let id = ObjectId::new(Kind::Secret, settings.set.namespace.as_str(), &name);
+    let id = secret_id(&settings.set);
+    let name = &id.name;
     let Some(secret) = live.objects.get(&id) else { return Ok(given_or_made(settings)) };
     let credentials = &settings.credentials;
     let one = |key, given: &Option<Secret>| {
@@ -80,6 +85,20 @@ pub fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> 
             _ => Ok(kept),
         }
     };
+    for (key, wanted) in [
+        ("primary-user", credentials.primary_user.as_str()),
+        ("user", credentials.user.as_str()),
+        ("database", credentials.database.as_str()),
+    ] {
+        if let Some(kept) = text(secret, key).filter(|kept| kept != wanted) {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("the {key} of the database is {kept}, not {wanted}: the image makes users and database when the volume is empty, never again"),
+            )
+            .hint(format!("say {kept} again, or another set: --name NAME"))
+            .into());
+        }
+    }
     Ok(Passwords {
         superuser: one(SUPERUSER_PASSWORD, &credentials.superuser_password)?,
         primary: one(PRIMARY_PASSWORD, &credentials.primary_password)?,

@@ -20,6 +20,9 @@ use crate::settings::SetIdentity;
 /// How often a deleted object is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// An object that is still there after this long is held by something.
+const HOLDER_AFTER: Duration = Duration::from_secs(2);
+
 type Objects = BTreeMap<ObjectId, Value>;
 
 /// Takes a set down: pods first, in order; the data only with `--delete-data`.
@@ -86,10 +89,10 @@ async fn ask(
         format!("namespace {}, context {kube_context}", set.namespace)
     };
     let mut lines = vec![format!("pgset down takes down set {} ({place}):", set.name)];
-    for (title, objects) in [("deleted", going), ("kept", staying)] {
+    for (title, objects) in [("delete", going), ("keep", staying)] {
         for (id, value) in objects {
             let note = whereabouts(id, value).map(|w| format!("  ({w})")).unwrap_or_default();
-            lines.push(format!("  {title:<8} {id}{note}"));
+            lines.push(format!("  {title:<6} {id}{note}"));
         }
     }
     context.note(lines.join("\n"));
@@ -192,10 +195,16 @@ async fn until_gone(
     next: &str,
 ) -> anyhow::Result<()> {
     let mut said = false;
+    let began = tokio::time::Instant::now();
     loop {
         let Some(live) = cluster.get(id).await? else { return Ok(()) };
         if live::uid_of(&live) != uid {
             return Ok(());
+        }
+        // Most are gone with the next look; who holds the others is worth a question.
+        if began.elapsed() < HOLDER_AFTER {
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
         }
         let holder = holder(cluster, id, &live).await;
         if !said && let Some(holder) = &holder {

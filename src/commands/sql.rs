@@ -8,7 +8,6 @@ use super::{Context, desired, live, wait};
 use crate::cluster::exec::Exec;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
-use crate::manifest::{Kind, ObjectId};
 use crate::postgres::{Connection, ExecOutput, Observation, Script, psql, replication};
 use crate::readiness::{Snapshot, Streaming, StreamingReplica};
 use crate::settings::SetIdentity;
@@ -106,7 +105,7 @@ pub(crate) async fn credentials(
     set: &SetIdentity,
 ) -> anyhow::Result<Credentials> {
     let name = set.secret();
-    let id = ObjectId::new(Kind::Secret, set.namespace.as_str(), &name);
+    let id = desired::secret_id(set);
     let Some(secret) = cluster.get(&id).await? else {
         return Err(Failure::new(Exit::Failed, format!("there is no Secret {name}"))
             .hint("pgset up  # makes the set, and its passwords")

@@ -13,7 +13,7 @@ use crate::cluster::observe::Scope;
 use crate::error::Exit;
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, ObjectId};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Action, Plan};
 use crate::readiness::{Expectation, Snapshot};
 use crate::settings::{SetIdentity, Settings};
 
@@ -41,7 +41,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
 
     let next = "pgset up";
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
-    let how = How { force: args.force_conflicts, dry_run: args.dry_run };
+    let secret = desired::secret_id(&settings.set);
+    let how = How { force: args.force_conflicts, dry_run: args.dry_run, once: Some(&secret) };
     let (replicas, unchanged) = (plan.replicas, plan.is_unchanged());
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
     if args.dry_run.is_some() {
@@ -90,7 +91,15 @@ pub(crate) fn plan_of(
         plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
     let objects = desired::objects(settings, templates, decision.apply, &passwords)?;
-    Ok(plan::plan(objects, &live.objects, &settings.set, decision)?)
+    let mut plan = plan::plan(objects, &live.objects, &settings.set, decision)?;
+    // The Secret is made once, and kept as it was made: what must not differ has been checked.
+    let secret = desired::secret_id(&settings.set);
+    for step in plan.phases.iter_mut().flatten() {
+        if step.object.id == secret && live.objects.contains_key(&secret) {
+            step.action = Action::Unchanged;
+        }
+    }
+    Ok(plan)
 }
 
 fn kinds(ids: &[ObjectId]) -> Vec<Kind> {

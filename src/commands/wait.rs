@@ -71,6 +71,8 @@ struct Waiter<'a> {
     /// Whether there is a master to ask.
     askable: bool,
     classes: Option<Vec<StorageClass>>,
+    /// The UIDs of the wedged pods that were deleted: a watch shows them a little longer.
+    unwedged: Vec<String>,
     shown: BTreeMap<ObjectId, (Phase, String)>,
     beat_at: Instant,
     last: Option<Assessment>,
@@ -92,7 +94,9 @@ impl<'a> Waiter<'a> {
             ask_at: now,
             askable: false,
             classes: None,
-            shown: BTreeMap::new(),
+            /// The UIDs of the wedged pods that were deleted: a watch shows them a little longer.
+    unwedged: Vec<String>,
+    shown: BTreeMap::new(),
             beat_at: now + HEARTBEAT,
             last: None,
         }
@@ -250,7 +254,11 @@ impl<'a> Waiter<'a> {
     }
 
     /// Deletes a pod that the controller will never replace by itself (kubernetes/kubernetes#67250).
-    async fn unwedge(&self, pod: &WedgedPod) -> anyhow::Result<()> {
+    async fn unwedge(&mut self, pod: &WedgedPod) -> anyhow::Result<()> {
+        if self.unwedged.contains(&pod.uid) {
+            return Ok(());
+        }
+        self.unwedged.push(pod.uid.clone());
         let question = format!(
             "Pod {} is not ready and runs an old revision ({}); Kubernetes will not replace it by itself. Delete the pod (its data stays)?",
             pod.name, pod.revision

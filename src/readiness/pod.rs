@@ -141,6 +141,9 @@ fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
     let state = match (states.first(), error) {
         (Some(state), _) => format!("Ready, not streaming: {}", one_line(state)),
         (None, Some(error)) => format!("Ready, not known to stream: {}", one_line(error)),
+        (None, None) if view.expected.want_streaming && streaming.is_none() => {
+            "Ready, the master is asked whether it streams".to_owned()
+        }
         (None, None) if view.expected.want_streaming => "Ready, not streaming yet".to_owned(),
         (None, None) => "Ready".to_owned(),
     };
@@ -290,11 +293,14 @@ impl Progress {
         if statuses.peek().is_none() {
             return Self::quiet(unready(pod));
         }
+        // What a startup probe says while its budget lasts is no news: the server isn't up yet.
+        let starts = statuses.clone().all(|status| status.started == Some(false));
         let said = last(events, &["Unhealthy"]).map(events::message);
         let said = said.as_deref().map(without_prefix);
         let troubles =
             statuses.filter_map(|s| container::probe_trouble(object, pod, s, said)).collect();
         let state = match said {
+            _ if starts => "Running, PostgreSQL starts".to_owned(),
             Some(said) => format!("Running, not ready: {said}"),
             None => "Running, not ready".to_owned(),
         };
