@@ -36,7 +36,8 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target)?;
     context.begin("down", &set, &target);
     let all = live::of_set(&cluster, &set).await?;
-    let (data, rest): (Objects, Objects) = all.into_iter().partition(|(id, _)| id.kind.holds_data());
+    let (data, rest): (Objects, Objects) =
+        all.into_iter().partition(|(id, _)| id.kind.holds_data());
     let (going, staying) = if args.delete_data {
         (rest.into_iter().chain(data).collect(), Objects::new())
     } else {
@@ -59,7 +60,9 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
     }
     if !staying.is_empty() {
-        context.note_that_matters("the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it");
+        context.note_that_matters(
+            "the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it",
+        );
     }
     context.finish(format!("{} is down", set.name), started);
     Ok(Exit::Done)
@@ -177,7 +180,11 @@ async fn remove(
             .buffer_unordered(live::READS);
         while let Some(object) = gone.try_next().await? {
             done += 1;
-            context.reporter.emit(Event::Object { object, outcome: Outcome::Deleted, detail: None });
+            context.reporter.emit(Event::Object {
+                object,
+                outcome: Outcome::Deleted,
+                detail: None,
+            });
         }
     }
     Ok(())
@@ -219,7 +226,10 @@ async fn until_gone(
             let reason = holder.unwrap_or_else(|| "nobody is seen to hold it".to_owned());
             return Err(Failure::new(
                 Exit::TimedOut,
-                format!("{id} is still there after {} s: {reason}", cluster.deadline.elapsed().as_secs()),
+                format!(
+                    "{id} is still there after {} s: {reason}",
+                    cluster.deadline.elapsed().as_secs()
+                ),
             )
             .hint(format!("{next}  # goes on"))
             .into());

@@ -175,10 +175,7 @@ async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
 }
 
 /// Finds out early what would only show as a claim that stays Pending.
-async fn check_storage(
-    cluster: &Cluster,
-    settings: &Settings,
-) -> anyhow::Result<Option<Failure>> {
+async fn check_storage(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Option<Failure>> {
     match &settings.storage {
         Storage::Class { name } => check_class(cluster, name.as_deref()).await,
         Storage::Claim { name } => {
@@ -186,8 +183,11 @@ async fn check_storage(
             let id = ObjectId::new(Kind::PersistentVolumeClaim, namespace, name);
             let live = cluster.get(&id).await.context("looking for the claim of --storage")?;
             Ok(live.is_none().then(|| {
-                Failure::new(Exit::Failed, format!("there is no PersistentVolumeClaim {name} in namespace {namespace}"))
-                    .hint(format!("kubectl -n {namespace} get persistentvolumeclaims"))
+                Failure::new(
+                    Exit::Failed,
+                    format!("there is no PersistentVolumeClaim {name} in namespace {namespace}"),
+                )
+                .hint(format!("kubectl -n {namespace} get persistentvolumeclaims"))
             }))
         }
         Storage::Nfs { .. } | Storage::HostPath { .. } => Ok(None),
@@ -204,9 +204,10 @@ async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Op
     let names: Vec<&str> = classes.iter().filter_map(|c| c["metadata"]["name"].as_str()).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let failure = match name {
-        Some(name) if !names.contains(&name) => {
-            Failure::new(Exit::Failed, format!("there is no StorageClass {name} (there are: {known})"))
-        }
+        Some(name) if !names.contains(&name) => Failure::new(
+            Exit::Failed,
+            format!("there is no StorageClass {name} (there are: {known})"),
+        ),
         None if !classes.iter().any(is_default) => Failure::new(
             Exit::Failed,
             format!("the cluster has no default StorageClass (there are: {known})"),
@@ -214,7 +215,10 @@ async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Op
         _ => return Ok(None),
     };
     let next = names.first().map_or_else(
-        || "storage without a class: --storage nfs://SERVER/PATH or --storage hostpath:/PATH".to_owned(),
+        || {
+            "storage without a class: --storage nfs://SERVER/PATH or --storage hostpath:/PATH"
+                .to_owned()
+        },
         |first| format!("pgset up --storage class:{first}"),
     );
     Ok(Some(failure.hint(next)))
@@ -222,7 +226,10 @@ async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Op
 
 fn is_default(class: &Value) -> bool {
     let annotations = &class["metadata"]["annotations"];
-    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
-        .iter()
-        .any(|key| annotations[*key] == "true")
+    [
+        "storageclass.kubernetes.io/is-default-class",
+        "storageclass.beta.kubernetes.io/is-default-class",
+    ]
+    .iter()
+    .any(|key| annotations[*key] == "true")
 }

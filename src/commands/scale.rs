@@ -64,9 +64,12 @@ pub(crate) fn statefulset_id(set: &SetIdentity) -> ObjectId {
 }
 
 pub(crate) fn no_set(set: &SetIdentity) -> Failure {
-    Failure::new(Exit::Failed, format!("there is no set {} in namespace {}", set.name, set.namespace))
-        .hint("pgset up  # makes one")
-        .hint("another set: --name NAME, another namespace: -n NAMESPACE")
+    Failure::new(
+        Exit::Failed,
+        format!("there is no set {} in namespace {}", set.name, set.namespace),
+    )
+    .hint("pgset up  # makes one")
+    .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 
 pub(crate) fn replicas_of(statefulset: &Value) -> u32 {

@@ -33,11 +33,7 @@ pub(crate) async fn run(
         timeout: script.deadline,
     };
     let output = cluster.exec(exec).await?;
-    Ok(ExecOutput {
-        stdout: output.stdout,
-        stderr: output.stderr,
-        exit_code: Some(output.code),
-    })
+    Ok(ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) })
 }
 
 /// What the server in a pod says; in words when it says nothing.
@@ -73,10 +69,8 @@ pub(crate) async fn streaming(
         .rows
         .iter()
         .flat_map(|(pod, rows)| {
-            rows.iter().map(|row| StreamingReplica {
-                pod: (*pod).to_owned(),
-                state: row.state.clone(),
-            })
+            rows.iter()
+                .map(|row| StreamingReplica { pod: (*pod).to_owned(), state: row.state.clone() })
         })
         .collect();
     let clone_percent = pods

@@ -58,7 +58,10 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     if args.no_wait {
         let state = if unchanged { "is as it should be" } else { "is applied" };
         context.finish(
-            format!("{} {state}; `pgset up` waits for it, `pgset status` looks at it", settings.set.name),
+            format!(
+                "{} {state}; `pgset up` waits for it, `pgset status` looks at it",
+                settings.set.name
+            ),
             started,
         );
         return Ok(Exit::Done);
@@ -87,8 +90,7 @@ pub(crate) fn plan_of(
     {
         return Err(anyhow::Error::from(failure.clone()));
     }
-    let decision =
-        plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
+    let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
     let objects = desired::objects(settings, templates, decision.apply, &passwords)?;
     let mut plan = plan::plan(objects, &live.objects, &settings.set, decision)?;

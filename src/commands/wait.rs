@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Context;
 use super::sql;
-use crate::cluster::observe::{Observer, Scope};
 use crate::cluster::Cluster;
+use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Phase};
 use crate::interrupt::interrupted;
@@ -94,9 +94,8 @@ impl<'a> Waiter<'a> {
             ask_at: now,
             askable: false,
             classes: None,
-            /// The UIDs of the wedged pods that were deleted: a watch shows them a little longer.
-    unwedged: Vec<String>,
-    shown: BTreeMap::new(),
+            unwedged: Vec::new(),
+            shown: BTreeMap::new(),
             beat_at: now + HEARTBEAT,
             last: None,
         }
@@ -159,9 +158,10 @@ impl<'a> Waiter<'a> {
 
     async fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.observer.snapshot();
-        let pending = snapshot.claims.iter().any(|claim| {
-            claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending")
-        });
+        let pending = snapshot
+            .claims
+            .iter()
+            .any(|claim| claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending"));
         if pending && self.classes.is_none() {
             self.classes = self.read_classes().await;
         }
@@ -266,7 +266,10 @@ impl<'a> Waiter<'a> {
         let id = ObjectId::new(Kind::Pod, self.wait.scope.set.namespace.as_str(), &pod.name);
         if !self.context.confirm(&question).await? {
             return Err(Failure::new(Exit::Refused, format!("pod {} was left as it is", pod.name))
-                .hint(format!("kubectl -n {} delete pod {}", self.wait.scope.set.namespace, pod.name))
+                .hint(format!(
+                    "kubectl -n {} delete pod {}",
+                    self.wait.scope.set.namespace, pod.name
+                ))
                 .into());
         }
         let deleted = self.cluster.delete(&id, &pod.uid).await?;
@@ -274,7 +277,9 @@ impl<'a> Waiter<'a> {
             self.context.reporter.emit(Event::Object {
                 object: id,
                 outcome: crate::event::Outcome::Deleted,
-                detail: Some("it ran an old revision and never got ready; its claim is kept".into()),
+                detail: Some(
+                    "it ran an old revision and never got ready; its claim is kept".into(),
+                ),
             });
         }
         Ok(())

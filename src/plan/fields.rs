@@ -42,7 +42,9 @@ pub fn owners(live: &Value, path: &[&str]) -> Vec<Manager> {
 /// The tree of what `manager` applied.
 pub(super) fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
     entries(live)
-        .find(|e| e["manager"] == manager && e["operation"] == "Apply" && e["subresource"].is_null())
+        .find(|e| {
+            e["manager"] == manager && e["operation"] == "Apply" && e["subresource"].is_null()
+        })
         .map(|entry| &entry["fieldsV1"])
 }
 
@@ -89,7 +91,9 @@ fn pick(tree: &Value, value: &Value) -> Option<Value> {
                     let (_, subtree) = children().find(|(key, _)| names(key, item))?;
                     let mut picked = pick(subtree, item)?;
                     // The keys belong to an item even where the tree does not list them.
-                    if let (Some(keys), Some(object)) = (keys(branches, item), picked.as_object_mut()) {
+                    if let (Some(keys), Some(object)) =
+                        (keys(branches, item), picked.as_object_mut())
+                    {
                         for (key, value) in keys {
                             object.entry(key).or_insert(value);
                         }
@@ -113,7 +117,8 @@ pub(super) fn names(key: &str, item: &Value) -> bool {
         let Ok(Value::Object(keys)) = serde_json::from_str(keys) else { return false };
         return keys.iter().all(|(name, value)| item.get(name) == Some(value));
     }
-    key.strip_prefix("v:").and_then(|v| serde_json::from_str::<Value>(v).ok()).as_ref() == Some(item)
+    key.strip_prefix("v:").and_then(|v| serde_json::from_str::<Value>(v).ok()).as_ref()
+        == Some(item)
 }
 
 #[cfg(test)]
@@ -157,6 +162,9 @@ mod tests {
     fn owners_of_a_field() {
         let owners = owners(&live(), &["spec", "replicas"]);
         assert_eq!(owners.len(), 1);
-        assert_eq!((owners[0].name.as_str(), owners[0].subresource.as_deref()), ("kubectl", Some("scale")));
+        assert_eq!(
+            (owners[0].name.as_str(), owners[0].subresource.as_deref()),
+            ("kubectl", Some("scale"))
+        );
     }
 }
