@@ -9,7 +9,7 @@ pub mod error;
 pub mod event;
 pub mod image;
 pub mod manifest;
-
+pub mod plan;
 pub mod render;
 pub mod settings;
 
