@@ -1,0 +1,173 @@
+//! Who owns which field: `metadata.managedFields`.
+//!
+//! A manager's `fieldsV1` is a tree: `f:NAME` a field, `k:{KEYS}` an item of a list by its key
+//! fields, `v:VALUE` a value of a set, `.` the thing itself, and an empty tree a leaf: a scalar, or
+//! a list or mapping that is owned as a whole.
+
+use serde_json::{Map, Value, json};
+
+use super::lists;
+use super::path::{Path, Segment};
+
+/// Somebody who owns a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manager {
+    /// The field manager's name: `pgset`, `kubectl`.
+    pub name: String,
+    /// `Apply` or `Update`.
+    pub operation: String,
+    /// The subresource that it wrote, if not the object itself: `scale`.
+    pub subresource: Option<String>,
+}
+
+/// Who owns a field of a live object.
+#[must_use]
+pub fn owners(live: &Value, path: &Path) -> Vec<Manager> {
+    entries(live)
+        .filter(|entry| entry.get("fieldsV1").is_some_and(|fields| owns(fields, path.segments())))
+        .map(|entry| Manager {
+            name: text(entry, "manager").to_owned(),
+            operation: text(entry, "operation").to_owned(),
+            subresource: Some(text(entry, "subresource"))
+                .filter(|s| !s.is_empty())
+                .map(str::to_owned),
+        })
+        .collect()
+}
+
+/// What a manager applied, rebuilt from the live object: its fields, and what names the object. None
+/// when it has applied nothing.
+#[must_use]
+pub fn extract(live: &Value, manager: &str) -> Option<Value> {
+    let fields = applied(live, manager)?;
+    let mut document = pick(fields, live);
+    // Items of a list come without them.
+    for field in ["apiVersion", "kind"] {
+        if let Some(value) = live.get(field) {
+            document[field] = value.clone();
+        }
+    }
+    for field in ["name", "namespace"] {
+        if let Some(value) = live["metadata"].get(field) {
+            document["metadata"][field] = value.clone();
+        }
+    }
+    without_defaults_of_claim_templates(&mut document);
+    Some(document)
+}
+
+/// The tree of what a manager applied.
+pub(super) fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Map<String, Value>> {
+    entries(live)
+        .find(|entry| {
+            text(entry, "manager") == manager
+                && text(entry, "operation") == "Apply"
+                && text(entry, "subresource").is_empty()
+        })
+        .and_then(|entry| entry.get("fieldsV1")?.as_object())
+}
+
+/// The trees of all managers.
+pub(super) fn all(live: &Value) -> Vec<&Map<String, Value>> {
+    entries(live).filter_map(|entry| entry.get("fieldsV1")?.as_object()).collect()
+}
+
+/// The entries of `managedFields`.
+pub(super) fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+    live["metadata"]["managedFields"].as_array().into_iter().flatten()
+}
+
+pub(super) fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
+    entry.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The part of a tree that is one step in.
+pub(super) fn step<'a>(
+    fields: &'a Map<String, Value>,
+    segment: &Segment,
+) -> Option<&'a Map<String, Value>> {
+    let below = match segment {
+        Segment::Field(name) => fields.get(&format!("f:{name}")),
+        Segment::Index(_) => None,
+        Segment::Key(key) => items(fields).find(|(own, _)| own == key).map(|(_, below)| below),
+        Segment::Value(value) => fields.iter().find_map(|(name, below)| {
+            let own: Value = serde_json::from_str(name.strip_prefix("v:")?).ok()?;
+            (own == *value).then_some(below)
+        }),
+    };
+    below.and_then(Value::as_object)
+}
+
+/// The items of a list in a tree: key fields, and what is below.
+pub(super) fn items(
+    fields: &Map<String, Value>,
+) -> impl Iterator<Item = (Map<String, Value>, &Value)> {
+    fields.iter().filter_map(|(name, below)| {
+        Some((serde_json::from_str(name.strip_prefix("k:")?).ok()?, below))
+    })
+}
+
+fn owns(fields: &Value, path: &[Segment]) -> bool {
+    let Some(mut fields) = fields.as_object() else { return false };
+    for (position, segment) in path.iter().enumerate() {
+        // A leaf above the field owns all that is in it; the root is never one.
+        if position > 0 && fields.is_empty() {
+            return true;
+        }
+        match step(fields, segment) {
+            Some(below) => fields = below,
+            None => return false,
+        }
+    }
+    fields.is_empty() || fields.contains_key(".")
+}
+
+/// The part of a live value that a tree covers.
+fn pick(fields: &Map<String, Value>, live: &Value) -> Value {
+    match live {
+        _ if fields.is_empty() => live.clone(),
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .filter_map(|(name, value)| {
+                    let below = step(fields, &Segment::Field(name.clone()))?;
+                    Some((name.clone(), pick(below, value)))
+                })
+                .collect(),
+        ),
+        Value::Array(list) => list.iter().filter_map(|item| pick_item(fields, item)).collect(),
+        scalar => scalar.clone(),
+    }
+}
+
+/// An item of a list, if the tree has it. Its key fields come along: without them it would be another.
+fn pick_item(fields: &Map<String, Value>, item: &Value) -> Option<Value> {
+    if let Some(below) = step(fields, &Segment::Value(item.clone())) {
+        return Some(pick(below, item));
+    }
+    let (key, below) = items(fields).find(|(key, _)| lists::matches(item, key))?;
+    let mut picked = match below.as_object() {
+        Some(below) if !below.is_empty() => pick(below, item),
+        _ => json!({}),
+    };
+    for (name, value) in key {
+        picked[name] = value;
+    }
+    Some(picked)
+}
+
+/// Claim templates are owned as a whole, with what the server filled in. It fills the same in again.
+fn without_defaults_of_claim_templates(document: &mut Value) {
+    let templates = document
+        .pointer_mut("/spec/volumeClaimTemplates")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten();
+    for template in templates.filter_map(Value::as_object_mut) {
+        for field in ["apiVersion", "kind", "status"] {
+            template.remove(field);
+        }
+        if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|_, value| !value.is_null());
+        }
+    }
+}
