@@ -138,6 +138,11 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
             $(if let Some(known) = error.downcast_ref::<$kind>() { return Some(known); })+
         };
     }
-    one_of!(Failure, crate::settings::SettingsError, crate::image::ImageError);
+    one_of!(
+        Failure,
+        crate::settings::SettingsError,
+        crate::image::ImageError,
+        crate::postgres::ScriptError
+    );
     None
 }
