@@ -48,16 +48,22 @@ pub trait Diagnose: Error + Send + Sync + 'static {
     fn hints(&self) -> Vec<String> {
         Vec::new()
     }
+    /// What shows the cause: events, the last lines of a log. Shown as a block, line by line.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// An error of a kind, with hints: what commands raise themselves.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// How the process ends.
     pub exit: Exit,
     /// A lower-case fragment without a full stop.
     pub message: String,
+    /// What shows the cause: events, the last lines of a log.
+    pub details: Vec<String>,
     /// What to type next.
     pub hints: Vec<String>,
 }
@@ -65,13 +71,20 @@ pub struct Failure {
 impl Failure {
     /// A failure that ends with `exit`.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hints: Vec::new() }
+        Self { exit, message: message.into(), details: Vec::new(), hints: Vec::new() }
     }
 
     /// The same failure with one more hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// The same failure with more details.
+    #[must_use]
+    pub fn details(mut self, details: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.details.extend(details.into_iter().map(Into::into));
         self
     }
 }
@@ -82,6 +95,9 @@ impl Diagnose for Failure {
     }
     fn hints(&self) -> Vec<String> {
         self.hints.clone()
+    }
+    fn details(&self) -> Vec<String> {
+        self.details.clone()
     }
 }
 
@@ -94,21 +110,25 @@ pub struct Report {
     pub error: String,
     /// Why, outermost first.
     pub caused_by: Vec<String>,
+    /// What shows the cause: events, the last lines of a log.
+    pub details: Vec<String>,
     /// What to type next.
     pub hints: Vec<String>,
 }
 
 impl Report {
-    /// Reads the whole chain. The innermost error that [`Diagnose`]s decides the exit code; hints of
-    /// all are shown, outermost first; an error nobody diagnosed is a plain failure.
+    /// Reads the whole chain. The innermost error that [`Diagnose`]s decides the exit code; hints and
+    /// details of all are shown, outermost first; an error nobody diagnosed is a plain failure.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         let mut exit = None;
         let mut hints: Vec<String> = Vec::new();
+        let mut details: Vec<String> = Vec::new();
         let mut messages: Vec<String> = Vec::new();
         for cause in error.chain() {
             if let Some(known) = diagnosed(cause) {
                 exit = Some(known.exit());
+                details.extend(known.details());
                 for hint in known.hints() {
                     if !hints.contains(&hint) {
                         hints.push(hint);
@@ -126,6 +146,7 @@ impl Report {
             exit: exit.unwrap_or(Exit::Failed),
             error: messages.next().unwrap_or_default(),
             caused_by: messages.collect(),
+            details,
             hints,
         }
     }
@@ -140,9 +161,40 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
     }
     one_of!(
         Failure,
+        crate::prompt::PromptError,
+        crate::cluster::ClusterError,
         crate::settings::SettingsError,
         crate::image::ImageError,
-        crate::postgres::ScriptError
+        crate::render::RenderError,
+        crate::manifest::ManifestError,
+        crate::postgres::ScriptError,
     );
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn the_chain_is_read_whole() {
+        let failure = Failure::new(Exit::Refused, "the volume pv1 is somebody else's")
+            .hint("pgset up --volume-prefix mine")
+            .details(["claimed by shop/data"]);
+        let error = Err::<(), _>(failure).context("checking what is there").unwrap_err();
+        let report = Report::of(&error);
+        assert_eq!(report.exit, Exit::Refused);
+        assert_eq!(report.error, "checking what is there");
+        assert_eq!(report.caused_by, ["the volume pv1 is somebody else's"]);
+        assert_eq!(report.details, ["claimed by shop/data"]);
+        assert_eq!(report.hints, ["pgset up --volume-prefix mine"]);
+    }
+
+    #[test]
+    fn an_undiagnosed_error_is_a_plain_failure() {
+        let report = Report::of(&anyhow::anyhow!("no idea"));
+        assert_eq!((report.exit, report.error.as_str()), (Exit::Failed, "no idea"));
+    }
 }

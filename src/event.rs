@@ -98,6 +98,9 @@ pub enum Event {
     Note {
         /// The sentence.
         message: String,
+        /// Whether it is shown with `-q`, too: where kept data lies, what is left to do.
+        #[serde(skip)]
+        matters: bool,
     },
     /// The command ended well.
     Finished {
@@ -113,6 +116,23 @@ pub enum Event {
         #[serde(flatten)]
         failure: crate::error::Report,
     },
+}
+
+impl Event {
+    /// Something a person should know; the command goes on.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self::Warning { message: message.into() }
+    }
+
+    /// Where to connect, what to type next.
+    pub fn note(message: impl Into<String>) -> Self {
+        Self::Note { message: message.into(), matters: false }
+    }
+
+    /// A note that is shown with `-q`, too: where kept data lies.
+    pub fn note_that_matters(message: impl Into<String>) -> Self {
+        Self::Note { message: message.into(), matters: true }
+    }
 }
 
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

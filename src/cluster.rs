@@ -1,0 +1,15 @@
+//! Everything that talks to Kubernetes.
+
+pub mod access;
+pub mod call;
+pub mod connect;
+pub mod error;
+pub mod exec;
+pub mod follow;
+pub mod logs;
+pub mod objects;
+pub mod observe;
+
+pub use call::{Cluster, Deadline};
+pub use connect::Target;
+pub use error::ClusterError;

@@ -1,0 +1,97 @@
+//! May we? Asked before anything is touched, so that a missing right is found before the first write.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::objects::with_body;
+use super::{Cluster, ClusterError};
+
+/// How many reviews are under way at once: each connection costs a TLS handshake.
+const CONCURRENCY: usize = 4;
+
+/// A right: a verb on a resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Right {
+    /// `get`, `patch`, ...
+    pub verb: &'static str,
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    /// `pods`, or with a subresource `pods/exec`.
+    pub resource: &'static str,
+    /// Where; none for cluster-scoped kinds.
+    pub namespace: Option<String>,
+}
+
+impl std::fmt::Display for Right {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => f.write_str(" in the whole cluster"),
+        }
+    }
+}
+
+impl Cluster {
+    /// Which of `rights` we do not have, in their order.
+    ///
+    /// Whoever may do everything in a scope is asked one question about it; everybody else one for
+    /// each right.
+    pub async fn missing(&self, rights: Vec<Right>) -> Result<Vec<Right>, ClusterError> {
+        let mut scopes: Vec<Option<String>> = rights.iter().map(|r| r.namespace.clone()).collect();
+        scopes.sort();
+        scopes.dedup();
+        let everything = stream::iter(scopes)
+            .map(|namespace| async move {
+                let all = Right { verb: "*", group: "*", resource: "*", namespace };
+                Ok::<_, ClusterError>((all.namespace.clone(), self.may(&all).await?))
+            })
+            .buffered(CONCURRENCY)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let open = rights.into_iter().filter(|right| {
+            !everything.iter().any(|(scope, may)| *may && *scope == right.namespace)
+        });
+        stream::iter(open)
+            .map(|right| async move {
+                let may = self.may(&right).await?;
+                Ok::<_, ClusterError>((right, may))
+            })
+            .buffered(CONCURRENCY)
+            .try_filter_map(|(right, may)| async move { Ok((!may).then_some(right)) })
+            .try_collect()
+            .await
+    }
+
+    async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
+        let (resource, subresource) = match right.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (right.resource, None),
+        };
+        let mut attributes =
+            json!({ "verb": right.verb, "group": right.group, "resource": resource });
+        if let Some(subresource) = subresource {
+            attributes["subresource"] = json!(subresource);
+        }
+        if let Some(namespace) = &right.namespace {
+            attributes["namespace"] = json!(namespace);
+        }
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": attributes },
+        });
+        let uri = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+        let answer: Value = self
+            .call(
+                &format!("asking whether we may {right}"),
+                with_body(Method::POST, uri, "application/json", &review),
+            )
+            .await?;
+        Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
+    }
+}

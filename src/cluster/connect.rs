@@ -1,0 +1,172 @@
+//! From a kubeconfig, or a pod's service account, to a client.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{ClientBuilder, ConfigExt as _};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
+
+use super::ClusterError;
+
+/// How long a connection may take to be made. A cluster that does not answer by then is named.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a kubeconfig may be: what the environment and the flags say.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `--kubeconfig`.
+    pub file: Option<PathBuf>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// `KUBECONFIG`: one or more files, separated as `PATH` is.
+    pub variable: Option<std::ffi::OsString>,
+    /// The home directory, for `.kube/config` in it.
+    pub home: Option<PathBuf>,
+    /// Whether a pod's environment is present (`KUBERNETES_SERVICE_HOST`).
+    pub in_cluster: bool,
+}
+
+/// A cluster that could be talked to: nothing has been sent yet.
+#[derive(Clone)]
+pub struct Target {
+    /// The client's configuration.
+    pub config: Config,
+    /// The kubeconfig's context; empty inside a cluster.
+    pub context: String,
+}
+
+impl Target {
+    /// Reads the kubeconfig: `--kubeconfig`, else `KUBECONFIG`, else `~/.kube/config`, else the
+    /// service account of the pod that this runs in.
+    pub async fn load(sources: &Sources) -> Result<Self, ClusterError> {
+        let Some(kubeconfig) = read(sources)? else {
+            if !sources.in_cluster {
+                return Err(ClusterError::NoKubeconfig);
+            }
+            let config = Config::incluster()
+                .map_err(|e| ClusterError::Kubeconfig { reason: e.to_string() })?;
+            return Ok(Self { config: tuned(config), context: String::new() });
+        };
+        let context = sources
+            .context
+            .clone()
+            .or_else(|| kubeconfig.current_context.clone())
+            .unwrap_or_default();
+        let known: Vec<String> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
+        let options =
+            KubeConfigOptions { context: sources.context.clone(), cluster: None, user: None };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|e| ClusterError::Kubeconfig { reason: reason(&e, &known) })?;
+        Ok(Self { config: tuned(config), context })
+    }
+
+    /// The namespace of the context.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.config.default_namespace
+    }
+
+    /// A client; runs the kubeconfig's credential plugin, if it names one.
+    pub fn client(&self) -> Result<Client, ClusterError> {
+        build(&self.config).map_err(|e| match e {
+            kube::Error::Auth(auth) => ClusterError::CredentialPlugin { reason: plugin(&auth) },
+            other => ClusterError::Kubeconfig { reason: other.to_string() },
+        })
+    }
+}
+
+/// The library's stack, over connections without Nagle's algorithm: a request that follows the TLS
+/// handshake at once would otherwise wait 40 ms for the server's delayed acknowledgement.
+fn build(config: &Config) -> Result<Client, kube::Error> {
+    if config.proxy_url.is_some() {
+        return Client::try_from(config.clone());
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(config.connect_timeout);
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+fn tuned(mut config: Config) -> Config {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // Every call runs under our own deadline and retry policy (call.rs).
+    config.read_timeout = None;
+    config.default_retry = false;
+    config
+}
+
+fn read(sources: &Sources) -> Result<Option<Kubeconfig>, ClusterError> {
+    if let Some(file) = &sources.file {
+        return from_file(file).map(Some);
+    }
+    if let Some(list) = &sources.variable {
+        let mut merged: Option<Kubeconfig> = None;
+        // As kubectl does: files of the list that are not there are passed over.
+        for file in std::env::split_paths(list).filter(|f| f.exists()) {
+            let next = from_file(&file)?;
+            merged = Some(match merged {
+                None => next,
+                Some(first) => first
+                    .merge(next)
+                    .map_err(|e| ClusterError::Kubeconfig { reason: e.to_string() })?,
+            });
+        }
+        return match merged {
+            Some(kubeconfig) => Ok(Some(kubeconfig)),
+            None => Err(ClusterError::Kubeconfig {
+                reason: format!("KUBECONFIG names {}, which does not exist", list.display()),
+            }),
+        };
+    }
+    match sources.home.as_ref().map(|home| home.join(".kube").join("config")) {
+        Some(file) if file.exists() => from_file(&file).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn from_file(file: &Path) -> Result<Kubeconfig, ClusterError> {
+    Kubeconfig::read_from(file).map_err(|e| ClusterError::Kubeconfig {
+        reason: match &e {
+            KubeconfigError::ReadConfig(io, _) => format!("{}: {io}", file.display()),
+            other => format!("{}: {other}", file.display()),
+        },
+    })
+}
+
+fn reason(error: &KubeconfigError, known: &[String]) -> String {
+    match error {
+        KubeconfigError::LoadContext(name) => {
+            format!("it has no context {name:?} (it has: {})", known.join(", "))
+        }
+        KubeconfigError::CurrentContextNotSet => {
+            format!("it names no current context (it has: {})", known.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The library's own message prints all that the plugin printed, which may be a token.
+pub(super) fn plugin(error: &kube::client::AuthError) -> String {
+    use kube::client::AuthError;
+    match error {
+        AuthError::AuthExecRun { cmd, out, .. } => {
+            let program = cmd.split_whitespace().next().unwrap_or(cmd).trim_matches('"');
+            format!("{program} ended with {}", out.status)
+        }
+        AuthError::AuthExecParse(_) => "its answer is not an ExecCredential".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,163 @@
+//! What a cluster, or the lack of one, answers.
+
+use kube::core::Status;
+
+use crate::error::{Diagnose, Exit};
+
+/// Why a request to the cluster failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is no kubeconfig, and this is no pod either.
+    #[error("there is no cluster to talk to: no kubeconfig was found")]
+    NoKubeconfig,
+    /// The kubeconfig can't be used.
+    #[error("the kubeconfig can't be used: {reason}")]
+    Kubeconfig {
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+    /// The credential plugin of the kubeconfig failed.
+    #[error("the kubeconfig's credential plugin failed: {reason}")]
+    CredentialPlugin {
+        /// The plugin's program and its exit code.
+        reason: String,
+    },
+    /// No connection, or no answer.
+    #[error("the cluster at {server} does not answer: {reason}")]
+    Unreachable {
+        /// The API server's address.
+        server: String,
+        /// `connection refused`, `no such host`, `invalid certificate`, ...
+        reason: String,
+    },
+    /// The API server refused a request.
+    #[error("{action}: {}", words(.status))]
+    Refused {
+        /// What was asked of it: `getting Service pgset`.
+        action: String,
+        /// Its answer.
+        status: Box<Status>,
+    },
+    /// The API server's answer can't be understood.
+    #[error("{action}: the answer of {server} can't be read: {reason}")]
+    Garbled {
+        /// What was asked of it.
+        action: String,
+        /// The API server's address.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// The deadline passed while the API server kept failing.
+    #[error("{action}: gave up after {seconds} s; the last answer was: {last}")]
+    GaveUp {
+        /// What was asked of it.
+        action: String,
+        /// How long it was tried.
+        seconds: u64,
+        /// Its last answer.
+        last: String,
+    },
+    /// A command in a pod could not be run at all.
+    #[error("running a command in pod {pod}: {reason}")]
+    Exec {
+        /// The pod.
+        pod: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ClusterError {
+    /// The server's answer, where it gave one.
+    #[must_use]
+    pub fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Refused { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the server said that we may not.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.status().is_some_and(|s| s.code == 403)
+    }
+
+    /// Whether the object is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status().is_some_and(|s| s.code == 404)
+    }
+
+    /// Whether the server said that somebody else was there first.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.status().is_some_and(|s| s.code == 409)
+    }
+}
+
+/// Reason and message, as kubectl shows them, with the code where there is neither.
+fn words(status: &Status) -> String {
+    let message = status.message.trim();
+    match (status.reason.as_str(), message) {
+        ("", "") => format!("the server answered with code {}", status.code),
+        ("", message) => format!("{message} (code {})", status.code),
+        (reason, "") => reason.to_owned(),
+        (reason, message) => format!("{reason}: {message}"),
+    }
+}
+
+impl Diagnose for ClusterError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoKubeconfig | Self::Unreachable { .. } | Self::GaveUp { .. } => Exit::NoCluster,
+            Self::Kubeconfig { .. } | Self::CredentialPlugin { .. } => Exit::Usage,
+            Self::Garbled { .. } | Self::Exec { .. } => Exit::Failed,
+            Self::Refused { status, .. } => match status.code {
+                401 => Exit::NoCluster,
+                403 if !is_admission(status) => Exit::NoCluster,
+                409 => Exit::Refused,
+                _ => Exit::Failed,
+            },
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoKubeconfig => vec![
+                "name a kubeconfig with --kubeconfig FILE or KUBECONFIG, or put one at ~/.kube/config".into(),
+                "a cluster on this machine in a minute: `kind create cluster`".into(),
+            ],
+            Self::Kubeconfig { .. } => vec!["kubectl config get-contexts".into()],
+            Self::CredentialPlugin { .. } => {
+                vec!["log in again with the tool that the kubeconfig names, then run pgset again".into()]
+            }
+            Self::Unreachable { .. } | Self::GaveUp { .. } => vec![
+                "kubectl cluster-info  # does anybody get an answer?".into(),
+                "another cluster: --context NAME or --kubeconfig FILE".into(),
+            ],
+            Self::Refused { status, .. } => match status.code {
+                401 => vec!["the credentials are not accepted (any more): log in again".into()],
+                404 if status.message.starts_with("namespaces ") => {
+                    vec!["kubectl create namespace NAME, or name another with -n".into()]
+                }
+                _ => Vec::new(),
+            },
+            Self::Garbled { .. } | Self::Exec { .. } => Vec::new(),
+        }
+    }
+}
+
+/// A 403 of an admission plugin (quota, policy) is not about who we are.
+fn is_admission(status: &Status) -> bool {
+    [
+        "exceeded quota",
+        "failed quota",
+        "violates PodSecurity",
+        "admission webhook",
+        "is being terminated",
+    ]
+    .iter()
+    .any(|words| status.message.contains(words))
+}

@@ -1,0 +1,157 @@
+//! Commands in a pod's container.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{Cluster, ClusterError};
+
+/// How much of a command's output is kept.
+const OUTPUT_LIMIT: u64 = 4 << 20;
+
+/// What a command in a pod printed, and how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+    /// Its exit code.
+    pub code: i32,
+}
+
+/// A command to run in a pod.
+#[derive(Clone, Debug)]
+pub struct Exec<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The pod.
+    pub pod: &'a str,
+    /// The container.
+    pub container: &'a str,
+    /// The program and its arguments; never a password.
+    pub argv: Vec<String>,
+    /// What it reads. It must end the program by itself: the older exec protocol can't close it.
+    pub stdin: String,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl Cluster {
+    /// Runs a command and waits for its end.
+    ///
+    /// # Errors
+    /// When it could not be run, or did not end in time. A command that fails is no error here.
+    pub async fn exec(&self, exec: Exec<'_>) -> Result<ExecOutput, ClusterError> {
+        let (pod, timeout) = (exec.pod.to_owned(), exec.timeout.min(self.deadline.remaining()));
+        match tokio::time::timeout(timeout, self.exec_unbounded(exec)).await {
+            Ok(result) => result,
+            Err(_) => Err(ClusterError::Exec {
+                pod,
+                reason: format!("no end within {} s", timeout.as_secs()),
+            }),
+        }
+    }
+
+    async fn exec_unbounded(&self, exec: Exec<'_>) -> Result<ExecOutput, ClusterError> {
+        let failed = |reason: String| ClusterError::Exec { pod: exec.pod.to_owned(), reason };
+        let pods: Api<Pod> = Api::namespaced(self.client(), exec.namespace);
+        let parameters = AttachParams::default()
+            .container(exec.container)
+            .stdin(!exec.stdin.is_empty())
+            .stdout(true)
+            .stderr(true);
+        let mut process = pods
+            .exec(exec.pod, exec.argv.clone(), &parameters)
+            .await
+            .map_err(|e| refusal(exec.pod, e))?;
+        // The status is taken, and both streams are read, before the process is joined: a full pipe
+        // would block it for ever.
+        let status = process.take_status();
+        let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
+        let write = async {
+            if let Some(mut stdin) = stdin {
+                // A program that ended early closes its input; its status says why.
+                let _ = stdin.write_all(exec.stdin.as_bytes()).await;
+                let _ = stdin.flush().await;
+                // Kept open until the program ends: some servers take its end for a hang-up.
+                return Some(stdin);
+            }
+            None
+        };
+        let (_stdin, stdout, stderr, status) =
+            futures::join!(write, read_to_end(stdout), read_to_end(stderr), async {
+                match status {
+                    Some(status) => status.await,
+                    None => None,
+                }
+            });
+        let status =
+            status.ok_or_else(|| failed("the connection broke before it ended".to_owned()))?;
+        Ok(ExecOutput { stdout, stderr, code: exit_code(&status).map_err(failed)? })
+    }
+}
+
+async fn read_to_end(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        // What came before a broken connection is worth showing.
+        let _ = stream.take(OUTPUT_LIMIT).read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The exit code in a status of the exec protocol: `Success`, or `NonZeroExitCode` with a cause
+/// `ExitCode`. Anything else means that the command was never run.
+fn exit_code(
+    status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status,
+) -> Result<i32, String> {
+    if status.status.as_deref() == Some("Success") {
+        return Ok(0);
+    }
+    let causes = status.details.as_ref().and_then(|d| d.causes.as_ref());
+    causes
+        .into_iter()
+        .flatten()
+        .find(|cause| cause.reason.as_deref() == Some("ExitCode"))
+        .and_then(|cause| cause.message.as_deref()?.parse().ok())
+        .ok_or_else(|| {
+            status.message.clone().unwrap_or_else(|| "it could not be started".to_owned())
+        })
+}
+
+fn refusal(pod: &str, error: kube::Error) -> ClusterError {
+    match error {
+        kube::Error::Api(status) => {
+            ClusterError::Refused { action: format!("running a command in pod {pod}"), status }
+        }
+        other => {
+            let root = std::error::Error::source(&other)
+                .map_or_else(|| other.to_string(), ToString::to_string);
+            ClusterError::Exec { pod: pod.to_owned(), reason: root }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn exit_codes() {
+        let parse = |value| exit_code(&serde_json::from_value(value).unwrap());
+        assert_eq!(parse(json!({"status": "Success"})), Ok(0));
+        assert_eq!(
+            parse(json!({"status": "Failure", "reason": "NonZeroExitCode", "details":
+                {"causes": [{"reason": "ExitCode", "message": "3"}]}})),
+            Ok(3)
+        );
+        assert_eq!(
+            parse(json!({"status": "Failure", "message": "no such file"})),
+            Err("no such file".to_owned())
+        );
+    }
+}

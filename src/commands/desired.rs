@@ -1,0 +1,101 @@
+//! What should be there: rendered, parsed, checked.
+
+use serde_json::Value;
+
+use super::live::Live;
+use crate::error::{Exit, Failure};
+use crate::image::Profile;
+use crate::manifest::parse;
+use crate::manifest::{Kind, Object, ObjectId};
+use crate::render::{self, Inputs, Passwords, TemplateSet};
+use crate::settings::{Replicas, Secret, Settings};
+
+/// Keys of the Secret.
+pub(crate) const SUPERUSER_PASSWORD: &str = "superuser-password";
+pub(crate) const PRIMARY_PASSWORD: &str = "primary-password";
+pub(crate) const USER_PASSWORD: &str = "user-password";
+
+/// Refuses a profile that this version can't run.
+pub fn supported(settings: &Settings) -> Result<(), Failure> {
+    match &settings.profile {
+        Profile::Crunchy(_) => Ok(()),
+        Profile::Postgres => Err(Failure::new(
+            Exit::Usage,
+            format!("image {} needs the profile postgres, which this version of pgset does not have yet", settings.image),
+        )
+        .hint("export CCP_IMAGE_TAG=centos7-9.5-1.2.6  # the image of the article")
+        .hint("an image that behaves like Crunchy's under another name: --profile crunchy")),
+    }
+}
+
+/// The objects with made-up passwords: which there are, and whether they are all right.
+pub fn draft(settings: &Settings, templates: &TemplateSet) -> anyhow::Result<Vec<Object>> {
+    let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
+    objects(settings, templates, Some(replicas), &given_or_made(settings))
+}
+
+/// The objects as they should be. Without `replicas`, `spec.replicas` is left to its owner.
+pub fn objects(
+    settings: &Settings,
+    templates: &TemplateSet,
+    replicas: Option<Replicas>,
+    passwords: &Passwords,
+) -> anyhow::Result<Vec<Object>> {
+    let rendered = render::render(templates, &Inputs { settings, replicas, passwords })?;
+    Ok(parse::objects(&rendered, &settings.set)?)
+}
+
+/// Passwords as given, and made where none was given.
+pub fn given_or_made(settings: &Settings) -> Passwords {
+    let credentials = &settings.credentials;
+    let one = |given: &Option<Secret>| given.clone().unwrap_or_else(Secret::random);
+    Passwords {
+        superuser: one(&credentials.superuser_password),
+        primary: one(&credentials.primary_password),
+        user: one(&credentials.password),
+    }
+}
+
+/// The passwords in force: those of the live Secret, or new ones where there is none.
+///
+/// # Errors
+/// When a password was given that is not the one in force: the image sets passwords only when it
+/// makes the database, so the new one would open nothing.
+pub fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
+    let name = settings.set.secret();
+    let id = ObjectId::new(Kind::Secret, settings.set.namespace.as_str(), &name);
+    let Some(secret) = live.objects.get(&id) else { return Ok(given_or_made(settings)) };
+    let credentials = &settings.credentials;
+    let one = |key, given: &Option<Secret>| {
+        let kept = password(secret, key).ok_or_else(|| {
+            Failure::new(Exit::Refused, format!("Secret {name} has no key {key}, which opens the data"))
+                .hint("put it back from a backup, or delete the set and its data: pgset down --delete-data")
+        })?;
+        match given {
+            Some(given) if *given != kept => Err(Failure::new(
+                Exit::Refused,
+                format!("the password given for {key} is not the one in Secret {name}: the database was made with that one, and a new one would not log in"),
+            )
+            .hint("unset the variable to keep the password that is in force")),
+            _ => Ok(kept),
+        }
+    };
+    Ok(Passwords {
+        superuser: one(SUPERUSER_PASSWORD, &credentials.superuser_password)?,
+        primary: one(PRIMARY_PASSWORD, &credentials.primary_password)?,
+        user: one(USER_PASSWORD, &credentials.password)?,
+    })
+}
+
+/// A value of a live Secret.
+pub(crate) fn password(secret: &Value, key: &str) -> Option<Secret> {
+    text(secret, key).map(Secret::new)
+}
+
+/// A value of a live Secret that is no secret: a role's name.
+pub(crate) fn text(secret: &Value, key: &str) -> Option<String> {
+    use base64::Engine as _;
+    let encoded = secret["data"][key].as_str()?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    String::from_utf8(bytes).ok()
+}

@@ -1,0 +1,108 @@
+//! `pgset diff`.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
+use similar::TextDiff;
+
+use super::{Context, desired, live, rights, up};
+use crate::cli::DiffArgs;
+use crate::cluster::Cluster;
+use crate::cluster::objects::Apply;
+use crate::error::Exit;
+use crate::manifest::{Kind, ObjectId, parse};
+use crate::plan::{Action, Step};
+
+/// Prints what `up` would change, as the server sees it: nothing is written.
+///
+/// Ends like `kubectl diff`: 0 no difference, 1 differences; errors end with their own code, and
+/// those that would end with 1 end with 2.
+pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
+    let target = context.target().await?;
+    let settings = context.settings(&args.settings, Some(&target))?;
+    desired::supported(&settings)?;
+    let templates = context.templates(&settings)?;
+    let draft = desired::draft(&settings, &templates)?;
+    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
+    let mut kinds: Vec<Kind> = ids.iter().map(|id| id.kind).collect();
+    kinds.sort();
+    kinds.dedup();
+    let cluster = context.cluster(&target)?;
+    let rights = rights::up(&settings.set, &kinds, false);
+    let live = live::read(&cluster, &settings, ids, rights).await?;
+    let plan = up::plan_of(&settings, &templates, &live, true)?;
+    let steps = plan.phases.into_iter().flatten();
+    let changing = steps.filter(|step| !matches!(step.action, Action::Unchanged));
+    let texts: Vec<String> = stream::iter(changing)
+        .map(|step| one(&cluster, step, &live.objects))
+        .buffered(live::READS)
+        .try_collect()
+        .await?;
+    let text = texts.concat();
+    context.reporter.print(&text)?;
+    Ok(if text.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+async fn one(
+    cluster: &Cluster,
+    step: Step,
+    live: &BTreeMap<ObjectId, Value>,
+) -> anyhow::Result<String> {
+    let object = &step.object;
+    let after = cluster.apply(object, Apply { dry_run: true, force: true }).await?;
+    let before = live.get(&object.id);
+    let (before, after) = (before.map(|v| shown(v.clone(), None)), shown(after, before));
+    let before = before.map(|v| parse::to_yaml(&v)).unwrap_or_default();
+    let after = parse::to_yaml(&after);
+    if before == after {
+        return Ok(String::new());
+    }
+    let name = object.id.to_string();
+    let diff = TextDiff::from_lines(&before, &after);
+    Ok(diff
+        .unified_diff()
+        .header(&format!("live {name}"), &format!("with pgset {name}"))
+        .to_string())
+}
+
+/// Without what the server keeps for itself, and without secrets: a value that would change reads
+/// differently, its content is shown on neither side.
+fn shown(mut value: Value, before: Option<&Value>) -> Value {
+    let secret = value["kind"] == "Secret";
+    if let Some(object) = value.as_object_mut() {
+        object.remove("status");
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            for key in
+                ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"]
+            {
+                metadata.remove(key);
+            }
+        }
+        for field in ["data", "stringData"] {
+            let Some(data) = object.get_mut(field).filter(|_| secret) else { continue };
+            for (key, value) in data.as_object_mut().into_iter().flatten() {
+                let changed = before.is_some_and(|before| before[field][key] != *value);
+                *value = json!(if changed { "*** (changed)" } else { "***" });
+            }
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_on_both_sides() {
+        let secret = |password: &str| json!({"kind": "Secret", "metadata": {"name": "x", "uid": "1"}, "data": {"p": password}});
+        let before = secret("b25l");
+        assert_eq!(
+            shown(before.clone(), None),
+            json!({"kind": "Secret", "metadata": {"name": "x"}, "data": {"p": "***"}})
+        );
+        assert_eq!(shown(secret("dHdv"), Some(&before))["data"]["p"], "*** (changed)");
+        assert_eq!(shown(secret("b25l"), Some(&before))["data"]["p"], "***");
+    }
+}

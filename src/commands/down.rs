@@ -1,0 +1,245 @@
+//! `pgset down`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::Value;
+
+use super::wait::{self, Wait};
+use super::{Context, live, scale, up};
+use crate::cli::DownArgs;
+use crate::cluster::Cluster;
+use crate::error::{Exit, Failure};
+use crate::event::{Event, Outcome};
+use crate::manifest::{Kind, ObjectId};
+use crate::readiness;
+use crate::settings::SetIdentity;
+
+/// How often a deleted object is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+type Objects = BTreeMap<ObjectId, Value>;
+
+/// Takes a set down: pods first, in order; the data only with `--delete-data`.
+///
+/// The objects are found by their labels, so that neither the settings nor the templates of `up` are
+/// needed, and an interrupted run goes on where it was.
+pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let cluster = context.cluster(&target)?;
+    context.begin("down", &set, &target);
+    let all = live::of_set(&cluster, &set).await?;
+    let (data, rest): (Objects, Objects) =
+        all.into_iter().partition(|(id, _)| id.kind.holds_data());
+    let (going, staying) = if args.delete_data {
+        (rest.into_iter().chain(data).collect(), Objects::new())
+    } else {
+        (rest, data)
+    };
+    if going.is_empty() {
+        context.finish(nothing(&set, &staying), started);
+        return Ok(Exit::Done);
+    }
+    ask(args, context, &set, &target.context, &going, &staying).await?;
+
+    let next = if args.delete_data { "pgset down --delete-data" } else { "pgset down" };
+    stop(context, &cluster, &set, &going, next).await?;
+    if args.delete_data {
+        super::erase::erase(context, &cluster, &set, &going).await?;
+    }
+    remove(context, &cluster, going, next).await?;
+    for (id, value) in &staying {
+        let detail = whereabouts(id, value);
+        context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
+    }
+    if !staying.is_empty() {
+        context.note_that_matters(
+            "the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it",
+        );
+    }
+    context.finish(format!("{} is down", set.name), started);
+    Ok(Exit::Done)
+}
+
+fn nothing(set: &SetIdentity, staying: &Objects) -> String {
+    let place = format!("{} in namespace {}", set.name, set.namespace);
+    if staying.is_empty() {
+        return format!("nothing to do: there is no set {place}");
+    }
+    let kept: Vec<String> = staying.keys().map(ToString::to_string).collect();
+    format!("nothing to do: {place} is down, its data is kept ({})", kept.join(", "))
+}
+
+/// Shows what goes and what stays, and asks.
+async fn ask(
+    args: &DownArgs,
+    context: &Context,
+    set: &SetIdentity,
+    kube_context: &str,
+    going: &Objects,
+    staying: &Objects,
+) -> anyhow::Result<()> {
+    let place = if kube_context.is_empty() {
+        format!("namespace {}", set.namespace)
+    } else {
+        format!("namespace {}, context {kube_context}", set.namespace)
+    };
+    let mut lines = vec![format!("pgset down takes down set {} ({place}):", set.name)];
+    for (title, objects) in [("deleted", going), ("kept", staying)] {
+        for (id, value) in objects {
+            let note = whereabouts(id, value).map(|w| format!("  ({w})")).unwrap_or_default();
+            lines.push(format!("  {title:<8} {id}{note}"));
+        }
+    }
+    context.note(lines.join("\n"));
+    let agreed = if args.delete_data {
+        let question = "This deletes the data for good. Type the set's name to go on";
+        context.type_name(question, set.name.as_str()).await?
+    } else {
+        context.confirm("Take it down?").await?
+    };
+    if agreed {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Refused, "nothing was deleted").into())
+}
+
+/// Where the data of an object lies.
+fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
+    let spec = &value["spec"];
+    match id.kind {
+        Kind::PersistentVolume => {
+            if let Some(server) = spec["nfs"]["server"].as_str() {
+                return Some(format!("nfs://{server}{}", spec["nfs"]["path"].as_str()?));
+            }
+            let path = spec["hostPath"]["path"].as_str().or(spec["local"]["path"].as_str())?;
+            Some(format!("{path} on the node"))
+        }
+        Kind::PersistentVolumeClaim => {
+            spec["volumeName"].as_str().map(|volume| format!("volume {volume}"))
+        }
+        Kind::Secret => Some("the passwords that open the data".to_owned()),
+        _ => None,
+    }
+}
+
+/// Stops the pods: highest ordinal first, each with a clean shutdown, the master last.
+async fn stop(
+    context: &Context,
+    cluster: &Cluster,
+    set: &SetIdentity,
+    going: &Objects,
+    next: &str,
+) -> anyhow::Result<()> {
+    let id = scale::statefulset_id(set);
+    let Some(live) = going.get(&id) else { return Ok(()) };
+    context.interrupt.check(|| "nothing was deleted".into(), next)?;
+    let live = if scale::replicas_of(live) == 0 {
+        live.clone()
+    } else {
+        scale::set_replicas(cluster, live, &id, 0).await?
+    };
+    let version = cluster.version().await?;
+    let expectation = up::expectation(set, &live, 0, &version);
+    let scope = up::scope(set, &live, version);
+    wait::until_ready(context, cluster, Wait { scope, expectation, next })
+        .await
+        .context("stopping the pods")?;
+    Ok(())
+}
+
+/// Deletes in the reverse of the order of apply, phase by phase, and waits until each is gone.
+async fn remove(
+    context: &Context,
+    cluster: &Cluster,
+    going: Objects,
+    next: &str,
+) -> anyhow::Result<()> {
+    let total = going.len();
+    let mut phases: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
+    for (id, value) in going {
+        phases.entry(id.kind.phase()).or_default().push((id, value));
+    }
+    let mut done = 0;
+    for (_, phase) in phases.into_iter().rev() {
+        context.interrupt.check(|| format!("{done} of {total} objects are deleted"), next)?;
+        let mut gone = stream::iter(phase)
+            .map(|(id, value)| async move {
+                let uid = live::uid_of(&value).to_owned();
+                cluster.delete(&id, &uid).await?;
+                until_gone(context, cluster, &id, &uid, next).await?;
+                anyhow::Ok(id)
+            })
+            .buffer_unordered(live::READS);
+        while let Some(object) = gone.try_next().await? {
+            done += 1;
+            context.reporter.emit(Event::Object {
+                object,
+                outcome: Outcome::Deleted,
+                detail: None,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Waits until an object is gone, or another has its name.
+///
+/// # Errors
+/// At the deadline, naming who holds it: a finalizer, or the pods that mount a claim.
+async fn until_gone(
+    context: &Context,
+    cluster: &Cluster,
+    id: &ObjectId,
+    uid: &str,
+    next: &str,
+) -> anyhow::Result<()> {
+    let mut said = false;
+    loop {
+        let Some(live) = cluster.get(id).await? else { return Ok(()) };
+        if live::uid_of(&live) != uid {
+            return Ok(());
+        }
+        let holder = holder(cluster, id, &live).await;
+        if !said && let Some(holder) = &holder {
+            context.reporter.emit(Event::State {
+                object: id.clone(),
+                phase: crate::event::Phase::Terminating,
+                state: format!("Terminating: {holder}"),
+            });
+            said = true;
+        }
+        if cluster.deadline.remaining() < LOOK_EVERY {
+            let reason = holder.unwrap_or_else(|| "nobody is seen to hold it".to_owned());
+            return Err(Failure::new(
+                Exit::TimedOut,
+                format!(
+                    "{id} is still there after {} s: {reason}",
+                    cluster.deadline.elapsed().as_secs()
+                ),
+            )
+            .hint(format!("{next}  # goes on"))
+            .into());
+        }
+        tokio::select! {
+            exit = context.interrupt.wait() => {
+                return Err(crate::interrupt::interrupted(exit, &format!("{id} is on its way out"), next).into());
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+async fn holder(cluster: &Cluster, id: &ObjectId, live: &Value) -> Option<String> {
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    let pods = match id.kind {
+        Kind::PersistentVolumeClaim => cluster.list(Kind::Pod, namespace, "").await.ok()?,
+        _ => Vec::new(),
+    };
+    let pods: Vec<_> = pods.into_iter().filter_map(|p| serde_json::from_value(p).ok()).collect();
+    readiness::deletion_blocked(live, &pods)
+}

@@ -1,0 +1,235 @@
+//! What is in the cluster before anything is touched: read once, concurrently.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::Value;
+
+use crate::cluster::access::Right;
+use crate::cluster::objects::ServerVersion;
+use crate::cluster::{Cluster, ClusterError};
+use crate::error::{Exit, Failure};
+use crate::manifest::object::LABEL_NAMESPACE;
+use crate::manifest::{Kind, ObjectId};
+use crate::plan;
+use crate::settings::{SetIdentity, Settings, Storage};
+
+/// How many reads are under way at once: each connection costs a TLS handshake.
+pub(crate) const READS: usize = 4;
+
+/// What `up` and `diff` need to know.
+#[derive(Clone, Default)]
+pub struct Live {
+    /// The server.
+    pub version: ServerVersion,
+    /// The objects that are there, of those that were asked for.
+    pub objects: BTreeMap<ObjectId, Value>,
+    /// Every claim of the set, those of pods that are gone included.
+    pub claims: Vec<Value>,
+    /// Why the storage can't be had, if that is known already.
+    pub storage: Option<Failure>,
+}
+
+/// Asks everything that a command needs to know before it writes: the server's version, whether we
+/// may, whether the namespace is there, and each object as it is.
+///
+/// # Errors
+/// When the cluster can't be reached, a right is missing, or the namespace isn't there or is going.
+pub async fn read(
+    cluster: &Cluster,
+    settings: &Settings,
+    ids: Vec<ObjectId>,
+    rights: Vec<Right>,
+) -> anyhow::Result<Live> {
+    // The first request makes the connection, so that the others find it, or resume its session.
+    let version = cluster.version().await?;
+    let set = &settings.set;
+    let namespace = check_namespace(cluster, set);
+    let missing = check_rights(cluster, rights);
+    let storage = check_storage(cluster, settings);
+    let selector = set.selector();
+    let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector);
+    let objects = objects(cluster, ids);
+    let (missing, namespace, storage, claims, objects) =
+        futures::join!(missing, namespace, storage, claims, objects);
+    // In this order: whoever may not read gets told of the missing right, not of the failed read.
+    missing?;
+    namespace?;
+    Ok(Live { version, objects: objects?, claims: claims?, storage: storage? })
+}
+
+/// Reads objects by name.
+pub async fn objects(
+    cluster: &Cluster,
+    ids: Vec<ObjectId>,
+) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
+    stream::iter(ids)
+        .map(|id| async move {
+            let value = cluster.get(&id).await?;
+            Ok::<_, ClusterError>(value.map(|value| (id, value)))
+        })
+        .buffer_unordered(READS)
+        .try_filter_map(|found| async move { Ok(found) })
+        .try_collect()
+        .await
+}
+
+/// Every object in the namespace, and every volume, whose labels say that it belongs to the set.
+///
+/// PersistentVolumes are left out where they may not be read: then pgset did not make any.
+pub async fn of_set(
+    cluster: &Cluster,
+    set: &SetIdentity,
+) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
+    let kinds = crate::manifest::kind::KINDS.into_iter().filter(|k| k.applicable());
+    stream::iter(kinds)
+        .map(|kind| async move {
+            let mut selector = set.selector();
+            if !kind.namespaced() {
+                selector = format!("{selector},{LABEL_NAMESPACE}={}", set.namespace);
+            }
+            match cluster.list(kind, set.namespace.as_str(), &selector).await {
+                Ok(items) => Ok(items.into_iter().map(|v| (id_of(kind, &v), v)).collect()),
+                Err(e) if e.is_forbidden() && (!kind.namespaced() || !essential(kind)) => {
+                    Ok(Vec::new())
+                }
+                Err(e) => Err(e),
+            }
+        })
+        .buffer_unordered(READS)
+        .try_fold(BTreeMap::new(), |mut all, items| async move {
+            all.extend(items);
+            Ok(all)
+        })
+        .await
+}
+
+/// Kinds that every set has.
+fn essential(kind: Kind) -> bool {
+    !matches!(kind, Kind::NetworkPolicy | Kind::PodDisruptionBudget | Kind::ConfigMap)
+}
+
+/// Refuses an object that is not the set's.
+pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Result<(), Failure> {
+    match plan::foreign(live, set) {
+        None => Ok(()),
+        Some(owner) => Err(Failure::new(Exit::Refused, format!("{id} belongs to {owner}"))
+            .hint("another set: --name NAME")),
+    }
+}
+
+/// Which object a live document is.
+pub fn id_of(kind: Kind, value: &Value) -> ObjectId {
+    let metadata = &value["metadata"];
+    ObjectId::new(
+        kind,
+        metadata["namespace"].as_str().unwrap_or_default(),
+        metadata["name"].as_str().unwrap_or_default(),
+    )
+}
+
+/// Its UID; empty for a document that has none.
+pub fn uid_of(value: &Value) -> &str {
+    value["metadata"]["uid"].as_str().unwrap_or_default()
+}
+
+/// Refuses to go on without all of `rights`.
+pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyhow::Result<()> {
+    let missing = cluster.missing(rights).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut failure = Failure::new(Exit::NoCluster, format!("these rights are missing: {list}"));
+    failure.details = crate::commands::rights::rules(&missing);
+    if missing.iter().any(|r| r.resource == "persistentvolumes") {
+        failure = failure.hint(
+            "storage without rights on PersistentVolumes: --storage class, or --storage claim:NAME",
+        );
+    }
+    Err(failure.hint("ask whoever administers the cluster for a Role with the rules above").into())
+}
+
+async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<()> {
+    let name = set.namespace.as_str();
+    let id = ObjectId::new(Kind::Namespace, name, name);
+    let live = match cluster.get(&id).await {
+        Ok(live) => live,
+        // Rights in one namespace do not include reading the namespace itself.
+        Err(e) if e.is_forbidden() => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    let Some(live) = live else {
+        return Err(Failure::new(Exit::Failed, format!("there is no namespace {name}"))
+            .hint(format!("kubectl create namespace {name}"))
+            .hint("another namespace: -n NAME")
+            .into());
+    };
+    if live["status"]["phase"] == "Terminating" {
+        return Err(Failure::new(Exit::Refused, format!("namespace {name} is being deleted"))
+            .hint("wait until it is gone, or name another with -n")
+            .into());
+    }
+    Ok(())
+}
+
+/// Finds out early what would only show as a claim that stays Pending.
+async fn check_storage(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Option<Failure>> {
+    match &settings.storage {
+        Storage::Class { name } => check_class(cluster, name.as_deref()).await,
+        Storage::Claim { name } => {
+            let namespace = settings.set.namespace.as_str();
+            let id = ObjectId::new(Kind::PersistentVolumeClaim, namespace, name);
+            let live = cluster.get(&id).await.context("looking for the claim of --storage")?;
+            Ok(live.is_none().then(|| {
+                Failure::new(
+                    Exit::Failed,
+                    format!("there is no PersistentVolumeClaim {name} in namespace {namespace}"),
+                )
+                .hint(format!("kubectl -n {namespace} get persistentvolumeclaims"))
+            }))
+        }
+        Storage::Nfs { .. } | Storage::HostPath { .. } => Ok(None),
+    }
+}
+
+async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Option<Failure>> {
+    let classes = match cluster.list(Kind::StorageClass, "", "").await {
+        Ok(classes) => classes,
+        // Cluster-scoped: whoever may not read it finds out by the claim.
+        Err(e) if e.is_forbidden() => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let names: Vec<&str> = classes.iter().filter_map(|c| c["metadata"]["name"].as_str()).collect();
+    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let failure = match name {
+        Some(name) if !names.contains(&name) => Failure::new(
+            Exit::Failed,
+            format!("there is no StorageClass {name} (there are: {known})"),
+        ),
+        None if !classes.iter().any(is_default) => Failure::new(
+            Exit::Failed,
+            format!("the cluster has no default StorageClass (there are: {known})"),
+        ),
+        _ => return Ok(None),
+    };
+    let next = names.first().map_or_else(
+        || {
+            "storage without a class: --storage nfs://SERVER/PATH or --storage hostpath:/PATH"
+                .to_owned()
+        },
+        |first| format!("pgset up --storage class:{first}"),
+    );
+    Ok(Some(failure.hint(next)))
+}
+
+fn is_default(class: &Value) -> bool {
+    let annotations = &class["metadata"]["annotations"];
+    [
+        "storageclass.kubernetes.io/is-default-class",
+        "storageclass.beta.kubernetes.io/is-default-class",
+    ]
+    .iter()
+    .any(|key| annotations[*key] == "true")
+}

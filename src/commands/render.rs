@@ -1,0 +1,82 @@
+//! `pgset render`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::{Context, desired};
+use crate::cli::RenderArgs;
+use crate::error::Exit;
+use crate::manifest::{Kind, Object, parse};
+
+/// Prints the manifests, or which templates they come from. Sends nothing to the cluster.
+pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
+    // The kubeconfig only says the namespace: without one there is still something to render.
+    let target = context.target().await.ok();
+    let settings = context.settings(&args.settings, target.as_ref())?;
+    desired::supported(&settings)?;
+    let templates = context.templates(&settings)?;
+    if args.list {
+        let list = templates.list();
+        let width = list.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let lines = list.iter().map(|(name, origin)| format!("{name:<width$}  {origin}\n"));
+        context.reporter.print(&lines.collect::<String>())?;
+        return Ok(Exit::Done);
+    }
+    let objects = desired::draft(&settings, &templates)?;
+    match &args.output_dir {
+        Some(directory) => {
+            write_files(context, directory, &objects, args.show_secrets)?;
+        }
+        None => context.reporter.print(&text(&objects, args.show_secrets))?,
+    }
+    if !args.show_secrets {
+        context.note(format!(
+            "Secret {} is left out: it holds passwords; --show-secrets prints it, `pgset up` makes it",
+            settings.set.secret()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// One YAML stream, in the order of apply.
+fn text(objects: &[Object], secrets: bool) -> String {
+    let mut text = String::new();
+    for object in ordered(objects) {
+        text.push_str("---\n");
+        if object.id.kind == Kind::Secret && !secrets {
+            text.push_str(&format!("# {} is left out: it holds passwords\n", object.id));
+        } else {
+            text.push_str(&parse::to_yaml(&object.value));
+        }
+    }
+    text
+}
+
+fn ordered(objects: &[Object]) -> Vec<&Object> {
+    let mut ordered: Vec<&Object> = objects.iter().collect();
+    ordered.sort_by(|a, b| a.id.kind.cmp(&b.id.kind));
+    ordered
+}
+
+/// A file an object: `03-secret-pgset-auth.yaml`, so that the order of names is that of apply.
+fn write_files(
+    context: &Context,
+    directory: &Path,
+    objects: &[Object],
+    secrets: bool,
+) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("making {}", directory.display()))?;
+    for (number, object) in ordered(objects).into_iter().enumerate() {
+        let secret = object.id.kind == Kind::Secret;
+        if secret && !secrets {
+            continue;
+        }
+        let kind = object.id.kind.name().to_lowercase();
+        let file = directory.join(format!("{number:02}-{kind}-{}.yaml", object.id.name));
+        super::write_file(&file, &parse::to_yaml(&object.value), secret)?;
+        context.reporter.print(&format!("{}\n", file.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! `pgset scale`.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::wait::{self, Wait};
+use super::{Context, live, rights, up};
+use crate::cli::ScaleArgs;
+use crate::cluster::Cluster;
+use crate::cluster::objects::Apply;
+use crate::error::{Exit, Failure};
+use crate::event::{Event, Outcome};
+use crate::image::{ImageReference, Profile};
+use crate::manifest::{Kind, Object, ObjectId};
+use crate::plan::fields;
+use crate::settings::{Replicas, SetIdentity, Source, resolve};
+
+/// Changes the number of pods and waits until every replica streams.
+pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let wanted = resolve::replicas(&args.replicas, Source::Flag("--replicas"), None)?.value;
+    let cluster = context.cluster(&target)?;
+    context.begin("scale", &set, &target);
+
+    let id = statefulset_id(&set);
+    let version = cluster.version().await?;
+    let mut needed = rights::waiting(&set);
+    needed.extend(rights::scaling(&set));
+    let (missing, live) = futures::join!(live::check_rights(&cluster, needed), cluster.get(&id));
+    missing?;
+    let live = live?.ok_or_else(|| no_set(&set))?;
+    live::check_ours(&live, &id, &set)?;
+    check_image(&live, wanted)?;
+    let before = replicas_of(&live);
+    let owner = other_owner(&live);
+
+    let next = format!("pgset scale --replicas {wanted}");
+    context.interrupt.check(|| "nothing was changed".into(), &next)?;
+    let applied = if before == wanted.get() {
+        live
+    } else {
+        set_replicas(&cluster, &live, &id, wanted.get()).await?
+    };
+    let detail = detail(before, wanted.get(), owner.as_deref(), &set);
+    let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };
+    context.reporter.emit(Event::Object { object: id, outcome, detail });
+    if !args.no_wait {
+        let expectation = up::expectation(&set, &applied, wanted.get(), &version);
+        let scope = up::scope(&set, &applied, version);
+        wait::until_ready(context, &cluster, Wait { scope, expectation, next: &next }).await?;
+    }
+    let state = if args.no_wait { "is asked for" } else { "is ready" };
+    context.finish(format!("{} {state}: {}", set.name, up::pods(wanted.get())), started);
+    Ok(Exit::Done)
+}
+
+/// The StatefulSet of a set.
+pub(crate) fn statefulset_id(set: &SetIdentity) -> ObjectId {
+    ObjectId::new(Kind::StatefulSet, set.namespace.as_str(), set.name.as_str())
+}
+
+pub(crate) fn no_set(set: &SetIdentity) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        format!("there is no set {} in namespace {}", set.name, set.namespace),
+    )
+    .hint("pgset up  # makes one")
+    .hint("another set: --name NAME, another namespace: -n NAMESPACE")
+}
+
+pub(crate) fn replicas_of(statefulset: &Value) -> u32 {
+    // Unset means 1 (apps/v1).
+    let replicas = statefulset["spec"]["replicas"].as_u64().unwrap_or(1);
+    u32::try_from(replicas).unwrap_or(u32::MAX)
+}
+
+/// Applies the StatefulSet as pgset applied it before, with another number of pods.
+///
+/// What pgset applied is read from the object itself, so that neither the settings nor the templates
+/// of that time are needed. `force` takes over `spec.replicas` alone: every other field is already
+/// ours, with the value that it has.
+pub(crate) async fn set_replicas(
+    cluster: &Cluster,
+    live: &Value,
+    id: &ObjectId,
+    replicas: u32,
+) -> anyhow::Result<Value> {
+    let mut value = fields::extract(live, crate::manifest::object::MANAGER).unwrap_or_else(|| {
+        json!({
+            "apiVersion": id.kind.api_version(),
+            "kind": id.kind.name(),
+            "metadata": { "name": id.name, "namespace": id.namespace },
+        })
+    });
+    value["spec"]["replicas"] = json!(replicas);
+    let object = Object { id: id.clone(), value, template: "the live object".to_owned() };
+    cluster.apply(&object, Apply { dry_run: false, force: true }).await.context("scaling")
+}
+
+/// What the image can carry is read from the live pods' template: the settings may have changed.
+fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
+    let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+    let Some(image) = image.and_then(|i| i.parse::<ImageReference>().ok()) else { return Ok(()) };
+    let crunchy = Profile::name_for(&image) == Profile::CRUNCHY;
+    let limit = Profile::of(&image, crunchy).ok().and_then(|profile| profile.replicas_limit());
+    resolve::replicas(&wanted.to_string(), Source::Flag("--replicas"), limit)?;
+    Ok(())
+}
+
+/// Who else set the number of pods last.
+fn other_owner(live: &Value) -> Option<String> {
+    fields::owners(live, &["spec", "replicas"])
+        .into_iter()
+        .map(|m| m.name)
+        .find(|name| name != crate::manifest::object::MANAGER)
+}
+
+fn detail(before: u32, after: u32, owner: Option<&str>, set: &SetIdentity) -> Option<String> {
+    let mut words = Vec::new();
+    if before != after {
+        words.push(format!("replicas {before} -> {after}"));
+        words.extend(owner.map(|owner| format!("{owner} had set it before")));
+    }
+    if after < before {
+        let pods = if before - after == 1 {
+            set.pod(after)
+        } else {
+            format!("{} to {}", set.pod(after), set.pod(before - 1))
+        };
+        words.push(format!("{pods} go, their data is kept"));
+    }
+    (!words.is_empty()).then(|| words.join("; "))
+}

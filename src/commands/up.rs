@@ -1,0 +1,181 @@
+//! `pgset up`.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::apply::{self, How};
+use super::wait::{self, Wait};
+use super::{Context, desired, live, rights, scale};
+use crate::cli::UpArgs;
+use crate::cluster::objects::ServerVersion;
+use crate::cluster::observe::Scope;
+use crate::error::Exit;
+use crate::manifest::object::MANAGER;
+use crate::manifest::{Kind, ObjectId};
+use crate::plan::{self, Plan};
+use crate::readiness::{Expectation, Snapshot};
+use crate::settings::{SetIdentity, Settings};
+
+/// Makes the set, or makes it what the settings say, and waits until every replica streams.
+///
+/// Everything is rendered, parsed and checked before the cluster is asked anything, and everything
+/// is read and planned before anything is written.
+pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let target = context.target().await?;
+    let settings = context.settings(&args.settings, Some(&target))?;
+    desired::supported(&settings)?;
+    let templates = context.templates(&settings)?;
+    // With passwords made up and the default number of pods: which objects there will be.
+    let draft = desired::draft(&settings, &templates)?;
+    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
+    let kinds = kinds(&ids);
+    let wait = !args.no_wait && args.dry_run.is_none();
+
+    let cluster = context.cluster(&target)?;
+    context.begin("up", &settings.set, &target);
+    let rights = rights::up(&settings.set, &kinds, wait);
+    let live = live::read(&cluster, &settings, ids, rights).await?;
+    let plan = plan_of(&settings, &templates, &live, args.force_conflicts)?;
+
+    let next = "pgset up";
+    context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
+    let how = How { force: args.force_conflicts, dry_run: args.dry_run };
+    let (replicas, unchanged) = (plan.replicas, plan.is_unchanged());
+    let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
+    if args.dry_run.is_some() {
+        context.finish("nothing was written: this was a dry run".to_owned(), started);
+        return Ok(Exit::Done);
+    }
+    let id = scale::statefulset_id(&settings.set);
+    let statefulset = match applied {
+        Some(applied) => applied,
+        None => live.objects.get(&id).cloned().unwrap_or_default(),
+    };
+    let replicas = replicas.map_or_else(|| scale::replicas_of(&statefulset), |r| r.get());
+    if args.no_wait {
+        let state = if unchanged { "is as it should be" } else { "is applied" };
+        context.finish(
+            format!(
+                "{} {state}; `pgset up` waits for it, `pgset status` looks at it",
+                settings.set.name
+            ),
+            started,
+        );
+        return Ok(Exit::Done);
+    }
+    let scope = scope(&settings.set, &statefulset, live.version.clone());
+    let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
+    let wait = Wait { scope, expectation, next };
+    let snapshot = wait::until_ready(context, &cluster, wait).await?;
+    verify_login(context, &cluster, &settings, &snapshot).await?;
+    connection(context, &settings, replicas);
+    context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
+    Ok(Exit::Done)
+}
+
+/// What is to be done, from what is wanted and what is there.
+pub(crate) fn plan_of(
+    settings: &Settings,
+    templates: &crate::render::TemplateSet,
+    live: &live::Live,
+    force: bool,
+) -> anyhow::Result<Plan> {
+    let id = scale::statefulset_id(&settings.set);
+    let statefulset = live.objects.get(&id);
+    if statefulset.is_none()
+        && let Some(failure) = &live.storage
+    {
+        return Err(anyhow::Error::from(failure.clone()));
+    }
+    let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
+    let passwords = desired::passwords(settings, live)?;
+    let objects = desired::objects(settings, templates, decision.apply, &passwords)?;
+    Ok(plan::plan(objects, &live.objects, &settings.set, decision)?)
+}
+
+fn kinds(ids: &[ObjectId]) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = ids.iter().map(|id| id.kind).collect();
+    kinds.sort();
+    kinds.dedup();
+    kinds
+}
+
+/// What to watch of a set.
+pub(crate) fn scope(set: &SetIdentity, statefulset: &Value, version: ServerVersion) -> Scope {
+    let volumes = &statefulset["spec"]["template"]["spec"]["volumes"];
+    let shared = volumes.as_array().is_some_and(|v| {
+        v.iter().any(|v| v["persistentVolumeClaim"]["claimName"] == set.claim().as_str())
+    });
+    Scope { set: set.clone(), volumes: shared, version }
+}
+
+/// When a set is ready: this StatefulSet, with so many pods, each replica streaming.
+pub(crate) fn expectation(
+    set: &SetIdentity,
+    statefulset: &Value,
+    replicas: u32,
+    version: &ServerVersion,
+) -> Expectation {
+    let uid = live::uid_of(statefulset);
+    Expectation {
+        set: set.clone(),
+        replicas,
+        statefulset_uid: (!uid.is_empty()).then(|| uid.to_owned()),
+        statefulset_generation: statefulset["metadata"]["generation"].as_i64(),
+        not_before: applied_at(statefulset),
+        want_streaming: replicas > 1,
+        server_minor: version.minor,
+    }
+}
+
+/// When pgset last applied an object, by the server's clock: events older than that are not about
+/// what it is now. Our own clock may be wrong.
+fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
+    let managers = live["metadata"]["managedFields"].as_array()?;
+    managers
+        .iter()
+        .filter(|entry| entry["manager"] == MANAGER)
+        .filter_map(|entry| entry["time"].as_str()?.parse().ok())
+        .max()
+}
+
+/// `2 pods ready, 1 replica streaming`.
+pub(crate) fn pods(replicas: u32) -> String {
+    match replicas {
+        0 => "no pods".to_owned(),
+        1 => "1 pod ready, no replica".to_owned(),
+        2 => "2 pods ready, 1 replica streaming".to_owned(),
+        n => format!("{n} pods ready, {} replicas streaming", n - 1),
+    }
+}
+
+/// Finds out whether the passwords open the data: a volume that was initialised with others does not
+/// take new ones, and the first client would be the one to notice.
+async fn verify_login(
+    context: &Context,
+    cluster: &crate::cluster::Cluster,
+    settings: &Settings,
+    snapshot: &Snapshot,
+) -> anyhow::Result<()> {
+    super::sql::verify_login(context, cluster, &settings.set, snapshot).await
+}
+
+fn connection(context: &Context, settings: &Settings, replicas: u32) {
+    let set = &settings.set;
+    let (user, database) = (&settings.credentials.user, &settings.credentials.database);
+    let uri = |service: String| {
+        format!("postgresql://{user}@{service}.{}.svc:5432/{database}", set.namespace)
+    };
+    let mut lines = vec![format!("read and write:  {}", uri(set.master()))];
+    if replicas > 1 {
+        lines.push(format!("read only:       {}", uri(set.replica())));
+    }
+    lines.push(format!(
+        "password:        kubectl -n {} get secret {} -o jsonpath='{{.data.user-password}}' | base64 -d",
+        set.namespace,
+        set.secret()
+    ));
+    context.note(lines.join("\n"));
+}

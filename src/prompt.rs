@@ -1,0 +1,254 @@
+//! Questions to a person, behind a small trait; refused where nobody can answer.
+//!
+//! Run a prompt inside `Reporter::suspend`, so that nothing is written over it.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use dialoguer::Input;
+use dialoguer::theme::Theme;
+
+use crate::error::{Diagnose, Exit};
+
+/// Asks.
+pub trait Prompt: Send + Sync {
+    /// Asks a question that is answered with yes or no; `default_no` is what Enter alone means.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    fn confirm(&self, question: &str, default_no: bool) -> Result<bool, PromptError>;
+
+    /// Has `expected` (the set's name) typed; whether it was.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    fn type_name(&self, question: &str, expected: &str) -> Result<bool, PromptError>;
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptError {
+    /// Nobody to ask.
+    #[error("cannot ask \"{question}\" without a terminal")]
+    NoTerminal {
+        /// What would have been asked.
+        question: String,
+    },
+    /// The input ended before an answer.
+    #[error("the input ended before an answer to \"{question}\"")]
+    Closed {
+        /// What was asked.
+        question: String,
+    },
+    /// Ctrl-C, or a signal, at the prompt.
+    #[error("interrupted at the prompt")]
+    Interrupted,
+    /// The terminal failed.
+    #[error("cannot ask \"{question}\"")]
+    Broken {
+        /// What was asked.
+        question: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Diagnose for PromptError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoTerminal { .. } | Self::Closed { .. } => Exit::Refused,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Broken { .. } => Exit::Failed,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoTerminal { .. } | Self::Closed { .. } => {
+                vec!["add --yes to answer every question with yes".to_owned()]
+            }
+            Self::Interrupted | Self::Broken { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Who is asked: with `--yes` nobody; else the person at the terminal, if there is one.
+#[must_use]
+pub fn choose(yes: bool) -> Box<dyn Prompt> {
+    if yes {
+        Box::new(Yes)
+    } else if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        Box::new(Terminal)
+    } else {
+        Box::new(Unattended)
+    }
+}
+
+/// `--yes`: every answer is yes.
+#[derive(Clone, Copy, Debug)]
+pub struct Yes;
+
+impl Prompt for Yes {
+    fn confirm(&self, _: &str, _: bool) -> Result<bool, PromptError> {
+        Ok(true)
+    }
+    fn type_name(&self, _: &str, _: &str) -> Result<bool, PromptError> {
+        Ok(true)
+    }
+}
+
+/// No terminal: every question is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Unattended;
+
+impl Prompt for Unattended {
+    fn confirm(&self, question: &str, _: bool) -> Result<bool, PromptError> {
+        Err(PromptError::NoTerminal { question: question.to_owned() })
+    }
+    fn type_name(&self, question: &str, _: &str) -> Result<bool, PromptError> {
+        Err(PromptError::NoTerminal { question: question.to_owned() })
+    }
+}
+
+/// The person at the terminal. Questions go to stderr, without colours.
+///
+/// Both are lines that end with Enter: a key typed ahead destroys nothing, and unlike the library's
+/// own yes-or-no prompt they never hide the cursor.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal;
+
+impl Prompt for Terminal {
+    fn confirm(&self, question: &str, default_no: bool) -> Result<bool, PromptError> {
+        let choices = if default_no { "[y/N]" } else { "[Y/n]" };
+        loop {
+            if let Some(answer) = yes_or_no(&read_line(question, choices)?, default_no) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn type_name(&self, question: &str, expected: &str) -> Result<bool, PromptError> {
+        Ok(read_line(question, "")?.trim() == expected)
+    }
+}
+
+/// The meaning of an answer; none if it means nothing.
+fn yes_or_no(answer: &str, default_no: bool) -> Option<bool> {
+    match answer.trim().to_lowercase().as_str() {
+        "" => Some(!default_no),
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+fn read_line(question: &str, choices: &str) -> Result<String, PromptError> {
+    // The library turns Ctrl-C into a SIGINT to this process, which would end it in the middle of
+    // the line. A handler, once there, stays: the read returns instead, and the terminal is restored.
+    let _handlers = signal_handlers();
+    let prompt =
+        if choices.is_empty() { question.to_owned() } else { format!("{question} {choices}") };
+    let answer =
+        Input::<String>::with_theme(&Bare).with_prompt(prompt).allow_empty(true).interact_text();
+    answer.map_err(|dialoguer::Error::IO(source)| {
+        // What comes next starts a line of its own; a terminal that is gone needs none.
+        let _ = writeln!(io::stderr());
+        unanswered(question, source)
+    })
+}
+
+fn unanswered(question: &str, source: io::Error) -> PromptError {
+    let question = question.to_owned();
+    match source.kind() {
+        io::ErrorKind::Interrupted => PromptError::Interrupted,
+        io::ErrorKind::UnexpectedEof => PromptError::Closed { question },
+        io::ErrorKind::NotConnected => PromptError::NoTerminal { question },
+        _ => PromptError::Broken { question, source },
+    }
+}
+
+#[cfg(unix)]
+fn signal_handlers() -> Option<[tokio::signal::unix::Signal; 2]> {
+    use tokio::signal::unix::{SignalKind, signal};
+    tokio::runtime::Handle::try_current().ok()?;
+    Some([signal(SignalKind::interrupt()).ok()?, signal(SignalKind::terminate()).ok()?])
+}
+
+#[cfg(not(unix))]
+fn signal_handlers() -> Option<()> {
+    None
+}
+
+/// The question as it is, and a space.
+struct Bare;
+
+impl Theme for Bare {
+    fn format_input_prompt(
+        &self,
+        f: &mut dyn fmt::Write,
+        prompt: &str,
+        _default: Option<&str>,
+    ) -> fmt::Result {
+        write!(f, "{prompt} ")
+    }
+
+    fn format_input_prompt_selection(
+        &self,
+        f: &mut dyn fmt::Write,
+        prompt: &str,
+        answer: &str,
+    ) -> fmt::Result {
+        write!(f, "{prompt} {answer}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers() {
+        for yes in ["y", "Y", "yes", " YES "] {
+            assert_eq!(yes_or_no(yes, true), Some(true), "{yes}");
+        }
+        for no in ["n", "No", "NO"] {
+            assert_eq!(yes_or_no(no, false), Some(false), "{no}");
+        }
+        assert_eq!(yes_or_no("", true), Some(false));
+        assert_eq!(yes_or_no("", false), Some(true));
+        assert_eq!(yes_or_no("maybe", true), None);
+    }
+
+    #[test]
+    fn without_a_terminal_a_question_is_refused_with_the_flag_to_add() {
+        for error in [
+            Unattended.confirm("take down pgset?", true).unwrap_err(),
+            Unattended.type_name("take down pgset?", "pgset").unwrap_err(),
+            unanswered("take down pgset?", io::ErrorKind::UnexpectedEof.into()),
+        ] {
+            assert_eq!(error.exit(), Exit::Refused);
+            assert!(error.to_string().contains("\"take down pgset?\""), "{error}");
+            assert!(error.hints()[0].contains("--yes"));
+        }
+    }
+
+    #[test]
+    fn ctrl_c_at_the_prompt_is_an_interruption() {
+        let error = unanswered("go on?", io::ErrorKind::Interrupted.into());
+        assert_eq!((error.exit(), error.hints().len()), (Exit::Interrupted, 0));
+    }
+
+    #[test]
+    fn a_broken_terminal_keeps_its_cause() {
+        let error = unanswered("go on?", io::Error::other("tty on fire"));
+        let report = crate::error::Report::of(&anyhow::Error::new(error));
+        assert_eq!(report.exit, Exit::Failed);
+        assert_eq!(report.caused_by, ["tty on fire"]);
+    }
+
+    #[test]
+    fn yes_answers_everything() {
+        assert!(Yes.confirm("go on?", true).unwrap());
+        assert!(Yes.type_name("name?", "pgset").unwrap());
+    }
+}

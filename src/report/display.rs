@@ -1,0 +1,217 @@
+//! How output looks: a pure function of flags and terminal, decided once.
+//!
+//! | first of these that holds | mode |
+//! | --- | --- |
+//! | `-o json` | [`Mode::Json`]: events on stdout, a line each |
+//! | `-q` | [`Mode::Plain`]: warnings and errors are not worth a live display |
+//! | `-v` | [`Mode::Plain`]: the log would tear a live display |
+//! | stderr is no terminal, or a dumb one | [`Mode::Plain`] |
+//! | `CI` is set | [`Mode::Plain`]: a terminal that nobody watches |
+//! | otherwise | [`Mode::Interactive`] |
+//!
+//! | first of these that holds | colour, for stdout and stderr each |
+//! | --- | --- |
+//! | `--color always`, `--color never` | as told |
+//! | `NO_COLOR` is set | off |
+//! | `CLICOLOR_FORCE` is set | on |
+//! | otherwise | on a terminal that isn't dumb |
+
+use std::io::IsTerminal;
+
+/// The width taken where a terminal does not tell its own.
+pub const DEFAULT_WIDTH: usize = 80;
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// For a person, on stderr.
+    #[default]
+    Human,
+    /// A JSON line per event, on stdout.
+    Json,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// How events are written.
+    pub output: Output,
+    /// `--color`.
+    pub color: ColorChoice,
+    /// `-q`: warnings, notes that matter, and errors only.
+    pub quiet: bool,
+    /// `-v`, counted: from 1 on, a log is written to stderr.
+    pub verbose: u8,
+}
+
+/// What pgset is attached to, and what the environment says about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; none excludes another"
+)]
+pub struct Terminal {
+    /// Whether stdout is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether stderr is a terminal.
+    pub stderr_is_terminal: bool,
+    /// Columns of the terminal at stderr, where known.
+    pub width: Option<usize>,
+    /// `CI` is set: nobody watches.
+    pub ci: bool,
+    /// `NO_COLOR` is set and not empty.
+    pub no_color: bool,
+    /// `CLICOLOR_FORCE` is set, not empty and not `0`.
+    pub clicolor_force: bool,
+    /// `TERM` is `dumb` or not set: no cursor movement.
+    pub term_dumb: bool,
+}
+
+impl Terminal {
+    /// What this process's stdout and stderr are. The environment's part is the caller's to fill in.
+    #[must_use]
+    pub fn attached() -> Self {
+        let stderr = console::Term::stderr();
+        Self {
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+            width: stderr.size_checked().map(|(_, columns)| usize::from(columns)),
+            ..Self::default()
+        }
+    }
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Live lines on a terminal.
+    Interactive,
+    /// A line per change.
+    Plain,
+    /// A JSON line per event.
+    Json,
+}
+
+/// How output looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Display {
+    /// The form of events.
+    pub mode: Mode,
+    /// Whether what goes to stdout (tables) is coloured.
+    pub color_stdout: bool,
+    /// Whether events and errors are coloured.
+    pub color_stderr: bool,
+    /// Columns to fit into; none where the output isn't a terminal: then nothing is wrapped or cut.
+    pub width: Option<usize>,
+    /// Columns of stdout; none where it isn't a terminal, or one without cursor movement.
+    pub stdout_width: Option<usize>,
+    /// Warnings, notes that matter, and errors only.
+    pub quiet: bool,
+}
+
+/// Decides how output looks; the rules are the tables at the top of this module.
+#[must_use]
+pub fn display(flags: Flags, terminal: Terminal) -> Display {
+    let live = terminal.stderr_is_terminal && !terminal.term_dumb && !terminal.ci;
+    let mode = if flags.output == Output::Json {
+        Mode::Json
+    } else if live && !flags.quiet && flags.verbose == 0 {
+        Mode::Interactive
+    } else {
+        Mode::Plain
+    };
+    let color = |is_terminal: bool| match flags.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if terminal.no_color => false,
+        ColorChoice::Auto if terminal.clicolor_force => true,
+        ColorChoice::Auto => is_terminal && !terminal.term_dumb,
+    };
+    Display {
+        mode,
+        // JSON is for programs: no flag puts escape sequences between its lines.
+        color_stdout: mode != Mode::Json && color(terminal.stdout_is_terminal),
+        color_stderr: color(terminal.stderr_is_terminal),
+        width: terminal.stderr_is_terminal.then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
+        stdout_width: (terminal.stdout_is_terminal && !terminal.term_dumb)
+            .then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
+        quiet: flags.quiet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTY: Terminal = Terminal {
+        stdout_is_terminal: true,
+        stderr_is_terminal: true,
+        width: Some(120),
+        ci: false,
+        no_color: false,
+        clicolor_force: false,
+        term_dumb: false,
+    };
+    const PIPE: Terminal =
+        Terminal { stdout_is_terminal: false, stderr_is_terminal: false, width: None, ..TTY };
+    const HUMAN: Flags =
+        Flags { output: Output::Human, color: ColorChoice::Auto, quiet: false, verbose: 0 };
+
+    #[test]
+    fn the_truth_table() {
+        use Mode::{Interactive, Json, Plain};
+        let json = Flags { output: Output::Json, ..HUMAN };
+        let always = Flags { color: ColorChoice::Always, ..HUMAN };
+        let never = Flags { color: ColorChoice::Never, ..HUMAN };
+        let stdout_piped = Terminal { stdout_is_terminal: false, ..TTY };
+        let stderr_piped = Terminal { stderr_is_terminal: false, width: None, ..TTY };
+        // case, flags, terminal, mode, colour on stdout, colour on stderr, width
+        #[rustfmt::skip]
+        let table = [
+            ("a terminal", HUMAN, TTY, Interactive, true, true, Some(120)),
+            ("both piped", HUMAN, PIPE, Plain, false, false, None),
+            ("stdout piped", HUMAN, stdout_piped, Interactive, false, true, Some(120)),
+            ("stderr piped", HUMAN, stderr_piped, Plain, true, false, None),
+            ("json", json, TTY, Json, false, true, Some(120)),
+            ("json piped", json, PIPE, Json, false, false, None),
+            ("json, quiet", Flags { quiet: true, ..json }, TTY, Json, false, true, Some(120)),
+            ("json, colour always", Flags { color: ColorChoice::Always, ..json }, PIPE, Json, false, true, None),
+            ("quiet", Flags { quiet: true, ..HUMAN }, TTY, Plain, true, true, Some(120)),
+            ("verbose", Flags { verbose: 1, ..HUMAN }, TTY, Plain, true, true, Some(120)),
+            ("CI on a terminal", HUMAN, Terminal { ci: true, ..TTY }, Plain, true, true, Some(120)),
+            ("dumb", HUMAN, Terminal { term_dumb: true, ..TTY }, Plain, false, false, Some(120)),
+            ("dumb, forced", HUMAN, Terminal { term_dumb: true, clicolor_force: true, ..TTY }, Plain, true, true, Some(120)),
+            ("NO_COLOR", HUMAN, Terminal { no_color: true, ..TTY }, Interactive, false, false, Some(120)),
+            ("CLICOLOR_FORCE piped", HUMAN, Terminal { clicolor_force: true, ..PIPE }, Plain, true, true, None),
+            ("NO_COLOR wins over CLICOLOR_FORCE", HUMAN, Terminal { no_color: true, clicolor_force: true, ..TTY }, Interactive, false, false, Some(120)),
+            ("always wins over NO_COLOR", always, Terminal { no_color: true, ..PIPE }, Plain, true, true, None),
+            ("never wins over CLICOLOR_FORCE", never, Terminal { clicolor_force: true, ..TTY }, Interactive, false, false, Some(120)),
+            ("a terminal without a width", HUMAN, Terminal { width: None, ..TTY }, Interactive, true, true, Some(80)),
+        ];
+        for (case, flags, terminal, mode, color_stdout, color_stderr, width) in table {
+            let fits = terminal.stdout_is_terminal && !terminal.term_dumb;
+            let stdout_width = fits.then(|| terminal.width.unwrap_or(80));
+            let expected = Display {
+                mode,
+                color_stdout,
+                color_stderr,
+                width,
+                stdout_width,
+                quiet: flags.quiet,
+            };
+            assert_eq!(display(flags, terminal), expected, "{case}");
+        }
+    }
+}

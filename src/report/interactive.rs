@@ -1,0 +1,276 @@
+//! Live lines on a terminal: one for each object and pod that is waited for.
+//!
+//! Everything else scrolls by above them. The cursor is never hidden, so there is no way out that
+//! would have to bring it back.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use console::Style;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::{Event, Phase};
+use crate::manifest::ObjectId;
+
+use super::display::{DEFAULT_WIDTH, Display};
+use super::lines::{self, one_line, paint};
+use super::reporter::Sink;
+use super::stream::Stream;
+
+const TICK: Duration = Duration::from_millis(100);
+const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/// From this age on, a state that isn't an end shows how old it is.
+const OLD: Duration = Duration::from_secs(10);
+
+/// The sink. One thread turns all the spinners; it ends with the sink.
+pub(super) struct Interactive {
+    board: Arc<Mutex<Board>>,
+    ticker: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Interactive {
+    /// A sink for a terminal; `term` tells its width, which changes, where there is a real one.
+    pub(super) fn new(
+        display: Display,
+        stderr: Stream,
+        target: ProgressDrawTarget,
+        term: Option<console::Term>,
+    ) -> Self {
+        let board = Board {
+            display,
+            stderr,
+            term,
+            bars: MultiProgress::with_draw_target(target),
+            rows: Vec::new(),
+            tick: 0,
+        };
+        Self { board: Arc::new(Mutex::new(board)), ticker: None }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the thread that turns the spinners, with the first line that has one.
+    fn start_ticker(&mut self) {
+        if self.ticker.is_some() || self.board().bars.is_hidden() {
+            return;
+        }
+        let (stop, stopped) = mpsc::channel();
+        let board = Arc::clone(&self.board);
+        // Without the thread the spinners stand still; that is no reason to fail.
+        let thread = std::thread::Builder::new().name("spinner".to_owned()).spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                board.lock().unwrap_or_else(PoisonError::into_inner).turn();
+            }
+        });
+        self.ticker = thread.ok().map(|thread| (stop, thread));
+    }
+}
+
+impl Sink for Interactive {
+    fn emit(&mut self, event: &Event) {
+        match event {
+            Event::State { object, phase, state } => {
+                self.board().update(object, *phase, state);
+                self.start_ticker();
+            }
+            // The lines show it already, with their age.
+            Event::Heartbeat { .. } => {}
+            Event::Finished { .. } | Event::Failed { .. } => {
+                self.finish();
+                self.board().say(event);
+            }
+            _ => self.board().say(event),
+        }
+    }
+
+    fn suspend(&mut self, f: &mut dyn FnMut()) {
+        // Holding the board keeps the ticker from drawing. The library's own `suspend` panics where
+        // stderr is closed.
+        let mut board = self.board();
+        board.clear();
+        f();
+        board.redraw();
+    }
+
+    fn finish(&mut self) {
+        if let Some((stop, thread)) = self.ticker.take() {
+            drop(stop);
+            // It fails only if the thread panicked, and then it is over, too.
+            let _ = thread.join();
+        }
+        self.board().settle();
+    }
+}
+
+impl Drop for Interactive {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// A live line.
+struct Row {
+    object: ObjectId,
+    name: String,
+    phase: Phase,
+    state: String,
+    since: Instant,
+    bar: ProgressBar,
+}
+
+impl Row {
+    fn turns(&self) -> bool {
+        matches!(self.phase, Phase::Pending | Phase::Terminating)
+    }
+}
+
+struct Board {
+    display: Display,
+    stderr: Stream,
+    term: Option<console::Term>,
+    bars: MultiProgress,
+    rows: Vec<Row>,
+    tick: usize,
+}
+
+impl Board {
+    /// A line above the live ones.
+    fn say(&mut self, event: &Event) {
+        let text = lines::text(event, self.display.color_stderr, Some(self.width()));
+        if self.rows.is_empty() || self.bars.is_hidden() {
+            self.stderr.line(&text);
+        } else {
+            // A terminal that went away: there is nobody to tell.
+            let _ = self.bars.println(text);
+        }
+    }
+
+    fn update(&mut self, object: &ObjectId, phase: Phase, state: &str) {
+        let state = one_line(state);
+        if let Some(row) = self.rows.iter_mut().find(|row| row.object == *object) {
+            if row.phase != phase || row.state != state {
+                (row.phase, row.state, row.since) = (phase, state, Instant::now());
+            }
+        } else {
+            let at = self.rows.iter().take_while(|row| row.object < *object).count();
+            let style = ProgressStyle::with_template("{msg}")
+                .expect("the template is a constant that the tests draw");
+            let bar = self.bars.insert(at, ProgressBar::new_spinner().with_style(style));
+            let (object, since) = (object.clone(), Instant::now());
+            let name = lines::name(&object);
+            self.rows.insert(at, Row { object, name, phase, state, since, bar });
+        }
+        self.redraw();
+    }
+
+    fn turn(&mut self) {
+        self.tick = self.tick.wrapping_add(1);
+        if self.rows.iter().any(Row::turns) {
+            self.redraw();
+        }
+    }
+
+    fn redraw(&mut self) {
+        for (row, line) in self.rows.iter().zip(self.lines()) {
+            row.bar.set_message(line);
+        }
+    }
+
+    fn clear(&mut self) {
+        let _ = self.bars.clear();
+    }
+
+    /// Leaves the last state of each line as text that scrolls away like any other.
+    fn settle(&mut self) {
+        if self.rows.is_empty() {
+            return;
+        }
+        if std::thread::panicking() {
+            // The library draws nothing now: what is on the screen stays there, the cursor at its end.
+            self.rows.clear();
+            self.stderr.line("");
+            return;
+        }
+        self.tick = usize::MAX;
+        let lines = self.lines();
+        self.clear();
+        for row in self.rows.drain(..) {
+            self.bars.remove(&row.bar);
+        }
+        for line in lines {
+            self.stderr.line(&line);
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let (width, color) = (self.width(), self.display.color_stderr);
+        let names = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
+        let now = Instant::now();
+        let line = |row: &Row| {
+            let glyph = glyph(row.phase, self.tick);
+            let age = now.saturating_duration_since(row.since);
+            let age = (row.turns() && age >= OLD).then_some(age);
+            Line { glyph, name: &row.name, names, phase: row.phase, state: &row.state, age }
+                .text(width, color)
+        };
+        self.rows.iter().map(line).collect()
+    }
+
+    /// The terminal may have been resized since the start.
+    fn width(&self) -> usize {
+        let now = self.term.as_ref().and_then(console::Term::size_checked);
+        let now = now.map(|(_, columns)| usize::from(columns));
+        now.or(self.display.width).unwrap_or(DEFAULT_WIDTH)
+    }
+}
+
+/// A tick, a cross, or a spinner; at rest (`usize::MAX`) the spinner is a dot.
+fn glyph(phase: Phase, tick: usize) -> char {
+    match phase {
+        Phase::Ready | Phase::Gone => '✔',
+        Phase::Troubled => '✖',
+        Phase::Pending | Phase::Terminating if tick == usize::MAX => '·',
+        Phase::Pending | Phase::Terminating => SPINNER[tick % SPINNER.len()],
+    }
+}
+
+/// What a live line says.
+struct Line<'a> {
+    glyph: char,
+    name: &'a str,
+    /// Columns of the longest name.
+    names: usize,
+    phase: Phase,
+    state: &'a str,
+    age: Option<Duration>,
+}
+
+impl Line<'_> {
+    /// The line, cut to fit `width` columns: first the state gives way, then the age.
+    fn text(&self, width: usize, color: bool) -> String {
+        // A line that fills the last column makes some terminals wrap.
+        let room = width.saturating_sub(1);
+        let names = self.names.min(room / 2);
+        let age = self.age.map(|age| format!(" {}", lines::seconds(age))).unwrap_or_default();
+        let state_room = room.saturating_sub(names + 4 + age.len());
+        let name = console::truncate_str(self.name, names, "…");
+        let state = console::truncate_str(self.state, state_room, "…");
+        let style = lines::phase_style(self.phase);
+        let glyph = match self.phase {
+            Phase::Pending => paint(&Style::new().cyan(), self.glyph, color),
+            _ => paint(&style, self.glyph, color),
+        };
+        let state = paint(&style, state, color);
+        let age = paint(&Style::new().dim(), age, color);
+        let text = format!("{glyph} {name:names$}  {state}{age}");
+        console::truncate_str(text.trim_end(), room, "").into_owned()
+    }
+}
+
+#[cfg(test)]
+#[path = "interactive/tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! Events as JSON lines.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::event::{EVENT_VERSION, Event};
+
+use super::reporter::Sink;
+use super::stream::Stream;
+
+/// A line on stdout for each event.
+pub(super) struct Json {
+    stdout: Arc<Mutex<Stream>>,
+}
+
+impl Json {
+    pub(super) fn new(stdout: Arc<Mutex<Stream>>) -> Self {
+        Self { stdout }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    version: u32,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Sink for Json {
+    fn emit(&mut self, event: &Event) {
+        let line = serde_json::to_string(&Line { version: EVENT_VERSION, event })
+            .expect("an event has string keys and no value that JSON lacks");
+        self.stdout.lock().unwrap_or_else(PoisonError::into_inner).line(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::{Exit, Report};
+    use crate::event::Phase;
+    use crate::manifest::{Kind, ObjectId};
+
+    fn value(event: &Event) -> serde_json::Value {
+        serde_json::to_value(Line { version: EVENT_VERSION, event }).unwrap()
+    }
+
+    #[test]
+    fn the_shape_of_a_line_is_stable() {
+        let object = ObjectId::new(Kind::Pod, "demo", "pgset-1");
+        let state = "Cloning 40 %".to_owned();
+        assert_eq!(
+            value(&Event::State { object, phase: Phase::Pending, state }),
+            json!({"version": 1, "event": "state", "phase": "pending", "state": "Cloning 40 %",
+                   "object": {"kind": "Pod", "namespace": "demo", "name": "pgset-1"}})
+        );
+        assert_eq!(
+            value(&Event::Heartbeat {
+                elapsed: Duration::from_millis(30_001),
+                waiting_for: vec![]
+            }),
+            json!({"version": 1, "event": "heartbeat", "elapsed_seconds": 30.001, "waiting_for": []})
+        );
+        let failure = Report {
+            exit: Exit::TimedOut,
+            error: "e".into(),
+            caused_by: vec!["c".into()],
+            details: vec!["d".into()],
+            hints: vec!["h".into()],
+        };
+        assert_eq!(
+            value(&Event::Failed { failure }),
+            json!({"version": 1, "event": "failed", "exit": "timed-out", "error": "e",
+                   "caused_by": ["c"], "details": ["d"], "hints": ["h"]})
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! The handle that commands emit events to.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use indicatif::ProgressDrawTarget;
+
+use crate::event::Event;
+
+use super::display::{Display, Mode};
+use super::interactive::Interactive;
+use super::json::Json;
+use super::plain::Plain;
+use super::stream::Stream;
+
+/// One form of output.
+pub(super) trait Sink: Send {
+    /// Shows an event.
+    fn emit(&mut self, event: &Event);
+    /// Runs `f` while nothing of this sink is on the screen.
+    fn suspend(&mut self, f: &mut dyn FnMut()) {
+        f();
+    }
+    /// Leaves what is live as static text. May be called again.
+    fn finish(&mut self) {}
+}
+
+/// Where events go. Clones share it; the last one to be dropped leaves the terminal in order, also
+/// when a panic or a cancelled future drops it.
+#[derive(Clone)]
+pub struct Reporter(Arc<Inner>);
+
+struct Inner {
+    display: Display,
+    stdout: Arc<Mutex<Stream>>,
+    sink: Mutex<Box<dyn Sink>>,
+    /// The events of the time of a prompt.
+    held: Mutex<Option<Vec<Event>>>,
+}
+
+impl Reporter {
+    /// Reports to this process's stdout and stderr.
+    #[must_use]
+    pub fn new(display: Display) -> Self {
+        let (target, term) = match display.mode {
+            Mode::Interactive => (ProgressDrawTarget::stderr(), Some(console::Term::stderr())),
+            Mode::Plain | Mode::Json => (ProgressDrawTarget::hidden(), None),
+        };
+        Self::build(display, Stream::new(io::stdout()), Stream::new(io::stderr()), target, term)
+    }
+
+    /// Reports to other streams. There is no terminal behind them: live lines are not drawn, but
+    /// their last state is written at the end.
+    #[must_use]
+    pub fn to_streams(
+        display: Display,
+        stdout: impl Write + Send + 'static,
+        stderr: impl Write + Send + 'static,
+    ) -> Self {
+        let target = ProgressDrawTarget::hidden();
+        Self::build(display, Stream::new(stdout), Stream::new(stderr), target, None)
+    }
+
+    pub(super) fn build(
+        display: Display,
+        stdout: Stream,
+        stderr: Stream,
+        target: ProgressDrawTarget,
+        term: Option<console::Term>,
+    ) -> Self {
+        let stdout = Arc::new(Mutex::new(stdout));
+        let sink: Box<dyn Sink> = match display.mode {
+            Mode::Interactive => Box::new(Interactive::new(display, stderr, target, term)),
+            Mode::Plain => Box::new(Plain::new(display, stderr)),
+            Mode::Json => Box::new(Json::new(Arc::clone(&stdout))),
+        };
+        Self(Arc::new(Inner { display, stdout, sink: Mutex::new(sink), held: Mutex::default() }))
+    }
+
+    /// How output looks.
+    #[must_use]
+    pub fn display(&self) -> Display {
+        self.0.display
+    }
+
+    /// Shows an event; one that comes while a prompt is open is shown after it.
+    pub fn emit(&self, event: Event) {
+        if let Some(held) = lock(&self.0.held).as_mut() {
+            held.push(event);
+            return;
+        }
+        lock(&self.0.sink).emit(&event);
+    }
+
+    /// Runs `f` (a prompt) while nothing else is written; blocks others who emit.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: every sink runs the closure")]
+    pub fn suspend<R>(&self, f: impl FnOnce() -> R) -> R {
+        {
+            let mut held = lock(&self.0.held);
+            if held.is_some() {
+                drop(held);
+                return f();
+            }
+            *held = Some(Vec::new());
+        }
+        // Also when `f` panics: nothing that happened goes unsaid.
+        let release = Release(&self.0);
+        let (mut f, mut result) = (Some(f), None);
+        lock(&self.0.sink).suspend(&mut || result = f.take().map(|f| f()));
+        drop(release);
+        result.expect("every sink runs the closure once")
+    }
+
+    /// Writes what the user asked for (YAML, a table) to stdout, as it is.
+    ///
+    /// # Errors
+    /// When it can't be written (a full disk). A reader that went away is no error.
+    pub fn print(&self, text: &str) -> io::Result<()> {
+        let write = || lock(&self.0.stdout).write(text);
+        if lock(&self.0.held).is_some() {
+            return write();
+        }
+        let mut result = Ok(());
+        lock(&self.0.sink).suspend(&mut || result = write());
+        result
+    }
+
+    /// Leaves what is live as static text. Events after it are shown as plain text.
+    pub fn finish(&self) {
+        lock(&self.0.sink).finish();
+    }
+}
+
+struct Release<'a>(&'a Inner);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        let held = lock(&self.0.held).take().unwrap_or_default();
+        let mut sink = lock(&self.0.sink);
+        for event in &held {
+            sink.emit(event);
+        }
+    }
+}
+
+/// A panic in one thread must not take the words of the others away.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Buffer, Flags, Output, Terminal, display};
+
+    fn reporter(flags: Flags) -> (Reporter, Buffer, Buffer) {
+        let (stdout, stderr) = (Buffer::default(), Buffer::default());
+        let display = display(flags, Terminal::default());
+        (Reporter::to_streams(display, stdout.clone(), stderr.clone()), stdout, stderr)
+    }
+
+    #[test]
+    fn events_and_results_keep_to_their_streams() {
+        let (reporter, stdout, stderr) = reporter(Flags::default());
+        reporter.emit(Event::note("connect here"));
+        reporter.print("a: 1\n").unwrap();
+        assert_eq!(stdout.text(), "a: 1\n");
+        assert_eq!(stderr.text(), "connect here\n");
+    }
+
+    #[test]
+    fn json_events_are_lines_on_stdout() {
+        let (reporter, stdout, stderr) =
+            reporter(Flags { output: Output::Json, ..Flags::default() });
+        reporter.emit(Event::warning("two\nlines"));
+        assert_eq!(
+            stdout.text(),
+            "{\"version\":1,\"event\":\"warning\",\"message\":\"two\\nlines\"}\n"
+        );
+        assert_eq!(stderr.text(), "");
+    }
+
+    #[test]
+    fn what_happens_during_a_prompt_is_said_after_it() {
+        let (reporter, stdout, stderr) = reporter(Flags::default());
+        let clone = reporter.clone();
+        let answer = reporter.suspend(|| {
+            clone.emit(Event::note("later"));
+            clone.print("now\n").unwrap();
+            clone.suspend(|| {
+                assert_eq!((stderr.text(), stdout.text().as_str()), (String::new(), "now\n"));
+            });
+            7
+        });
+        assert_eq!(answer, 7);
+        assert_eq!(stderr.text(), "later\n");
+    }
+
+    #[test]
+    fn a_panic_during_a_prompt_swallows_nothing() {
+        let (reporter, _, stderr) = reporter(Flags::default());
+        let clone = reporter.clone();
+        let thread = std::thread::spawn(move || {
+            clone.suspend(|| {
+                clone.emit(Event::note("before"));
+                panic!("expected by the test");
+            });
+        });
+        assert!(thread.join().is_err());
+        reporter.emit(Event::note("after"));
+        assert_eq!(stderr.text(), "before\nafter\n");
+    }
+}

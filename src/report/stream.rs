@@ -1,0 +1,92 @@
+//! An output stream whose reader may go away.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A stream. Once its reader is gone (`pgset render | head`) it is silent: the command goes on and
+/// ends as it would have.
+pub(super) struct Stream {
+    out: Option<Box<dyn Write + Send>>,
+}
+
+impl Stream {
+    pub(super) fn new(out: impl Write + Send + 'static) -> Self {
+        Self { out: Some(Box::new(out)) }
+    }
+
+    /// Writes a text as it is and flushes it. A closed reader is no error; a full disk is.
+    pub(super) fn write(&mut self, text: &str) -> io::Result<()> {
+        let Some(out) = self.out.as_mut() else { return Ok(()) };
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.out = None;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Writes a line. There is nobody to tell when even that fails, and work must not stop for it.
+    pub(super) fn line(&mut self, text: &str) {
+        if self.write(&format!("{text}\n")).is_err() {
+            self.out = None;
+        }
+    }
+}
+
+/// A stream in memory, for tests: clones share what was written.
+#[derive(Clone, Debug, Default)]
+pub struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    /// What was written so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Failing(io::ErrorKind, Arc<Mutex<u32>>);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            *self.1.lock().unwrap() += 1;
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_reader_silences_the_stream() {
+        let tries = Arc::new(Mutex::new(0));
+        let mut stream = Stream::new(Failing(io::ErrorKind::BrokenPipe, Arc::clone(&tries)));
+        assert!(stream.write("a").is_ok());
+        assert!(stream.write("b").is_ok());
+        stream.line("c");
+        assert_eq!(*tries.lock().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let mut stream = Stream::new(Failing(io::ErrorKind::StorageFull, Arc::default()));
+        let error = stream.write("a").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}

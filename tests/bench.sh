@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Measure what is promised about speed and size, side by side on the cluster that KUBECONFIG points to:
+# the old script's kubectl calls, one `kubectl apply`, and pgset. Prints a Markdown table; exit code 1
+# when a promise is not kept. Needs kubectl and rights to make namespaces and PersistentVolumes.
+#
+#     KUBECONFIG=... tests/bench.sh [RUNS]      (10 runs; medians)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+runs=${1:-10}
+: "${KUBECONFIG:?set KUBECONFIG to a cluster that is yours}"
+command -v kubectl >/dev/null || { echo "bench: no kubectl" >&2; exit 2; }
+cargo build --release --quiet
+pgset=$PWD/target/release/pgset
+work=$(mktemp -d)
+run=$(printf '%05d' $((RANDOM % 100000)))
+# An image that no node has: pods would disturb what is measured.
+export CCP_IMAGE_TAG=centos7-9.6-1.2.9
+storage=(--storage nfs://10.240.0.1/nfsfileshare)
+prefix=pvbench$run
+HOME=$work; export HOME
+
+finish() {
+  kubectl get namespaces -o name | { grep "^namespace/bench-$run-" || true; } | xargs -r kubectl delete --wait=false >/dev/null 2>&1
+  kubectl get pv -o name | { grep "^persistentvolume/$prefix" || true; } | xargs -r kubectl delete --wait=false >/dev/null 2>&1
+  rm -rf "$work"
+}
+trap finish EXIT
+
+# Milliseconds, with two decimals, of a command whose output goes to a file.
+clock() {
+  local from to
+  from=${EPOCHREALTIME/[.,]/}
+  "$@" >"$work/out" 2>&1 || { echo "bench: failed: $*" >&2; cat "$work/out" >&2; return 1; }
+  to=${EPOCHREALTIME/[.,]/}
+  awk -v us=$((to - from)) 'BEGIN { printf "%.2f\n", us / 1000 }'
+}
+median() { sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%.1f", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+# A fresh namespace, with the service account that Kubernetes puts into each.
+namespace=
+fresh() {
+  namespace=bench-$run-$1
+  kubectl create namespace "$namespace" >/dev/null
+  for _ in $(seq 100); do kubectl -n "$namespace" get serviceaccount default >/dev/null 2>&1 && return; done
+  echo "bench: namespace $namespace has no service account" >&2
+  return 1
+}
+gone() {
+  kubectl delete namespace "$namespace" --wait=false >/dev/null
+  kubectl get pv -o name | { grep "^persistentvolume/$prefix" || true; } | xargs -r kubectl delete --wait=true >/dev/null
+}
+
+# What run.sh and cleanup.sh of the article's example did: five deletes, nine creates, a call each.
+old_script() {
+  kubectl delete --ignore-not-found --wait=false statefulset pgset
+  kubectl delete --ignore-not-found --wait=false serviceaccount pgset-sa
+  kubectl delete --ignore-not-found --wait=false persistentvolumeclaim pgset-pvc
+  kubectl delete --ignore-not-found --wait=false service pgset pgset-master pgset-replica
+  kubectl delete --ignore-not-found --wait=false persistentvolume "${prefix}1" "${prefix}2" "${prefix}3"
+  for document in "$work"/old/*.yaml; do kubectl create -f "$document"; done
+}
+
+# The nine objects of the article, in its order; Role, RoleBinding and Secret it did not have.
+article() {
+  rm -rf "$work/objects" "$work/old"
+  mkdir "$work/old"
+  "$pgset" render --show-secrets -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" --output-dir "$work/objects" >/dev/null 2>&1
+  local i=0 object
+  for object in serviceaccount-pgset-sa service-pgset service-pgset-master service-pgset-replica \
+    "persistentvolume-${prefix}1" "persistentvolume-${prefix}2" "persistentvolume-${prefix}3" \
+    persistentvolumeclaim-pgset-pvc statefulset-pgset; do
+    i=$((i + 1))
+    cp "$work"/objects/[0-9]*"-$object.yaml" "$work/old/$i.yaml"
+  done
+}
+
+for n in $(seq "$runs"); do
+  printf '\rbench: run %d of %d ' "$n" "$runs" >&2
+  fresh "old-$n"
+  article
+  kubectl config view --raw --flatten --minify >"$work/config"
+  KUBECONFIG=$work/config kubectl config set-context --current --namespace "$namespace" >/dev/null
+  KUBECONFIG=$work/config clock old_script >>"$work/old.ms"
+  gone
+
+  fresh "apply-$n"
+  "$pgset" render --show-secrets -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >"$work/all.yaml" 2>"$work/out"
+  clock kubectl apply -f "$work/all.yaml" >>"$work/apply.ms"
+  gone
+
+  fresh "up-$n"
+  clock "$pgset" up --no-wait -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >>"$work/up.ms"
+  clock "$pgset" up --no-wait -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >>"$work/again.ms"
+  if grep -Eq 'created|configured' "$work/out"; then echo "bench: a repeated up wrote something:" >&2; cat "$work/out" >&2; exit 1; fi
+  gone
+
+  clock "$pgset" --version >>"$work/version.ms"
+done
+echo >&2
+
+# The peak of a whole `up` that waits: it watches until it knows that the image can't be had.
+fresh memory
+"$pgset" up -n "$namespace" --volume-prefix "$prefix" --storage class >"$work/out" 2>&1 &
+child=$!
+peak=0
+while kill -0 "$child" 2>/dev/null; do
+  now=$(awk '/^VmHWM/ { print $2 }' "/proc/$child/status" 2>/dev/null || true)
+  [ -n "$now" ] && [ "$now" -gt "$peak" ] && peak=$now
+  sleep 0.02
+done
+wait "$child" || true
+
+old=$(median "$work/old.ms") apply=$(median "$work/apply.ms") up=$(median "$work/up.ms")
+again=$(median "$work/again.ms") version=$(median "$work/version.ms")
+megabytes=$(awk -v k="$peak" 'BEGIN { printf "%.1f", k / 1024 }')
+kept=0
+row() { # what, measured, promise, condition
+  local verdict=yes
+  awk "BEGIN { exit !($4) }" || { verdict=NO; kept=1; }
+  printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$verdict"
+}
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f", a / b }'; }
+echo "Medians of $runs, $(kubectl version -o json 2>/dev/null | awk -F'"' '/gitVersion/ { v = $4 } END { print "Kubernetes " v }'), $(nproc) processors:"
+echo
+echo '| what | measured | promised | kept |'
+echo '| --- | --- | --- | --- |'
+row "the old script's kubectl calls (5 deletes, 9 creates)" "$old ms" "" 1
+row "one \`kubectl apply -f\` of the same objects" "$apply ms" "" 1
+row "\`pgset up --no-wait\`, fresh namespace" "$up ms: $(ratio "$old" "$up") times faster than the script, $(ratio "$apply" "$up") than apply" "20 and 3 times" "$old >= 20 * $up && $apply >= 3 * $up"
+row "the same again, all unchanged, no write" "$again ms" "at most 60 ms" "$again <= 60"
+row "\`pgset --version\`" "$version ms" "at most 10 ms" "$version <= 10"
+row "peak memory of \`pgset up\`" "$megabytes MB" "at most 30 MB" "$peak > 0 && $megabytes <= 30"
+exit "$kept"

@@ -1,0 +1,67 @@
+//! The whole program against a real cluster, each test in a namespace of its own.
+//!
+//! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4`
+
+mod failures;
+mod forbidden;
+mod interrupted;
+mod killed;
+mod repair;
+mod secrets;
+mod story;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+
+use crate::support::space::Space;
+use crate::support::{eventually, seconds};
+
+/// A claim per pod, from the cluster's default class.
+const CLASS: &str = "--storage class";
+
+/// Says on standard error why a part of the suite did not run.
+#[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
+fn skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
+}
+
+/// Printed where host-path storage can't be had.
+const NOT_THIS_MACHINE: &str = "host path: the cluster's node is not this machine";
+
+/// Waits until exactly these pods are ready.
+async fn pods_are_ready(space: &Space, expected: &[&str]) {
+    eventually("the pods", seconds(120), async || {
+        let ready = space.ready_pods().await;
+        if ready == expected { Ok(()) } else { Err(format!("ready: {ready:?}, not {expected:?}")) }
+    })
+    .await;
+}
+
+/// Waits until the namespace has no pod.
+async fn no_pod_is_left(space: &Space, deadline: Duration) {
+    eventually("no pod is left", deadline, async || {
+        let pods = space.api::<Pod>().list(&ListParams::default()).await;
+        let pods = pods.map_err(|e| e.to_string())?.items;
+        if pods.is_empty() { Ok(()) } else { Err(format!("{} pods are left", pods.len())) }
+    })
+    .await;
+}
+
+/// A directory of templates of our own: one that is in the program, edited.
+async fn own_template(space: &Space, name: &str, edit: impl FnOnce(&str) -> String) -> PathBuf {
+    let exported = space.directory("exported");
+    space.pgset("templates export").arg(&exported).run().await.ok();
+    let below = std::fs::read_dir(&exported).unwrap().map(|entry| entry.unwrap().path());
+    let mut places: Vec<_> = below.filter(|path| path.is_dir()).collect();
+    places.push(exported.clone());
+    let place = places.into_iter().find(|place| place.join(name).is_file()).expect("the template");
+    let text = std::fs::read_to_string(place.join(name)).unwrap();
+    let own = space.directory("own");
+    let inside = own.join(place.strip_prefix(&exported).unwrap());
+    std::fs::create_dir_all(&inside).unwrap();
+    std::fs::write(inside.join(name), edit(&text)).unwrap();
+    own
+}

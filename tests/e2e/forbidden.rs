@@ -1,0 +1,81 @@
+//! Rights in one namespace are enough for everything but static volumes.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use super::CLASS;
+use crate::support::seconds;
+use crate::support::space::Space;
+use crate::support::state;
+
+/// A kubeconfig of a service account that has these rules in the namespace, and nothing elsewhere.
+async fn account(space: &Space, rules: Value) -> PathBuf {
+    space.create::<ServiceAccount>(json!({"metadata": {"name": "deployer"}})).await;
+    space.create::<Role>(json!({"metadata": {"name": "deployer"}, "rules": rules})).await;
+    let binding = json!({
+        "metadata": {"name": "deployer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": space.name}],
+    });
+    space.create::<RoleBinding>(binding).await;
+    let request: TokenRequest = serde_json::from_value(json!({
+        "metadata": {}, "spec": {"audiences": [], "expirationSeconds": 3600},
+    }))
+    .unwrap();
+    let accounts = space.api::<ServiceAccount>();
+    let made = accounts.create_token_request("deployer", &PostParams::default(), &request).await;
+    let token = made.unwrap().status.unwrap().token;
+    space.file("deployer.kubeconfig", &space.cluster.kubeconfig_of_token(&space.name, &token))
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn everything_works_with_rights_in_one_namespace() {
+    let space = Space::new("deployer").await;
+    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let deployer = account(&space, all).await;
+    let pgset = |line: &str| space.pgset_through(&deployer, line);
+    for storage in ["nfs://10.240.0.1/nfsfileshare", "hostpath:/tmp/kube-cluster/volumes/none"] {
+        let up = pgset("up --storage").arg(storage).args("--volume-prefix never-made-");
+        let output = up.run().await.exits(3).within(seconds(20)).says("persistentvolumes");
+        output.mentions(&["ClusterRole"]).mentions(&["--storage class"]);
+        assert!(
+            state::of(&space).await.is_empty(),
+            "something was made before the rights were known"
+        );
+    }
+    pgset("up").args(CLASS).run().await.ok();
+    pgset("test").run().await.ok();
+    pgset("scale --replicas 3").run().await.ok();
+    pgset("status").run().await.ok();
+    pgset("up").args(CLASS).run().await.ok().says("unchanged");
+    pgset("diff").args(CLASS).run().await.ok();
+    pgset("down --yes --delete-data").run().await.ok();
+    assert!(state::of(&space).await.is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn the_rules_that_are_missing_are_printed_and_are_enough() {
+    let space = Space::new("rules").await;
+    let deployer = account(&space, json!([])).await;
+    let up = || space.pgset_through(&deployer, "up --replicas 1").args(CLASS);
+    let output = up().run().await.exits(3).within(seconds(20));
+    assert!(state::of(&space).await.is_empty());
+    // Each line `Role: {...}` is a rule, ready to be pasted.
+    let lines = output.stderr.lines().filter_map(|line| line.split_once("Role: ").map(|(_, r)| r));
+    let rules: Vec<Value> = lines
+        .map(|rule| serde_yaml::from_str(rule).unwrap_or_else(|e| panic!("{rule}: {e}")))
+        .collect();
+    assert!(!rules.is_empty(), "{output}");
+    let patch = json!({"rules": rules});
+    let patch = kube::api::Patch::Merge(patch);
+    let granted = space.api::<Role>();
+    granted.patch("deployer", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    up().run().await.ok();
+}

@@ -1,0 +1,108 @@
+//! A password that somebody gave is found nowhere in what comes out: every command, at the highest
+//! verbosity, on success and on failure.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use super::failures::NO_SUCH_TAG;
+use super::{CLASS, own_template};
+use crate::support::pgset::{Output, Pgset};
+use crate::support::proxy::Proxy;
+use crate::support::space::Space;
+
+/// Letters and digits, as the image wants them; each is unlike anything else that is printed.
+const PASSWORDS: [(&str, &str); 3] = [
+    ("PG_ROOT_PASSWORD", "SentinelRootXq7Zk2"),
+    ("PG_MASTER_PASSWORD", "SentinelMasterWv8Jp3"),
+    ("PG_PASSWORD", "SentinelUserYt9Hm4"),
+];
+
+/// The ways in which a password could show: as it is, in base64 alone or within a longer text (at each
+/// of the three alignments, without the ends that depend on the neighbours), and in a URL.
+fn forms(password: &str) -> Vec<String> {
+    let mut forms = vec![password.to_owned(), STANDARD.encode(password)];
+    for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+        for shift in 0..3 {
+            let text = engine.encode(format!("{}{password}", &"xxx"[..shift]));
+            forms.push(text[4..text.len() - 4].to_owned());
+        }
+    }
+    // Percent-encoded wholly, as an over-careful encoder would.
+    let encoded: Vec<_> = password.bytes().map(|b| format!("%{b:02X}")).collect();
+    forms.push(encoded.concat());
+    forms
+}
+
+fn clean(what: &str, text: &str) {
+    for (variable, password) in PASSWORDS {
+        for form in forms(password) {
+            assert!(!text.contains(&form), "{what}: {variable} shows as {form:?}:\n{text}");
+        }
+    }
+}
+
+fn with_passwords(mut call: Pgset) -> Pgset {
+    for (variable, password) in PASSWORDS {
+        call = call.env(variable, password);
+    }
+    call
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn passwords_show_nowhere() {
+    let space = Space::new("secrets").await;
+    let proxy = Proxy::start(&space.cluster).await;
+    let through = proxy.kubeconfig(&space.name);
+    let run = async |line: &str| -> Output {
+        let call = with_passwords(space.pgset_through(&through, line));
+        let output = call.run().await;
+        clean(line, &output.all());
+        output
+    };
+    run(&format!("up -vvv {CLASS}")).await.ok();
+    run("test -vvv").await.ok();
+    run("test -vvv -o json").await.ok();
+    run("status -vvv").await.ok();
+    run("status -vvv -o json").await.ok();
+    run("scale -vvv --replicas 3").await.ok();
+    run(&format!("up -vvv -o json {CLASS}")).await.ok();
+    run(&format!("up -vvv --dry-run=server {CLASS}")).await.ok();
+    run(&format!("diff -vvv {CLASS}")).await.ok();
+    run(&format!("render -vvv {CLASS}")).await.ok();
+    run(&format!("render -vvv --list {CLASS}")).await.ok();
+    run("env -vvv").await.ok();
+    run("env -vvv -o json").await;
+    run("scale -vvv --replicas 99").await.exits(2);
+    run("up -vvv --replicas 0").await.exits(2);
+    run("up -vvv --storage class:golden --name other").await.exits(1);
+    run("down -vvv").await.exits(4);
+    // A pod that does not come: events, specification and logs are printed.
+    let call = space.pgset_through(&through, "up -vvv").args(CLASS);
+    let output = with_passwords(call.env("CCP_IMAGE_TAG", NO_SUCH_TAG)).run().await.exits(1);
+    clean("a failing up", &output.all());
+    run("down -vvv --yes --delete-data").await.ok();
+    // Command lines of exec are part of the request; audit logs keep them.
+    for request in proxy.requests() {
+        clean("a request's path", &request.path);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn passwords_that_are_asked_for_are_shown() {
+    let space = Space::new("secrets").await;
+    let call = space.pgset("render --show-secrets").args(CLASS);
+    let output = with_passwords(call).run().await.ok();
+    for (variable, password) in PASSWORDS {
+        let shown = forms(password).iter().any(|form| output.stdout.contains(form));
+        assert!(shown, "{variable} is not shown: {output}");
+    }
+    // A template that fails does not print what it was given.
+    let broken = "a: {{ passwords.superuser ~ nothing.at.all }}\n";
+    let own = own_template(&space, "secret.yaml.j2", |_| broken.to_owned()).await;
+    let call = space.pgset("render -vvv").args(CLASS).arg("--templates").arg(&own);
+    let output = with_passwords(call).run().await;
+    assert_ne!(output.code, Some(0), "{output}");
+    clean("a broken template", &output.all());
+}

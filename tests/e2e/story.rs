@@ -1,0 +1,203 @@
+//! The article's story: up, test, scale, status, down, and up again over the data that was kept.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::api::ListParams;
+
+use super::{CLASS, NOT_THIS_MACHINE, no_pod_is_left, pods_are_ready, skipped};
+use crate::support::proxy::Proxy;
+use crate::support::space::Space;
+use crate::support::{seconds, state};
+
+const ROWS: &str = "select string_agg(word, ',' order by word) from kept";
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn by_class() {
+    let space = Space::new("class").await;
+    story(&space, CLASS).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn by_host_path() {
+    let mut space = Space::new("hostpath").await;
+    let Some(storage) = space.host_storage(0o1777) else { return skipped(NOT_THIS_MACHINE) };
+    story(&space, &storage).await;
+    // The directory is the user's, what the set wrote into it is gone: a set of new passwords starts.
+    let left: Vec<_> = std::fs::read_dir(space.host_directory()).unwrap().collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    space.pgset("up --replicas 1").args(&storage).run().await.ok();
+    space.sql_yields("pgset-0", "userdb", "select to_regclass('kept') is null", "t").await;
+}
+
+async fn story(space: &Space, storage: &str) {
+    first_up(space, storage).await;
+    smoke_test(space).await;
+    scaling(space).await;
+    status(space).await;
+    nothing_to_change(space, storage).await;
+    down_and_up_again(space, storage).await;
+    deleting_the_data(space).await;
+}
+
+async fn first_up(space: &Space, storage: &str) {
+    let output = space.pgset("up").args(storage).run().await.ok();
+    output
+        .says("StatefulSet pgset")
+        .says("Service pgset-master")
+        .says("pgset is up: 2 pods ready, 1 replica streaming")
+        .mentions(&[&format!("@pgset-master.{}.svc:5432/userdb", space.name)]);
+    pods_are_ready(space, &["pgset-0", "pgset-1"]).await;
+    space.sql_yields("pgset-0", "userdb", "select pg_is_in_recovery()", "f").await;
+    space.sql_yields("pgset-1", "userdb", "select pg_is_in_recovery()", "t").await;
+    let sql = "create table kept (word text); insert into kept values ('one'), ('two')";
+    space.sql("pgset-0", "userdb", sql).await.unwrap();
+    space.sql_yields("pgset-1", "userdb", ROWS, "one,two").await;
+}
+
+async fn smoke_test(space: &Space) {
+    let table = space.pgset("test").run().await.ok();
+    assert!(table.stdout.contains("25006"), "{table}");
+    let json = space.pgset("test -o json").run().await.ok();
+    let text = json.json().to_string();
+    assert!(text.contains("25006"), "{json}");
+    let junit = space.pgset("test -o junit").run().await.ok();
+    let cases = junit.stdout.matches("<testcase ").count();
+    assert!(cases >= 6, "{junit}");
+    assert!(
+        junit.stdout.starts_with("<?xml ") && junit.stdout.contains("failures=\"0\""),
+        "{junit}"
+    );
+    assert_well_formed(&junit.stdout);
+    // The test leaves nothing behind.
+    let tables = "select count(*) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')";
+    space.sql_yields("pgset-0", "userdb", tables, "1").await;
+    space.sql_yields("pgset-0", "postgres", tables, "0").await;
+}
+
+/// Every element is closed, in order: as much of XML as can go wrong by hand.
+fn assert_well_formed(xml: &str) {
+    let mut open = Vec::new();
+    for tag in xml.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').unwrap_or_else(|| panic!("'<' without '>': {xml}"));
+        let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "{xml}");
+        } else if !tag.ends_with('/') && !tag.starts_with(['?', '!']) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "never closed: {open:?}: {xml}");
+}
+
+async fn scaling(space: &Space) {
+    let output = space.pgset("scale --replicas 3").run().await.ok();
+    output.says("3 pods ready, 2 replicas streaming");
+    assert_eq!(space.ready_pods().await, ["pgset-0", "pgset-1", "pgset-2"]);
+    let streaming = "select count(*) from pg_stat_replication where state = 'streaming'";
+    assert_eq!(space.sql("pgset-0", "postgres", streaming).await.unwrap(), "2");
+    space.sql_yields("pgset-2", "userdb", ROWS, "one,two").await;
+    space.pgset("test").run().await.ok();
+    // max_wal_senders bounds the replicas.
+    space.pgset("scale --replicas 40").run().await.exits(2).mentions(&["max_wal_senders"]);
+    assert_eq!(space.stateful_set("pgset").await.spec.unwrap().replicas, Some(3));
+}
+
+async fn status(space: &Space) {
+    let table = space.pgset("status").run().await.ok();
+    let table = table.prints("pgset-0").prints("pgset-1").prints("pgset-2");
+    table.prints("pgset-master").prints("pgset-replica").prints("streaming");
+    let output = space.pgset("status -o json").run().await.ok();
+    let json = output.json();
+    let pods = json["pods"].as_array().map_or(0, Vec::len);
+    assert_eq!(pods, 3, "{output}");
+    let output = space.pgset("status -o yaml").run().await.ok();
+    let yaml: serde_json::Value = serde_yaml::from_str(&output.stdout).unwrap();
+    assert_eq!(yaml["pods"].as_array().map(Vec::len), Some(3), "{output}");
+}
+
+async fn nothing_to_change(space: &Space, storage: &str) {
+    let before = state::of(space).await;
+    let proxy = Proxy::start(&space.cluster).await;
+    let through = proxy.kubeconfig(&space.name);
+    let output = space.pgset_through(&through, "up").args(storage).run().await.ok();
+    let output = output.says("unchanged").never_says("created").never_says("configured");
+    output.says("3 pods ready, 2 replicas streaming");
+    assert_eq!(proxy.writes(), []);
+    assert_eq!(state::difference(&before, &state::of(space).await), "");
+    let diff = space.pgset("diff").args(storage).run().await;
+    assert_eq!(diff.code, Some(0), "{diff}");
+}
+
+async fn down_and_up_again(space: &Space, storage: &str) {
+    let output = space.pgset("scale --replicas 1").run().await.ok();
+    output.mentions(&["data is kept", "data are kept", "claims are kept"]);
+    // Alone there is no replica to test, and that is said.
+    space.pgset("test").run().await.ok().mentions(&["skip", "not tested", "no replica"]);
+    space.sql("pgset-0", "userdb", "insert into kept values ('three')").await.unwrap();
+
+    // Nobody can be asked, and nobody said yes.
+    space.pgset("down").run().await.exits(4).says("--yes");
+    assert_eq!(space.ready_pods().await, ["pgset-0"]);
+
+    let output = space.pgset("down --yes").run().await.ok();
+    output.says("pgset is down").mentions(&["kept"]);
+    no_pod_is_left(space, seconds(1)).await;
+    let all = ListParams::default();
+    assert!(space.api::<Secret>().get_opt("pgset-auth").await.unwrap().is_some());
+    assert!(!space.api::<PersistentVolumeClaim>().list(&all).await.unwrap().items.is_empty());
+    space.pgset("status").run().await.exits(1);
+    space.pgset("down --yes").run().await.ok().says("nothing to do").within(seconds(20));
+
+    // The passwords were kept with the data: they open it.
+    space.pgset("up").args(storage).run().await.ok();
+    space.sql_yields("pgset-0", "userdb", ROWS, "one,three,two").await;
+    space.sql_yields("pgset-1", "userdb", ROWS, "one,three,two").await;
+    space.pgset("test").run().await.ok();
+}
+
+async fn deleting_the_data(space: &Space) {
+    space.pgset("down --delete-data").run().await.exits(4).says("--yes");
+    assert_eq!(space.ready_pods().await, ["pgset-0", "pgset-1"]);
+    space.pgset("down --delete-data --yes").run().await.ok();
+    let left = state::of(space).await;
+    assert!(left.is_empty(), "left behind: {left:#?}");
+    assert!(space.volumes().await.is_empty());
+    let claims = space.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.unwrap();
+    assert!(claims.items.is_empty(), "{:?}", claims.items);
+    space.pgset("down --delete-data --yes").run().await.ok().says("nothing to do");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn by_nfs_up_to_the_failing_mount() {
+    let space = Space::new("nfs").await;
+    let line =
+        format!("up --storage nfs://10.240.0.1/nfsfileshare --volume-prefix {}", space.prefix);
+    let output = space.pgset(&line).run().await.exits(1).within(seconds(90));
+    output.mentions(&["FailedMount"]).mentions(&["mount"]).mentions(&["10.240.0.1"]);
+    let names: Vec<_> = space.volumes().await.iter().map(kube::ResourceExt::name_any).collect();
+    let expected: Vec<_> = (1..=3).map(|n| format!("{}{n}", space.prefix)).collect();
+    assert_eq!(names, expected);
+    // What can't be mounted can't be erased either, but everything that Kubernetes holds can go.
+    space.pgset("down --yes").run().await.ok();
+    no_pod_is_left(&space, seconds(1)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn two_sets_in_one_namespace() {
+    let space = Space::new("two").await;
+    let up = |name: &str| space.pgset(&format!("up --replicas 2 --name {name} {CLASS}"));
+    let (one, two) = tokio::join!(up("one").run(), up("two").run());
+    one.ok();
+    two.ok();
+    // Its Service would be the other's master Service.
+    up("one-master").run().await.exits(2);
+    space.pgset("test --name one").run().await.ok();
+    space.pgset("down --name one --delete-data --yes").run().await.ok();
+    pods_are_ready(&space, &["two-0", "two-1"]).await;
+    space.pgset("test --name two").run().await.ok();
+    let claims = space.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.unwrap();
+    assert_eq!(claims.items.len(), 2);
+}

@@ -1,0 +1,41 @@
+//! Every file under `tests/` is a module of the test binary: a scenario that is not compiled can't fail.
+
+use std::path::{Path, PathBuf};
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// Where `mod NAME;` of a file would have to stand: `tests/e2e/story.rs` in `tests/e2e.rs`.
+fn parent(tests: &Path, file: &Path) -> PathBuf {
+    let directory = file.parent().unwrap();
+    if directory == tests { tests.join("main.rs") } else { directory.with_extension("rs") }
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let files = rust_files(&tests);
+    assert!(files.contains(&tests.join("forgotten.rs")));
+    for file in files.iter().filter(|f| **f != tests.join("main.rs")) {
+        let parent = parent(&tests, file);
+        let text = std::fs::read_to_string(&parent).unwrap_or_else(|e| {
+            panic!("{} has no parent: {}: {e}", file.display(), parent.display())
+        });
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let declared = text.lines().any(|line| {
+            let line = line.trim().trim_start_matches("pub(crate) ");
+            line == format!("mod {name};")
+        });
+        assert!(declared, "{} is no module of {}", file.display(), parent.display());
+    }
+}

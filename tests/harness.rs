@@ -1,0 +1,3 @@
+//! The harness holds what it promises.
+
+mod proxy;

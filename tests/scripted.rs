@@ -1,0 +1,221 @@
+//! What only an API server can answer, with a scripted one: no cluster is needed.
+
+use http::Method;
+use serde_json::json;
+
+use crate::support::http::kubeconfig;
+use crate::support::pgset::Pgset;
+use crate::support::server::{Reply, Server};
+use crate::support::{CRUNCHY_TAG, seconds};
+
+mod input;
+
+const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/pg/statefulsets/pgset";
+
+fn pgset(server: &Server, line: &str) -> Pgset {
+    Pgset::new(line)
+        .kubeconfig(&server.kubeconfig())
+        .env("CCP_IMAGE_TAG", CRUNCHY_TAG)
+        .deadline(seconds(60))
+}
+
+fn up(server: &Server) -> Pgset {
+    pgset(server, "up --no-wait --storage class")
+}
+
+#[tokio::test]
+async fn a_fresh_namespace_gets_every_object() {
+    let server = Server::start().await;
+    up(&server).run().await.ok().mentions(&["created"]);
+    let set = server.object(STATEFUL_SET).unwrap();
+    assert_eq!(set["spec"]["replicas"], 2);
+    for path in [
+        "/api/v1/namespaces/pg/serviceaccounts/pgset-sa",
+        "/api/v1/namespaces/pg/services/pgset",
+        "/api/v1/namespaces/pg/services/pgset-master",
+        "/api/v1/namespaces/pg/services/pgset-replica",
+        "/api/v1/namespaces/pg/secrets/pgset-auth",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/pg/roles/pgset-sa",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/pg/rolebindings/pgset-sa",
+    ] {
+        assert!(server.object(path).is_some(), "{path} was not made");
+    }
+}
+
+#[tokio::test]
+async fn a_second_up_writes_nothing() {
+    let server = Server::start().await;
+    up(&server).run().await.ok();
+    server.forget();
+    let second = up(&server).run().await.ok().mentions(&["unchanged"]);
+    assert!(!second.all().contains("configured"), "{second}");
+    assert!(!server.requests().is_empty());
+    assert_eq!(server.writes(), []);
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing() {
+    let server = Server::start().await;
+    for kind in ["client", "server"] {
+        up(&server).args(&format!("--dry-run={kind}")).run().await.ok();
+        assert_eq!(server.writes(), [], "--dry-run={kind}");
+        assert!(server.object(STATEFUL_SET).is_none());
+    }
+    let asked = |r: &crate::support::proxy::Seen| r.path.contains("dryRun=All");
+    assert!(server.requests().iter().any(asked), "--dry-run=server asks the server");
+}
+
+#[tokio::test]
+async fn too_many_requests_are_waited_for_as_told() {
+    let server = Server::start().await;
+    let body = r#"{"kind":"Status","status":"Failure","message":"slow down","code":429}"#;
+    let busy = Reply::Text(429, vec![("retry-after", "2")], body.to_owned());
+    server.script(Method::PATCH, STATEFUL_SET, 0..1, busy);
+    let output = up(&server).run().await.ok();
+    assert!(output.took >= seconds(2), "{output}");
+    let patches = server.writes().iter().filter(|w| w.path.starts_with(STATEFUL_SET)).count();
+    assert_eq!(patches, 2);
+}
+
+#[tokio::test]
+async fn failures_that_pass_are_tried_again() {
+    let server = Server::start().await;
+    let leader = Reply::status(500, "InternalError", "etcdserver: leader changed");
+    server.script(Method::PATCH, "/services/pgset-master", 0..2, leader);
+    let gateway = Reply::Text(502, Vec::new(), "<html>bad gateway</html>".to_owned());
+    server.script(Method::GET, "/services/pgset-master", 0..1, gateway);
+    let overloaded = Reply::status(503, "ServiceUnavailable", "not now");
+    server.script(Method::POST, "/selfsubjectaccessreviews", 0..1, overloaded);
+    server.script(Method::GET, "/namespaces/pg/secrets/", 0..1, Reply::Broken("{\"kind\":\"Se"));
+    server.script(Method::PATCH, "/services/pgset-replica", 0..1, Reply::Close);
+    up(&server).run().await.ok();
+    assert!(server.object(STATEFUL_SET).is_some());
+}
+
+#[tokio::test]
+async fn an_unavailable_server_is_given_up_at_the_deadline() {
+    let server = Server::start().await;
+    let forever = 0..usize::MAX;
+    let down = Reply::status(503, "ServiceUnavailable", "the server is being upgraded");
+    server.script(Method::GET, "/", forever, down);
+    let output = up(&server).args("--timeout 3s").run().await.exits(3);
+    assert!(output.took >= seconds(2) && output.took < seconds(10), "{output}");
+    output.says("the server is being upgraded");
+    assert_eq!(server.writes(), []);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_at_the_deadline() {
+    let server = Server::start().await;
+    server.script(Method::GET, "/", 0..usize::MAX, Reply::Hang);
+    up(&server).args("--timeout 2s").run().await.exits(3).within(seconds(10));
+}
+
+#[tokio::test]
+async fn broken_json_is_an_error_and_no_panic() {
+    let server = Server::start().await;
+    let half = Reply::Text(200, Vec::new(), "{\"kind\":\"StatefulSet\",\"meta".to_owned());
+    server.script(Method::GET, STATEFUL_SET, 0..usize::MAX, half);
+    let output = up(&server).run().await.exits(1);
+    output.says("StatefulSet pgset").never_says("panicked");
+    assert_eq!(server.writes(), []);
+}
+
+#[tokio::test]
+async fn a_missing_right_is_found_before_the_first_write() {
+    let server = Server::start().await;
+    server.deny("persistentvolumes");
+    let output = pgset(&server, "up --no-wait --storage nfs://10.240.0.1/nfsfileshare").run().await;
+    let output = output.exits(3).says("persistentvolumes").mentions(&["ClusterRole"]);
+    output.mentions(&["--storage class"]);
+    assert_eq!(server.writes(), []);
+    // The same person may use a class.
+    up(&server).run().await.ok();
+}
+
+#[tokio::test]
+async fn a_conflict_names_field_and_manager() {
+    let server = Server::start().await;
+    let words = r#"Apply failed with 1 conflict: conflict with "kubectl-edit" using apps/v1: .spec.template.spec.terminationGracePeriodSeconds"#;
+    server.script(Method::PATCH, STATEFUL_SET, 0..1, Reply::status(409, "Conflict", words));
+    let output = up(&server).run().await.exits(4);
+    let output = output.says("kubectl-edit").says("terminationGracePeriodSeconds");
+    output.says("--force-conflicts");
+}
+
+#[tokio::test]
+async fn a_foreign_object_is_left_alone() {
+    let server = Server::start().await;
+    let path = "/api/v1/namespaces/pg/services/pgset-master";
+    let foreign = json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]}});
+    server.put(path, foreign);
+    let before = server.object(path);
+    up(&server).run().await.exits(4).says("pgset-master");
+    assert_eq!(server.writes(), []);
+    assert_eq!(server.object(path), before);
+}
+
+#[tokio::test]
+async fn a_volume_of_another_set_is_named_with_its_owner() {
+    let server = Server::start().await;
+    let labels = json!({
+        "app.kubernetes.io/managed-by": "pgset",
+        "app.kubernetes.io/instance": "pgset",
+        "pgset/namespace": "elsewhere",
+    });
+    let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"labels": labels}, "spec": {}});
+    server.put("/api/v1/persistentvolumes/pv1", volume);
+    let output = pgset(&server, "up --no-wait --storage nfs://10.240.0.1/nfsfileshare").run().await;
+    output.exits(4).says("pv1").says("elsewhere").says("--volume-prefix");
+    assert_eq!(server.writes(), []);
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_not_there_or_is_going() {
+    let server = Server::start().await;
+    let output = up(&server).args("-n nowhere").run().await.exits(1).says("nowhere");
+    output.says("kubectl create namespace nowhere");
+    server.put("/api/v1/namespaces/going", json!({"status": {"phase": "Terminating"}}));
+    up(&server).args("-n going").run().await.exits(4).says("being deleted");
+    assert_eq!(server.writes(), []);
+}
+
+#[tokio::test]
+async fn no_cluster_is_said_at_once() {
+    let home = tempfile::TempDir::new().unwrap();
+    // A port that was free a moment ago: nobody listens.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = kubeconfig(home.path(), &format!("http://{free}"), "pg");
+    for line in ["up --storage class", "scale --replicas 3", "test", "status", "down --yes"] {
+        let output = Pgset::new(line).kubeconfig(&nobody).env("CCP_IMAGE_TAG", CRUNCHY_TAG);
+        let output = output.run().await.exits(3).within(seconds(15));
+        output.says(&free.to_string()).says("connection refused");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_is_told() {
+    let server = Server::start().await;
+    let unauthorized = Reply::status(401, "Unauthorized", "Unauthorized");
+    server.script(Method::GET, "/", 0..usize::MAX, unauthorized.clone());
+    server.script(Method::POST, "/", 0..usize::MAX, unauthorized);
+    for line in ["up --storage class", "scale --replicas 3", "test", "status", "down --yes"] {
+        pgset(&server, line).run().await.exits(3).says("Unauthorized").mentions(&["log in"]);
+    }
+    assert_eq!(server.writes(), []);
+}
+
+#[tokio::test]
+async fn a_second_run_takes_the_passwords_of_the_first() {
+    let server = Server::start().await;
+    let secret = "/api/v1/namespaces/pg/secrets/pgset-auth";
+    up(&server).env("PG_PASSWORD", "first0password").run().await.ok();
+    let before = server.object(secret).unwrap()["data"].clone();
+    up(&server).run().await.ok();
+    assert_eq!(server.object(secret).unwrap()["data"], before);
+    // Another one would not open the data.
+    let output = up(&server).env("PG_PASSWORD", "second0password").run().await.exits(4);
+    output.never_says("second0password").never_says("first0password");
+    assert_eq!(server.object(secret).unwrap()["data"], before);
+}

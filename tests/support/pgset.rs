@@ -1,0 +1,282 @@
+//! The built binary as a child process, in an environment of its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::{eventually, seconds};
+
+/// A call of the program, to be built up and run. Nothing of the caller's environment reaches it.
+#[derive(Clone)]
+pub(crate) struct Pgset {
+    args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    home: Arc<TempDir>,
+    deadline: Duration,
+}
+
+impl Pgset {
+    /// `line` is split at white space: `up --replicas 2`.
+    pub(crate) fn new(line: &str) -> Self {
+        let home = Arc::new(TempDir::new().expect("a directory for HOME"));
+        let mut env = BTreeMap::new();
+        env.insert("HOME".into(), home.path().into());
+        env.insert("PATH".into(), "/usr/bin:/bin".into());
+        let args = line.split_whitespace().map(OsString::from).collect();
+        Self { args, env, home, deadline: seconds(240) }
+    }
+
+    /// One more argument, whole.
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// More arguments, split at white space.
+    pub(crate) fn args(mut self, line: &str) -> Self {
+        self.args.extend(line.split_whitespace().map(OsString::from));
+        self
+    }
+
+    /// An environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// The kubeconfig, by its variable.
+    pub(crate) fn kubeconfig(self, path: &Path) -> Self {
+        self.env("KUBECONFIG", path)
+    }
+
+    /// When the program is killed and the test fails. Not the program's own `--timeout`.
+    pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Runs it to its end.
+    pub(crate) async fn run(self) -> Output {
+        self.spawn().finish().await
+    }
+
+    /// Starts it.
+    pub(crate) fn spawn(self) -> Running {
+        let shown = self.args.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pgset"))
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let stdout = Stream::read(child.stdout.take().expect("standard output is piped"));
+        let stderr = Stream::read(child.stderr.take().expect("standard error is piped"));
+        Running {
+            command: format!("pgset {shown}"),
+            child,
+            stdout,
+            stderr,
+            start: Instant::now(),
+            deadline: self.deadline,
+            _home: self.home,
+        }
+    }
+}
+
+/// What a stream has said so far.
+struct Stream {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Stream {
+    fn read(mut pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&text);
+        let reader = tokio::spawn(async move {
+            let mut buffer = vec![0; 8192];
+            while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
+                sink.lock().expect("no reader panics").extend_from_slice(&buffer[..n]);
+            }
+        });
+        Self { text, reader }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().expect("no reader panics")).into_owned()
+    }
+}
+
+/// The program while it runs.
+pub(crate) struct Running {
+    command: String,
+    child: Child,
+    stdout: Stream,
+    stderr: Stream,
+    start: Instant,
+    deadline: Duration,
+    _home: Arc<TempDir>,
+}
+
+impl Running {
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("the child has not been waited for")
+    }
+
+    /// Sends a signal by its name: `INT`, `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = std::process::Command::new("/bin/sh")
+            .args(["-c", &format!("kill -{name} {}", self.id())])
+            .status()
+            .expect("a shell to send the signal with");
+        assert!(status.success(), "{}: kill -{name} failed", self.command);
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(mut self) -> Output {
+        // It may have ended by itself in the meantime.
+        self.child.start_kill().ok();
+        self.finish().await
+    }
+
+    /// Waits until standard error has `text` in it.
+    pub(crate) async fn says(&self, text: &str) {
+        eventually(&format!("`{}` says {text:?}", self.command), seconds(120), async || {
+            let said = self.stderr.so_far();
+            if said.contains(text) { Ok(()) } else { Err(format!("stderr: {said}")) }
+        })
+        .await;
+    }
+
+    /// Closes our end of its standard output.
+    pub(crate) fn close_stdout(&mut self) {
+        self.stdout.reader.abort();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) {
+        self.child.wait().await.expect("the child can be waited for");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn finish(mut self) -> Output {
+        let left = self.deadline.saturating_sub(self.start.elapsed());
+        let Ok(status) = tokio::time::timeout(left, self.child.wait()).await else {
+            panic!(
+                "`{}` still runs after {:?}\n--- stdout\n{}\n--- stderr\n{}",
+                self.command,
+                self.deadline,
+                self.stdout.so_far(),
+                self.stderr.so_far()
+            )
+        };
+        let status = status.expect("the child can be waited for");
+        let took = self.start.elapsed();
+        (&mut self.stdout.reader).await.ok();
+        (&mut self.stderr.reader).await.ok();
+        Output {
+            command: self.command.clone(),
+            stdout: self.stdout.so_far(),
+            stderr: self.stderr.so_far(),
+            code: status.code(),
+            signal: status.signal(),
+            took,
+        }
+    }
+}
+
+/// How a call ended. The assertions print the whole of it when they fail, and return it for the next.
+pub(crate) struct Output {
+    pub(crate) command: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) took: Duration,
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` ended with {:?} (signal {:?}) after {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.command, self.code, self.signal, self.took, self.stdout, self.stderr
+        )
+    }
+}
+
+impl Output {
+    /// Both streams, for what may be in either.
+    pub(crate) fn all(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "exit code: expected {code}; {self}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        self.exits(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "stderr lacks {text:?}; {self}");
+        self
+    }
+
+    /// One of several wordings, upper and lower case alike, in either stream.
+    #[track_caller]
+    pub(crate) fn mentions(self, texts: &[&str]) -> Self {
+        let all = self.all().to_lowercase();
+        let found = texts.iter().any(|t| all.contains(&t.to_lowercase()));
+        assert!(found, "says none of {texts:?}; {self}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn never_says(self, text: &str) -> Self {
+        assert!(!self.all().contains(text), "says {text:?}; {self}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn prints(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "stdout lacks {text:?}; {self}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn within(self, limit: Duration) -> Self {
+        assert!(self.took < limit, "took longer than {limit:?}; {self}");
+        self
+    }
+
+    /// Standard output as one JSON document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        match serde_json::from_str(&self.stdout) {
+            Ok(value) => value,
+            Err(error) => panic!("stdout is no JSON document ({error}); {self}"),
+        }
+    }
+}

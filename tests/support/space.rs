@@ -1,0 +1,254 @@
+//! A namespace per test, gone with everything in it when the test ends, however it ends.
+
+use std::fmt::Debug;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
+use kube::api::{Api, AttachParams, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+
+use super::cluster::Cluster;
+use super::pgset::Pgset;
+use super::{CRUNCHY_TAG, eventually, seconds, unique};
+
+/// Where the node of the test cluster, which is this machine, keeps host-path volumes.
+const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
+
+/// A namespace of the test's own.
+pub(crate) struct Space {
+    pub(crate) cluster: Cluster,
+    pub(crate) name: String,
+    /// Names of static volumes are cluster-wide: this prefix is the namespace's own.
+    pub(crate) prefix: String,
+    pub(crate) kubeconfig: PathBuf,
+    directory: TempDir,
+    volumes: Option<PathBuf>,
+}
+
+impl Space {
+    /// Makes the namespace `e2e-TITLE-xxxxxx`.
+    pub(crate) async fn new(title: &str) -> Self {
+        Self::in_cluster(Cluster::connect().await, title).await
+    }
+
+    /// Another namespace with the same connection.
+    pub(crate) async fn in_cluster(cluster: Cluster, title: &str) -> Self {
+        let suffix = unique();
+        let name = format!("e2e-{title}-{suffix}");
+        let namespace: Namespace = object(json!({"metadata": {"name": name}}));
+        let all: Api<Namespace> = Api::all(cluster.client.clone());
+        all.create(&PostParams::default(), &namespace).await.expect("a namespace of our own");
+        let directory = TempDir::new().expect("a directory for the kubeconfig");
+        let kubeconfig = directory.path().join("config");
+        write_private(&kubeconfig, &cluster.kubeconfig(&name));
+        let space = Self {
+            cluster,
+            name,
+            prefix: format!("pv-{suffix}-"),
+            kubeconfig,
+            directory,
+            volumes: None,
+        };
+        // Pods of a namespace without its default service account are refused.
+        let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = space.api();
+        eventually("the namespace's default service account", seconds(60), async || {
+            accounts.get("default").await.map_err(|e| e.to_string())
+        })
+        .await;
+        space
+    }
+
+    /// The program, with the article's image, in this namespace.
+    pub(crate) fn pgset(&self, line: &str) -> Pgset {
+        Pgset::new(line).kubeconfig(&self.kubeconfig).env("CCP_IMAGE_TAG", CRUNCHY_TAG)
+    }
+
+    /// The same through another kubeconfig.
+    pub(crate) fn pgset_through(&self, kubeconfig: &Path, line: &str) -> Pgset {
+        self.pgset(line).kubeconfig(kubeconfig)
+    }
+
+    /// Writes a file that lives as long as the namespace.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        write_private(&path, text);
+        path
+    }
+
+    /// A directory that lives as long as the namespace.
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::create_dir_all(&path).expect("a directory");
+        path
+    }
+
+    /// A directory of the node, with these permissions, as `--storage` and `--volume-prefix` flags; none where the
+    /// cluster's node is not this machine.
+    pub(crate) fn host_storage(&mut self, mode: u32) -> Option<String> {
+        if !Path::new(HOST_VOLUMES).is_dir() {
+            return None;
+        }
+        let path = Path::new(HOST_VOLUMES).join(&self.name);
+        std::fs::create_dir_all(&path).expect("a directory of the node's");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+        let flags =
+            format!("--storage hostpath:{} --volume-prefix {}", path.display(), self.prefix);
+        self.volumes = Some(path);
+        Some(flags)
+    }
+
+    /// The directory of [`Self::host_storage`].
+    pub(crate) fn host_directory(&self) -> &Path {
+        self.volumes.as_deref().expect("host_storage has been called")
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.cluster.client.clone(), &self.name)
+    }
+
+    /// Makes an object as `kubectl create` would.
+    pub(crate) async fn create<K>(&self, value: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug,
+        K::DynamicType: Default,
+    {
+        let params = PostParams { field_manager: Some("kubectl-create".into()), dry_run: false };
+        self.api::<K>().create(&params, &object(value)).await.expect("the object can be made")
+    }
+
+    pub(crate) async fn stateful_set(&self, name: &str) -> StatefulSet {
+        self.api::<StatefulSet>().get(name).await.expect("the StatefulSet is there")
+    }
+
+    /// As `kubectl scale` does it.
+    pub(crate) async fn kubectl_scale(&self, name: &str, replicas: u32) {
+        let patch = json!({"spec": {"replicas": replicas}});
+        let params =
+            PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
+        self.api::<StatefulSet>()
+            .patch_scale(name, &params, &Patch::Merge(patch))
+            .await
+            .expect("the set can be scaled");
+    }
+
+    /// Names of the pods that are ready, in order.
+    pub(crate) async fn ready_pods(&self) -> Vec<String> {
+        let pods =
+            self.api::<Pod>().list(&ListParams::default()).await.expect("pods can be listed");
+        let mut names: Vec<_> =
+            pods.items.iter().filter(|p| ready(p)).map(ResourceExt::name_any).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs SQL inside a pod, over its local socket, as `postgres`; the rows as text.
+    pub(crate) async fn sql(&self, pod: &str, database: &str, sql: &str) -> Result<String, String> {
+        let command = ["psql", "-h", "/tmp", "-U", "postgres", "-d", database, "-Atqc", sql];
+        let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
+        let pods = self.api::<Pod>();
+        let mut process = pods.exec(pod, command, &params).await.map_err(|e| e.to_string())?;
+        let (mut out, mut err) = (String::new(), String::new());
+        let mut stdout = process.stdout().ok_or("no stdout")?;
+        let mut stderr = process.stderr().ok_or("no stderr")?;
+        let status = process.take_status().ok_or("no status")?;
+        let (a, b, status) =
+            tokio::join!(stdout.read_to_string(&mut out), stderr.read_to_string(&mut err), status);
+        a.and(b).map_err(|e| e.to_string())?;
+        match status.and_then(|s| s.status).as_deref() {
+            Some("Success") => Ok(out.trim_end().to_owned()),
+            other => Err(format!("{other:?}: {err}")),
+        }
+    }
+
+    /// Repeats a query until it yields `expected`.
+    pub(crate) async fn sql_yields(&self, pod: &str, database: &str, sql: &str, expected: &str) {
+        eventually(&format!("{sql:?} on {pod}"), seconds(60), async || {
+            match self.sql(pod, database, sql).await {
+                Ok(rows) if rows == expected => Ok(()),
+                other => Err(format!("{other:?}, not {expected:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// The set's static volumes.
+    pub(crate) async fn volumes(&self) -> Vec<PersistentVolume> {
+        volumes(&self.cluster, &self.name).await
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let (cluster, name) = (self.cluster.clone(), self.name.clone());
+        let volumes = self.volumes.take();
+        // A runtime of its own: the test's may be ending, or unwinding.
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime to clean up on").block_on(clean(cluster, name, volumes));
+        });
+        cleaning.join().ok();
+    }
+}
+
+/// Deletes the namespace. Where a directory of the node is to go, too, waits until no pod writes there.
+async fn clean(cluster: Cluster, name: String, directory: Option<PathBuf>) {
+    let cluster = cluster.another().await;
+    let client = cluster.client.clone();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
+    let all: Api<Namespace> = Api::all(client.clone());
+    all.delete(&name, &DeleteParams::default()).await.ok();
+    let at_once = DeleteParams::default().grace_period(1);
+    pods.delete_collection(&at_once, &ListParams::default()).await.ok();
+    let leaves = |pods: Vec<Pod>| if pods.is_empty() { Some(()) } else { None };
+    let wait = if directory.is_some() { seconds(60) } else { Duration::ZERO };
+    let start = std::time::Instant::now();
+    while start.elapsed() < wait {
+        let list = pods.list(&ListParams::default()).await;
+        if list.ok().and_then(|l| leaves(l.items)).is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let all: Api<PersistentVolume> = Api::all(client);
+    for volume in volumes(&cluster, &name).await {
+        all.delete(&volume.name_any(), &DeleteParams::default()).await.ok();
+    }
+    if let Some(directory) = directory {
+        std::fs::remove_dir_all(directory).ok();
+    }
+}
+
+async fn volumes(cluster: &Cluster, namespace: &str) -> Vec<PersistentVolume> {
+    let ours = ListParams::default().labels(&format!("pgset/namespace={namespace}"));
+    let all: Api<PersistentVolume> = Api::all(cluster.client.clone());
+    all.list(&ours).await.map(|list| list.items).unwrap_or_default()
+}
+
+/// Whether a pod is ready and stays.
+pub(crate) fn ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+fn object<K: DeserializeOwned>(value: Value) -> K {
+    serde_json::from_value(value).expect("the test's object has the kind's form")
+}
+
+fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("the file can be written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+}

@@ -1,0 +1,110 @@
+//! The state of a set as values that can be compared between two namespaces.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::{NamespaceResourceScope, api::apps::v1::StatefulSet};
+use kube::api::ListParams;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::space::{Space, ready};
+
+/// Kind and name to what the object asks for, and each pod to its state. What the server makes up by itself (ids, times, addresses)
+/// is left out, as are the random passwords; the namespace's name is replaced.
+pub(crate) type State = BTreeMap<String, Value>;
+
+/// Everything of the sets in a namespace.
+pub(crate) async fn of(space: &Space) -> State {
+    let mut state = State::new();
+    add::<ServiceAccount>(space, &mut state).await;
+    add::<Role>(space, &mut state).await;
+    add::<RoleBinding>(space, &mut state).await;
+    add::<Secret>(space, &mut state).await;
+    add::<PersistentVolumeClaim>(space, &mut state).await;
+    add::<Service>(space, &mut state).await;
+    add::<StatefulSet>(space, &mut state).await;
+    let all = ListParams::default();
+    for pod in space.api::<Pod>().list(&all).await.expect("pods can be listed") {
+        let revision = pod.labels().get("controller-revision-hash").is_some();
+        let role = pod.labels().get("name").cloned();
+        let facts = serde_json::json!({"ready": ready(&pod), "of the set": revision, "name": role});
+        state.insert(format!("Pod {}", pod.name_any()), facts);
+    }
+    state
+}
+
+async fn add<K>(space: &Space, state: &mut State)
+where
+    K: Resource<Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone,
+    K: std::fmt::Debug,
+    K::DynamicType: Default,
+{
+    let ours = ListParams::default().labels("app.kubernetes.io/managed-by=pgset");
+    let list = space.api::<K>().list(&ours).await.expect("objects can be listed");
+    let kind = K::kind(&K::DynamicType::default()).into_owned();
+    for item in list {
+        let name = item.name_any();
+        let mut value = serde_json::to_value(item).expect("an object is JSON");
+        normalise(&kind, &mut value);
+        let text = value.to_string().replace(&space.name, "NAMESPACE");
+        let value = serde_json::from_str(&text).expect("a name stays within its string");
+        state.insert(format!("{kind} {name}"), value);
+    }
+}
+
+fn normalise(kind: &str, value: &mut Value) {
+    remove(value, "", &["status"]);
+    let made_up = [
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "managedFields",
+        "generation",
+        "selfLink",
+        "finalizers",
+        "ownerReferences",
+    ];
+    remove(value, "/metadata", &made_up);
+    remove(value, "/spec", &["clusterIP", "clusterIPs", "volumeName"]);
+    if let Some(Value::Object(notes)) = value.pointer_mut("/metadata/annotations") {
+        notes.retain(|name, _| !name.contains("kubernetes.io/"));
+        if notes.is_empty() {
+            remove(value, "/metadata", &["annotations"]);
+        }
+    }
+    // Its tokens' names are random; made by the server up to 1.23.
+    if kind == "ServiceAccount" {
+        remove(value, "", &["secrets"]);
+    }
+    if kind == "Secret"
+        && let Some(Value::Object(data)) = value.pointer_mut("/data")
+    {
+        data.values_mut().for_each(|password| *password = Value::from("random"));
+    }
+}
+
+fn remove(value: &mut Value, at: &str, names: &[&str]) {
+    if let Some(Value::Object(map)) = value.pointer_mut(at) {
+        for name in names {
+            map.remove(*name);
+        }
+    }
+}
+
+/// What differs, a line per object; empty when nothing does.
+pub(crate) fn difference(left: &State, right: &State) -> String {
+    let mut lines = Vec::new();
+    for name in left.keys().chain(right.keys()).collect::<std::collections::BTreeSet<_>>() {
+        let (a, b) = (left.get(name), right.get(name));
+        if a != b {
+            let show =
+                |v: Option<&Value>| v.map_or_else(|| "not there".to_owned(), Value::to_string);
+            lines.push(format!("{name}:\n  undisturbed: {}\n  this one:    {}", show(a), show(b)));
+        }
+    }
+    lines.join("\n")
+}
