@@ -168,6 +168,7 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
         crate::render::RenderError,
         crate::manifest::ManifestError,
         crate::plan::Refusal,
+        crate::postgres::ScriptError,
     );
     None
 }

@@ -83,13 +83,15 @@ async fn write(
         return Ok((step, outcome, None));
     }
     let object = &step.object;
-    let result = if how.once == Some(&object.id) {
+    let once = how.once == Some(&object.id);
+    let result = if once && matches!(step.action, Action::Create) {
         match cluster.create(object, dry).await {
             Err(e) if e.is_conflict() => return adopt(cluster, step).await,
             other => other,
         }
     } else {
-        cluster.apply(object, Apply { dry_run: dry, force: how.force }).await
+        // What is only ever created belongs to us under another operation, hence the force.
+        cluster.apply(object, Apply { dry_run: dry, force: how.force || once }).await
     };
     match result {
         Ok(live) => Ok((step, outcome, Some(live))),

@@ -61,44 +61,22 @@ pub fn given_or_made(settings: &Settings) -> Passwords {
     }
 }
 
-/// The passwords in force: those of the live Secret, or new ones where there is none.
+/// The passwords in force: given, or those of the live Secret, or new ones where there is none.
+/// Whether given ones may differ from those that are there is the plan's to decide.
 ///
 /// # Errors
-/// When a password was given that is not the one in force: the image sets passwords only when it
-/// makes the database, so the new one would open nothing.
+/// When the live Secret lacks a password that was not given: a new one would not open the data.
 pub fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
     let id = secret_id(&settings.set);
-    let name = &id.name;
     let Some(secret) = live.objects.get(&id) else { return Ok(given_or_made(settings)) };
-    let credentials = &settings.credentials;
-    let one = |key, given: &Option<Secret>| {
-        let kept = password(secret, key).ok_or_else(|| {
-            Failure::new(Exit::Refused, format!("Secret {name} has no key {key}, which opens the data"))
-                .hint("put it back from a backup, or delete the set and its data: pgset down --delete-data")
-        })?;
-        match given {
-            Some(given) if *given != kept => Err(Failure::new(
-                Exit::Refused,
-                format!("the password given for {key} is not the one in Secret {name}: the database was made with that one, and a new one would not log in"),
-            )
-            .hint("unset the variable to keep the password that is in force")),
-            _ => Ok(kept),
-        }
+    let one = |key, given: &Option<Secret>| match given {
+        Some(given) => Ok(given.clone()),
+        None => password(secret, key).ok_or_else(|| {
+            Failure::new(Exit::Refused, format!("{id} has no key {key}, which opens the data"))
+                .hint("put it back, or delete the set and its data: pgset down --delete-data")
+        }),
     };
-    for (key, wanted) in [
-        ("primary-user", credentials.primary_user.as_str()),
-        ("user", credentials.user.as_str()),
-        ("database", credentials.database.as_str()),
-    ] {
-        if let Some(kept) = text(secret, key).filter(|kept| kept != wanted) {
-            return Err(Failure::new(
-                Exit::Refused,
-                format!("the {key} of the database is {kept}, not {wanted}: the image makes users and database when the volume is empty, never again"),
-            )
-            .hint(format!("say {kept} again, or another set: --name NAME"))
-            .into());
-        }
-    }
+    let credentials = &settings.credentials;
     Ok(Passwords {
         superuser: one(SUPERUSER_PASSWORD, &credentials.superuser_password)?,
         primary: one(PRIMARY_PASSWORD, &credentials.primary_password)?,

@@ -31,7 +31,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target)?;
     let rights = rights::up(&settings.set, &kinds, false);
     let live = live::read(&cluster, &settings, ids, rights).await?;
-    let plan = up::plan_of(&settings, &templates, &live, true)?;
+    let (plan, _) = up::plan_of(&settings, &templates, &live, true)?;
     let steps = plan.phases.into_iter().flatten();
     let changing = steps.filter(|step| !matches!(step.action, Action::Unchanged));
     let texts: Vec<String> = stream::iter(changing)

@@ -10,7 +10,7 @@ use crate::cluster::access::Right;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
-use crate::manifest::object::LABEL_NAMESPACE;
+use crate::manifest::object::{LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
 use crate::manifest::{Kind, ObjectId};
 use crate::plan;
 use crate::settings::{SetIdentity, Settings, Storage};
@@ -23,10 +23,9 @@ pub(crate) const READS: usize = 4;
 pub struct Live {
     /// The server.
     pub version: ServerVersion,
-    /// The objects that are there, of those that were asked for.
+    /// The objects that are there, of those that were asked for; every claim of the set, those of
+    /// pods that are gone included; and the volumes of all sets, where they may be read.
     pub objects: BTreeMap<ObjectId, Value>,
-    /// Every claim of the set, those of pods that are gone included.
-    pub claims: Vec<Value>,
     /// Why the storage can't be had, if that is known already.
     pub storage: Option<Failure>,
 }
@@ -50,13 +49,32 @@ pub async fn read(
     let storage = check_storage(cluster, settings);
     let selector = set.selector();
     let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector);
+    let volumes = volumes(cluster, settings);
     let objects = objects(cluster, ids);
-    let (missing, namespace, storage, claims, objects) =
-        futures::join!(missing, namespace, storage, claims, objects);
+    let (missing, namespace, storage, claims, volumes, objects) =
+        futures::join!(missing, namespace, storage, claims, volumes, objects);
     // In this order: whoever may not read gets told of the missing right, not of the failed read.
     missing?;
     namespace?;
-    Ok(Live { version, objects: objects?, claims: claims?, storage: storage? })
+    let mut all = objects?;
+    for (kind, found) in
+        [(Kind::PersistentVolumeClaim, claims?), (Kind::PersistentVolume, volumes?)]
+    {
+        all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
+    }
+    Ok(Live { version, objects: all, storage: storage? })
+}
+
+/// The volumes that pgset made, for whichever set: two sets must not share a directory.
+async fn volumes(cluster: &Cluster, settings: &Settings) -> Result<Vec<Value>, ClusterError> {
+    if !settings.storage.is_static() {
+        return Ok(Vec::new());
+    }
+    let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
+    match cluster.list(Kind::PersistentVolume, "", &selector).await {
+        Err(e) if e.is_forbidden() => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 /// Reads objects by name.
