@@ -149,7 +149,8 @@ async fn stop(
     let version = cluster.version().await?;
     let expectation = up::expectation(set, &live, 0, &version);
     let scope = up::scope(set, &live, version);
-    wait::until_ready(context, cluster, Wait { scope, expectation, next })
+    let done = "nothing is deleted yet, the pods are told to stop";
+    wait::until_ready(context, cluster, Wait { scope, expectation, done, next })
         .await
         .context("stopping the pods")?;
     Ok(())

@@ -51,7 +51,9 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     if !args.no_wait {
         let expectation = up::expectation(&set, &applied, wanted.get(), &version);
         let scope = up::scope(&set, &applied, version);
-        wait::until_ready(context, &cluster, Wait { scope, expectation, next: &next }).await?;
+        let done = "the number of pods is asked for";
+        let wait = Wait { scope, expectation, done, next: &next };
+        wait::until_ready(context, &cluster, wait).await?;
     }
     let state = if args.no_wait { "is asked for" } else { "is ready" };
     context.finish(format!("{} {state}: {}", set.name, up::pods(wanted.get())), started);

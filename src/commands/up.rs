@@ -14,7 +14,7 @@ use crate::error::Exit;
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
-use crate::readiness::{Expectation, Snapshot};
+use crate::readiness::Expectation;
 use crate::settings::{SetIdentity, Settings};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
@@ -67,9 +67,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     let scope = scope(&settings.set, &statefulset, live.version.clone());
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
-    let wait = Wait { scope, expectation, next };
+    let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
-    verify_login(context, &cluster, &settings, &snapshot).await?;
+    super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)
@@ -110,7 +110,8 @@ pub(crate) fn plan_of(
     Ok((plan, decision.count()))
 }
 
-fn kinds(ids: &[ObjectId]) -> Vec<Kind> {
+/// Which kinds there are among the objects.
+pub(crate) fn kinds(ids: &[ObjectId]) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = ids.iter().map(|id| id.kind).collect();
     kinds.sort();
     kinds.dedup();
@@ -164,17 +165,6 @@ pub(crate) fn pods(replicas: u32) -> String {
         2 => "2 pods ready, 1 replica streaming".to_owned(),
         n => format!("{n} pods ready, {} replicas streaming", n - 1),
     }
-}
-
-/// Finds out whether the passwords open the data: a volume that was initialised with others does not
-/// take new ones, and the first client would be the one to notice.
-async fn verify_login(
-    context: &Context,
-    cluster: &crate::cluster::Cluster,
-    settings: &Settings,
-    snapshot: &Snapshot,
-) -> anyhow::Result<()> {
-    super::sql::verify_login(context, cluster, &settings.set, snapshot).await
 }
 
 fn connection(context: &Context, settings: &Settings, replicas: u32) {
