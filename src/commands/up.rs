@@ -39,10 +39,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let live = live::read(&cluster, &settings, ids, rights).await?;
     let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
 
-    let next = "pgset up";
+    let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
-    let secret = desired::secret_id(&settings.set);
-    let how = How { force: args.force_conflicts, dry_run: args.dry_run, once: Some(&secret) };
+    let how = How { set: &settings.set, force: args.force_conflicts, dry_run: args.dry_run };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
     if args.dry_run.is_some() {
@@ -57,10 +56,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     if args.no_wait {
         let state = if unchanged { "is as it should be" } else { "is applied" };
         context.finish(
-            format!(
-                "{} {state}; `pgset up` waits for it, `pgset status` looks at it",
-                settings.set.name
-            ),
+            format!("{} {state}; `{}` looks at it", settings.set.name, context.sibling("status")),
             started,
         );
         return Ok(Exit::Done);

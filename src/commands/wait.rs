@@ -74,8 +74,9 @@ struct Waiter<'a> {
     ask_at: Instant,
     /// Whether there is a master to ask.
     askable: bool,
-    /// The storage classes, once they were asked for; none inside when they can't be read.
-    classes: Option<Option<Vec<StorageClass>>>,
+    classes: Option<Vec<StorageClass>>,
+    /// Once: whoever may not read them would be refused at every change.
+    classes_asked: bool,
     /// The UIDs of the wedged pods that were deleted: a watch shows them a little longer.
     unwedged: Vec<String>,
     shown: BTreeMap<ObjectId, (Phase, String)>,
@@ -99,6 +100,7 @@ impl<'a> Waiter<'a> {
             ask_at: now,
             askable: false,
             classes: None,
+            classes_asked: false,
             unwedged: Vec::new(),
             shown: BTreeMap::new(),
             beat_at: now + HEARTBEAT,
@@ -169,11 +171,11 @@ impl<'a> Waiter<'a> {
             .claims
             .iter()
             .any(|claim| claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending"));
-        if pending && self.classes.is_none() {
-            // Asked once: whoever may not read them would be refused at every change.
-            self.classes = Some(self.read_classes().await);
+        if pending && !self.classes_asked {
+            self.classes_asked = true;
+            self.classes = self.read_classes().await;
         }
-        snapshot.storage_classes = self.classes.clone().flatten();
+        snapshot.storage_classes.clone_from(&self.classes);
         snapshot.streaming.clone_from(&self.streaming);
         snapshot
     }
@@ -333,7 +335,7 @@ impl<'a> Waiter<'a> {
             .extend(self.observer.trouble().map(|t| format!("the API server said: {t}")));
         failure
             .hint(format!("{}  # goes on; --timeout 30m waits longer", self.wait.next))
-            .hint("pgset status  # what is there, and what is wrong")
+            .hint(format!("{}  # what is there, and what is wrong", self.context.sibling("status")))
     }
 }
 
