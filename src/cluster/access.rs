@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::objects::with_body;
 use super::{Cluster, ClusterError};
 
-/// How many reviews are under way at once: each connection costs a TLS handshake.
-const CONCURRENCY: usize = 4;
+/// How many reviews are under way at once.
+const CONCURRENCY: usize = 16;
 
 /// A right: a verb on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

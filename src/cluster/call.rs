@@ -4,7 +4,7 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
@@ -65,6 +65,8 @@ pub struct Cluster {
 
 struct Inner {
     client: RwLock<Client>,
+    /// The one for exec, made when it is first needed.
+    upgrading: OnceLock<Client>,
     /// How to connect anew when the credentials have run out; none for a client that was handed in.
     target: Option<Target>,
     server: String,
@@ -91,6 +93,7 @@ impl Cluster {
     fn with(client: Client, target: Option<Target>, server: String, deadline: Deadline) -> Self {
         let inner = Inner {
             client: RwLock::new(client),
+            upgrading: OnceLock::new(),
             target,
             server,
             contacted: AtomicBool::new(false),
@@ -105,10 +108,20 @@ impl Cluster {
         &self.inner.server
     }
 
-    /// The library's client, for what it does better: watches and exec.
+    /// The library's client, for what it does better: watches.
     #[must_use]
     pub fn client(&self) -> Client {
         self.inner.client.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The library's client for exec, over HTTP/1.1.
+    pub(super) fn upgrading_client(&self) -> Result<Client, ClusterError> {
+        let Some(target) = &self.inner.target else { return Ok(self.client()) };
+        if let Some(client) = self.inner.upgrading.get() {
+            return Ok(client.clone());
+        }
+        let client = target.upgrading_client()?;
+        Ok(self.inner.upgrading.get_or_init(|| client).clone())
     }
 
     /// Sends a request until it is answered for good, and reads the answer.
@@ -165,6 +178,7 @@ impl Cluster {
 
     async fn attempt(&self, request: Request<Vec<u8>>) -> Answer {
         let client = self.client();
+        let (method, uri, began) = (request.method().clone(), request.uri().clone(), Instant::now());
         let exchange = async {
             let response = client.send(request.map(Body::from)).await.map_err(|e| reason(&e))?;
             self.inner.contacted.store(true, Ordering::Relaxed);
@@ -177,10 +191,17 @@ impl Cluster {
         let contacted = self.inner.contacted.load(Ordering::Relaxed);
         let limit = if contacted { ATTEMPT_TIMEOUT } else { super::connect::CONNECT_TIMEOUT }
             .min(self.deadline.remaining());
-        match tokio::time::timeout(limit, exchange).await {
+        let answer = match tokio::time::timeout(limit, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(Trouble::Transport(format!("no answer within {} s", limit.as_secs()))),
-        }
+        };
+        let outcome = match &answer {
+            Ok(response) => response.status().as_u16().to_string(),
+            Err(trouble) => format!("{trouble:?}"),
+        };
+        // Neither headers nor bodies: they hold secrets.
+        tracing::debug!(target: "pgset::request", %method, %uri, outcome, elapsed = ?began.elapsed());
+        answer
     }
 
     /// Reads the credentials anew, once in a program's life. Whether there was anything to renew.

@@ -12,7 +12,7 @@ use crate::manifest::{Kind, ObjectId};
 use crate::plan::{Action, Plan, Step};
 
 /// How many writes are under way at once.
-const WRITES: usize = 4;
+const WRITES: usize = 8;
 
 /// How to carry out a plan.
 #[derive(Clone, Copy, Debug, Default)]
