@@ -52,12 +52,13 @@ gone() {
 
 # What run.sh and cleanup.sh of the article's example did: five deletes, nine creates, a call each.
 old_script() {
-  kubectl delete --ignore-not-found --wait=false statefulset pgset
-  kubectl delete --ignore-not-found --wait=false serviceaccount pgset-sa
-  kubectl delete --ignore-not-found --wait=false persistentvolumeclaim pgset-pvc
-  kubectl delete --ignore-not-found --wait=false service pgset pgset-master pgset-replica
-  kubectl delete --ignore-not-found --wait=false persistentvolume "${prefix}1" "${prefix}2" "${prefix}3"
-  for document in "$work"/old/*.yaml; do kubectl create -f "$document"; done
+  kubectl delete --ignore-not-found --wait=false statefulset pgset &&
+    kubectl delete --ignore-not-found --wait=false serviceaccount pgset-sa &&
+    kubectl delete --ignore-not-found --wait=false persistentvolumeclaim pgset-pvc &&
+    kubectl delete --ignore-not-found --wait=false service pgset pgset-master pgset-replica &&
+    kubectl delete --ignore-not-found --wait=false persistentvolume "${prefix}1" "${prefix}2" "${prefix}3" || return
+  local document
+  for document in "$work"/old/*.yaml; do kubectl create -f "$document" || return; done
 }
 
 # The nine objects of the article, in its order; Role, RoleBinding and Secret it did not have.
