@@ -55,7 +55,7 @@ pub trait Diagnose: Error + Send + Sync + 'static {
 }
 
 /// An error of a kind, with hints: what commands raise themselves.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// How the process ends.
@@ -159,7 +159,13 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
             $(if let Some(known) = error.downcast_ref::<$kind>() { return Some(known); })+
         };
     }
-    one_of!(Failure, crate::prompt::PromptError, crate::cluster::ClusterError);
+    one_of!(
+        Failure,
+        crate::prompt::PromptError,
+        crate::cluster::ClusterError,
+        crate::settings::SettingsError,
+        crate::image::ImageError,
+    );
     None
 }
 

@@ -1,9 +1,11 @@
 //! Image references, and what each image expects of those who run it.
 
 pub mod crunchy;
+pub mod error;
 pub mod reference;
 
 pub use crunchy::Crunchy;
+pub use error::ImageError;
 pub use reference::ImageReference;
 
 /// How an image is run.
@@ -16,12 +18,71 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// The name of [`Profile::Crunchy`].
+    pub const CRUNCHY: &'static str = "crunchy";
+    /// The name of [`Profile::Postgres`].
+    pub const POSTGRES: &'static str = "postgres";
+
+    /// The name of the profile that an image's name asks for: `crunchy-postgres` and
+    /// `crunchy-postgres-gis` are Crunchy's, all others are run as the official image.
+    #[must_use]
+    pub fn name_for(image: &ImageReference) -> &'static str {
+        if image.base_name().starts_with("crunchy-postgres") {
+            Self::CRUNCHY
+        } else {
+            Self::POSTGRES
+        }
+    }
+
+    /// The profile of an image, Crunchy's if `crunchy`: its tag is read then.
+    pub fn of(image: &ImageReference, crunchy: bool) -> Result<Self, ImageError> {
+        if !crunchy {
+            return Ok(Self::Postgres);
+        }
+        let tag = image.tag.as_deref().ok_or(ImageError::NoTag)?;
+        Ok(Self::Crunchy(Crunchy::from_tag(tag)?))
+    }
+
     /// The name: that of `--profile` and of the template directory.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Crunchy(_) => "crunchy",
-            Self::Postgres => "postgres",
+            Self::Crunchy(_) => Self::CRUNCHY,
+            Self::Postgres => Self::POSTGRES,
         }
+    }
+
+    /// How many pods a set of the image can have, master included, where the image bounds it.
+    #[must_use]
+    pub fn replicas_limit(&self) -> Option<u32> {
+        match self {
+            Self::Crunchy(crunchy) => Some(crunchy.replicas_limit()),
+            Self::Postgres => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_follows_the_last_component_of_the_repository() {
+        for (image, name) in [
+            ("crunchydata/crunchy-postgres:x", "crunchy"),
+            ("localhost:5000/mirror/crunchy-postgres-gis:x", "crunchy"),
+            ("crunchydata/postgres", "postgres"),
+            ("crunchy-postgres/other", "postgres"),
+            ("postgres:17", "postgres"),
+        ] {
+            assert_eq!(Profile::name_for(&image.parse().unwrap()), name, "{image}");
+        }
+    }
+
+    #[test]
+    fn crunchy_needs_a_tag() {
+        let image = "crunchydata/crunchy-postgres".parse().unwrap();
+        assert_eq!(Profile::of(&image, true), Err(ImageError::NoTag));
+        assert_eq!(Profile::of(&image, false), Ok(Profile::Postgres));
     }
 }

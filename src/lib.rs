@@ -1,23 +1,40 @@
 //! pgset: run a PostgreSQL replica set on Kubernetes.
 //!
-//! Data flows one way:
+//! Data flows one way, and no module reaches back up:
 //! `cli + environment -> settings -> render -> manifest -> plan -> cluster -> event -> report`.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`cli`] | the command line, and nothing else |
+//! | [`environment`] | the only reader of environment variables |
+//! | [`settings`], [`image`] | flags, environment and defaults, validated once |
+//! | [`render`], [`manifest`] | templates to text, text to objects |
+//! | [`plan`] | what is wanted and what is there, to what is to be done |
+//! | [`readiness`], [`postgres`] | what is ready, what failed and why; what PostgreSQL says |
+//! | [`cluster`] | everything that talks to Kubernetes |
+//! | [`commands`] | one file per subcommand: orchestration |
+//! | [`event`], [`report`], [`prompt`], [`error`] | what a person or a script gets to see |
+//!
+//! `settings`, `image`, `render`, `manifest`, `plan`, `readiness` and `postgres` are pure: values in,
+//! values out.
 
+pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod environment;
 pub mod error;
 pub mod event;
 pub mod image;
 pub mod interrupt;
 pub mod manifest;
+pub mod plan;
+pub mod postgres;
 pub mod prompt;
+pub mod readiness;
+pub mod render;
 pub mod report;
 pub mod settings;
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+mod run;
 
-/// Runs the program with the arguments that it was called with, its own name first.
-pub fn main(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
-}
+pub use run::main;

@@ -1,13 +1,25 @@
 //! Settings: flags, environment and defaults, validated once, at the edge.
 
+pub mod credentials;
+pub mod duration;
+pub mod error;
+pub mod general;
+pub mod quantity;
+mod reserved;
 pub mod resolve;
 pub mod secret;
+mod sources;
 pub mod storage;
+pub mod table;
 pub mod values;
 
+pub use credentials::Credentials;
+pub use error::SettingsError;
+pub use general::General;
+pub use quantity::Quantity;
 pub use secret::Secret;
 pub use storage::{AccessMode, Storage};
-pub use values::{DatabaseName, Namespace, Quantity, Replicas, RoleName, SetName};
+pub use values::{DatabaseName, Namespace, Replicas, RoleName, SetName, VolumePrefix};
 
 use crate::image::{ImageReference, Profile};
 
@@ -79,24 +91,6 @@ pub struct Settings {
     pub templates: Option<Sourced<std::path::PathBuf>>,
 }
 
-/// Names of roles and database, and the passwords that were given. A password that was not given is
-/// the live Secret's, or is made.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// Password of the superuser `postgres` (`PG_ROOT_PASSWORD`).
-    pub superuser_password: Option<Secret>,
-    /// The replication role (`PG_PRIMARY_USER`, `PG_MASTER_USER`).
-    pub primary_user: RoleName,
-    /// Its password.
-    pub primary_password: Option<Secret>,
-    /// The application's role (`PG_USER`).
-    pub user: RoleName,
-    /// Its password.
-    pub password: Option<Secret>,
-    /// The application's database (`PG_DATABASE`).
-    pub database: DatabaseName,
-}
-
 impl SetIdentity {
     /// The master's Service, DNS name and label value.
     #[must_use]
@@ -129,10 +123,10 @@ impl SetIdentity {
         format!("{}-sa", self.name)
     }
     /// The storage class name of static volumes: no class of that name exists, so that only a claim
-    /// that names it binds to them.
+    /// that names it binds to them. Neither part can have a dot, so that no two sets share it.
     #[must_use]
     pub fn static_storage_class(&self) -> String {
-        format!("{}-{}-static", self.namespace, self.name)
+        format!("{}.{}.static", self.namespace, self.name)
     }
     /// The label selector of everything that belongs to the set.
     #[must_use]

@@ -23,7 +23,7 @@ pub struct Sources {
     /// `--context`.
     pub context: Option<String>,
     /// `KUBECONFIG`: one or more files, separated as `PATH` is.
-    pub variable: Option<String>,
+    pub variable: Option<std::ffi::OsString>,
     /// The home directory, for `.kube/config` in it.
     pub home: Option<PathBuf>,
     /// Whether a pod's environment is present (`KUBERNETES_SERVICE_HOST`).
@@ -127,7 +127,7 @@ fn read(sources: &Sources) -> Result<Option<Kubeconfig>, ClusterError> {
         return match merged {
             Some(kubeconfig) => Ok(Some(kubeconfig)),
             None => Err(ClusterError::Kubeconfig {
-                reason: format!("KUBECONFIG names {list}, which does not exist"),
+                reason: format!("KUBECONFIG names {}, which does not exist", list.display()),
             }),
         };
     }

@@ -14,13 +14,17 @@ use crate::interrupt::Interrupt;
 use crate::prompt::Prompt;
 use crate::render::TemplateSet;
 use crate::report::Reporter;
-use crate::settings::resolve::{self, Host};
-use crate::settings::{SetIdentity, Settings};
+use crate::environment;
+use crate::settings::general::General;
+use crate::settings::resolve::{self, Host, Resolved};
+use crate::settings::{SetIdentity, Settings, Source};
 
 /// Flags, environment, and the ways to a person and to the cluster.
 pub struct Context {
     /// The global flags.
     pub global: GlobalArgs,
+    /// What they and the environment say about everything but the set.
+    pub general: General,
     /// The environment, read once.
     pub environment: Environment,
     /// Where events go.
@@ -38,13 +42,25 @@ impl Context {
     }
 
     fn sources(&self) -> Sources {
-        resolve::kubeconfig(&self.global, &self.environment)
+        let (mut file, mut variable) = (None, None);
+        if let Some(given) = &self.general.kubeconfig {
+            match given.source {
+                Source::Flag(_) => file = Some(given.value.clone().into()),
+                _ => variable = Some(given.value.clone()),
+            }
+        }
+        Sources {
+            file,
+            context: self.general.context.as_ref().map(|context| context.value.clone()),
+            variable,
+            home: self.environment.raw(&environment::HOME).map(Into::into),
+            in_cluster: self.environment.is_set(&environment::KUBERNETES_SERVICE_HOST),
+        }
     }
 
     /// A cluster to talk to, with the time that `--timeout` gives from now on.
     pub fn cluster(&self, target: &Target) -> anyhow::Result<Cluster> {
-        let timeout = resolve::timeout(&self.global, &self.environment)?;
-        Ok(Cluster::new(target.clone(), Deadline::after(timeout))?)
+        Ok(Cluster::new(target.clone(), Deadline::after(self.general.timeout))?)
     }
 
     /// The set that the flags and the environment name.
@@ -57,30 +73,37 @@ impl Context {
     pub fn settings(
         &self,
         args: &SettingsArgs,
-        replicas: Option<&str>,
         target: Option<&Target>,
     ) -> anyhow::Result<Settings> {
-        let host = Host {
-            context_namespace: target.map(Target::namespace),
-            local_address: &local_address,
-            is_directory: &|path| path.is_dir(),
-        };
-        let resolved =
-            resolve::resolve(args, replicas, &self.global, &self.environment, &host)?;
+        let resolved = self.resolve(args, target)?;
         for warning in resolved.warnings {
             self.warn(warning);
         }
         Ok(resolved.settings)
     }
 
+    /// The same, with where each value came from.
+    pub fn resolve(
+        &self,
+        args: &SettingsArgs,
+        target: Option<&Target>,
+    ) -> anyhow::Result<Resolved> {
+        let host = Host {
+            context_namespace: target.map(Target::namespace),
+            local_address: &local_address,
+            is_directory: &|path| path.is_dir(),
+        };
+        Ok(resolve::resolve(args, &self.global, &self.environment, &host)?)
+    }
+
     /// The templates in force.
     pub fn templates(&self, settings: &Settings) -> anyhow::Result<TemplateSet> {
+        let builtin = TemplateSet::builtin(&settings.profile);
         Ok(match &settings.templates {
-            Some(directory) => {
-                TemplateSet::with_overrides(&settings.profile, &directory.value)
-                    .with_context(|| format!("templates of {}", directory.source))?
-            }
-            None => TemplateSet::builtin(&settings.profile),
+            Some(directory) => builtin
+                .with_overrides(&directory.value)
+                .with_context(|| format!("templates of {}", directory.source))?,
+            None => builtin,
         })
     }
 
@@ -96,12 +119,17 @@ impl Context {
 
     /// Says something that a person should know.
     pub fn warn(&self, message: impl Into<String>) {
-        self.reporter.emit(Event::Warning { message: message.into() });
+        self.reporter.emit(Event::warning(message));
     }
 
     /// Says where to connect, what to type next, where the data is.
     pub fn note(&self, message: impl Into<String>) {
-        self.reporter.emit(Event::Note { message: message.into() });
+        self.reporter.emit(Event::note(message));
+    }
+
+    /// The same, said even with `-q`: where kept data lies.
+    pub fn note_that_matters(&self, message: impl Into<String>) {
+        self.reporter.emit(Event::note_that_matters(message));
     }
 
     /// Says that the command ended well.

@@ -20,7 +20,7 @@ use crate::plan::{Action, Step};
 /// those that would end with 1 end with 2.
 pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
-    let settings = context.settings(&args.settings, args.replicas.as_deref(), Some(&target))?;
+    let settings = context.settings(&args.settings, Some(&target))?;
     desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
     let draft = desired::draft(&settings, &templates)?;

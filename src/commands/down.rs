@@ -56,7 +56,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
     }
     if !staying.is_empty() {
-        context.note("the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it");
+        context.note_that_matters("the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it");
     }
     context.finish(format!("{} is down", set.name), started);
     Ok(Exit::Done)
@@ -141,8 +141,8 @@ async fn stop(
         scale::set_replicas(cluster, live, &id, 0).await?
     };
     let version = cluster.version().await?;
+    let expectation = up::expectation(set, &live, 0, &version);
     let scope = up::scope(set, &live, version);
-    let expectation = up::expectation(set, &live, 0, Instant::now());
     wait::until_ready(context, cluster, Wait { scope, expectation, next })
         .await
         .context("stopping the pods")?;

@@ -117,11 +117,9 @@ async fn discard(cluster: &Cluster, id: &ObjectId) -> Result<(), ClusterError> {
 
 /// The pod: the set's own image and user, the claim, and one `rm`.
 fn eraser(set: &SetIdentity, claim: &str, image: &str) -> Object {
-    let user = image
-        .parse::<ImageReference>()
-        .ok()
-        .and_then(|image| Profile::of(&image, None).ok())
-        .map_or(999, |profile| profile.user_id());
+    // The user of Crunchy's images, and that of the official one.
+    let crunchy = image.parse::<ImageReference>().map(|image| Profile::name_for(&image));
+    let user = if crunchy == Ok(Profile::CRUNCHY) { 26 } else { 999 };
     let name = format!("{}-erase", set.name);
     let value = json!({
         "apiVersion": "v1",

@@ -12,6 +12,7 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::manifest::object::LABEL_NAMESPACE;
 use crate::manifest::{Kind, ObjectId};
+use crate::plan;
 use crate::settings::{SetIdentity, Settings, Storage};
 
 /// How many reads are under way at once: each connection costs a TLS handshake.
@@ -47,7 +48,8 @@ pub async fn read(
     let namespace = check_namespace(cluster, set);
     let missing = check_rights(cluster, rights);
     let storage = check_storage(cluster, settings);
-    let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &set.selector());
+    let selector = set.selector();
+    let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector);
     let objects = objects(cluster, ids);
     let (missing, namespace, storage, claims, objects) =
         futures::join!(missing, namespace, storage, claims, objects);
@@ -108,6 +110,15 @@ fn essential(kind: Kind) -> bool {
     !matches!(kind, Kind::NetworkPolicy | Kind::PodDisruptionBudget | Kind::ConfigMap)
 }
 
+/// Refuses an object that is not the set's.
+pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Result<(), Failure> {
+    match plan::foreign(live, set) {
+        None => Ok(()),
+        Some(owner) => Err(Failure::new(Exit::Refused, format!("{id} belongs to {owner}"))
+            .hint("another set: --name NAME")),
+    }
+}
+
 /// Which object a live document is.
 pub fn id_of(kind: Kind, value: &Value) -> ObjectId {
     let metadata = &value["metadata"];
@@ -123,7 +134,8 @@ pub fn uid_of(value: &Value) -> &str {
     value["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
-async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyhow::Result<()> {
+/// Refuses to go on without all of `rights`.
+pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyhow::Result<()> {
     let missing = cluster.missing(rights).await?;
     if missing.is_empty() {
         return Ok(());

@@ -13,7 +13,7 @@ use crate::manifest::{Kind, Object, parse};
 pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
     // The kubeconfig only says the namespace: without one there is still something to render.
     let target = context.target().await.ok();
-    let settings = context.settings(&args.settings, args.replicas.as_deref(), target.as_ref())?;
+    let settings = context.settings(&args.settings, target.as_ref())?;
     desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
     if args.list {

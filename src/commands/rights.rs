@@ -34,6 +34,12 @@ pub fn waiting(set: &SetIdentity) -> Vec<Right> {
     rights
 }
 
+/// The rights to change the number of pods.
+#[must_use]
+pub fn scaling(set: &SetIdentity) -> Vec<Right> {
+    ["get", "patch"].iter().map(|verb| on(Kind::StatefulSet, verb, set)).collect()
+}
+
 /// The rights to run a command in a pod. Servers ask for `get` or `create`, by version.
 #[must_use]
 pub fn executing(set: &SetIdentity) -> Vec<Right> {

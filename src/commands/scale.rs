@@ -15,14 +15,14 @@ use crate::event::{Event, Outcome};
 use crate::image::{ImageReference, Profile};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::fields;
-use crate::settings::{Replicas, SetIdentity};
+use crate::settings::{Replicas, SetIdentity, Source, resolve};
 
 /// Changes the number of pods and waits until every replica streams.
 pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
-    let wanted = args.replicas()?;
+    let wanted = resolve::replicas(&args.replicas, Source::Flag("--replicas"), None)?.value;
     let cluster = context.cluster(&target)?;
     context.begin("scale", &set, &target);
 
@@ -49,8 +49,8 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };
     context.reporter.emit(Event::Object { object: id, outcome, detail });
     if !args.no_wait {
+        let expectation = up::expectation(&set, &applied, wanted.get(), &version);
         let scope = up::scope(&set, &applied, version);
-        let expectation = up::expectation(&set, &applied, wanted.get(), started);
         wait::until_ready(context, &cluster, Wait { scope, expectation, next: &next }).await?;
     }
     let state = if args.no_wait { "is asked for" } else { "is ready" };
@@ -102,9 +102,9 @@ pub(crate) async fn set_replicas(
 fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
     let Some(image) = image.and_then(|i| i.parse::<ImageReference>().ok()) else { return Ok(()) };
-    if let Ok(profile) = Profile::of(&image, None) {
-        profile.check_replicas(wanted)?;
-    }
+    let crunchy = Profile::name_for(&image) == Profile::CRUNCHY;
+    let limit = Profile::of(&image, crunchy).ok().and_then(|profile| profile.replicas_limit());
+    resolve::replicas(&wanted.to_string(), Source::Flag("--replicas"), limit)?;
     Ok(())
 }
 

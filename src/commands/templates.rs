@@ -5,12 +5,12 @@ use anyhow::Context as _;
 use super::Context;
 use crate::cli::{TemplatesArgs, TemplatesCommand};
 use crate::error::{Exit, Failure};
-use crate::render::TemplateSet;
+use crate::render;
 
 /// Writes the templates in the binary to a directory, to start one's own from.
 pub fn run(args: &TemplatesArgs, context: &Context) -> anyhow::Result<Exit> {
     let TemplatesCommand::Export { directory } = &args.command;
-    let files = TemplateSet::export();
+    let files = render::export();
     // Nothing that somebody may have edited is overwritten.
     if let Some((path, _)) = files.iter().find(|(path, _)| directory.join(path).exists()) {
         return Err(Failure::new(
@@ -26,7 +26,7 @@ pub fn run(args: &TemplatesArgs, context: &Context) -> anyhow::Result<Exit> {
             std::fs::create_dir_all(parent)
                 .with_context(|| format!("making {}", parent.display()))?;
         }
-        super::write_file(&file, &text, false)?;
+        super::write_file(&file, text, false)?;
         context.reporter.print(&format!("{}\n", file.display()))?;
     }
     context.note(format!(

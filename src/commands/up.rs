@@ -1,7 +1,6 @@
 //! `pgset up`.
 
-use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -12,6 +11,7 @@ use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
+use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, ObjectId};
 use crate::plan::{self, Plan};
 use crate::readiness::{Expectation, Snapshot};
@@ -24,7 +24,7 @@ use crate::settings::{SetIdentity, Settings};
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
-    let settings = context.settings(&args.settings, args.replicas.as_deref(), Some(&target))?;
+    let settings = context.settings(&args.settings, Some(&target))?;
     desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
@@ -63,8 +63,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let scope = scope(&settings.set, &statefulset, live.version.clone());
-    let mut expectation = expectation(&settings.set, &statefulset, replicas, started);
-    expectation.want_streaming = true;
+    let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
     verify_login(context, &cluster, &settings, &snapshot).await?;
@@ -85,7 +84,7 @@ pub(crate) fn plan_of(
     if statefulset.is_none()
         && let Some(failure) = &live.storage
     {
-        return Err(failure.clone().into());
+        return Err(anyhow::Error::from(failure.clone()));
     }
     let decision =
         plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
@@ -115,23 +114,29 @@ pub(crate) fn expectation(
     set: &SetIdentity,
     statefulset: &Value,
     replicas: u32,
-    started: Instant,
+    version: &ServerVersion,
 ) -> Expectation {
     let uid = live::uid_of(statefulset);
     Expectation {
         set: set.clone(),
         replicas,
         statefulset_uid: (!uid.is_empty()).then(|| uid.to_owned()),
-        not_before: since(started),
+        statefulset_generation: statefulset["metadata"]["generation"].as_i64(),
+        not_before: applied_at(statefulset),
         want_streaming: replicas > 1,
+        server_minor: version.minor,
     }
 }
 
-/// The wall clock's time at which a command began: events older than that are not about it.
-fn since(started: Instant) -> jiff::Timestamp {
-    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::MIN);
-    let elapsed = jiff::SignedDuration::try_from(started.elapsed()).unwrap_or_default();
-    now.checked_sub(elapsed).unwrap_or(jiff::Timestamp::MIN)
+/// When pgset last applied an object, by the server's clock: events older than that are not about
+/// what it is now. Our own clock may be wrong.
+fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
+    let managers = live["metadata"]["managedFields"].as_array()?;
+    managers
+        .iter()
+        .filter(|entry| entry["manager"] == MANAGER)
+        .filter_map(|entry| entry["time"].as_str()?.parse().ok())
+        .max()
 }
 
 /// `2 pods ready, 1 replica streaming`.
@@ -172,6 +177,3 @@ fn connection(context: &Context, settings: &Settings, replicas: u32) {
     ));
     context.note(lines.join("\n"));
 }
-
-/// Unused objects by id: what the plan compares with.
-pub(crate) type Objects = BTreeMap<ObjectId, Value>;

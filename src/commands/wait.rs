@@ -19,8 +19,8 @@ use crate::event::{Event, Phase};
 use crate::interrupt::interrupted;
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::{
-    Assessment, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess, explain,
-    timed_out,
+    Assessment, Cause, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess,
+    explain, timed_out,
 };
 
 /// The pause between two questions to PostgreSQL.
@@ -66,7 +66,7 @@ struct Waiter<'a> {
     started: Instant,
     /// What PostgreSQL said last, and the question under way.
     streaming: Option<Streaming>,
-    asking: OptionFuture<BoxFuture<'static, Streaming>>,
+    asking: Option<BoxFuture<'static, Streaming>>,
     ask_at: Instant,
     classes: Option<Vec<StorageClass>>,
     shown: BTreeMap<ObjectId, (Phase, String)>,
@@ -86,7 +86,7 @@ impl<'a> Waiter<'a> {
             graces: Graces::default(),
             started: now,
             streaming: None,
-            asking: OptionFuture::from(None),
+            asking: None,
             ask_at: now,
             classes: None,
             shown: BTreeMap::new(),
@@ -98,7 +98,7 @@ impl<'a> Waiter<'a> {
     /// Waits for one thing to happen and looks at the set again; the snapshot when it is ready.
     async fn step(&mut self) -> anyhow::Result<Option<Snapshot>> {
         let now = self.started.elapsed();
-        let grace = self.graces.next_deadline(now).map(|at| self.started + at);
+        let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);
         let wake = [grace, Some(self.beat_at), self.may_ask().then_some(self.ask_at)];
         let wake = wake.into_iter().flatten().min().unwrap_or(self.beat_at);
         tokio::select! {
@@ -107,9 +107,9 @@ impl<'a> Waiter<'a> {
                 return Err(interrupted(exit, &self.done(), self.wait.next).into());
             }
             change = self.observer.next() => change.context("waiting")?,
-            Some(streaming) = &mut self.asking => {
+            Some(streaming) = OptionFuture::from(self.asking.as_mut()) => {
                 self.streaming = Some(streaming);
-                self.asking = OptionFuture::from(None);
+                self.asking = None;
                 self.ask_at = Instant::now() + ASK_EVERY;
             }
             () = sleep_until(self.cluster.deadline.at()) => return Err(self.too_late().into()),
@@ -133,13 +133,17 @@ impl<'a> Waiter<'a> {
         if assessment.ready {
             return Ok(Some(snapshot));
         }
-        let now = self.started.elapsed();
-        let over = self.graces.observe(&assessment.troubles, now);
-        if let Some(trouble) = over.first() {
-            return Err(self.failure(trouble, &snapshot).await.into());
-        }
-        for pod in self.graces.observe_wedged(&assessment.wedged, now) {
-            self.unwedge(&pod).await?;
+        // Whoever stops the pods does not mind what ails them.
+        if self.wait.expectation.replicas > 0 {
+            for trouble in self.graces.observe(&assessment.troubles, self.started.elapsed()) {
+                let wedged = assessment.wedged.iter().find(|pod| {
+                    trouble.cause == Cause::Wedged && Some(&pod.uid) == trouble.uid.as_ref()
+                });
+                match wedged {
+                    Some(pod) => self.unwedge(pod).await?,
+                    None => return Err(self.failure(&trouble, &snapshot).await.into()),
+                }
+            }
         }
         self.last = Some(assessment);
         Ok(None)
@@ -169,8 +173,7 @@ impl<'a> Waiter<'a> {
 
     /// Asks the master who streams, when it is time and there is a master to ask.
     fn ask(&mut self, snapshot: &Snapshot) {
-        let pending = !matches!(&self.asking, a if a.is_none());
-        if !self.may_ask() || pending || Instant::now() < self.ask_at {
+        if !self.may_ask() || self.asking.is_some() || Instant::now() < self.ask_at {
             return;
         }
         let Some(master) = master(snapshot, &self.wait.scope.set.master()) else { return };
@@ -184,7 +187,7 @@ impl<'a> Waiter<'a> {
             .collect();
         let namespace = self.wait.scope.set.namespace.to_string();
         let question = sql::streaming(self.cluster.clone(), namespace, master, pods);
-        self.asking = OptionFuture::from(Some(question.boxed()));
+        self.asking = Some(question.boxed());
     }
 
     fn show(&mut self, assessment: &Assessment) {

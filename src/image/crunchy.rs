@@ -3,6 +3,8 @@
 //! Source: the public repository CrunchyData/crunchy-containers (`bin/postgres/start.sh`,
 //! `examples/kube/statefulset`), read tag by tag.
 
+use super::ImageError;
+
 /// The facts of one tag. All pure functions of the version; templates ask them, nothing else does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crunchy {
@@ -10,4 +12,205 @@ pub struct Crunchy {
     pub version: [u32; 3],
     /// PostgreSQL's version by the tag: `9.5`, `10.3`; empty when the tag does not say.
     pub postgres: String,
+}
+
+/// Where the container looks for secrets mounted as files `username` and `password`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretDirectories {
+    /// The replication role's.
+    pub primary: &'static str,
+    /// The application's role's.
+    pub user: &'static str,
+    /// The superuser's.
+    pub root: &'static str,
+}
+
+impl Crunchy {
+    /// The oldest version that can be run: the one the article names.
+    pub const OLDEST: [u32; 3] = [1, 2, 6];
+    /// The newest version that can be run.
+    pub const NEWEST: [u32; 3] = [2, 4, 2];
+
+    /// Reads `centos7-9.5-1.2.6`, and `centos7-9.6-1.4.1-1` with a build number or `rc1` behind
+    /// the version: the version is the last component with dots, and at most one may follow it.
+    pub fn from_tag(tag: &str) -> Result<Self, ImageError> {
+        let no_version = || ImageError::NoVersion { tag: tag.to_owned() };
+        let components: Vec<&str> = tag.split('-').collect();
+        let (index, version) = components
+            .iter()
+            .enumerate()
+            .rev()
+            .take(2)
+            .find_map(|(index, component)| Some((index, version(component)?)))
+            .ok_or_else(no_version)?;
+        let postgres = index
+            .checked_sub(1)
+            .and_then(|before| components.get(before))
+            .filter(|component| component.starts_with(|c: char| c.is_ascii_digit()));
+        // `centos7-9.5` names PostgreSQL's version alone.
+        let short = components[index].matches('.').count() == 1;
+        if short && postgres.is_none() {
+            return Err(no_version());
+        }
+        let written = || components[index..].join("-");
+        if version < Self::OLDEST {
+            return Err(ImageError::TooOld { version: written() });
+        }
+        if version > Self::NEWEST {
+            return Err(ImageError::TooNew { version: written() });
+        }
+        Ok(Self { version, postgres: postgres.map_or_else(String::new, ToString::to_string) })
+    }
+
+    /// PostgreSQL's major version: `9.5`, `10`; none when the tag does not say.
+    #[must_use]
+    pub fn postgres_major(&self) -> Option<&str> {
+        let mut dots = self.postgres.match_indices('.').map(|(at, _)| at);
+        let first = dots.next().unwrap_or(self.postgres.len());
+        let number: u32 = self.postgres[..first].parse().ok()?;
+        if number >= 10 {
+            return Some(&self.postgres[..first]);
+        }
+        let second = dots.next().unwrap_or(self.postgres.len());
+        (first < self.postgres.len()).then(|| &self.postgres[..second])
+    }
+
+    /// The first half of the container's variables: `PG_MASTER` up to 1.5, `PG_PRIMARY` from 1.6.
+    #[must_use]
+    pub fn primary_prefix(&self) -> &'static str {
+        if self.version >= [1, 6, 0] { "PG_PRIMARY" } else { "PG_MASTER" }
+    }
+
+    /// Whether replicas label themselves with `PG_REPLICA_HOST`; without it the label becomes empty.
+    #[must_use]
+    pub fn needs_replica_host(&self) -> bool {
+        self.version >= [1, 8, 2]
+    }
+
+    /// Whether the container wants its namespace in `CCP_NAMESPACE`.
+    #[must_use]
+    pub fn needs_namespace_variable(&self) -> bool {
+        self.version >= [2, 2, 0]
+    }
+
+    /// Whether the set's name may have a dash. Up to 1.4.1 the container takes its ordinal from the
+    /// second field of its host name, so that every pod of `my-set` would be a replica that waits.
+    #[must_use]
+    pub fn name_may_have_dash(&self) -> bool {
+        self.version >= [1, 5, 0]
+    }
+
+    /// Whether the probes' scripts need `PGHOST=/tmp` in the environment.
+    #[must_use]
+    pub fn probes_need_pghost(&self) -> bool {
+        self.version < [1, 7, 0]
+    }
+
+    /// Where secrets are mounted.
+    #[must_use]
+    pub fn secret_directories(&self) -> SecretDirectories {
+        let primary = if self.version >= [1, 6, 0] { "/pgprimary" } else { "/pgmaster" };
+        SecretDirectories { primary, user: "/pguser", root: "/pgroot" }
+    }
+
+    /// The container's `max_wal_senders`, unless `MAX_WAL_SENDERS` says otherwise.
+    #[must_use]
+    pub fn max_wal_senders_default(&self) -> u32 {
+        6
+    }
+
+    /// How many pods a set can have, master included: 6.
+    ///
+    /// A streaming replica holds one sender, a cloning one two (`pg_basebackup -X stream`). With
+    /// `OrderedReady` one replica clones at a time, so the last one needs (replicas - 1) + 2 <= 6
+    /// senders: 5 replicas and the master.
+    #[must_use]
+    pub fn replicas_limit(&self) -> u32 {
+        let replicas = self.max_wal_senders_default() - 1;
+        replicas + 1
+    }
+
+    /// The uid, gid and fsGroup of PostgreSQL in the container.
+    #[must_use]
+    pub fn user_id(&self) -> u32 {
+        26
+    }
+}
+
+/// `1.2.6`, `v2.4.2`, and `1.5` for `1.5.0`.
+fn version(text: &str) -> Option<[u32; 3]> {
+    let numbers: Vec<u32> = text
+        .strip_prefix('v')
+        .unwrap_or(text)
+        .split('.')
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
+    match numbers[..] {
+        [major, minor] => Some([major, minor, 0]),
+        [major, minor, patch] => Some([major, minor, patch]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crunchy(version: &str) -> Crunchy {
+        Crunchy::from_tag(&format!("centos7-9.6-{version}")).unwrap()
+    }
+
+    #[test]
+    fn reads_tags() {
+        for (tag, version, postgres, major) in [
+            ("centos7-9.5-1.2.6", [1, 2, 6], "9.5", Some("9.5")),
+            ("centos7-9.6-1.4.1-1", [1, 4, 1], "9.6", Some("9.6")),
+            ("rhel7-9.6.10-2.1.0", [2, 1, 0], "9.6.10", Some("9.6")),
+            ("centos7-10.3-1.8.2", [1, 8, 2], "10.3", Some("10")),
+            ("centos7-11.4-2.4.2-rc1", [2, 4, 2], "11.4", Some("11")),
+            ("centos7-9.6-1.5", [1, 5, 0], "9.6", Some("9.6")),
+            ("1.2.7", [1, 2, 7], "", None),
+            ("v2.4.2", [2, 4, 2], "", None),
+        ] {
+            let read = Crunchy::from_tag(tag).unwrap();
+            assert_eq!((read.version, read.postgres.as_str()), (version, postgres), "{tag}");
+            assert_eq!(read.postgres_major(), major, "{tag}");
+        }
+    }
+
+    #[test]
+    fn refuses_tags_with_the_reason() {
+        for (tag, reason) in [
+            ("latest", "must have a tag that ends in the version of Crunchy's containers"),
+            ("17", "must have a tag that ends in the version of Crunchy's containers"),
+            ("centos7-9.5", "must have a tag that ends in the version of Crunchy's containers"),
+            ("centos7-9.5-1.2.6-a-b", "must have a tag that ends in the version"),
+            ("centos7-9.5-1.2.5", "1.2.5 does not know PG_MODE=set"),
+            ("centos7-9.5-1.2.5-1", "1.2.5-1 does not know PG_MODE=set"),
+            ("centos7-11.5-2.4.3", "PG_MODE=set is gone from 2.4.3"),
+            ("centos7-12.4-4.4.0", "PG_MODE=set is gone from 4.4.0"),
+            ("ubi8-13.3-4.4", "PG_MODE=set is gone from 4.4"),
+        ] {
+            let error = Crunchy::from_tag(tag).unwrap_err();
+            assert!(error.to_string().contains(reason), "{tag}: {error}");
+            assert!(error.hint().is_some(), "{tag}");
+        }
+    }
+
+    #[test]
+    fn each_fact_turns_at_its_tag() {
+        assert_eq!(crunchy("1.5.1").primary_prefix(), "PG_MASTER");
+        assert_eq!(crunchy("1.5.1").secret_directories().primary, "/pgmaster");
+        assert_eq!(crunchy("1.6.0").primary_prefix(), "PG_PRIMARY");
+        assert_eq!(crunchy("1.6.0").secret_directories().primary, "/pgprimary");
+        assert!(!crunchy("1.8.1").needs_replica_host());
+        assert!(crunchy("1.8.2").needs_replica_host());
+        assert!(!crunchy("2.1.1").needs_namespace_variable());
+        assert!(crunchy("2.2.0").needs_namespace_variable());
+        assert!(!crunchy("1.4.1-1").name_may_have_dash());
+        assert!(crunchy("1.5.0").name_may_have_dash());
+        assert!(crunchy("1.6.0").probes_need_pghost());
+        assert!(!crunchy("1.7.0").probes_need_pghost());
+        assert_eq!(crunchy("2.4.2").replicas_limit(), 6);
+    }
 }

@@ -1,0 +1,43 @@
+//! `pgset completions`.
+
+use clap::{Args, CommandFactory, ValueEnum};
+
+use super::Cli;
+
+const AFTER_HELP: &str = "\
+Examples:
+  pgset completions bash > /etc/bash_completion.d/pgset
+  pgset completions zsh > \"${fpath[1]}/_pgset\"
+  pgset completions fish > ~/.config/fish/completions/pgset.fish";
+
+/// Arguments of `pgset completions`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// The shells that have a completion script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+}
+
+/// The completion script of a shell.
+#[must_use]
+pub fn completions(shell: Shell) -> String {
+    let generator = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(generator, &mut Cli::command(), "pgset", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}

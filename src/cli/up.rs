@@ -1,0 +1,42 @@
+//! `pgset up`.
+
+use clap::{Args, ValueEnum};
+
+use super::SettingsArgs;
+
+const AFTER_HELP: &str = "\
+Examples:
+  pgset up
+  pgset up --replicas 3 --storage class:fast --size 10Gi
+  pgset up --dry-run=server
+  CCP_IMAGE_TAG=centos7-9.5-1.2.6 pgset up --storage hostpath:/srv/pgset
+
+Run again, it changes what differs and nothing else.";
+
+/// Arguments of `pgset up`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = AFTER_HELP)]
+pub struct UpArgs {
+    /// Settings of the set.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Change nothing: check here (client), or let the API server check too (server)
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "client")]
+    pub dry_run: Option<DryRun>,
+    /// Apply, and do not wait
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_wait: bool,
+    /// Take over fields that another manager owns
+    #[arg(long)]
+    pub force_conflicts: bool,
+}
+
+/// `--dry-run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Render and check, without a cluster
+    Client,
+    /// Let the API server check, and keep nothing
+    Server,
+}

@@ -1,0 +1,201 @@
+//! The environment: every variable that pgset reads, in one table, and its only reader.
+//!
+//! An empty variable counts as unset: the 2017 script's unset variables became empty strings, and
+//! people export `FOO=` to mean the same. Passwords are the exception (see `settings::password`).
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+/// A variable that pgset reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it decides, in a fragment without a full stop.
+    pub meaning: &'static str,
+    /// What holds when it is unset, as the table prints it; empty when nothing does.
+    pub default: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+}
+
+macro_rules! variables {
+    (@secret) => { false };
+    (@secret secret) => { true };
+    ($($name:ident: $meaning:literal, $default:literal $($secret:ident)?;)+) => {
+        $(
+            #[doc = concat!("The variable `", stringify!($name), "`; see [`VARIABLES`].")]
+            pub const $name: Variable = Variable {
+                name: stringify!($name),
+                meaning: $meaning,
+                default: $default,
+                secret: variables!(@secret $($secret)?),
+            };
+        )+
+        /// Every variable that pgset reads, in the order of the table.
+        pub const VARIABLES: &[Variable] = &[$($name),+];
+    };
+}
+
+variables! {
+    PGSET_NAME: "name of the set (`--name`)", "pgset";
+    PGSET_NAMESPACE: "namespace (`--namespace`)", "CCP_NAMESPACE, or the context's, or default";
+    PGSET_CONTEXT: "context of the kubeconfig (`--context`)", "the current one";
+    PGSET_IMAGE: "image (`--image`)", "the article's when CCP_IMAGE_TAG is set, else postgres:17";
+    PGSET_PROFILE: "how the image is run, crunchy or postgres (`--profile`)", "by the image's name";
+    PGSET_STORAGE: "where the data lies (`--storage`)", "crunchy: nfs://LOCAL_IP/nfsfileshare, postgres: class";
+    PGSET_SIZE: "what each claim asks for (`--size`)", "1Gi";
+    PGSET_ACCESS_MODE: "access mode of volumes and claims (`--access-mode`)", "nfs, hostpath, claim: ReadWriteMany, class: ReadWriteOnce";
+    PGSET_VOLUME_PREFIX: "prefix of the static volumes' names (`--volume-prefix`)", "pv";
+    PGSET_REPLICAS: "number of pods, the master included (`--replicas`)", "what runs, else 2";
+    PGSET_TEMPLATES: "directory of your own templates (`--templates`)", "$BUILDBASE/templates if it exists";
+    PGSET_TIMEOUT: "how long a command may wait (`--timeout`)", "10m";
+    PGSET_OUTPUT: "output format (`--output`)", "human";
+    PGSET_COLOR: "when to color: auto, always, never (`--color`)", "auto";
+    PGSET_LOG: "filter of the log on standard error, as of tracing: pgset=debug", "by -v";
+    BUILDBASE: "your clone of the 2017 project: its templates directory is read", "";
+    CCP_IMAGE_PREFIX: "registry and account of the article's image", "crunchydata";
+    CCP_IMAGE_TAG: "tag of the article's image; chooses crunchy-postgres", "";
+    CCP_NAMESPACE: "namespace, after PGSET_NAMESPACE", "";
+    CCP_STORAGE_CLASS: "storage class: a claim per pod from it, as class:NAME", "";
+    CCP_STORAGE_MODE: "access mode, after PGSET_ACCESS_MODE", "";
+    CCP_STORAGE_CAPACITY: "what each claim asks for, after PGSET_SIZE", "";
+    CCP_STORAGE_PATH: "path of the NFS export; chooses nfs storage", "/nfsfileshare";
+    CCP_NFS_IP: "NFS server; chooses nfs storage", "LOCAL_IP";
+    LOCAL_IP: "this host's address, the NFS server of the article", "what this host's name resolves to";
+    PG_ROOT_PASSWORD: "password of the superuser postgres", "made, 32 letters and digits" secret;
+    PG_PRIMARY_USER: "the replication role", "crunchy: master, postgres: primaryuser";
+    PG_PRIMARY_PASSWORD: "password of the replication role", "made, 32 letters and digits" secret;
+    PG_MASTER_USER: "the article's name for PG_PRIMARY_USER", "";
+    PG_MASTER_PASSWORD: "the article's name for PG_PRIMARY_PASSWORD", "" secret;
+    PG_USER: "the application's role", "testuser";
+    PG_PASSWORD: "password of the application's role", "made, 32 letters and digits" secret;
+    PG_DATABASE: "the application's database", "userdb";
+    KUBECONFIG: "kubeconfig files, separated by colons", "~/.kube/config";
+    KUBERNETES_SERVICE_HOST: "set inside a cluster: the pod's service account is used", "";
+    NO_COLOR: "no color, whatever its value", "";
+    CLICOLOR_FORCE: "color even without a terminal, unless 0", "";
+    TERM: "the terminal; dumb means plain lines", "";
+    CI: "set by build servers: plain lines, no bars", "";
+    HOME: "where ~/.kube/config is", "";
+}
+
+impl Variable {
+    /// The variable of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        VARIABLES.iter().find(|variable| variable.name == name)
+    }
+}
+
+/// A variable whose value is not UTF-8. Its value is not shown: it may be a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} is not valid UTF-8")]
+pub struct NotUnicode {
+    /// Its name.
+    pub variable: &'static str,
+}
+
+/// The variables of [`VARIABLES`] as they were when the program started.
+#[derive(Clone, Default)]
+pub struct Environment {
+    values: BTreeMap<&'static str, OsString>,
+}
+
+impl Environment {
+    /// Reads the process's environment, of it only what [`VARIABLES`] names.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn read() -> Self {
+        let values = VARIABLES
+            .iter()
+            .filter_map(|variable| Some((variable.name, std::env::var_os(variable.name)?)))
+            .collect();
+        Self { values }
+    }
+
+    /// An environment of these pairs, for tests; names that pgset does not know are left out, as
+    /// they are by [`Environment::read`].
+    #[must_use]
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: AsRef<str>,
+        V: Into<OsString>,
+    {
+        let values = pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((Variable::named(name.as_ref())?.name, value.into())))
+            .collect();
+        Self { values }
+    }
+
+    /// The value of a variable, if it is set and not empty.
+    pub fn get(&self, variable: &Variable) -> Result<Option<&str>, NotUnicode> {
+        Ok(self.get_even_empty(variable)?.filter(|value| !value.is_empty()))
+    }
+
+    /// The value of a variable, if it is set, be it empty.
+    pub fn get_even_empty(&self, variable: &Variable) -> Result<Option<&str>, NotUnicode> {
+        self.values
+            .get(variable.name)
+            .map(|value| value.to_str().ok_or(NotUnicode { variable: variable.name }))
+            .transpose()
+    }
+
+    /// The value as the system holds it, if it is set and not empty: for paths and for words that
+    /// are only compared (`TERM`).
+    #[must_use]
+    pub fn raw(&self, variable: &Variable) -> Option<&OsStr> {
+        self.values.get(variable.name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a variable is set and not empty.
+    #[must_use]
+    pub fn is_set(&self, variable: &Variable) -> bool {
+        self.raw(variable).is_some()
+    }
+}
+
+/// Names only: values may be passwords.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_is_unset_and_unknown_is_left_out() {
+        let environment =
+            Environment::from_pairs([("PG_USER", ""), ("PG_DATABASE", "shop"), ("EDITOR", "vi")]);
+        assert_eq!(environment.get(&PG_USER), Ok(None));
+        assert_eq!(environment.get_even_empty(&PG_USER), Ok(Some("")));
+        assert_eq!(environment.get(&PG_DATABASE), Ok(Some("shop")));
+        assert!(!environment.is_set(&PG_USER));
+        assert_eq!(environment.values.len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_not_utf8_are_refused_by_name_without_the_value() {
+        use std::os::unix::ffi::OsStringExt;
+        let environment =
+            Environment::from_pairs([("PG_PASSWORD", OsString::from_vec(vec![b's', 0xff]))]);
+        let error = environment.get(&PG_PASSWORD).unwrap_err();
+        assert_eq!(error.to_string(), "PG_PASSWORD is not valid UTF-8");
+        assert_eq!(format!("{environment:?}"), r#"{"PG_PASSWORD"}"#);
+    }
+
+    #[test]
+    fn the_table_has_no_duplicate_and_hides_every_password() {
+        for (index, variable) in VARIABLES.iter().enumerate() {
+            let first = VARIABLES.iter().position(|other| other.name == variable.name);
+            assert_eq!(first, Some(index), "{}", variable.name);
+            assert_eq!(variable.secret, variable.name.contains("PASSWORD"), "{}", variable.name);
+            assert!(!variable.meaning.ends_with('.') && !variable.meaning.contains('|'));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Why an image was refused.
+
+use crate::error::{Diagnose, Exit};
+
+/// Why an image was refused: `must ...`, to stand after the image and its source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Nothing at all.
+    #[error("must not be empty")]
+    Empty,
+    /// A character that has no place there.
+    #[error("must not contain {bad:?} (in the {part})")]
+    Character {
+        /// `registry`, `repository`, `tag` or `image`.
+        part: &'static str,
+        /// The character.
+        bad: char,
+    },
+    /// A repository with capitals.
+    #[error("must have a repository without capitals")]
+    Capitals {
+        /// The component in lower case.
+        mended: String,
+    },
+    /// `a//b`.
+    #[error("must not have an empty component between slashes")]
+    EmptyComponent,
+    /// `-a`, or a registry without a host or with a bad port.
+    #[error("must have components that begin and end with a letter or digit, not {component:?}")]
+    Component {
+        /// The component.
+        component: String,
+    },
+    /// A tag that is empty, too long, or begins with a dot or dash.
+    #[error(
+        "must have a tag after the colon: letters, digits, dots, dashes and underscores, at most 128"
+    )]
+    Tag,
+    /// A digest of another form.
+    #[error("must have a digest of the form sha256: and 64 hexadecimal digits")]
+    Digest,
+    /// A Crunchy image without a tag.
+    #[error(
+        "must have a tag: the tag of a Crunchy image decides which variables its container reads"
+    )]
+    NoTag,
+    /// A tag that names no version of the containers.
+    #[error("must have a tag that ends in the version of Crunchy's containers, not {tag:?}")]
+    NoVersion {
+        /// The tag.
+        tag: String,
+    },
+    /// A version that is too old.
+    #[error(
+        "must be of Crunchy's containers 1.2.6 to 2.4.2: {version} does not know PG_MODE=set, \
+         which makes the pods of a set find their roles"
+    )]
+    TooOld {
+        /// The version.
+        version: String,
+    },
+    /// A version that is too new.
+    #[error(
+        "must be of Crunchy's containers 1.2.6 to 2.4.2: PG_MODE=set is gone from {version}, \
+         so that its pods would not find their roles"
+    )]
+    TooNew {
+        /// The version.
+        version: String,
+    },
+}
+
+impl ImageError {
+    /// What to give instead.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let example = "an image that works: crunchydata/crunchy-postgres:centos7-9.5-1.2.6";
+        match self {
+            Self::Capitals { mended } => Some(format!("did you mean {mended}?")),
+            Self::NoTag | Self::NoVersion { .. } => Some(example.to_owned()),
+            Self::TooOld { .. } | Self::TooNew { .. } => {
+                Some(format!("{example}; newer PostgreSQL: --image postgres:17"))
+            }
+            Self::Empty => Some("an image is [registry/]repository[:tag]: postgres:17".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Diagnose for ImageError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hints(&self) -> Vec<String> {
+        self.hint().into_iter().collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! All rules together.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::snapshot::{Expectation, Snapshot};
+use super::trouble::{Cause, Trouble};
+use super::view::{Verdict, View};
+use super::{claim, pod, service, statefulset, text, volume};
+use crate::event::Phase;
+use crate::manifest::ObjectId;
+
+/// Where one object stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ObjectState {
+    /// Which.
+    pub object: ObjectId,
+    /// In short.
+    pub phase: Phase,
+    /// In words: `Pulling image`, `Cloning 40 %`, `Ready, streaming`. One line.
+    pub state: String,
+}
+
+/// A pod that has to be deleted before the controller goes on; its claim is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WedgedPod {
+    /// Its name.
+    pub name: String,
+    /// Its UID: the precondition of the deletion.
+    pub uid: String,
+    /// The old revision that it runs.
+    pub revision: String,
+}
+
+/// What the rules say of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The StatefulSet, its pods (those that are expected and not made, too), claims, Services, and
+    /// volumes that can't be used.
+    pub states: Vec<ObjectState>,
+    /// Whether every rule holds.
+    pub ready: bool,
+    /// The first rule that does not hold, for each object: `StatefulSet pgset: 1 of 2 pods ready`.
+    pub waiting_for: Vec<String>,
+    /// What is wrong now, root causes first; [`super::Graces`] knows what has lasted.
+    pub troubles: Vec<Trouble>,
+    /// The pods that are wedged now. They are to be deleted only once the [`Cause::Wedged`] of the same
+    /// UID has outlasted its grace.
+    pub wedged: Vec<WedgedPod>,
+}
+
+/// Applies the rules for each kind.
+#[must_use]
+pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
+    let view = View { snapshot, expected: expectation };
+    let volumes = volume::judge(view);
+    let claims = claim::judge(view);
+    let set = statefulset::judge(view);
+    let claim_troubles: Vec<Trouble> =
+        claims.iter().flat_map(|verdict| verdict.troubles.clone()).collect();
+    let refused = set.troubles.iter().find(|trouble| trouble.cause == Cause::FailedCreate);
+    let refused = refused.map(|trouble| trouble.message.clone());
+
+    let mut wedged = Vec::new();
+    let mut pods = Vec::new();
+    for ordinal in 0..expectation.replicas {
+        let (verdict, found) = pod::judge(view, ordinal, &claim_troubles, refused.as_deref());
+        pods.push(verdict);
+        wedged.extend(found);
+    }
+    pods.extend(view.pods_above().into_iter().map(|above| pod::judge_above(view, above)));
+
+    let root_causes_first = volumes.iter().chain(&claims).chain(std::iter::once(&set)).chain(&pods);
+    let troubles = root_causes_first.flat_map(|verdict| verdict.troubles.clone()).collect();
+    let verdicts: Vec<Verdict> = std::iter::once(set)
+        .chain(pods)
+        .chain(claims)
+        .chain(service::judge(view))
+        .chain(volumes)
+        .collect();
+    let waiting_for: Vec<String> = verdicts
+        .iter()
+        .filter_map(|verdict| {
+            Some(format!("{}: {}", verdict.state.object, verdict.waiting.as_ref()?))
+        })
+        .collect();
+    Assessment {
+        ready: waiting_for.is_empty(),
+        states: verdicts.into_iter().map(|verdict| verdict.state).collect(),
+        waiting_for,
+        troubles,
+        wedged,
+    }
+}
+
+/// What to say when the deadline passes and no cause was found: what is still waited for.
+#[must_use]
+pub fn timed_out(assessment: &Assessment, elapsed: Duration) -> Vec<String> {
+    let mut lines = vec![format!("not ready after {}", text::duration(elapsed))];
+    lines.extend(assessment.waiting_for.iter().cloned());
+    lines.extend(
+        assessment
+            .troubles
+            .iter()
+            .map(|trouble| format!("{}: {}", trouble.object, trouble.message))
+            .filter(|line| !assessment.waiting_for.contains(line)),
+    );
+    lines
+}

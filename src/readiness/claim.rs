@@ -1,0 +1,259 @@
+//! Claims: whether each one has its volume, and why not.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
+
+use super::snapshot::Snapshot;
+use super::text::{bytes, says};
+use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble};
+use super::view::{self, Verdict, View};
+use super::{events, volume};
+use crate::event::Phase;
+use crate::manifest::Kind;
+
+const DEFAULT_CLASS: [&str; 2] = [
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+];
+
+/// Judges the claims that the set's pods mount. Claims kept from a larger set are not among them.
+pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
+    let mut claims: Vec<&PersistentVolumeClaim> =
+        view.snapshot.claims.iter().filter(|claim| is_wanted(view, claim)).collect();
+    claims.sort_by_key(|claim| view::name(&claim.metadata));
+    claims.into_iter().map(|claim| judge_one(view, claim)).collect()
+}
+
+/// Whether the pods below the number wanted mount it, or will.
+pub(super) fn is_wanted(view: View<'_>, claim: &PersistentVolumeClaim) -> bool {
+    let name = view::name(&claim.metadata);
+    let wanted = 0..view.expected.replicas;
+    let Some(spec) = view.spec() else { return true };
+    let shared = spec.template.spec.iter().flat_map(|pod| pod.volumes.iter().flatten());
+    shared
+        .filter_map(|volume| volume.persistent_volume_claim.as_ref())
+        .any(|source| source.claim_name == name)
+        || spec.volume_claim_templates.iter().flatten().any(|template| {
+            let template = view::name(&template.metadata);
+            wanted.clone().any(|n| format!("{template}-{}", view.expected.set.pod(n)) == name)
+        })
+        || wanted.clone().filter_map(|n| view.pod(n)).any(|pod| mounts(pod, name))
+}
+
+fn mounts(pod: &Pod, claim: &str) -> bool {
+    Snapshot::claims_of(pod).contains(&claim)
+}
+
+fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
+    let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
+    if view::is_terminating(&claim.metadata) {
+        return Verdict::waiting(object, Phase::Terminating, "Terminating");
+    }
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+    match phase {
+        Some("Bound") => {
+            if let Some(growing) = growing(claim) {
+                return Verdict::waiting(object, Phase::Pending, growing);
+            }
+            let to = volume.map_or_else(String::new, |volume| format!(" to {volume}"));
+            Verdict::ready(object, format!("Bound{to}"))
+        }
+        Some("Lost") => {
+            let message = format!("its volume {} is gone", volume.unwrap_or("(unknown)"));
+            let trouble = trouble(view, claim, Cause::ClaimLost, AT_ONCE, message.clone());
+            let state = format!("Lost: {message}");
+            Verdict::waiting(object, Phase::Pending, state).troubled(vec![trouble])
+        }
+        _ => pending(view, claim),
+    }
+}
+
+/// `Growing: 100M of 200M`, when the volume is smaller than what is asked for by now.
+fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
+    let has = &claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0;
+    let wants = request(claim.spec.as_ref()?)?;
+    (bytes(has)? < bytes(wants)?).then(|| format!("Growing: {has} of {wants}"))
+}
+
+/// What a claim asks for.
+pub(super) fn request(spec: &PersistentVolumeClaimSpec) -> Option<&str> {
+    let quantity = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
+    Some(quantity.0.as_str())
+}
+
+fn trouble(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    cause: Cause,
+    grace: Duration,
+    message: String,
+) -> Trouble {
+    let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
+    Trouble::new(object, claim.metadata.uid.as_deref(), cause, grace, message)
+}
+
+fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
+    let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
+    let events = view.events(Kind::PersistentVolumeClaim, &claim.metadata);
+    if waits_for_pod(view, claim, &events) {
+        let mut verdict = Verdict::ready(object, "Pending: waits for its first pod");
+        verdict.state.phase = Phase::Pending;
+        return verdict;
+    }
+    let found = missing_class(view, claim, &events)
+        .or_else(|| failed_event(view, claim, &events, &["ProvisioningFailed"]))
+        .or_else(|| unfit(view, claim))
+        .or_else(|| failed_event(view, claim, &events, &["FailedBinding"]));
+    let state = match &found {
+        Some(trouble) => format!("Pending: {}", trouble.message),
+        None => "Pending: no volume yet".to_owned(),
+    };
+    Verdict::waiting(object, Phase::Pending, state).troubled(found.into_iter().collect())
+}
+
+/// The class binds when a pod needs the claim, and none does yet: to wait for it would be to wait
+/// forever.
+fn waits_for_pod(view: View<'_>, claim: &PersistentVolumeClaim, events: &[&Event]) -> bool {
+    let name = view::name(&claim.metadata);
+    if view.snapshot.pods.iter().any(|pod| mounts(pod, name)) {
+        return false;
+    }
+    match Class::of(view, claim) {
+        Class::Known(class) => class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
+        Class::Unreadable => {
+            events.last().is_some_and(|event| events::reason(event) == "WaitForFirstConsumer")
+        }
+        Class::None | Class::NoDefault | Class::Missing(_) => false,
+    }
+}
+
+/// The StorageClass of a claim, as far as it is known.
+enum Class<'a> {
+    /// It exists.
+    Known(&'a StorageClass),
+    /// There is none of that name. Volumes may name one nevertheless: the set's static ones do.
+    Missing(&'a str),
+    /// The claim names none, and the cluster has no default.
+    NoDefault,
+    /// The claim asks for a volume without a class (`""`).
+    None,
+    /// Storage classes can't be read.
+    Unreadable,
+}
+
+impl<'a> Class<'a> {
+    fn of(view: View<'a>, claim: &'a PersistentVolumeClaim) -> Self {
+        let wanted = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+        let classes = view.snapshot.storage_classes.as_deref();
+        match (wanted, classes) {
+            (Some(""), _) => Self::None,
+            (_, None) => Self::Unreadable,
+            (Some(wanted), Some(classes)) => {
+                let known = classes.iter().find(|class| view::name(&class.metadata) == wanted);
+                known.map_or(Self::Missing(wanted), Self::Known)
+            }
+            (None, Some(classes)) => {
+                classes.iter().find(|class| is_default(class)).map_or(Self::NoDefault, Self::Known)
+            }
+        }
+    }
+}
+
+fn is_default(class: &StorageClass) -> bool {
+    let annotations = class.metadata.annotations.as_ref();
+    annotations.is_some_and(|annotations| {
+        DEFAULT_CLASS.iter().any(|name| annotations.get(*name).is_some_and(|v| v == "true"))
+    })
+}
+
+fn missing_class(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    events: &[&Event],
+) -> Option<Trouble> {
+    if is_static(view, claim)
+        || volume::candidates(view, claim).iter().any(|pv| volume::fits(pv, claim))
+    {
+        return None;
+    }
+    let wanted = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+    let message = match Class::of(view, claim) {
+        Class::Missing(class) => format!("there is no StorageClass {class}"),
+        Class::NoDefault => {
+            "it names no StorageClass, and the cluster has no default one".to_owned()
+        }
+        // The controller can read what pgset can't.
+        Class::Unreadable => {
+            let class = wanted?;
+            let said = events.iter().rev().map(|event| events::message(event));
+            let not_found = format!("storageclass.storage.k8s.io \"{class}\" not found");
+            said.into_iter().find(|text| says(text, &[&not_found.to_lowercase()]))?;
+            format!("there is no StorageClass {class}")
+        }
+        Class::Known(_) | Class::None => return None,
+    };
+    Some(trouble(view, claim, Cause::NoStorageClass, AT_ONCE, message))
+}
+
+/// Whether only a volume that somebody made by hand can satisfy the claim.
+fn is_static(view: View<'_>, claim: &PersistentVolumeClaim) -> bool {
+    let spec = claim.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.storage_class_name.as_deref());
+    let named = spec.and_then(|spec| spec.volume_name.as_deref()).is_some_and(|v| !v.is_empty());
+    let own = wanted == Some(view.expected.set.static_storage_class().as_str());
+    named
+        || own
+        || match Class::of(view, claim) {
+            Class::None => true,
+            Class::Known(class) => class.provisioner == "kubernetes.io/no-provisioner",
+            Class::Missing(class) => {
+                view.snapshot.volumes.iter().any(|pv| volume::class(pv) == class)
+            }
+            Class::NoDefault | Class::Unreadable => false,
+        }
+}
+
+/// Which volumes could have satisfied the claim, and why each does not.
+fn unfit(view: View<'_>, claim: &PersistentVolumeClaim) -> Option<Trouble> {
+    if view.snapshot.volumes.is_empty() || !is_static(view, claim) {
+        return None;
+    }
+    let candidates = volume::candidates(view, claim);
+    let mut reasons: Vec<String> = Vec::new();
+    for candidate in &candidates {
+        let reason = volume::misfit(candidate, claim)?;
+        reasons.push(format!("{} {reason}", view::name(&candidate.metadata)));
+    }
+    let message = if reasons.is_empty() {
+        "no PersistentVolume fits: there is none of its storage class".to_owned()
+    } else {
+        format!("no PersistentVolume fits: {}", reasons.join("; "))
+    };
+    Some(trouble(view, claim, Cause::FailedBinding, RETRIED_GRACE, message))
+}
+
+fn failed_event(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    events: &[&Event],
+    reasons: &[&str],
+) -> Option<Trouble> {
+    let event = events.iter().rev().find(|event| events::is_one_of(event, reasons))?;
+    let message = events::message(event);
+    // The binder says so of every class that does not exist, and static volumes name one that does not.
+    let of_class = says(&message, &["storageclass.storage.k8s.io"]) && is_static(view, claim);
+    if of_class && !view.snapshot.volumes.is_empty() {
+        return None;
+    }
+    let (cause, message) = match events::reason(event) {
+        "ProvisioningFailed" if of_class => {
+            (Cause::FailedBinding, "no PersistentVolume fits".to_owned())
+        }
+        "ProvisioningFailed" => (Cause::ProvisioningFailed, message),
+        _ => (Cause::FailedBinding, message),
+    };
+    Some(trouble(view, claim, cause, RETRIED_GRACE, message))
+}

@@ -1,0 +1,183 @@
+//! Containers that do not run: the causes by waiting reason, for init and main containers alike.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStateTerminated, ContainerStatus, Event, Pod, Probe,
+};
+
+use super::events;
+use super::text::{one_line, says};
+use super::trouble::{AT_ONCE, CONTAINER_GRACE, Cause, Trouble};
+use crate::manifest::ObjectId;
+
+/// The container keeps failing from its second restart on, however short the back-off still is.
+const RESTARTS: i32 = 2;
+
+/// The statuses of all containers, those that run first, first.
+pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| {
+        let inits = status.init_container_statuses.iter().flatten();
+        inits.chain(status.container_statuses.iter().flatten())
+    })
+}
+
+/// The waiting reason and message of a container.
+pub(super) fn waiting(status: &ContainerStatus) -> Option<(&str, &str)> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    Some((
+        waiting.reason.as_deref().unwrap_or_default(),
+        waiting.message.as_deref().unwrap_or_default(),
+    ))
+}
+
+/// How the container's last run ended: now, or before it was started again.
+pub(super) fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let state = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
+        state.as_ref().is_some_and(|state| state.terminated.is_some())
+    };
+    let ended = if state(&status.state) { &status.state } else { &status.last_state };
+    ended.as_ref()?.terminated.as_ref()
+}
+
+/// `exit code 1`, `out of memory`, `exit code 139 (signal 11)`; the reason when it says more.
+pub(super) fn ending(end: &ContainerStateTerminated) -> String {
+    if out_of_memory(end) {
+        return format!("out of memory (exit code {})", end.exit_code);
+    }
+    let mut text = format!("exit code {}", end.exit_code);
+    if let Some(reason) = end.reason.as_deref().filter(|r| !["Error", "Completed", ""].contains(r))
+    {
+        text = format!("{text} ({})", one_line(reason));
+    } else if let Some(signal) = end.signal.filter(|signal| *signal > 0) {
+        text = format!("{text} (signal {signal})");
+    }
+    match end.message.as_deref().map(one_line) {
+        Some(message) if !message.is_empty() => format!("{text}: {message}"),
+        _ => text,
+    }
+}
+
+pub(super) fn out_of_memory(end: &ContainerStateTerminated) -> bool {
+    end.reason.as_deref() == Some("OOMKilled")
+}
+
+/// What is wrong with a container that waits; none when it waits as it should.
+pub(super) fn trouble(
+    object: &ObjectId,
+    pod: &Pod,
+    status: &ContainerStatus,
+    events: &[&Event],
+) -> Option<Trouble> {
+    let (reason, message) = waiting(status)?;
+    let (cause, grace, text) = match reason {
+        "InvalidImageName" => (Cause::InvalidImageName, AT_ONCE, one_line(message)),
+        "ErrImageNeverPull" => (Cause::ImagePull, AT_ONCE, one_line(message)),
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => {
+            let text = pull_message(status, message, events);
+            (Cause::ImagePull, if is_not_found(&text) { AT_ONCE } else { CONTAINER_GRACE }, text)
+        }
+        // The kubelet has not got the Secret or ConfigMap yet.
+        "CreateContainerConfigError" if says(message, &["failed to sync"]) => return None,
+        "CreateContainerConfigError" => (Cause::CreateContainerConfig, AT_ONCE, one_line(message)),
+        "CreateContainerError" => (Cause::CreateContainer, CONTAINER_GRACE, one_line(message)),
+        "CrashLoopBackOff" => {
+            let grace = if status.restart_count >= RESTARTS { AT_ONCE } else { CONTAINER_GRACE };
+            (Cause::CrashLoop, grace, crash_message(status))
+        }
+        _ => return None,
+    };
+    let text = if text.is_empty() { reason.to_owned() } else { text };
+    let end = last_end(status);
+    Some(Trouble {
+        restarts: Some(status.restart_count),
+        exit_code: end.map(|end| end.exit_code),
+        out_of_memory: end.is_some_and(out_of_memory),
+        ..Trouble::new(object.clone(), pod.metadata.uid.as_deref(), cause, grace, text)
+            .in_container(&status.name)
+    })
+}
+
+fn crash_message(status: &ContainerStatus) -> String {
+    let end = last_end(status).map_or_else(|| "it ended".to_owned(), ending);
+    let times = if status.restart_count == 1 { "restart" } else { "restarts" };
+    format!("container {} crashes: {end}, {} {times}", status.name, status.restart_count)
+}
+
+/// Why the image can't be pulled. The back-off of older kubelets does not say it, their events do.
+fn pull_message(status: &ContainerStatus, message: &str, events: &[&Event]) -> String {
+    let bare = message.is_empty() || (says(message, &["back-off"]) && !says(message, &["err"]));
+    let said = events.iter().rev().find(|event| {
+        let text = event.message.as_deref().unwrap_or_default();
+        events::reason(event) == "Failed"
+            && says(text, &["failed to pull image"])
+            && text.contains(&status.image)
+    });
+    match said {
+        Some(event) if bare => events::message(event),
+        _ => one_line(message),
+    }
+}
+
+/// The registry answered that there is no such image. A registry that can't be reached, or a name that
+/// can't be looked up, may be there the next time.
+fn is_not_found(message: &str) -> bool {
+    says(message, &["not found", "manifest unknown"])
+        && !says(
+            message,
+            &["dial tcp", "no such host", "i/o timeout", "connection refused", "tls handshake"],
+        )
+}
+
+/// What is wrong with a container that runs and is not ready: its readiness probe fails. The grace is
+/// the probe's own budget, so that a probe that may still succeed in time is no failure.
+pub(super) fn probe_trouble(
+    object: &ObjectId,
+    pod: &Pod,
+    status: &ContainerStatus,
+    said: Option<&str>,
+) -> Option<Trouble> {
+    status.state.as_ref()?.running.as_ref()?;
+    let spec = container(pod, &status.name)?;
+    let probe = spec.readiness_probe.as_ref()?;
+    // The kubelet does not ask for readiness before the startup probe has succeeded, and ends the
+    // container itself when that takes too long.
+    let starting = spec.startup_probe.is_some() && status.started != Some(true);
+    if status.ready || starting {
+        return None;
+    }
+    let budget = budget(probe);
+    let text = said.unwrap_or("no answer");
+    let message =
+        format!("the readiness probe fails for longer than its {}: {text}", seconds(budget));
+    let uid = pod.metadata.uid.as_deref();
+    Some(Trouble {
+        restarts: Some(status.restart_count),
+        ..Trouble::new(object.clone(), uid, Cause::ProbeFailing, budget, message)
+            .in_container(&status.name)
+    })
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}
+
+fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    pod.spec.as_ref()?.containers.iter().find(|container| container.name == name)
+}
+
+/// How long a probe may take until it has either succeeded or failed for good. The defaults are the API server's.
+pub(super) fn budget(probe: &Probe) -> Duration {
+    let or = |value: Option<i32>, default: u64| {
+        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(default)
+    };
+    let period = or(probe.period_seconds, 10).max(1);
+    let tries = or(probe.failure_threshold, 3).max(1) + or(probe.success_threshold, 1).max(1) - 1;
+    let seconds =
+        or(probe.initial_delay_seconds, 0) + period * tries + or(probe.timeout_seconds, 1);
+    Duration::from_secs(seconds)
+}

@@ -1,0 +1,69 @@
+//! Events, of both generations: those with a count and two times, and those with a series.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::text;
+use crate::manifest::Kind;
+
+/// When it was last seen.
+pub(super) fn last_seen(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+    series
+        .map(|time| time.0)
+        .or(event.last_timestamp.as_ref().map(|time| time.0))
+        .or(first_seen(event))
+}
+
+fn first_seen(event: &Event) -> Option<Timestamp> {
+    (event.first_timestamp.as_ref().map(|time| time.0))
+        .or(event.event_time.as_ref().map(|time| time.0))
+        .or(event.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+/// How often it was seen.
+pub(super) fn count(event: &Event) -> i32 {
+    let series = event.series.as_ref().and_then(|series| series.count);
+    series.or(event.count).unwrap_or(1).max(1)
+}
+
+/// How often it was seen since `not_before`, as far as one can know: at least once.
+pub(super) fn count_since(event: &Event, not_before: Option<Timestamp>) -> i32 {
+    match (first_seen(event), not_before) {
+        (Some(first), Some(bound)) if first.as_second() < bound.as_second() => 1,
+        _ => count(event),
+    }
+}
+
+/// Whether it was seen at `not_before` or later. Kubernetes' times have a resolution of a second.
+pub(super) fn is_since(event: &Event, not_before: Option<Timestamp>) -> bool {
+    match (last_seen(event), not_before) {
+        (Some(last), Some(bound)) => last.as_second() >= bound.as_second(),
+        _ => true,
+    }
+}
+
+/// Whether it is about this object: by UID where both have one, or else by kind and name.
+pub(super) fn is_about(event: &Event, kind: Kind, object: &ObjectMeta) -> bool {
+    let about = &event.involved_object;
+    match (about.uid.as_deref(), object.uid.as_deref()) {
+        (Some(about), Some(uid)) if !about.is_empty() => about == uid,
+        _ => about.kind.as_deref() == Some(kind.name()) && about.name == object.name,
+    }
+}
+
+/// Its reason: `FailedMount`.
+pub(super) fn reason(event: &Event) -> &str {
+    event.reason.as_deref().unwrap_or_default()
+}
+
+/// Whether its reason is one of these.
+pub(super) fn is_one_of(event: &Event, reasons: &[&str]) -> bool {
+    reasons.contains(&reason(event))
+}
+
+/// Its message on one line.
+pub(super) fn message(event: &Event) -> String {
+    text::one_line(event.message.as_deref().unwrap_or_default())
+}

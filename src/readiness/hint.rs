@@ -1,0 +1,276 @@
+//! What to type next, by cause.
+
+mod volume;
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+
+use super::explain::Logs;
+use super::snapshot::Snapshot;
+use super::text::says;
+use super::trouble::{Cause, Trouble};
+use super::view;
+use crate::manifest::Kind;
+
+/// The default set's name: it need not be said.
+const DEFAULT_NAME: &str = "pgset";
+
+/// A trouble and where to look things up for it.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    trouble: &'a Trouble,
+    snapshot: &'a Snapshot,
+}
+
+impl<'a> Case<'a> {
+    fn name(self) -> &'a str {
+        &self.trouble.object.name
+    }
+
+    fn pod(self) -> Option<&'a Pod> {
+        let is = |pod: &&Pod| view::name(&pod.metadata) == self.name();
+        self.snapshot.pods.iter().find(is).filter(|_| self.trouble.object.kind == Kind::Pod)
+    }
+
+    fn spec(self) -> Option<&'a PodSpec> {
+        self.pod()?.spec.as_ref()
+    }
+
+    /// `node n1`, or `the node`.
+    fn node(self) -> String {
+        let name = self.spec().and_then(|spec| spec.node_name.as_deref());
+        name.map_or_else(|| "the node".to_owned(), |name| format!("node {name}"))
+    }
+
+    fn namespace(self) -> Option<&'a str> {
+        let set = self.snapshot.statefulset.as_ref();
+        let of_set = || set.and_then(|set| set.metadata.namespace.as_deref());
+        self.trouble.object.namespace.as_deref().or_else(of_set)
+    }
+
+    /// A kubectl command in the set's namespace.
+    fn kubectl(self, command: &str) -> String {
+        match self.namespace() {
+            Some(namespace) => format!("kubectl -n {namespace} {command}"),
+            None => format!("kubectl {command}"),
+        }
+    }
+
+    /// A pgset command for the set.
+    fn pgset(self, command: &str) -> String {
+        let mut text = format!("pgset {command}");
+        if let Some(namespace) = self.namespace() {
+            text = format!("{text} -n {namespace}");
+        }
+        let set = self.snapshot.statefulset.as_ref().map(|set| view::name(&set.metadata));
+        match set.filter(|name| *name != DEFAULT_NAME) {
+            Some(name) => format!("{text} --name {name}"),
+            None => text,
+        }
+    }
+
+    fn describe(self) -> String {
+        let kind = match self.trouble.object.kind {
+            Kind::Pod => "pod",
+            Kind::PersistentVolumeClaim => "pvc",
+            Kind::PersistentVolume => "pv",
+            _ => "statefulset",
+        };
+        self.kubectl(&format!("describe {kind} {}", self.name()))
+    }
+}
+
+/// What to do about a trouble, the likeliest first.
+pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<String> {
+    let case = Case { trouble, snapshot };
+    let mut hints = match trouble.cause {
+        Cause::InvalidImageName | Cause::ImagePull => image(case),
+        Cause::CrashLoop | Cause::ProbeFailing => log(case, logs),
+        Cause::Unschedulable => unschedulable(case),
+        Cause::FailedMount => volume::mount(case),
+        Cause::FailedCreate => refused(case),
+        Cause::CreateContainerConfig | Cause::Replaced | Cause::Deleted => vec![case.pgset("up")],
+        Cause::Wedged => wedged(case),
+        Cause::NoStorageClass => volume::classes(case),
+        Cause::FailedBinding => volume::unbound(case),
+        Cause::VolumeReleased => volume::released(case),
+        Cause::VolumeClaimedByOther => volume::taken(case),
+        Cause::ClaimLost => volume::lost(),
+        Cause::CreateContainer
+        | Cause::PodFailed
+        | Cause::ProvisioningFailed
+        | Cause::VolumeFailed => Vec::new(),
+    };
+    if !matches!(trouble.cause, Cause::Replaced | Cause::Deleted | Cause::FailedCreate) {
+        hints.push(case.describe());
+    }
+    hints
+}
+
+fn image(case: Case<'_>) -> Vec<String> {
+    let message = &case.trouble.message;
+    let mut hints = Vec::new();
+    if says(message, &["dial tcp", "no such host", "i/o timeout", "connection refused"]) {
+        hints.push(format!("{} can't reach the registry", case.node()));
+    } else if says(message, &["denied", "unauthorized", "authentication required", "forbidden"]) {
+        hints.push(
+            "the registry wants credentials for it: name a pull secret in the ServiceAccount's \
+             imagePullSecrets"
+                .to_owned(),
+        );
+    } else if says(message, &["never", "is not present"]) {
+        hints.push(format!("load the image onto {}", case.node()));
+    }
+    hints.push(case.pgset("up --image NAME:TAG"));
+    hints
+}
+
+fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
+    let text: String = [&logs.previous, &logs.current]
+        .into_iter()
+        .flatten()
+        .chain(std::iter::once(&case.trouble.message))
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("\n");
+    let mut hints = Vec::new();
+    if case.trouble.out_of_memory {
+        hints.push(format!(
+            "raise the memory limit of container {}",
+            case.trouble.container.as_deref().unwrap_or_default()
+        ));
+    }
+    if says(
+        &text,
+        &["permission denied", "operation not permitted", "could not change permissions"],
+    ) {
+        hints.extend(volume::owner(case));
+    }
+    if says(&text, &["read-only file system"]) {
+        hints.push("the volume is mounted read-only: make it writable".to_owned());
+    }
+    if says(&text, &["no space left on device"]) {
+        hints.push("the volume is full: make room on it, or use a bigger one".to_owned());
+    }
+    if says(&text, &["password authentication failed"]) {
+        hints.push(
+            "the data knows other passwords than the set's Secret: passwords are set when the data \
+             directory is made, never again; bring that Secret back"
+                .to_owned(),
+        );
+    }
+    let container = case.trouble.container.as_deref();
+    let container = container.map_or_else(String::new, |name| format!(" -c {name}"));
+    let previous = if case.trouble.cause == Cause::CrashLoop { " --previous" } else { "" };
+    hints.push(case.kubectl(&format!("logs {}{container}{previous}", case.name())));
+    hints
+}
+
+/// What the pod asks for of a resource, all containers together as written: `cpu 100`.
+fn asked(spec: &PodSpec, resource: &str) -> Option<String> {
+    let requests: Vec<&str> = spec
+        .containers
+        .iter()
+        .filter_map(|container| container.resources.as_ref()?.requests.as_ref()?.get(resource))
+        .map(|quantity| quantity.0.as_str())
+        .collect();
+    (!requests.is_empty()).then(|| requests.join(" + "))
+}
+
+fn unschedulable(case: Case<'_>) -> Vec<String> {
+    let message = &case.trouble.message;
+    if says(message, &["persistentvolumeclaim", "persistent volumes to bind"]) {
+        let claims = case.pod().map(Snapshot::claims_of).unwrap_or_default();
+        let describe = |claim| case.kubectl(&format!("describe pvc {claim}"));
+        return claims.into_iter().map(describe).collect();
+    }
+    let mut hints = Vec::new();
+    for resource in ["cpu", "memory", "ephemeral-storage"] {
+        if !says(message, &[&format!("insufficient {resource}")]) {
+            continue;
+        }
+        let asks = case.spec().and_then(|spec| asked(spec, resource));
+        let asks = asks.map_or_else(String::new, |asks| format!(": the pod asks for {asks}"));
+        hints
+            .push(format!("no node has enough {resource} left{asks}; ask for less, or add a node"));
+    }
+    for (needle, sentence) in [
+        ("too many pods", "the nodes are full of pods: add a node"),
+        ("taint", "a node's taint keeps the pod away: tolerate it, or remove it"),
+        ("node affinity", "no node has the labels that the pod or its volume asks for"),
+        ("node selector", "no node has the labels that the pod asks for"),
+        ("anti-affinity", "each pod wants a node of its own: add a node"),
+        ("unschedulable", "a node is cordoned: `kubectl uncordon NODE`"),
+    ] {
+        if says(message, &[needle]) && !hints.iter().any(|hint| hint == sentence) {
+            hints.push(sentence.to_owned());
+        }
+    }
+    hints.push("kubectl describe nodes".to_owned());
+    hints
+}
+
+/// The word after `marker`, without what encloses it.
+fn word_after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(marker)?;
+    let word = rest.split([',', ' ', '"', ';']).find(|word| !word.is_empty())?;
+    Some(word.trim_end_matches(':')).filter(|word| !word.is_empty())
+}
+
+/// A part of a quota's message up to the next one: `used: pods=2,secrets=1`.
+fn part<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(marker)?;
+    Some(rest.split(", ").next().unwrap_or(rest).trim())
+}
+
+fn refused(case: Case<'_>) -> Vec<String> {
+    let message = &case.trouble.message;
+    let namespace = case.namespace().unwrap_or("NAMESPACE");
+    if let Some(quota) = word_after(message, "exceeded quota: ") {
+        let (asked, used, limit) =
+            (part(message, "requested: "), part(message, "used: "), part(message, "limited: "));
+        let mut hints = Vec::new();
+        if let (Some(asked), Some(used), Some(limit)) = (asked, used, limit) {
+            hints.push(format!(
+                "ResourceQuota {quota} allows {limit}; {used} is used, {asked} more is asked for"
+            ));
+        }
+        hints.push(case.kubectl(&format!("describe resourcequota {quota}")));
+        return hints;
+    }
+    if let Some(quota) = word_after(message, "failed quota: ") {
+        let missing = message.split_once("must specify ").map_or("resources", |(_, rest)| rest);
+        return vec![
+            format!("ResourceQuota {quota} wants every container to specify {missing}"),
+            case.kubectl(&format!("describe resourcequota {quota}")),
+        ];
+    }
+    if says(message, &["podsecurity"]) {
+        return vec![
+            format!(
+                "the Pod Security level of the namespace does not allow the pod; an administrator \
+                 can lower it: kubectl label --overwrite namespace {namespace} \
+                 pod-security.kubernetes.io/enforce=baseline"
+            ),
+            format!("kubectl get namespace {namespace} --show-labels"),
+        ];
+    }
+    if let Some(account) = word_after(message, "error looking up service account ") {
+        let account = account.rsplit('/').next().unwrap_or(account);
+        return vec![
+            format!("ServiceAccount {account} is gone: `{}` makes it again", case.pgset("up")),
+            case.kubectl("get serviceaccounts"),
+        ];
+    }
+    if let Some((_, webhook)) = message.split_once("admission webhook \"") {
+        let webhook = webhook.split('"').next().unwrap_or(webhook);
+        return vec![format!("the admission webhook {webhook} refuses the pod"), case.describe()];
+    }
+    vec![case.kubectl("get events --field-selector reason=FailedCreate"), case.describe()]
+}
+
+fn wedged(case: Case<'_>) -> Vec<String> {
+    vec![
+        format!("`{}` deletes the pod, and keeps its claim", case.pgset("up --yes")),
+        case.kubectl(&format!("delete pod {}", case.name())),
+    ]
+}

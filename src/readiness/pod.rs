@@ -1,0 +1,347 @@
+//! Pods: where each one stands, and what keeps it from getting ready.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+
+use super::assess::WedgedPod;
+use super::snapshot::Snapshot;
+use super::text::{one_line, says};
+use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble, WEDGE_GRACE};
+use super::view::{self, Verdict, View};
+use super::{container, events};
+use crate::event::Phase;
+use crate::manifest::{Kind, ObjectId};
+
+/// Judges the pod of an ordinal below the number wanted. `claims` is what is wrong with the claims,
+/// `refused` why the API server refuses pods.
+pub(super) fn judge(
+    view: View<'_>,
+    ordinal: u32,
+    claims: &[Trouble],
+    refused: Option<&str>,
+) -> (Verdict, Option<WedgedPod>) {
+    let object = view.id(Kind::Pod, &view.expected.set.pod(ordinal));
+    let Some(pod) = view.pod(ordinal) else {
+        return (missing(view, object, ordinal, refused), None);
+    };
+    let pending = |state: &str| (Verdict::waiting(object.clone(), Phase::Pending, state), None);
+    if view::is_terminating(&pod.metadata) {
+        return (Verdict::waiting(object, Phase::Terminating, terminating(pod)), None);
+    }
+    if !view.owns(pod) {
+        return pending(&stranger(pod));
+    }
+    let replaced = view.is_replaced_by_update(ordinal, pod);
+    if view::is_ready(pod) {
+        let ready = if replaced {
+            Verdict::waiting(object, Phase::Pending, "Ready, waits for its update")
+        } else {
+            serving(view, object, ordinal)
+        };
+        return (ready, None);
+    }
+    let progress = Progress::of(view, &object, pod, claims);
+    if !replaced {
+        let troubles = if is_known_current(view) { progress.troubles } else { Vec::new() };
+        let verdict = Verdict::waiting(object, Phase::Pending, progress.state);
+        return (verdict.troubled(troubles), None);
+    }
+    // What is wrong with an old pod is what an update may have come to mend: it does not count.
+    if !view.ordered() {
+        return pending(&format!("{}, waits for its update", progress.state));
+    }
+    let (trouble, wedged) = wedge(&object, pod, &progress.state);
+    let verdict = Verdict::waiting(object, Phase::Pending, progress.state);
+    (verdict.troubled(vec![trouble]), wedged)
+}
+
+/// Judges a pod above the number wanted.
+pub(super) fn judge_above(view: View<'_>, pod: &Pod) -> Verdict {
+    let object = view.id(Kind::Pod, view::name(&pod.metadata));
+    if view::is_terminating(&pod.metadata) {
+        return Verdict::waiting(object, Phase::Terminating, terminating(pod));
+    }
+    Verdict::waiting(object, Phase::Pending, "waits for its removal")
+}
+
+/// Whether the controller has seen the template that was applied, so that pods can be told old from new.
+fn is_known_current(view: View<'_>) -> bool {
+    view.statefulset().is_none() || view.update_revision().is_some()
+}
+
+fn wedge(object: &ObjectId, pod: &Pod, state: &str) -> (Trouble, Option<WedgedPod>) {
+    let uid = pod.metadata.uid.as_deref();
+    let message = format!(
+        "it is of an old revision and not ready ({state}), and the controller does not replace it \
+         before it is"
+    );
+    let trouble = Trouble::new(object.clone(), uid, Cause::Wedged, WEDGE_GRACE, message);
+    let wedged = uid.map(|uid| WedgedPod {
+        name: object.name.clone(),
+        uid: uid.to_owned(),
+        revision: view::revision(pod).unwrap_or_default().to_owned(),
+    });
+    (trouble, wedged)
+}
+
+fn missing(view: View<'_>, object: ObjectId, ordinal: u32, refused: Option<&str>) -> Verdict {
+    let before = (0..ordinal)
+        .find(|before| !view.pod(*before).is_some_and(view::is_ready))
+        .filter(|_| view.ordered());
+    let state = match (before, refused) {
+        (Some(before), _) => {
+            format!("not created yet: waits for {} (OrderedReady)", view.expected.set.pod(before))
+        }
+        (None, Some(refused)) => format!("not created: {refused}"),
+        (None, None) => "not created yet".to_owned(),
+    };
+    Verdict::waiting(object, Phase::Pending, state)
+}
+
+fn stranger(pod: &Pod) -> String {
+    let owner = pod.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true));
+    match owner {
+        Some(owner) => format!("belongs to {} {}, not to this StatefulSet", owner.kind, owner.name),
+        None => "belongs to nobody; waits to be adopted".to_owned(),
+    }
+}
+
+fn terminating(pod: &Pod) -> String {
+    let lost = view::condition(pod, "Ready").is_some_and(|ready| {
+        ready.status == "Unknown" || ready.reason.as_deref() == Some("NodeStatusUnknown")
+    });
+    if lost {
+        format!("Terminating: {} does not answer", node(pod))
+    } else {
+        "Terminating".to_owned()
+    }
+}
+
+/// `its node n1`.
+fn node(pod: &Pod) -> String {
+    let name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    name.map_or_else(|| "its node".to_owned(), |name| format!("its node {name}"))
+}
+
+/// A pod that is ready: the master, or a replica that streams if it must.
+fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
+    if ordinal == 0 {
+        return Verdict::ready(object, "Ready, master");
+    }
+    let streaming = view.snapshot.streaming.as_ref();
+    let states: Vec<&str> = streaming
+        .iter()
+        .flat_map(|streaming| &streaming.replicas)
+        .filter(|replica| replica.pod == object.name)
+        .map(|replica| replica.state.as_str())
+        .collect();
+    if states.contains(&"streaming") {
+        return Verdict::ready(object, "Ready, streaming");
+    }
+    let error = streaming.and_then(|streaming| streaming.error.as_deref());
+    let state = match (states.first(), error) {
+        (Some(state), _) => format!("Ready, not streaming: {}", one_line(state)),
+        (None, Some(error)) => format!("Ready, not known to stream: {}", one_line(error)),
+        (None, None) if view.expected.want_streaming => "Ready, not streaming yet".to_owned(),
+        (None, None) => "Ready".to_owned(),
+    };
+    if view.expected.want_streaming {
+        Verdict::waiting(object, Phase::Pending, state)
+    } else {
+        Verdict::ready(object, state)
+    }
+}
+
+/// Where a pod that is not ready stands.
+struct Progress {
+    state: String,
+    troubles: Vec<Trouble>,
+}
+
+impl Progress {
+    fn of(view: View<'_>, object: &ObjectId, pod: &Pod, claims: &[Trouble]) -> Self {
+        let events = view.events(Kind::Pod, &pod.metadata);
+        Self::failed(object, pod)
+            .or_else(|| Self::unscheduled(object, pod, claims))
+            .or_else(|| Self::unmounted(object, pod, &events))
+            .or_else(|| Self::stopped(object, pod, &events))
+            .unwrap_or_else(|| Self::running(view, object, pod, &events))
+    }
+
+    fn quiet(state: impl Into<String>) -> Self {
+        Self { state: state.into(), troubles: Vec::new() }
+    }
+
+    fn failed(object: &ObjectId, pod: &Pod) -> Option<Self> {
+        let status = pod.status.as_ref()?;
+        if status.phase.as_deref() != Some("Failed") {
+            return None;
+        }
+        let reason = status.reason.as_deref().unwrap_or_default();
+        let ended = container::statuses(pod)
+            .filter_map(container::last_end)
+            .find(|end| end.exit_code != 0)
+            .map(container::ending);
+        let said = status.message.as_deref().map(one_line).or(ended);
+        let text: Vec<String> = [Some(one_line(reason)), said]
+            .into_iter()
+            .flatten()
+            .filter(|text| !text.is_empty())
+            .collect();
+        let text = if text.is_empty() { "for no given reason".to_owned() } else { text.join(": ") };
+        // The controller makes an evicted pod again, by itself.
+        let evicted = reason == "Evicted"
+            || view::condition(pod, "DisruptionTarget").is_some_and(|c| c.status == "True");
+        if evicted {
+            return Some(Self::quiet(format!("Failed, waits to be made again: {text}")));
+        }
+        let uid = pod.metadata.uid.as_deref();
+        let message = format!("the pod failed: {text}");
+        let trouble = Trouble::new(object.clone(), uid, Cause::PodFailed, AT_ONCE, message);
+        Some(Self { state: format!("Failed: {text}"), troubles: vec![trouble] })
+    }
+
+    fn unscheduled(object: &ObjectId, pod: &Pod, claims: &[Trouble]) -> Option<Self> {
+        if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
+            return None;
+        }
+        let Some(scheduled) = view::condition(pod, "PodScheduled") else {
+            return Some(Self::quiet("Pending: waits for a node"));
+        };
+        if scheduled.status == "True" {
+            return None;
+        }
+        let said = one_line(scheduled.message.as_deref().unwrap_or_default());
+        if scheduled.reason.as_deref() != Some("Unschedulable") {
+            return Some(Self::quiet(format!("Pending: {said}")));
+        }
+        let mounted = Snapshot::claims_of(pod);
+        let is_claims = is_about_claims(&said);
+        let state = match mounted.first() {
+            Some(claim) if is_claims => format!("Pending: unbound claim {claim}"),
+            _ => format!("Pending: unschedulable: {said}"),
+        };
+        let root = claims.iter().find(|t| {
+            is_claims
+                && t.object.kind == Kind::PersistentVolumeClaim
+                && mounted.contains(&t.object.name.as_str())
+        });
+        let message = match root {
+            Some(root) => format!("waits for {}: {}", root.object, root.message),
+            None => said,
+        };
+        let uid = pod.metadata.uid.as_deref();
+        let trouble =
+            Trouble::new(object.clone(), uid, Cause::Unschedulable, RETRIED_GRACE, message);
+        Some(Self { state, troubles: vec![trouble] })
+    }
+
+    fn unmounted(object: &ObjectId, pod: &Pod, events: &[&Event]) -> Option<Self> {
+        let waits = container::statuses(pod).filter_map(container::waiting);
+        let mut waits = waits.map(|(reason, _)| reason);
+        if !waits.any(|reason| ["ContainerCreating", "PodInitializing"].contains(&reason)) {
+            return None;
+        }
+        let failed = last(events, &["FailedMount", "FailedAttachVolume"])?;
+        // Images are pulled once all volumes are mounted: the kubelet has succeeded since.
+        let since = last(events, &["Pulling", "Pulled", "Created", "Started"]);
+        if since.is_some_and(|since| events::last_seen(since) >= events::last_seen(failed)) {
+            return None;
+        }
+        let said = events::message(failed);
+        let uid = pod.metadata.uid.as_deref();
+        let trouble =
+            Trouble::new(object.clone(), uid, Cause::FailedMount, RETRIED_GRACE, said.clone());
+        Some(Self { state: format!("Starting: {said}"), troubles: vec![trouble] })
+    }
+
+    /// A container does not run.
+    fn stopped(object: &ObjectId, pod: &Pod, events: &[&Event]) -> Option<Self> {
+        let troubles: Vec<Trouble> = container::statuses(pod)
+            .filter_map(|status| container::trouble(object, pod, status, events))
+            .collect();
+        if let Some(first) = troubles.first() {
+            let reason = container::statuses(pod)
+                .find(|status| Some(&status.name) == first.container.as_ref())
+                .and_then(container::waiting)
+                .map_or("", |(reason, _)| reason);
+            let state = format!("{reason}: {}", first.message);
+            return Some(Self { state, troubles });
+        }
+        let inits = pod.status.as_ref()?.init_container_statuses.iter().flatten();
+        let mains = pod.status.as_ref()?.container_statuses.iter().flatten();
+        let state = (inits.map(|status| (true, status)))
+            .chain(mains.map(|status| (false, status)))
+            .find_map(|(init, status)| describe(init, status, events))?;
+        Some(Self::quiet(state))
+    }
+
+    fn running(view: View<'_>, object: &ObjectId, pod: &Pod, events: &[&Event]) -> Self {
+        let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+        let mut statuses = statuses.filter(|status| !status.ready).peekable();
+        if let Some(cloning) = cloning(view, &object.name) {
+            // A clone takes as long as the data is big: no probe's budget bounds it.
+            return Self::quiet(cloning);
+        }
+        if statuses.peek().is_none() {
+            return Self::quiet("Starting");
+        }
+        let said = last(events, &["Unhealthy"]).map(events::message);
+        let said = said.as_deref().map(without_prefix);
+        let troubles =
+            statuses.filter_map(|s| container::probe_trouble(object, pod, s, said)).collect();
+        let state = match said {
+            Some(said) => format!("Running, not ready: {said}"),
+            None => "Running, not ready".to_owned(),
+        };
+        Self { state, troubles }
+    }
+}
+
+/// What a container does that neither runs nor is in trouble; none when it runs or has done its work.
+fn describe(init: bool, status: &ContainerStatus, events: &[&Event]) -> Option<String> {
+    let state = status.state.as_ref();
+    if let Some(end) = state.and_then(|state| state.terminated.as_ref()) {
+        let done = init && end.exit_code == 0;
+        return (!done).then(|| format!("Stopped: {}", container::ending(end)));
+    }
+    if state.is_some_and(|state| state.running.is_some()) {
+        // Init containers that go on running beside the others count as started.
+        let runs_first = init && status.started != Some(true);
+        return runs_first.then(|| format!("Starting: init container {}", status.name));
+    }
+    match container::waiting(status) {
+        Some(("" | "ContainerCreating" | "PodInitializing", _)) | None => {
+            Some(if is_pulling(events) { "Pulling image" } else { "Starting" }.to_owned())
+        }
+        Some((reason, message)) => Some(format!("{reason}: {}", one_line(message))),
+    }
+}
+
+fn is_pulling(events: &[&Event]) -> bool {
+    let Some(pulling) = last(events, &["Pulling"]) else { return false };
+    let ended = last(events, &["Pulled", "Failed", "BackOff", "Created"]);
+    ended.is_none_or(|ended| events::last_seen(ended) < events::last_seen(pulling))
+}
+
+fn cloning(view: View<'_>, pod: &str) -> Option<String> {
+    let streaming = view.snapshot.streaming.as_ref()?;
+    if let Some(percent) = streaming.clone_percent.get(pod) {
+        return Some(format!("Cloning {:.0} %", percent.clamp(0.0, 100.0)));
+    }
+    let backup = streaming.replicas.iter().any(|r| r.pod == pod && r.state == "backup");
+    backup.then(|| "Cloning".to_owned())
+}
+
+/// The scheduler waits for claims, not for nodes.
+fn is_about_claims(message: &str) -> bool {
+    says(message, &["persistentvolumeclaim", "persistent volumes to bind"])
+}
+
+fn without_prefix(message: &str) -> &str {
+    message.split_once(" probe failed: ").map_or(message, |(_, said)| said)
+}
+
+/// The last of these events; they come oldest first.
+fn last<'a>(events: &[&'a Event], reasons: &[&str]) -> Option<&'a Event> {
+    events.iter().rev().find(|event| events::is_one_of(event, reasons)).copied()
+}

@@ -1,0 +1,241 @@
+//! What is wrong, and for how long it may be wrong before that counts as failed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::manifest::ObjectId;
+
+/// Fails as soon as it is seen.
+pub(super) const AT_ONCE: Duration = Duration::ZERO;
+/// Images that can't be pulled for a reason that may pass, and a first crash.
+pub(super) const CONTAINER_GRACE: Duration = Duration::from_secs(30);
+/// What the scheduler, the volume plugins and the provisioners keep retrying.
+pub(super) const RETRIED_GRACE: Duration = Duration::from_secs(60);
+/// A pod that the API server refused once.
+pub(super) const CREATE_GRACE: Duration = Duration::from_secs(15);
+/// The StatefulSet is missing: long enough for a watch to catch up.
+pub(super) const MISSING_GRACE: Duration = Duration::from_secs(5);
+/// How long the controller leaves a wedged pod alone before pgset offers to delete it.
+pub const WEDGE_GRACE: Duration = Duration::from_secs(20);
+
+/// Why an object fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The image reference can't be parsed.
+    InvalidImageName,
+    /// The image can't be pulled, or is not on the node and may not be pulled.
+    ImagePull,
+    /// The container's configuration refers to something that is not there.
+    CreateContainerConfig,
+    /// The container runtime refuses to make the container.
+    CreateContainer,
+    /// A container starts and ends again and again.
+    CrashLoop,
+    /// No node takes the pod.
+    Unschedulable,
+    /// The pod's phase is Failed, and it was not evicted.
+    PodFailed,
+    /// A volume can't be mounted or attached.
+    FailedMount,
+    /// The readiness probe fails for longer than its own budget.
+    ProbeFailing,
+    /// The API server refuses the pods: quota, forbidden, denied, Pod Security.
+    FailedCreate,
+    /// Somebody replaced the object: it has another UID than the one that was applied.
+    Replaced,
+    /// Somebody deleted the object.
+    Deleted,
+    /// The claim has lost its volume.
+    ClaimLost,
+    /// The claim's StorageClass does not exist, or it names none and there is no default.
+    NoStorageClass,
+    /// The provisioner can't make the volume.
+    ProvisioningFailed,
+    /// No volume fits the claim.
+    FailedBinding,
+    /// The volume still refers to a claim that is gone; it never binds again by itself.
+    VolumeReleased,
+    /// Reclaiming the volume failed.
+    VolumeFailed,
+    /// The volume belongs to somebody else's claim.
+    VolumeClaimedByOther,
+    /// A pod of an old revision that never gets ready stops the controller from replacing it
+    /// (kubernetes/kubernetes#67250).
+    Wedged,
+}
+
+/// Something that is wrong with one object, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// With which object.
+    pub object: ObjectId,
+    /// Its UID, so that the object's successor of the same name starts with a clean slate.
+    pub uid: Option<String>,
+    /// Why.
+    pub cause: Cause,
+    /// How long it may last before it counts as failed; zero: not at all.
+    pub grace: Duration,
+    /// In words, one line, without the object's name; mostly Kubernetes' own.
+    pub message: String,
+    /// The container, where it is one container's.
+    pub container: Option<String>,
+    /// How often the container restarted.
+    pub restarts: Option<i32>,
+    /// The exit code of its last run.
+    pub exit_code: Option<i32>,
+    /// Whether its last run was killed for want of memory.
+    pub out_of_memory: bool,
+}
+
+impl Trouble {
+    pub(super) fn new(
+        object: ObjectId,
+        uid: Option<&str>,
+        cause: Cause,
+        grace: Duration,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            object,
+            uid: uid.map(str::to_owned),
+            cause,
+            grace,
+            message: message.into(),
+            container: None,
+            restarts: None,
+            exit_code: None,
+            out_of_memory: false,
+        }
+    }
+
+    pub(super) fn in_container(mut self, name: &str) -> Self {
+        self.container = Some(name.to_owned());
+        self
+    }
+}
+
+/// What makes two sightings the same trouble. The message is not part of it: counts and times in it change.
+type Key = (ObjectId, Option<String>, Cause, Option<String>);
+
+/// Remembers when each trouble was first seen. One per wait.
+#[derive(Clone, Debug, Default)]
+pub struct Graces {
+    seen: BTreeMap<Key, Sighting>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sighting {
+    first: Duration,
+    grace: Duration,
+}
+
+impl Graces {
+    /// Takes all troubles of one assessment, at `now` since the wait began, and returns those whose
+    /// grace has ended, in their order. A trouble that is not among them has healed: if it comes back,
+    /// its grace starts again.
+    pub fn observe(&mut self, troubles: &[Trouble], now: Duration) -> Vec<Trouble> {
+        let before = std::mem::take(&mut self.seen);
+        for trouble in troubles {
+            let key = key(trouble);
+            let first = before.get(&key).map_or(now, |sighting| sighting.first);
+            let sighting = Sighting { first, grace: trouble.grace };
+            self.seen
+                .entry(key)
+                .and_modify(|known| known.grace = known.grace.min(trouble.grace))
+                .or_insert(sighting);
+        }
+        troubles
+            .iter()
+            .filter(|trouble| {
+                self.seen.get(&key(trouble)).is_some_and(|s| now >= s.first + trouble.grace)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// How long from `now` until the next grace ends, if nothing changes: what a timer sleeps. None
+    /// when no grace is running.
+    #[must_use]
+    pub fn next_deadline(&self, now: Duration) -> Option<Duration> {
+        self.seen
+            .values()
+            .filter_map(|sighting| (sighting.first + sighting.grace).checked_sub(now))
+            .filter(|left| !left.is_zero())
+            .min()
+    }
+}
+
+fn key(trouble: &Trouble) -> Key {
+    (trouble.object.clone(), trouble.uid.clone(), trouble.cause, trouble.container.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Kind;
+
+    fn trouble(cause: Cause, grace: u64) -> Trouble {
+        let object = ObjectId::new(Kind::Pod, "pg", "pgset-0");
+        Trouble::new(object, Some("u1"), cause, Duration::from_secs(grace), "text")
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_trouble_without_grace_counts_at_once() {
+        let now = trouble(Cause::InvalidImageName, 0);
+        assert_eq!(Graces::default().observe(std::slice::from_ref(&now), at(7)), [now]);
+    }
+
+    #[test]
+    fn a_grace_is_counted_from_the_first_sighting() {
+        let mut graces = Graces::default();
+        let seen = [trouble(Cause::ImagePull, 30)];
+        assert_eq!(graces.observe(&seen, at(10)), []);
+        assert_eq!(graces.next_deadline(at(10)), Some(at(30)));
+        assert_eq!(graces.observe(&seen, at(39)), []);
+        assert_eq!(graces.next_deadline(at(39)), Some(at(1)));
+        assert_eq!(graces.observe(&seen, at(40)), seen);
+        assert_eq!(graces.next_deadline(at(40)), None);
+    }
+
+    #[test]
+    fn a_trouble_that_heals_starts_again() {
+        let mut graces = Graces::default();
+        let seen = [trouble(Cause::Unschedulable, 60)];
+        graces.observe(&seen, at(0));
+        assert_eq!(graces.observe(&[], at(50)), []);
+        assert_eq!(graces.next_deadline(at(50)), None);
+        assert_eq!(graces.observe(&seen, at(61)), []);
+        assert_eq!(graces.observe(&seen, at(121)), seen);
+    }
+
+    #[test]
+    fn another_message_is_the_same_trouble() {
+        let mut graces = Graces::default();
+        graces.observe(&[trouble(Cause::ImagePull, 30)], at(0));
+        let later = Trouble { message: "back-off".to_owned(), ..trouble(Cause::ImagePull, 30) };
+        assert_eq!(graces.observe(std::slice::from_ref(&later), at(30)), [later]);
+    }
+
+    #[test]
+    fn another_pod_of_the_same_name_is_another_trouble() {
+        let mut graces = Graces::default();
+        graces.observe(&[trouble(Cause::Wedged, 20)], at(0));
+        let successor = Trouble { uid: Some("u2".to_owned()), ..trouble(Cause::Wedged, 20) };
+        assert_eq!(graces.observe(&[successor], at(25)), []);
+    }
+
+    #[test]
+    fn a_grace_may_shrink_while_it_runs() {
+        let mut graces = Graces::default();
+        graces.observe(&[trouble(Cause::CrashLoop, 30)], at(0));
+        let second = [trouble(Cause::CrashLoop, 0)];
+        assert_eq!(graces.observe(&second, at(12)), second);
+    }
+}

@@ -1,0 +1,191 @@
+//! A snapshot seen from one expectation: what all rules ask.
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{
+    Event, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::assess::ObjectState;
+use super::events;
+use super::snapshot::{Expectation, Snapshot};
+use super::trouble::Trouble;
+use crate::event::Phase;
+use crate::manifest::{Kind, ObjectId};
+
+/// What the rules found out about one object.
+pub(super) struct Verdict {
+    pub(super) state: ObjectState,
+    /// The first rule that does not hold.
+    pub(super) waiting: Option<String>,
+    pub(super) troubles: Vec<Trouble>,
+}
+
+impl Verdict {
+    /// Nothing is waited for.
+    pub(super) fn ready(object: ObjectId, state: impl Into<String>) -> Self {
+        let state = ObjectState { object, phase: Phase::Ready, state: state.into() };
+        Self { state, waiting: None, troubles: Vec::new() }
+    }
+
+    /// The state is what is waited to change.
+    pub(super) fn waiting(object: ObjectId, phase: Phase, state: impl Into<String>) -> Self {
+        let state = state.into();
+        let waiting = Some(state.clone());
+        Self { state: ObjectState { object, phase, state }, waiting, troubles: Vec::new() }
+    }
+
+    /// The same, with what is wrong.
+    pub(super) fn troubled(mut self, troubles: Vec<Trouble>) -> Self {
+        if !troubles.is_empty() && self.state.phase == Phase::Pending {
+            self.state.phase = Phase::Troubled;
+        }
+        self.troubles = troubles;
+        self
+    }
+}
+
+/// A snapshot and what is expected of it.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) expected: &'a Expectation,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn id(&self, kind: Kind, name: &str) -> ObjectId {
+        ObjectId::new(kind, self.expected.set.namespace.as_str(), name)
+    }
+
+    pub(super) fn statefulset(&self) -> Option<&'a StatefulSet> {
+        self.snapshot.statefulset.as_ref()
+    }
+
+    pub(super) fn spec(&self) -> Option<&'a StatefulSetSpec> {
+        self.statefulset().and_then(|set| set.spec.as_ref())
+    }
+
+    /// The ordinal of one of the set's pods; none for any other pod.
+    pub(super) fn ordinal(&self, pod: &Pod) -> Option<u32> {
+        let ordinal = name(&pod.metadata).rsplit('-').next()?.parse().ok()?;
+        (self.expected.set.pod(ordinal) == name(&pod.metadata)).then_some(ordinal)
+    }
+
+    pub(super) fn pod(&self, ordinal: u32) -> Option<&'a Pod> {
+        let wanted = self.expected.set.pod(ordinal);
+        self.snapshot.pods.iter().find(|pod| name(&pod.metadata) == wanted)
+    }
+
+    /// The set's pods above the number wanted, from the lowest.
+    pub(super) fn pods_above(&self) -> Vec<&'a Pod> {
+        let mut above: Vec<(u32, &Pod)> = (self.snapshot.pods.iter())
+            .filter_map(|pod| Some((self.ordinal(pod)?, pod)))
+            .filter(|(ordinal, _)| *ordinal >= self.expected.replicas)
+            .collect();
+        above.sort_by_key(|(ordinal, _)| *ordinal);
+        above.into_iter().map(|(_, pod)| pod).collect()
+    }
+
+    /// Whether the StatefulSet's controller owns the pod. True as long as the set's UID is not known.
+    pub(super) fn owns(&self, pod: &Pod) -> bool {
+        let Some(uid) = self.statefulset().and_then(|set| set.metadata.uid.as_deref()) else {
+            return true;
+        };
+        let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+        owners.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+    }
+
+    /// Pods are made one after the other, each when those before it are ready.
+    pub(super) fn ordered(&self) -> bool {
+        self.spec().is_none_or(|spec| spec.pod_management_policy.as_deref() != Some("Parallel"))
+    }
+
+    /// Pods keep their revision until somebody deletes them.
+    pub(super) fn on_delete(&self) -> bool {
+        let strategy = self.spec().and_then(|spec| spec.update_strategy.as_ref());
+        strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"))
+    }
+
+    /// Pods below this ordinal keep their revision.
+    pub(super) fn partition(&self) -> u32 {
+        self.spec()
+            .and_then(|spec| spec.update_strategy.as_ref()?.rolling_update.as_ref()?.partition)
+            .and_then(|partition| u32::try_from(partition).ok())
+            .unwrap_or(0)
+    }
+
+    /// The revision of the newest template, once the controller has seen it.
+    pub(super) fn update_revision(&self) -> Option<&'a str> {
+        let set = self.statefulset()?;
+        let status = set.status.as_ref()?;
+        let generation = set.metadata.generation?;
+        let applied = self.expected.statefulset_generation.is_none_or(|least| generation >= least);
+        (applied && status.observed_generation == Some(generation))
+            .then_some(status.update_revision.as_deref())
+            .flatten()
+    }
+
+    /// Whether the pod is not of the newest revision. False as long as that is not known.
+    pub(super) fn is_old(&self, pod: &Pod) -> bool {
+        self.update_revision().is_some_and(|newest| revision(pod) != Some(newest))
+    }
+
+    /// Whether the controller is going to replace the pod.
+    pub(super) fn is_replaced_by_update(&self, ordinal: u32, pod: &Pod) -> bool {
+        !self.on_delete() && ordinal >= self.partition() && self.is_old(pod)
+    }
+
+    /// The object's events since the apply, oldest first.
+    pub(super) fn events(&self, kind: Kind, object: &ObjectMeta) -> Vec<&'a Event> {
+        let mut found: Vec<&Event> = (self.snapshot.events.iter())
+            .filter(|event| events::is_about(event, kind, object))
+            .filter(|event| events::is_since(event, self.expected.not_before))
+            .collect();
+        found.sort_by_key(|event| events::last_seen(event));
+        found
+    }
+}
+
+impl Snapshot {
+    /// The names of the claims that a pod mounts.
+    pub(super) fn claims_of(pod: &Pod) -> Vec<&str> {
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        volumes
+            .filter_map(|volume| volume.persistent_volume_claim.as_ref())
+            .map(|source| source.claim_name.as_str())
+            .collect()
+    }
+
+    pub(super) fn claim(&self, wanted: &str) -> Option<&PersistentVolumeClaim> {
+        self.claims.iter().find(|claim| name(&claim.metadata) == wanted)
+    }
+
+    pub(super) fn volume(&self, wanted: &str) -> Option<&PersistentVolume> {
+        self.volumes.iter().find(|volume| name(&volume.metadata) == wanted)
+    }
+}
+
+pub(super) fn name(object: &ObjectMeta) -> &str {
+    object.name.as_deref().unwrap_or_default()
+}
+
+pub(super) fn is_terminating(object: &ObjectMeta) -> bool {
+    object.deletion_timestamp.is_some()
+}
+
+/// `controller-revision-hash`.
+pub(super) fn revision(pod: &Pod) -> Option<&str> {
+    let labels = pod.metadata.labels.as_ref()?;
+    labels.get("controller-revision-hash").map(String::as_str)
+}
+
+pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_deref()?;
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// The condition Ready is True, and the pod is not on its way out.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    !is_terminating(&pod.metadata)
+        && condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
+}

@@ -1,0 +1,188 @@
+//! From the command line to an exit code.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::error::ErrorKind;
+
+use crate::cli::{self, Cli, Command};
+use crate::commands::{self, Context};
+use crate::environment::{self, Environment};
+use crate::error::{Exit, Failure, Report};
+use crate::event::Event;
+use crate::interrupt;
+use crate::prompt;
+use crate::report::{self, Display, Reporter, Terminal};
+use crate::settings::general::{General, general};
+
+/// Runs the program with the arguments that it was called with, its own name first.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match crate::cli::parse(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let environment = Environment::read();
+    let general = match general(&cli.global, &environment, cli.command.outputs()) {
+        Ok(general) => general,
+        Err(error) => return early(&error.into()),
+    };
+    let display = match display(&general, &cli.command, &environment) {
+        Ok(display) => display,
+        Err(error) => return early(&error),
+    };
+    if let Err(error) = log(&general) {
+        return early(&error);
+    }
+    let reporter = Reporter::new(display);
+    let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(supervise(cli, general, environment, reporter.clone()));
+            // A prompt that nobody answers any more must not hold the program.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => failed(&reporter, &error.into()),
+    };
+    reporter.finish();
+    ExitCode::from(exit.code())
+}
+
+/// Runs the command; the second signal drops it.
+async fn supervise(
+    cli: Cli,
+    general: General,
+    environment: Environment,
+    reporter: Reporter,
+) -> Exit {
+    let (interrupter, interrupt) = interrupt::channel();
+    let context = Context {
+        prompt: Arc::from(prompt::choose(general.yes)),
+        global: cli.global,
+        general,
+        environment,
+        reporter: reporter.clone(),
+        interrupt,
+    };
+    let command = cli.command;
+    // Those that only read have nothing to finish: the first signal ends them.
+    let reads = !matches!(command, Command::Up(_) | Command::Scale(_) | Command::Down(_) | Command::Test(_));
+    let interrupt = context.interrupt.clone();
+    let result = tokio::select! {
+        result = dispatch(&command, &context) => result,
+        exit = interrupt.wait(), if reads => return exit,
+        signal = interrupter.listen() => match signal {
+            Ok(exit) => return exit,
+            Err(error) => Err(error.into()),
+        },
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(error) => match (failed(&reporter, &error), &command) {
+            // As kubectl's: 1 says that there are differences, so an error is something else.
+            (Exit::Failed, Command::Diff(_)) => Exit::Usage,
+            (exit, _) => exit,
+        },
+    }
+}
+
+async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> {
+    match command {
+        Command::Up(args) => commands::up::run(args, context).await,
+        Command::Scale(args) => commands::scale::run(args, context).await,
+        Command::Test(args) => commands::test::run(args, context).await,
+        Command::Status(args) => commands::status::run(args, context).await,
+        Command::Down(args) => commands::down::run(args, context).await,
+        Command::Render(args) => commands::render::run(args, context).await,
+        Command::Diff(args) => commands::diff::run(args, context).await,
+        Command::Env(args) => commands::environment::run(args, context).await,
+        Command::Templates(args) => commands::templates::run(args, context),
+        Command::Completions(args) => {
+            print(context, &crate::cli::completions(args.shell))
+        }
+        Command::Man(_) => print(context, &crate::cli::man()),
+    }
+}
+
+fn print(context: &Context, text: &str) -> anyhow::Result<Exit> {
+    context.reporter.print(text)?;
+    Ok(Exit::Done)
+}
+
+fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
+    let failure = Report::of(error);
+    let exit = failure.exit;
+    reporter.emit(Event::Failed { failure });
+    exit
+}
+
+/// An error that comes before it is known how output looks.
+fn early(error: &anyhow::Error) -> ExitCode {
+    let report = Report::of(error);
+    let text = report::failure::render(&report, false, None);
+    // Nothing is left to be done when even this can't be written.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::from(report.exit.code())
+}
+
+/// `--help` and `--version` are answers, everything else is bad usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(Exit::Usage.code()),
+    }
+}
+
+fn display(
+    general: &General,
+    command: &Command,
+    environment: &Environment,
+) -> anyhow::Result<Display> {
+    // A command whose result is a document prints that on stdout, and its events for a person.
+    let events = matches!(command, Command::Up(_) | Command::Scale(_) | Command::Down(_));
+    let flags = report::Flags {
+        output: match general.output {
+            cli::Output::Json if events => report::Output::Json,
+            _ => report::Output::Human,
+        },
+        color: match general.color {
+            cli::Color::Auto => report::ColorChoice::Auto,
+            cli::Color::Always => report::ColorChoice::Always,
+            cli::Color::Never => report::ColorChoice::Never,
+        },
+        quiet: general.quiet,
+        verbose: general.verbosity,
+    };
+    let terminal = Terminal {
+        ci: environment.is_set(&environment::CI),
+        no_color: environment.is_set(&environment::NO_COLOR),
+        clicolor_force: environment.get(&environment::CLICOLOR_FORCE)?.is_some_and(|v| v != "0"),
+        term_dumb: environment.get(&environment::TERM)?.is_none_or(|term| term == "dumb"),
+        ..Terminal::attached()
+    };
+    Ok(report::display(flags, terminal))
+}
+
+/// `-v` logs decisions, `-vv` requests, `-vvv` all that the libraries say; `PGSET_LOG` chooses.
+/// Headers and bodies are never logged: they hold secrets.
+fn log(general: &General) -> anyhow::Result<()> {
+    let filter = match (&general.log, general.verbosity) {
+        (Some(filter), _) => filter.as_str(),
+        (None, 0) => return Ok(()),
+        (None, 1) => "pgset=debug",
+        (None, 2) => "pgset=trace,kube=debug",
+        (None, _) => "pgset=trace,kube=debug,kube_client=debug,kube_runtime=debug,hyper_util=debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|e| Failure::new(Exit::Usage, format!("PGSET_LOG is no filter: {e}")))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .finish();
+    // Only fails when there is one already, which only tests could have set.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}

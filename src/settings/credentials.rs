@@ -1,0 +1,160 @@
+//! Roles, database and given passwords.
+
+use super::sources::{Sources, parse};
+use super::values::{self, Invalid};
+use super::{DatabaseName, RoleName, Secret, SettingsError, Source, Sourced};
+use crate::environment::{self as variables, Variable};
+use crate::image::Profile;
+
+/// Names of roles and database, and the passwords that were given. A password that was not given is
+/// the live Secret's, or is made.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Password of the superuser `postgres` (`PG_ROOT_PASSWORD`).
+    pub superuser_password: Option<Secret>,
+    /// The replication role (`PG_PRIMARY_USER`, `PG_MASTER_USER`).
+    pub primary_user: RoleName,
+    /// Its password.
+    pub primary_password: Option<Secret>,
+    /// The application's role (`PG_USER`).
+    pub user: RoleName,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// The application's database (`PG_DATABASE`).
+    pub database: DatabaseName,
+}
+
+/// Settles the credentials; adds to the warnings.
+pub(super) fn credentials(
+    sources: &mut Sources<'_>,
+    profile: &Profile,
+    warnings: &mut Vec<String>,
+) -> Result<Credentials, SettingsError> {
+    let crunchy = matches!(profile, Profile::Crunchy(_));
+    // The same for every Crunchy tag, although its own examples changed the name with 1.6: roles are
+    // made at the first start only, and a newer tag must still log in on an old volume.
+    let default_primary = if crunchy { "master" } else { "primaryuser" };
+    let primary_given = primary_user_given(sources)?;
+    let primary_user = role("replication role", primary_given, default_primary)?;
+    let user = role("application's role", sources.variable(&[&variables::PG_USER])?, "testuser")?;
+    let database = sources
+        .variable(&[&variables::PG_DATABASE])?
+        .unwrap_or(Sourced { value: "userdb", source: Source::Default });
+    let database: Sourced<DatabaseName> = parse("database", &database)?;
+    if user.value == primary_user.value {
+        let invalid = Invalid::new("must not be the replication role, too");
+        return Err(SettingsError::of(
+            "application's role",
+            user.value.as_str(),
+            user.source,
+            invalid.hint("give PG_USER another name than PG_PRIMARY_USER"),
+        ));
+    }
+    if crunchy {
+        check_unquoted("replication role", primary_user.value.as_str(), &primary_user.source)?;
+        check_unquoted("application's role", user.value.as_str(), &user.source)?;
+        check_unquoted("database", database.value.as_str(), &database.source)?;
+    }
+    sources.settle(&variables::PG_PRIMARY_USER, &primary_user.value, &primary_user.source);
+    sources.settle(&variables::PG_USER, &user.value, &user.source);
+    sources.settle(&variables::PG_DATABASE, &database.value, &database.source);
+
+    let mut passwords = Passwords { sources, crunchy, warnings };
+    Ok(Credentials {
+        superuser_password: passwords.read(&variables::PG_ROOT_PASSWORD)?,
+        primary_user: primary_user.value,
+        primary_password: passwords.primary()?,
+        user: user.value,
+        password: passwords.read(&variables::PG_PASSWORD)?,
+        database: database.value,
+    })
+}
+
+/// `PG_PRIMARY_USER` or `PG_MASTER_USER`; both only if they agree.
+fn primary_user_given<'a>(
+    sources: &Sources<'a>,
+) -> Result<Option<Sourced<&'a str>>, SettingsError> {
+    let primary = sources.variable(&[&variables::PG_PRIMARY_USER])?;
+    let master = sources.variable(&[&variables::PG_MASTER_USER])?;
+    if let (Some(primary), Some(master)) = (&primary, &master)
+        && primary.value != master.value
+    {
+        let invalid = Invalid::new(format!(
+            "must be the same as {} ({:?}), its older name",
+            master.source, master.value
+        ));
+        return Err(SettingsError::of(
+            "replication role",
+            primary.value,
+            primary.source.clone(),
+            invalid.hint("unset PG_MASTER_USER"),
+        ));
+    }
+    Ok(primary.or(master))
+}
+
+fn role(
+    field: &'static str,
+    given: Option<Sourced<&str>>,
+    default: &'static str,
+) -> Result<Sourced<RoleName>, SettingsError> {
+    let given = given.unwrap_or(Sourced { value: default, source: Source::Default });
+    parse(field, &given)
+}
+
+fn check_unquoted(field: &'static str, name: &str, source: &Source) -> Result<(), SettingsError> {
+    values::check_unquoted(name)
+        .map_err(|invalid| SettingsError::of(field, name, source.clone(), invalid))
+}
+
+struct Passwords<'a, 'b> {
+    sources: &'a Sources<'b>,
+    crunchy: bool,
+    warnings: &'a mut Vec<String>,
+}
+
+impl Passwords<'_, '_> {
+    /// `PG_PRIMARY_PASSWORD` or `PG_MASTER_PASSWORD`; both only if they agree.
+    fn primary(&mut self) -> Result<Option<Secret>, SettingsError> {
+        let primary = self.read(&variables::PG_PRIMARY_PASSWORD)?;
+        let master = self.read(&variables::PG_MASTER_PASSWORD)?;
+        if let (Some(primary), Some(master)) = (&primary, &master)
+            && primary != master
+        {
+            let invalid = Invalid::new("must be the same as PG_MASTER_PASSWORD, its older name")
+                .hint("unset PG_MASTER_PASSWORD");
+            let source = Source::Variable(variables::PG_PRIMARY_PASSWORD.name);
+            return Err(SettingsError::hidden("password of the replication role", source, invalid));
+        }
+        Ok(primary.or(master))
+    }
+
+    /// A given password, checked. One newline at the end goes: that is how files and `$(...)` of
+    /// some shells end. Set but empty is refused, unlike with other variables: whoever sets a
+    /// password means one.
+    fn read(&mut self, variable: &Variable) -> Result<Option<Secret>, SettingsError> {
+        let Some(given) = self.sources.environment.get_even_empty(variable)? else {
+            return Ok(None);
+        };
+        let password = given.strip_suffix('\n').unwrap_or(given);
+        let password = password.strip_suffix('\r').unwrap_or(password);
+        let reason = if password.is_empty() {
+            "must not be empty"
+        } else if self.crunchy && !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            "must be of letters and digits only: the image writes it into SQL as it is"
+        } else if password.chars().any(char::is_control) {
+            "must not hold control characters"
+        } else {
+            if password == "password" {
+                self.warnings.push(format!(
+                    "{} is the word \"password\": unset it to have one made",
+                    variable.name
+                ));
+            }
+            return Ok(Some(Secret::new(password.to_owned())));
+        };
+        let invalid =
+            Invalid::new(reason).hint(format!("to have one made: unset {}", variable.name));
+        Err(SettingsError::hidden("password", Source::Variable(variable.name), invalid))
+    }
+}

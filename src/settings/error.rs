@@ -1,0 +1,73 @@
+//! Why a setting was refused.
+
+use std::fmt;
+
+use super::Source;
+use super::values::Invalid;
+use crate::environment::NotUnicode;
+use crate::error::{Diagnose, Exit};
+
+/// A setting that was refused, before anything was asked of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    /// Which setting, in words: `set name`.
+    pub field: &'static str,
+    /// What was given; never a password.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub source: Source,
+    /// `must be ...`.
+    pub reason: String,
+    /// What to give instead.
+    pub hint: Option<String>,
+}
+
+impl SettingsError {
+    /// A refused setting whose value may be shown.
+    pub(super) fn of(
+        field: &'static str,
+        value: impl Into<String>,
+        source: Source,
+        invalid: Invalid,
+    ) -> Self {
+        Self { value: Some(value.into()), ..Self::hidden(field, source, invalid) }
+    }
+
+    /// A refused setting whose value is not shown, or that has none.
+    pub(super) fn hidden(field: &'static str, source: Source, invalid: Invalid) -> Self {
+        Self { field, value: None, source, reason: invalid.reason, hint: invalid.hint }
+    }
+}
+
+impl From<NotUnicode> for SettingsError {
+    fn from(error: NotUnicode) -> Self {
+        let invalid = Invalid::new("must be valid UTF-8");
+        Self::hidden("variable", Source::Variable(error.variable), invalid)
+    }
+}
+
+/// `set name "PgSet" (from --name) must be ...`.
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 100;
+        f.write_str(self.field)?;
+        if let Some(value) = &self.value {
+            match value.char_indices().nth(SHOWN) {
+                Some((end, _)) => write!(f, " {:?}...", &value[..end])?,
+                None => write!(f, " {value:?}")?,
+            }
+        }
+        write!(f, " (from {}) {}", self.source, self.reason)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Diagnose for SettingsError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hints(&self) -> Vec<String> {
+        self.hint.iter().cloned().collect()
+    }
+}

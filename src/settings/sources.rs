@@ -1,0 +1,73 @@
+//! Looking a setting up: the flag, then its variables in order.
+
+use std::str::FromStr;
+
+use super::table::InForce;
+use super::values::Invalid;
+use super::{SettingsError, Source, Sourced};
+use crate::environment::{Environment, Variable};
+
+/// The environment, and a record of what was settled.
+pub(super) struct Sources<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) in_force: Vec<InForce>,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        Self { environment, in_force: Vec::new() }
+    }
+
+    /// What was given first: the flag, else the first of the variables that is set.
+    pub(super) fn given(
+        &self,
+        flag: &'static str,
+        value: Option<&'a str>,
+        variables: &[&Variable],
+    ) -> Result<Option<Sourced<&'a str>>, SettingsError> {
+        if let Some(value) = value {
+            return Ok(Some(Sourced { value, source: Source::Flag(flag) }));
+        }
+        self.variable(variables)
+    }
+
+    /// The first of the variables that is set.
+    pub(super) fn variable(
+        &self,
+        variables: &[&Variable],
+    ) -> Result<Option<Sourced<&'a str>>, SettingsError> {
+        for variable in variables {
+            if let Some(value) = self.environment.get(variable)? {
+                return Ok(Some(Sourced { value, source: Source::Variable(variable.name) }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes down what holds for the setting of a variable.
+    pub(super) fn settle(
+        &mut self,
+        variable: &Variable,
+        value: impl std::fmt::Display,
+        source: &Source,
+    ) {
+        self.in_force.push(InForce {
+            variable: variable.name,
+            value: value.to_string(),
+            source: source.clone(),
+        });
+    }
+}
+
+/// Parses what was given, naming field and source if it is refused.
+pub(super) fn parse<T: FromStr<Err: Into<Invalid>>>(
+    field: &'static str,
+    given: &Sourced<&str>,
+) -> Result<Sourced<T>, SettingsError> {
+    match given.value.parse() {
+        Ok(value) => Ok(Sourced { value, source: given.source.clone() }),
+        Err(error) => {
+            Err(SettingsError::of(field, given.value, given.source.clone(), error.into()))
+        }
+    }
+}

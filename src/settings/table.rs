@@ -1,0 +1,221 @@
+//! The table of environment variables: `pgset env`, and the README's.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::Source;
+use crate::environment::{Environment, VARIABLES};
+
+/// What holds for the setting of a variable, and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// The value; never a password.
+    pub value: String,
+    /// Its source.
+    pub source: Source,
+}
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EnvRow {
+    /// The variable's name.
+    pub name: &'static str,
+    /// What it decides.
+    pub meaning: &'static str,
+    /// What holds when it is unset.
+    pub default: &'static str,
+    /// The value in force; a password is `***`; none when there is no value.
+    pub value: Option<String>,
+    /// Where the value came from.
+    pub source: String,
+}
+
+/// The rows, in the order of [`VARIABLES`]. `in_force` is what `resolve` and `general` settled; of
+/// variables that are not in it, what the environment says.
+#[must_use]
+pub fn table(environment: &Environment, in_force: &[InForce]) -> Vec<EnvRow> {
+    VARIABLES
+        .iter()
+        .map(|variable| {
+            let settled = in_force.iter().find(|known| known.variable == variable.name);
+            let (value, source) = match (settled, environment.raw(variable)) {
+                (None, Some(_)) if variable.secret => {
+                    (Some("***".to_owned()), variable.name.to_owned())
+                }
+                (Some(known), _) => (Some(known.value.clone()), known.source.to_string()),
+                (None, Some(raw)) => {
+                    (Some(raw.to_string_lossy().into_owned()), variable.name.to_owned())
+                }
+                (None, None) => (None, Source::Default.to_string()),
+            };
+            EnvRow {
+                name: variable.name,
+                meaning: variable.meaning,
+                default: variable.default,
+                value,
+                source,
+            }
+        })
+        .collect()
+}
+
+/// The table for a terminal of `width` columns: one line per variable where that fits, else the
+/// meaning on a line of its own.
+#[must_use]
+pub fn human(rows: &[EnvRow], width: usize) -> String {
+    let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
+    let header = ["NAME", "VALUE", "FROM", "DEFAULT", "MEANING"].map(str::to_owned);
+    let widths: [usize; 5] = std::array::from_fn(|column| {
+        cells.iter().chain([&header]).map(|row| row[column].chars().count()).max().unwrap_or(0)
+    });
+    let whole = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+    let mut text = String::new();
+    if whole <= width {
+        for row in [&header].into_iter().chain(&cells) {
+            push_columns(&mut text, row, &widths);
+        }
+        return text;
+    }
+    push_columns(&mut text, &header[..3], &widths);
+    for row in &cells {
+        push_columns(&mut text, &row[..3], &widths);
+        let default = if row[3] == "-" { String::new() } else { format!("; default: {}", row[3]) };
+        for line in wrapped(&format!("{}{default}", row[4]), width.saturating_sub(4).max(20)) {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+    text
+}
+
+fn cells(row: &EnvRow) -> [String; 5] {
+    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    // A value may hold a newline; the table must not.
+    let value = row.value.as_deref().map_or_else(String::new, |value| {
+        value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    });
+    [
+        row.name.to_owned(),
+        or_dash(&value),
+        row.source.clone(),
+        or_dash(row.default),
+        row.meaning.to_owned(),
+    ]
+}
+
+fn push_columns(text: &mut String, row: &[String], widths: &[usize]) {
+    let padded: Vec<String> =
+        row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+    text.push_str(padded.join("  ").trim_end());
+    text.push('\n');
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The table as a JSON array, a newline at its end.
+#[must_use]
+pub fn json(rows: &[EnvRow]) -> String {
+    // Rows are strings: there is nothing that could fail to serialize.
+    let mut text = serde_json::to_string_pretty(rows).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The README's table: name, meaning, default.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from("| variable | meaning | default |\n| --- | --- | --- |\n");
+    for variable in VARIABLES {
+        let _ =
+            writeln!(text, "| `{}` | {} | {} |", variable.name, variable.meaning, variable.default);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<EnvRow> {
+        let environment = Environment::from_pairs([
+            ("PG_PASSWORD", "sentinel"),
+            ("CCP_IMAGE_TAG", "centos7-9.5-1.2.6"),
+            ("CI", "a\nb"),
+        ]);
+        let in_force = [
+            InForce {
+                variable: "PGSET_IMAGE",
+                value: "crunchydata/crunchy-postgres:centos7-9.5-1.2.6".into(),
+                source: Source::Variable("CCP_IMAGE_TAG"),
+            },
+            InForce {
+                variable: "PGSET_REPLICAS",
+                value: "3".into(),
+                source: Source::Flag("--replicas"),
+            },
+        ];
+        table(&environment, &in_force)
+    }
+
+    #[test]
+    fn every_variable_has_a_row_and_no_password_is_in_it() {
+        let rows = rows();
+        assert_eq!(rows.len(), VARIABLES.len());
+        let row = |name: &str| rows.iter().find(|row| row.name == name).unwrap().clone();
+        assert_eq!(row("PG_PASSWORD").value.as_deref(), Some("***"));
+        assert_eq!(row("PG_PASSWORD").source, "PG_PASSWORD");
+        assert_eq!(row("PGSET_IMAGE").source, "CCP_IMAGE_TAG");
+        assert_eq!(row("PGSET_REPLICAS").value.as_deref(), Some("3"));
+        assert_eq!(row("PG_ROOT_PASSWORD").value, None);
+        assert_eq!(row("PG_ROOT_PASSWORD").source, "default");
+        for text in [human(&rows, 80), human(&rows, 300), json(&rows)] {
+            assert!(!text.contains("sentinel"));
+            assert!(text.contains("***"));
+        }
+    }
+
+    #[test]
+    fn wide_terminals_get_a_line_per_variable_and_narrow_ones_more() {
+        let wide = human(&rows(), 300);
+        assert_eq!(wide.lines().count(), VARIABLES.len() + 1);
+        assert!(wide.starts_with("NAME "));
+        let narrow = human(&rows(), 80);
+        assert!(narrow.contains("\n    name of the set (`--name`); default: pgset\n"));
+        for line in narrow.lines().filter(|line| line.starts_with(' ')) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn json_is_an_array_of_rows() {
+        let value: serde_json::Value = serde_json::from_str(&json(&rows())).unwrap();
+        assert_eq!(value[0]["name"], "PGSET_NAME");
+        assert_eq!(value[0]["default"], "pgset");
+    }
+
+    #[test]
+    fn markdown_has_a_row_per_variable() {
+        let text = markdown();
+        assert_eq!(text.lines().count(), VARIABLES.len() + 2);
+        assert!(text.contains(
+            "| `CCP_STORAGE_PATH` | path of the NFS export; chooses nfs storage | /nfsfileshare |"
+        ));
+        assert!(text.lines().all(|line| line.matches('|').count() == 4));
+    }
+}
