@@ -7,6 +7,7 @@ pub mod diff;
 pub mod down;
 pub mod environment;
 pub mod erase;
+pub(crate) mod facts;
 pub mod live;
 pub mod render;
 pub mod rights;

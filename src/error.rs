@@ -165,6 +165,8 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
         crate::cluster::ClusterError,
         crate::settings::SettingsError,
         crate::image::ImageError,
+        crate::render::RenderError,
+        crate::manifest::ManifestError,
     );
     None
 }

@@ -1,8 +1,14 @@
 //! Manifests: text to objects, the kinds that pgset is willing to apply, their order and labels.
 
+mod check;
+mod emit;
+mod error;
 pub mod kind;
+pub mod labels;
 pub mod object;
 pub mod parse;
+mod schema;
 
+pub use error::ManifestError;
 pub use kind::Kind;
 pub use object::{Object, ObjectId};

@@ -4,6 +4,8 @@
 
 mod e2e;
 mod forgotten;
+mod generated;
 mod harness;
+mod render;
 mod scripted;
 mod support;

@@ -8,7 +8,7 @@ const AFTER_HELP: &str = "\
 Examples:
   pgset env
   CCP_IMAGE_TAG=centos7-9.5-1.2.6 pgset env --replicas 3
-  pgset env -o json | jq -r '.[] | select(.source != \"default\") | .name'
+  pgset env -o json | jq -r '.[] | select(.value) | .name'
 
 Passwords are masked.";
 

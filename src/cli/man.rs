@@ -26,17 +26,20 @@ pub fn man() -> String {
 fn write(page: &mut Vec<u8>) -> io::Result<()> {
     let program = Cli::command();
     let main = Man::new(program.clone());
-    main.render_title(page)?;
-    main.render_name_section(page)?;
-    main.render_synopsis_section(page)?;
-    main.render_description_section(page)?;
-    main.render_options_section(page)?;
+    let mut text = Vec::new();
+    main.render_title(&mut text)?;
+    main.render_name_section(&mut text)?;
+    main.render_synopsis_section(&mut text)?;
+    main.render_description_section(&mut text)?;
+    main.render_options_section(&mut text)?;
+    page.extend_from_slice(PREAMBLE.as_bytes());
+    write_lines(page, &text, "")?;
     for subcommand in program.get_subcommands() {
         write_subcommand(page, &format!("pgset {}", subcommand.get_name()), subcommand)?;
     }
-    let mut notes = Vec::new();
-    main.render_extra_section(&mut notes)?;
-    page.write_all(String::from_utf8_lossy(&notes).replace(".SH EXTRA", ".SH NOTES").as_bytes())
+    let mut text = Vec::new();
+    main.render_extra_section(&mut text)?;
+    write_lines(page, &text, ".SH EXAMPLES AND NOTES")
 }
 
 fn write_subcommand(page: &mut Vec<u8>, name: &str, command: &Command) -> io::Result<()> {
@@ -51,19 +54,34 @@ fn write_subcommand(page: &mut Vec<u8>, name: &str, command: &Command) -> io::Re
     let command = command.clone().bin_name(name).disable_help_flag(true);
     let has_options = command.get_arguments().next().is_some();
     let section = Man::new(command);
-    let mut parts = Vec::new();
-    section.render_description_section(&mut parts)?;
-    section.render_synopsis_section(&mut parts)?;
+    let mut text = Vec::new();
+    section.render_description_section(&mut text)?;
+    section.render_synopsis_section(&mut text)?;
     if has_options {
-        section.render_options_section(&mut parts)?;
+        section.render_options_section(&mut text)?;
     }
-    section.render_extra_section(&mut parts)?;
-    for line in String::from_utf8_lossy(&parts).lines() {
+    section.render_extra_section(&mut text)?;
+    let text = String::from_utf8_lossy(&text).replace(".SH DESCRIPTION\n", "");
+    write_lines(page, text.replace(".SH ", ".SS ").as_bytes(), ".SS EXAMPLES")
+}
+
+/// The apostrophe, for old and new roff: `clap_mangen` repeats it before every section.
+const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+/// Writes what `clap_mangen` made; its section EXTRA, the last, under another heading and with its
+/// lines as they are.
+fn write_lines(page: &mut Vec<u8>, text: &[u8], extra: &str) -> io::Result<()> {
+    let text = String::from_utf8_lossy(text);
+    let mut verbatim = false;
+    for line in text.lines().filter(|line| !PREAMBLE.lines().any(|known| known == *line)) {
         match line {
-            ".SH DESCRIPTION" | ".ie \\n(.g .ds Aq \\(aq" | ".el .ds Aq '" => {}
-            ".SH EXTRA" => writeln!(page, ".SS EXAMPLES")?,
-            _ => writeln!(page, "{}", line.replacen(".SH ", ".SS ", 1))?,
+            ".SH EXTRA" | ".SS EXTRA" => {
+                verbatim = true;
+                writeln!(page, "{extra}\n.nf")?;
+            }
+            "Examples:" => {}
+            _ => writeln!(page, "{}", line.trim_end())?,
         }
     }
-    Ok(())
+    if verbatim { writeln!(page, ".fi") } else { Ok(()) }
 }

@@ -59,6 +59,9 @@ pub struct Object {
 /// Never prints the document: it may be a Secret.
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Object").field("id", &self.id).field("template", &self.template).finish()
+        f.debug_struct("Object")
+            .field("id", &self.id)
+            .field("template", &self.template)
+            .finish_non_exhaustive()
     }
 }

@@ -115,6 +115,8 @@ pub struct Display {
     pub color_stderr: bool,
     /// Columns to fit into; none where the output isn't a terminal: then nothing is wrapped or cut.
     pub width: Option<usize>,
+    /// Columns of stdout; none where it isn't a terminal, or one without cursor movement.
+    pub stdout_width: Option<usize>,
     /// Warnings, notes that matter, and errors only.
     pub quiet: bool,
 }
@@ -143,6 +145,8 @@ pub fn display(flags: Flags, terminal: Terminal) -> Display {
         color_stdout: mode != Mode::Json && color(terminal.stdout_is_terminal),
         color_stderr: color(terminal.stderr_is_terminal),
         width: terminal.stderr_is_terminal.then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
+        stdout_width: (terminal.stdout_is_terminal && !terminal.term_dumb)
+            .then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
         quiet: flags.quiet,
     }
 }
@@ -197,7 +201,16 @@ mod tests {
             ("a terminal without a width", HUMAN, Terminal { width: None, ..TTY }, Interactive, true, true, Some(80)),
         ];
         for (case, flags, terminal, mode, color_stdout, color_stderr, width) in table {
-            let expected = Display { mode, color_stdout, color_stderr, width, quiet: flags.quiet };
+            let fits = terminal.stdout_is_terminal && !terminal.term_dumb;
+            let stdout_width = fits.then(|| terminal.width.unwrap_or(80));
+            let expected = Display {
+                mode,
+                color_stdout,
+                color_stderr,
+                width,
+                stdout_width,
+                quiet: flags.quiet,
+            };
             assert_eq!(display(flags, terminal), expected, "{case}");
         }
     }

@@ -87,8 +87,9 @@ fn bytes(text: &str) -> Option<(u128, bool)> {
 
 /// The largest suffix that leaves a whole number, as `Quantity.CanonicalizeBytes` of Kubernetes.
 fn canonical(bytes: u64, binary: bool) -> String {
-    // Below 1024 bytes Kubernetes writes a binary quantity as a decimal one.
-    let (base, suffixes) = if binary && bytes >= 1024 { (1024, BINARY) } else { (1000, DECIMAL) };
+    // Without a suffix a quantity is a decimal one to whoever reads it again: 2.9296875Ki is 3k.
+    let (base, suffixes) =
+        if binary && bytes.is_multiple_of(1024) { (1024, BINARY) } else { (1000, DECIMAL) };
     let mut number = bytes;
     let mut power = 0;
     while number.is_multiple_of(base) && power + 1 < suffixes.len() {
@@ -127,6 +128,8 @@ mod tests {
             ("1.5G", 1_500_000_000, "1500M"),
             ("1.50k", 1_500, "1500"),
             ("0.5Ki", 512, "512"),
+            ("1.5Ki", 1_536, "1536"),
+            ("2.9296875Ki", 3_000, "3k"),
             ("010Gi", 10 << 30, "10Gi"),
             ("7Ei", 7 << 60, "7Ei"),
         ] {

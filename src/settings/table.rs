@@ -29,7 +29,7 @@ pub struct EnvRow {
     pub default: &'static str,
     /// The value in force; a password is `***`; none when there is no value.
     pub value: Option<String>,
-    /// Where the value came from.
+    /// Where the value came from: a flag, a variable, `default`, or `unset` where there is none.
     pub source: String,
 }
 
@@ -49,6 +49,7 @@ pub fn table(environment: &Environment, in_force: &[InForce]) -> Vec<EnvRow> {
                 (None, Some(raw)) => {
                     (Some(raw.to_string_lossy().into_owned()), variable.name.to_owned())
                 }
+                (None, None) if variable.default.is_empty() => (None, "unset".to_owned()),
                 (None, None) => (None, Source::Default.to_string()),
             };
             EnvRow {
@@ -102,7 +103,8 @@ fn cells(row: &EnvRow) -> [String; 5] {
         or_dash(&value),
         row.source.clone(),
         or_dash(row.default),
-        row.meaning.to_owned(),
+        // The backticks are for the README.
+        row.meaning.replace('`', ""),
     ]
 }
 
@@ -184,6 +186,7 @@ mod tests {
         assert_eq!(row("PGSET_REPLICAS").value.as_deref(), Some("3"));
         assert_eq!(row("PG_ROOT_PASSWORD").value, None);
         assert_eq!(row("PG_ROOT_PASSWORD").source, "default");
+        assert_eq!(row("BUILDBASE").source, "unset");
         for text in [human(&rows, 80), human(&rows, 300), json(&rows)] {
             assert!(!text.contains("sentinel"));
             assert!(text.contains("***"));
@@ -196,7 +199,7 @@ mod tests {
         assert_eq!(wide.lines().count(), VARIABLES.len() + 1);
         assert!(wide.starts_with("NAME "));
         let narrow = human(&rows(), 80);
-        assert!(narrow.contains("\n    name of the set (`--name`); default: pgset\n"));
+        assert!(narrow.contains("\n    name of the set (--name); default: pgset\n"));
         for line in narrow.lines().filter(|line| line.starts_with(' ')) {
             assert!(line.chars().count() <= 80, "{line}");
         }

@@ -377,4 +377,26 @@ mod tests {
         assert_eq!(refused::<Replicas>("0").1.as_deref(), Some("to stop the set: pgset down"));
         assert_eq!(refused::<Replicas>("-0").1.as_deref(), Some("to stop the set: pgset down"));
     }
+
+    proptest::proptest! {
+        /// Suggestions are parsed in turn: that must come to an end.
+        #[test]
+        fn any_text_is_taken_or_refused(text in r"(nfs|hostpath|class|claim|pg_)?[:/.]{0,3}\PC{0,70}") {
+            let _ = text.parse::<SetName>();
+            let _ = text.parse::<Namespace>();
+            let _ = text.parse::<RoleName>();
+            let _ = text.parse::<DatabaseName>();
+            let _ = text.parse::<VolumePrefix>();
+            let _ = text.parse::<Replicas>();
+            let _ = text.parse::<crate::settings::AccessMode>();
+            let _ = crate::settings::duration::parse(&text);
+            if let Ok(storage) = text.parse::<crate::settings::Storage>() {
+                let again = storage.to_string().parse();
+                proptest::prop_assert_eq!(again, Ok(storage));
+            }
+            if let Ok(image) = text.parse::<crate::image::ImageReference>() {
+                proptest::prop_assert_eq!(image.to_string(), text);
+            }
+        }
+    }
 }

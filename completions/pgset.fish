@@ -1,0 +1,295 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_pgset_global_optspecs
+    string join \n kubeconfig= context= n/namespace= name= o/output= color= q/quiet v/verbose y/yes timeout= h/help V/version
+end
+
+function __fish_pgset_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_pgset_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_pgset_using_subcommand
+    set -l cmd (__fish_pgset_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c pgset -n "__fish_pgset_needs_command" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_needs_command" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_needs_command" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_needs_command" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_needs_command" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_needs_command" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_needs_command" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_needs_command" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_needs_command" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_needs_command" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_needs_command" -s V -l version -d 'Print version'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "up" -d 'Make the set, or bring it to what the settings say, and wait until it replicates'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "scale" -d 'Change the number of pods, and wait until the new ones stream'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Prove by SQL, from inside the cluster, that the set replicates'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "status" -d 'Show pods, replication, services and volumes, and what is wrong'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "down" -d 'Take the set down; its data stays unless told otherwise'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "render" -d 'Print the objects that up would apply'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "diff" -d 'Show what up would change'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "templates" -d 'Write out the built-in templates'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "env" -d 'Print every environment variable, with the value in force and where it comes from'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "completions" -d 'Print a completion script'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "man" -d 'Print the manual page'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+postgres\t'PostgreSQL\'s official image'"
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing: check here (client), or let the API server check too (server)' -r -f -a "client\t'Render and check, without a cluster'
+server\t'Let the API server check, and keep nothing'"
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l no-wait -d 'Apply, and do not wait'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l force-conflicts -d 'Take over fields that another manager owns'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l replicas -d 'Number of pods, the master included' -r
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l no-wait -d 'Do not wait until the pods are ready and stream'
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand test" -l lag-limit -d 'How long a row written on the master may take to be read on every replica' -r
+complete -c pgset -n "__fish_pgset_using_subcommand test" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand test" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand test" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand test" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand test" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand test" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand test" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand test" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand test" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand test" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand status" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand status" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand status" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand status" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand status" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s w -l watch -d 'Show it again whenever it changes, until Ctrl-C'
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand down" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand down" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand down" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand down" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand down" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand down" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand down" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand down" -l delete-data -d 'Delete claims, volumes and passwords too; asks for the set\'s name'
+complete -c pgset -n "__fish_pgset_using_subcommand down" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand down" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand down" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand down" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+postgres\t'PostgreSQL\'s official image'"
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per template into this directory' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l list -d 'Name each template and where it comes from, and render nothing'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l show-secrets -d 'Print passwords instead of ***'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+postgres\t'PostgreSQL\'s official image'"
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -f -a "export" -d 'Write the built-in templates into a directory, to start from'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+postgres\t'PostgreSQL\'s official image'"
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand env" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand env" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand env" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand man" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand man" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand man" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand man" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand man" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'"
+complete -c pgset -n "__fish_pgset_using_subcommand man" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand man" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand man" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand man" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand man" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -1,0 +1,170 @@
+//! psql in a pod: running what `postgres` wrote, and handing what came back to it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{Context, desired, live, wait};
+use crate::cluster::exec::Exec;
+use crate::cluster::{Cluster, ClusterError};
+use crate::error::{Exit, Failure};
+use crate::manifest::{Kind, ObjectId};
+use crate::postgres::{Connection, ExecOutput, Observation, Script, psql, replication};
+use crate::readiness::{Snapshot, Streaming, StreamingReplica};
+use crate::settings::SetIdentity;
+
+/// The container that PostgreSQL runs in, in every profile.
+const CONTAINER: &str = "postgres";
+
+/// Runs a script.
+///
+/// # Errors
+/// When psql could not be run, or did not end in time; what it says itself is in the output.
+pub(crate) async fn run(
+    cluster: &Cluster,
+    namespace: &str,
+    script: &Script,
+) -> Result<ExecOutput, ClusterError> {
+    let exec = Exec {
+        namespace,
+        pod: &script.pod,
+        container: CONTAINER,
+        argv: psql::argv(),
+        stdin: script.stdin.clone(),
+        timeout: script.deadline,
+    };
+    let output = cluster.exec(exec).await?;
+    Ok(ExecOutput {
+        stdout: output.stdout,
+        stderr: output.stderr,
+        exit_code: Some(output.code),
+    })
+}
+
+/// What the server in a pod says; in words when it says nothing.
+pub(crate) async fn observe(
+    cluster: &Cluster,
+    namespace: &str,
+    pod: &str,
+) -> Result<Observation, String> {
+    let output =
+        run(cluster, namespace, &replication::observe(pod)).await.map_err(|e| e.to_string())?;
+    Observation::parse(&output).map_err(|e| e.to_string())
+}
+
+/// Who streams from the master, and how far the clones are. `pods`: name and address of each.
+pub(crate) async fn streaming(
+    cluster: Cluster,
+    namespace: String,
+    master: String,
+    pods: Vec<(String, String)>,
+) -> Streaming {
+    let observation = match observe(&cluster, &namespace, &master).await {
+        Ok(observation) => observation,
+        Err(error) => {
+            return Streaming {
+                replicas: Vec::new(),
+                clone_percent: BTreeMap::new(),
+                error: Some(error),
+            };
+        }
+    };
+    let by_pod = observation.by_pod(&pods);
+    let replicas = by_pod
+        .rows
+        .iter()
+        .flat_map(|(pod, rows)| {
+            rows.iter().map(|row| StreamingReplica {
+                pod: (*pod).to_owned(),
+                state: row.state.clone(),
+            })
+        })
+        .collect();
+    let clone_percent = pods
+        .iter()
+        .filter_map(|(pod, address)| {
+            Some((pod.clone(), observation.clone_of(pod, address)?.percent?))
+        })
+        .collect();
+    Streaming { replicas, clone_percent, error: None }
+}
+
+/// The roles and passwords of a set, by its Secret.
+pub(crate) struct Credentials {
+    pub(crate) superuser_password: crate::settings::Secret,
+    pub(crate) user: String,
+    pub(crate) user_password: crate::settings::Secret,
+    pub(crate) database: String,
+}
+
+/// Reads the set's Secret.
+///
+/// # Errors
+/// When it is not there, may not be read, or lacks a key.
+pub(crate) async fn credentials(
+    cluster: &Cluster,
+    set: &SetIdentity,
+) -> anyhow::Result<Credentials> {
+    let name = set.secret();
+    let id = ObjectId::new(Kind::Secret, set.namespace.as_str(), &name);
+    let Some(secret) = cluster.get(&id).await? else {
+        return Err(Failure::new(Exit::Failed, format!("there is no Secret {name}"))
+            .hint("pgset up  # makes the set, and its passwords")
+            .into());
+    };
+    live::check_ours(&secret, &id, set)?;
+    let lacks = |key| Failure::new(Exit::Failed, format!("Secret {name} has no key {key}"));
+    let password = |key| desired::password(&secret, key).ok_or_else(|| lacks(key));
+    let text = |key| desired::text(&secret, key).ok_or_else(|| lacks(key));
+    Ok(Credentials {
+        superuser_password: password(desired::SUPERUSER_PASSWORD)?,
+        user_password: password(desired::USER_PASSWORD)?,
+        user: text("user")?,
+        database: text("database")?,
+    })
+}
+
+/// Finds out whether the application's password opens the data: a volume that was initialised with
+/// another does not take a new one, and the first client would be the one to notice.
+///
+/// # Errors
+/// When the login fails, with PostgreSQL's words.
+pub(crate) async fn verify_login(
+    context: &Context,
+    cluster: &Cluster,
+    set: &SetIdentity,
+    snapshot: &Snapshot,
+) -> anyhow::Result<()> {
+    let credentials = match credentials(cluster, set).await {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            context.warn(format!("whether the passwords fit was not tested: {error}"));
+            return Ok(());
+        }
+    };
+    let Some(pod) = any_ready(&snapshot.pods) else { return Ok(()) };
+    let master = set.master();
+    let connection = Connection {
+        host: &master,
+        user: &credentials.user,
+        password: &credentials.user_password,
+        database: &credentials.database,
+    };
+    let script = Script::new(&pod, &format!("{}select 1;\n", connection.connect()?));
+    let output = run(cluster, set.namespace.as_str(), &script).await?;
+    let Some(trouble) = output.trouble() else { return Ok(()) };
+    Err(Failure::new(
+        Exit::Failed,
+        format!("the set runs, but {} can't log in: {}", credentials.user, trouble.message),
+    )
+    .hint(format!(
+        "the volume was initialised with other passwords than those in Secret {}: put those back, or start anew with pgset down --delete-data",
+        set.secret()
+    ))
+    .into())
+}
+
+/// A ready pod to run psql in: the one of the lowest ordinal.
+pub(crate) fn any_ready(pods: &[Pod]) -> Option<String> {
+    pods.iter().filter(|pod| wait::ready(pod)).find_map(|pod| pod.metadata.name.clone())
+}

@@ -1,0 +1,86 @@
+//! `pgset status`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+
+use super::facts::Subject;
+use super::{Context, scale};
+use crate::cli::{Output, StatusArgs};
+use crate::cluster::observe::Observer;
+use crate::cluster::{Cluster, Deadline};
+use crate::error::{Exit, Failure};
+use crate::postgres::status::{Health, Status, human};
+
+/// With `--watch`, PostgreSQL is asked again this often: replication changes without any event.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// With `--watch` there is no deadline of the whole.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Shows the set, and what is wrong with it first. Ends with 0 when it is healthy, with 1 otherwise.
+pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let cluster = if args.watch {
+        Cluster::new(target.clone(), Deadline::after(FOR_EVER))?
+    } else {
+        context.cluster(&target)?
+    };
+    let Some(subject) = Subject::find(cluster, set.clone()).await? else {
+        return Err(scale::no_set(&set).into());
+    };
+    if args.watch {
+        return watch(context, &subject).await;
+    }
+    let snapshot = subject.snapshot().await?;
+    let status = Status::new(subject.facts(&snapshot).await?);
+    context.reporter.print(&text(context, &status)?)?;
+    Ok(exit(&status))
+}
+
+fn exit(status: &Status) -> Exit {
+    if status.health == Health::Healthy { Exit::Done } else { Exit::Failed }
+}
+
+fn text(context: &Context, status: &Status) -> anyhow::Result<String> {
+    let display = context.reporter.display();
+    Ok(match context.general.output {
+        Output::Json => serde_json::to_string_pretty(status)? + "\n",
+        Output::Yaml => crate::manifest::parse::to_yaml(&serde_json::to_value(status)?),
+        Output::Human | Output::Junit => {
+            human(status, display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
+        }
+    })
+}
+
+/// Shows the status again whenever it changes, until Ctrl-C.
+async fn watch(context: &Context, subject: &Subject) -> anyhow::Result<Exit> {
+    let mut observer = Observer::new(&subject.cluster, &subject.scope());
+    let mut shown = String::new();
+    let mut ask_at = Instant::now();
+    loop {
+        tokio::select! {
+            change = observer.next() => change.context("watching the set")?,
+            () = tokio::time::sleep_until(ask_at), if observer.complete() => {}
+        }
+        if !observer.complete() || Instant::now() < ask_at {
+            continue;
+        }
+        let snapshot = observer.snapshot();
+        if snapshot.statefulset.is_none() {
+            return Err(Failure::new(Exit::Failed, format!("set {} is gone", subject.set.name)).into());
+        }
+        let status = Status::new(subject.facts(&snapshot).await?);
+        let text = text(context, &status)?;
+        // Ages and lags move all the time; only a terminal is drawn anew for that.
+        if text != shown {
+            // Home, and clear what is below: a terminal shows one status, a pipe one after the other.
+            let terminal = context.reporter.display().stdout_width.is_some();
+            let clear = if terminal { "\x1b[H\x1b[J" } else { "" };
+            context.reporter.print(&format!("{clear}{text}"))?;
+            shown = text;
+        }
+        ask_at = Instant::now() + ASK_EVERY;
+    }
+}

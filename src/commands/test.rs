@@ -1,0 +1,88 @@
+//! `pgset test`.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use futures::future::join_all;
+
+use super::facts::Subject;
+use super::{Context, scale, sql};
+use crate::cli::{Output, TestArgs};
+use crate::error::Exit;
+use crate::postgres::smoke::report::SmokeReport;
+use crate::postgres::smoke::{self, Check, CheckResult, Marker, Plan, Ran, Stage, evaluate};
+use crate::settings::Secret;
+
+/// Proves by SQL that the set replicates. Ends with 5 when a check fails.
+pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let cluster = context.cluster(&target)?;
+    let Some(subject) = Subject::find(cluster, set.clone()).await? else {
+        return Err(scale::no_set(&set).into());
+    };
+    let (snapshot, credentials) =
+        futures::join!(subject.snapshot(), sql::credentials(&subject.cluster, &set));
+    let (facts, credentials) = (subject.facts(&snapshot?).await?, credentials?);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let marker = Marker::new(now.as_secs(), Secret::random().expose());
+    let plan = Plan::new(
+        &smoke::Subject {
+            set: &set,
+            user: &credentials.user,
+            database: &credentials.database,
+            superuser_password: &credentials.superuser_password,
+            user_password: &credentials.user_password,
+            pods: &facts.pods,
+            services: &facts.services,
+            lag_limit: args.lag_limit,
+        },
+        &marker,
+    )?;
+    let mut results: Vec<CheckResult> = Vec::new();
+    let mut interrupted = None;
+    for stage in [Stage::First, Stage::Second, Stage::Last] {
+        // Interrupted, it still tidies up.
+        if interrupted.is_some() && stage != Stage::Last {
+            continue;
+        }
+        let checks = plan.stage(stage).map(|check| one(&subject, &plan, check, &results));
+        let found = join_all(checks).await;
+        results.extend(found);
+        interrupted = context.interrupt.requested();
+    }
+    if let Some(exit) = interrupted {
+        return Err(crate::interrupt::interrupted(exit, "the test left nothing behind", "pgset test").into());
+    }
+    let order = |result: &CheckResult| plan.checks.iter().position(|c| c.id == result.id);
+    results.sort_by_key(order);
+    let report = SmokeReport::new(set.name.as_str(), set.namespace.as_str(), started.elapsed(), results);
+    let display = context.reporter.display();
+    let text = match context.general.output {
+        Output::Json => serde_json::to_string_pretty(&report)? + "\n",
+        Output::Junit => report.junit(),
+        Output::Human | Output::Yaml => {
+            report.human(display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
+        }
+    };
+    context.reporter.print(&text)?;
+    Ok(if report.passed { Exit::Done } else { Exit::SmokeTest })
+}
+
+async fn one(subject: &Subject, plan: &Plan, check: &Check, results: &[CheckResult]) -> CheckResult {
+    let started = Instant::now();
+    let verdict = match plan.blocked(check, results) {
+        Some(verdict) => verdict,
+        None => evaluate(check, &subject.set, &ran(subject, check).await),
+    };
+    let elapsed: Duration = started.elapsed();
+    CheckResult { id: check.id.clone(), title: check.title.clone(), verdict, elapsed }
+}
+
+async fn ran(subject: &Subject, check: &Check) -> Ran {
+    let Some(script) = &check.script else { return Ran::NotRun(String::new()) };
+    match sql::run(&subject.cluster, subject.set.namespace.as_str(), script).await {
+        Ok(output) => Ran::Ended(output),
+        Err(error) => Ran::NotRun(error.to_string()),
+    }
+}

@@ -1,0 +1,248 @@
+//! Documents to objects: only of the set, only of kinds that pgset applies, each field known.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value};
+
+use super::schema::{self, Wrong};
+use super::{Kind, ManifestError, Object, ObjectId, labels, parse};
+use crate::render::Rendered;
+use crate::settings::SetIdentity;
+
+/// Fields that only the server sets: with them, an apply would fail or do something else.
+const OF_THE_SERVER: [(&str, &str); 5] = [
+    ("", "status"),
+    ("metadata", "managedFields"),
+    ("metadata", "resourceVersion"),
+    ("metadata", "uid"),
+    ("metadata", "generateName"),
+];
+
+/// The objects of all rendered text, ready to apply, in the order of apply.
+///
+/// Fills in the namespace and the ownership labels, turns `stringData` into `data`, and leaves
+/// fields out that are null.
+///
+/// # Errors
+/// For the first document that is not an object of the set, of a kind that pgset applies.
+pub fn objects(rendered: &[Rendered], set: &SetIdentity) -> Result<Vec<Object>, ManifestError> {
+    let mut objects = Vec::new();
+    let mut seen = BTreeSet::new();
+    for Rendered { template, text } in rendered {
+        for (index, document) in parse::documents(template, text)?.into_iter().enumerate() {
+            let wrong = |Wrong { path, message }| ManifestError::Document {
+                template: template.clone(),
+                document: index + 1,
+                path,
+                message,
+            };
+            let (id, value) = object(document, set).map_err(wrong)?;
+            if !seen.insert(id.clone()) {
+                return Err(wrong(at("", &format!("{id} is there twice"))));
+            }
+            objects.push(Object { id, value, template: template.clone() });
+        }
+    }
+    objects.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(objects)
+}
+
+fn at(path: &str, message: &str) -> Wrong {
+    Wrong { path: path.to_owned(), message: message.to_owned() }
+}
+
+fn object(mut document: Value, set: &SetIdentity) -> Result<(ObjectId, Value), Wrong> {
+    let kind = kind(&document)?;
+    schema::check(kind, &document)?;
+    for (parent, field) in OF_THE_SERVER {
+        let fields = if parent.is_empty() { Some(&document) } else { document.get(parent) };
+        if fields.and_then(|fields| fields.get(field)).is_some_and(|value| !value.is_null()) {
+            let path =
+                if parent.is_empty() { field.to_owned() } else { format!("{parent}.{field}") };
+            return Err(at(&path, "is set by the server: leave it out"));
+        }
+    }
+    without_nulls(&mut document);
+    if kind == Kind::Secret {
+        encode_string_data(&mut document);
+    }
+    let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return Err(at("metadata.name", "is missing"));
+    };
+    let name = match metadata.get("name").and_then(Value::as_str) {
+        Some(name) if !name.is_empty() => name.to_owned(),
+        _ => return Err(at("metadata.name", "is missing")),
+    };
+    namespace(kind, metadata, set)?;
+    labels::add(kind, metadata, set).map_err(|label| {
+        at(
+            &format!("metadata.labels[{label}]"),
+            "says whose the object is: pgset sets it, leave it out",
+        )
+    })?;
+    Ok((ObjectId::new(kind, set.namespace.as_str(), &name), document))
+}
+
+fn kind(document: &Value) -> Result<Kind, Wrong> {
+    if !document.is_object() {
+        return Err(at("", "is not a mapping"));
+    }
+    let text = |field: &str| {
+        document[field].as_str().ok_or_else(|| at(field, "is missing, or not a string"))
+    };
+    let (api_version, kind) = (text("apiVersion")?, text("kind")?);
+    Kind::of(api_version, kind).filter(|kind| kind.applicable()).ok_or_else(|| {
+        let message = match super::kind::KINDS.iter().find(|known| known.name() == kind) {
+            Some(known) if known.applicable() => {
+                format!("of {kind} must be {}", known.api_version())
+            }
+            _ => {
+                return at(
+                    "",
+                    &format!("pgset does not apply objects of kind {kind} ({api_version})"),
+                );
+            }
+        };
+        at("apiVersion", &message)
+    })
+}
+
+fn namespace(
+    kind: Kind,
+    metadata: &mut Map<String, Value>,
+    set: &SetIdentity,
+) -> Result<(), Wrong> {
+    let own = set.namespace.as_str();
+    match metadata.get("namespace").and_then(Value::as_str) {
+        Some(_) if !kind.namespaced() => {
+            Err(at("metadata.namespace", &format!("has no meaning: a {kind} has no namespace")))
+        }
+        Some(other) if other != own => Err(at(
+            "metadata.namespace",
+            &format!("must be {own}, the set's namespace: leave it out"),
+        )),
+        Some(_) => Ok(()),
+        None => {
+            if kind.namespaced() {
+                metadata.insert("namespace".to_owned(), own.into());
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A field that is null is a field that is not there.
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
+}
+
+/// `stringData` is write-only: only `data` can be compared with what is in the cluster.
+fn encode_string_data(document: &mut Value) {
+    let Some(Value::Object(strings)) =
+        document.as_object_mut().and_then(|fields| fields.remove("stringData"))
+    else {
+        return;
+    };
+    for (key, value) in strings {
+        document["data"][key] = BASE64.encode(value.as_str().unwrap_or_default()).into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
+    }
+
+    fn parsed(text: &str) -> Result<Vec<Object>, ManifestError> {
+        objects(&[Rendered { template: "a.yaml.j2".to_owned(), text: text.to_owned() }], &set())
+    }
+
+    #[test]
+    fn namespace_and_labels_are_filled_in() {
+        let objects = parsed(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: pv1, labels: {app: x}}\n\
+             ---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: b, c: d}\ndata: {c: eA==}\ntype: null\n",
+        )
+        .unwrap();
+        assert_eq!(objects[0].id, ObjectId::new(Kind::Secret, "pg", "s"));
+        assert_eq!(
+            objects[0].value,
+            serde_json::json!({
+                "apiVersion": "v1", "kind": "Secret", "data": {"a": "Yg==", "c": "ZA=="},
+                "metadata": {"name": "s", "namespace": "pg", "labels": {
+                    "app.kubernetes.io/managed-by": "pgset", "app.kubernetes.io/instance": "pgset",
+                    "app.kubernetes.io/name": "postgresql",
+                }},
+            })
+        );
+        assert_eq!(
+            objects[1].value["metadata"],
+            serde_json::json!({"name": "pv1", "labels": {
+                "app": "x", "pgset/namespace": "pg",
+                "app.kubernetes.io/managed-by": "pgset", "app.kubernetes.io/instance": "pgset",
+                "app.kubernetes.io/name": "postgresql",
+            }})
+        );
+    }
+
+    #[test]
+    fn what_is_not_of_the_set_is_refused() {
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+        for (text, words) in [
+            ("[1]", "is not a mapping"),
+            ("a: b", "apiVersion is missing"),
+            ("apiVersion: v1\nkind: 1", "kind is missing"),
+            (
+                "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding",
+                "kind ClusterRoleBinding",
+            ),
+            ("apiVersion: v1\nkind: Pod", "kind Pod"),
+            ("apiVersion: v1\nkind: Namespace", "kind Namespace"),
+            ("apiVersion: apps/v1beta1\nkind: StatefulSet", "must be apps/v1"),
+            ("apiVersion: v1\nkind: Secret", "metadata.name is missing"),
+            ("apiVersion: v1\nkind: Secret\nmetadata: {name: ''}", "metadata.name is missing"),
+            (
+                "apiVersion: v1\nkind: Secret\nmetadata: {generateName: x}",
+                "metadata.generateName is set by",
+            ),
+            (
+                "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: kube-system}",
+                "must be pg",
+            ),
+            (
+                "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: x, namespace: pg}",
+                "has no namespace",
+            ),
+            ("apiVersion: v1\nkind: Secret\nmetadata: {name: x, uid: y}", "metadata.uid is set by"),
+            (
+                "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: x}\nstatus: {replicas: 1}",
+                "status is set by",
+            ),
+            (
+                "apiVersion: v1\nkind: Secret\nmetadata: {name: x, labels: {app.kubernetes.io/instance: y}}",
+                "metadata.labels[app.kubernetes.io/instance]",
+            ),
+            (&format!("{secret}---\n---\n{secret}"), "document 2: Secret s is there twice"),
+            (
+                "apiVersion: v1\nkind: Secret\nmetadata: {nmae: x}",
+                "document 1: metadata.nmae is not a field: did you mean name?",
+            ),
+        ] {
+            let message = parsed(text).unwrap_err().to_string();
+            assert!(message.contains(words), "{text}: {message}");
+            assert!(message.starts_with("a.yaml.j2, document "), "{message}");
+        }
+    }
+}

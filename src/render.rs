@@ -1,0 +1,56 @@
+//! Templates and settings to text.
+//!
+//! Every `{{ value }}` comes out as a whole JSON scalar, so that any string survives rendering and
+//! parsing as itself; an undefined variable is an error. Templates are the built-in ones of the
+//! image's profile, or files of the user's own, all or some.
+
+mod context;
+mod engine;
+mod error;
+pub(crate) mod escape;
+mod files;
+mod set;
+
+pub use engine::render;
+pub use error::RenderError;
+pub use set::{Origin, TemplateFile, TemplateSet, export};
+
+use crate::settings::{Replicas, Secret, Settings};
+
+/// What a rendering depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The number of pods; none leaves `spec.replicas` out, for whoever owns it.
+    pub replicas: Option<Replicas>,
+    /// The passwords in force.
+    pub passwords: &'a Passwords,
+}
+
+/// The passwords in force: given, read from the live Secret, or made.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    /// Of the superuser `postgres`.
+    pub superuser: Secret,
+    /// Of the replication role.
+    pub primary: Secret,
+    /// Of the application's role.
+    pub user: Secret,
+}
+
+/// What a template made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The template's file, or its name where it is built in.
+    pub template: String,
+    /// YAML, any number of documents. Holds the passwords.
+    pub text: String,
+}
+
+/// Never prints the text: it holds the passwords.
+impl std::fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rendered").field("template", &self.template).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! Rendering: strict, and bounded in time, depth and size.
+
+use std::io;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+
+use super::context::context;
+use super::escape::yaml_safe;
+use super::{Inputs, Passwords, RenderError, Rendered, TemplateSet};
+
+/// The most that one template may make, in bytes.
+const MAX_OUTPUT: usize = 1 << 20;
+/// Instructions and bytes that one template may use: a few tenths of a second.
+const FUEL: u64 = 4 << 20;
+/// How deep includes, macros and loops may nest; an include counts 10.
+const RECURSION: usize = 200;
+
+/// Renders every template of the set, in the order of their names.
+///
+/// # Errors
+/// When there is no template, and for the first one that is wrong: it names file, line and variable.
+pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Rendered>, RenderError> {
+    let mut environment = environment()?;
+    for (name, template) in &templates.templates {
+        environment
+            .add_template(name, &template.text)
+            .map_err(|error| explain(&error, name, templates, inputs.passwords))?;
+    }
+    let context = Value::from(minijinja::value::Serde(context(inputs)));
+    let mut rendered = Vec::new();
+    for (name, _) in templates.rendered() {
+        let text = render_one(&environment, name, &context)
+            .map_err(|error| explain(&error, name, templates, inputs.passwords))?;
+        rendered.push(Rendered { template: templates.shown(name), text });
+    }
+    if rendered.is_empty() {
+        return Err(RenderError::NoTemplates { profile: templates.profile });
+    }
+    Ok(rendered)
+}
+
+fn environment<'source>() -> Result<Environment<'source>, RenderError> {
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build()
+        .map_err(|error| RenderError::Template {
+            template: "syntax".to_owned(),
+            line: None,
+            message: error.kind().to_string(),
+        })?;
+    let mut environment = Environment::new();
+    environment.set_syntax(syntax);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::Json);
+    environment.set_formatter(format);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(RECURSION);
+    // It would print the passwords.
+    environment.remove_global("debug");
+    environment.add_filter("b64encode", |text: String| BASE64.encode(text));
+    environment.add_filter("tojson", |value: Value| json(&value).map(Value::from_safe_string));
+    Ok(environment)
+}
+
+/// Every value comes out as JSON; what macros and blocks made is text already.
+fn format(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    match value.as_str() {
+        Some(text) if value.is_safe() => out.write_str(text)?,
+        _ => out.write_str(&json(value)?)?,
+    }
+    Ok(())
+}
+
+fn json(value: &Value) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map(|json| yaml_safe(&json))
+        .map_err(|_| Error::new(ErrorKind::BadSerialization, "the value can't be written as JSON"))
+}
+
+fn render_one(environment: &Environment<'_>, name: &str, context: &Value) -> Result<String, Error> {
+    let mut out = Bounded { bytes: Vec::new(), overflown: false };
+    let result = environment.get_template(name)?.render_captured_to(context, &mut out).map(|_| ());
+    if out.overflown {
+        let message = format!("makes more than {} KiB", MAX_OUTPUT / 1024);
+        return Err(Error::new(ErrorKind::WriteFailure, message));
+    }
+    result?;
+    String::from_utf8(out.bytes)
+        .map_err(|_| Error::new(ErrorKind::WriteFailure, "makes text that is not UTF-8"))
+}
+
+/// A writer that refuses more than [`MAX_OUTPUT`].
+struct Bounded {
+    bytes: Vec<u8>,
+    overflown: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > MAX_OUTPUT {
+            self.overflown = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The engine's error in our words. The innermost one knows where it happened; an include or a
+/// macro wraps it.
+fn explain(
+    error: &Error,
+    template: &str,
+    templates: &TemplateSet,
+    passwords: &Passwords,
+) -> RenderError {
+    let mut innermost = error;
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        if let Some(known) = source.downcast_ref::<Error>() {
+            innermost = known;
+        }
+        next = source.source();
+    }
+    let message = match (innermost.kind(), innermost.detail()) {
+        (ErrorKind::OutOfFuel, _) => "does not come to an end".to_owned(),
+        (ErrorKind::WriteFailure, Some(detail)) => detail.to_owned(),
+        (ErrorKind::TemplateNotFound, _) => "includes a template that is not in the template directory: only files beside it, named *.j2, can be included".to_owned(),
+        (kind, None) => kind.to_string(),
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+    };
+    RenderError::Template {
+        template: templates.shown(innermost.name().unwrap_or(template)),
+        line: innermost.line(),
+        message: without_passwords(message, passwords),
+    }
+}
+
+/// Details of the engine may quote a value.
+fn without_passwords(mut message: String, passwords: &Passwords) -> String {
+    for password in [&passwords.superuser, &passwords.primary, &passwords.user] {
+        let password = password.expose();
+        if !password.is_empty() {
+            message = message.replace(password, "***").replace(&BASE64.encode(password), "***");
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests;

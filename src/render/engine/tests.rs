@@ -1,0 +1,193 @@
+//! One template at a time, against an article-like set.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::image::{Crunchy, ImageReference, Profile};
+use crate::render::TemplateFile;
+use crate::settings::{AccessMode, Credentials, Secret, SetIdentity, Settings, Storage};
+
+fn settings() -> Settings {
+    Settings {
+        set: SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() },
+        image: ImageReference {
+            repository: "crunchydata/crunchy-postgres".to_owned(),
+            tag: Some("centos7-9.5-1.2.6".to_owned()),
+            digest: None,
+        },
+        profile: Profile::Crunchy(Crunchy { version: [1, 2, 6], postgres: "9.5".to_owned() }),
+        replicas: None,
+        storage: Storage::Class { name: None },
+        size: "100M".parse().unwrap(),
+        access_mode: AccessMode::ReadWriteMany,
+        volume_prefix: "pv".to_owned(),
+        credentials: Credentials {
+            superuser_password: None,
+            primary_user: "master".parse().unwrap(),
+            primary_password: None,
+            user: "testuser".parse().unwrap(),
+            password: None,
+            database: "userdb".parse().unwrap(),
+        },
+        templates: None,
+    }
+}
+
+fn passwords(user: &str) -> Passwords {
+    Passwords {
+        superuser: Secret::new("Sentinel1".to_owned()),
+        primary: Secret::new("Sentinel2".to_owned()),
+        user: Secret::new(user.to_owned()),
+    }
+}
+
+/// A set of the given files and nothing else.
+fn set(files: &[(&str, &str)]) -> TemplateSet {
+    TemplateSet::builtin(&Profile::Postgres).overridden_by(files.iter().map(|(name, text)| {
+        TemplateFile {
+            path: PathBuf::from("/t/crunchy").join(name),
+            name: (*name).to_owned(),
+            text: (*text).to_owned(),
+        }
+    }))
+}
+
+fn render_files(files: &[(&str, &str)], user: &str) -> Result<String, RenderError> {
+    let settings = settings();
+    let passwords = passwords(user);
+    let inputs = Inputs { settings: &settings, replicas: None, passwords: &passwords };
+    render(&set(files), &inputs).map(|mut rendered| rendered.remove(0).text)
+}
+
+fn fails(text: &str) -> String {
+    render_files(&[("a.yaml.j2", text)], "Sentinel3").unwrap_err().to_string()
+}
+
+#[test]
+fn values_are_scalars_of_their_own_type() {
+    let text =
+        "{{ set.name ~ \"-x\" }} {{ 1 + 1 }} {{ true }} {{ none }} {{ storage.size | tojson }}";
+    assert_eq!(
+        render_files(&[("a.yaml.j2", text)], "x").unwrap(),
+        "\"pgset-x\" 2 true null \"100M\""
+    );
+}
+
+#[test]
+fn pieces_can_be_included_and_are_not_rendered_themselves() {
+    let files = [
+        ("_labels.j2", "{% macro label(x) %}app: {{ x }}{% endmacro %}"),
+        ("_piece.j2", "piece: {{ set.name }}"),
+        (
+            "a.yaml.j2",
+            "{% import \"_labels.j2\" as l %}{{ l.label(set.name) }}\n{% include \"_piece.j2\" %}\n",
+        ),
+    ];
+    assert_eq!(render_files(&files, "x").unwrap(), "app: \"pgset\"\npiece: \"pgset\"");
+}
+
+#[test]
+fn errors_name_variable_file_and_line() {
+    for text in [
+        "a: 1\nb: {{ set.nmae }}\n",
+        "a: 1\nb: {{ set.nmae ~ 'x' }}\n",
+        "a: 1\n{% if set.nmae %}{% endif %}",
+    ] {
+        let message = fails(text);
+        assert!(message.starts_with("template /t/crunchy/a.yaml.j2, line 2: "), "{message}");
+        assert!(message.contains("nmae"), "{message}");
+    }
+    let message = fails("a: {{ nowhere }}");
+    assert!(message.contains("line 1") && message.contains("nowhere"), "{message}");
+    assert!(fails("\n\n{{ set.name | nofilter }}").contains("line 3"));
+    assert!(fails("{% if %}").contains("line 1"));
+    // In a piece, the piece is named.
+    let files = [("_piece.j2", "\n{{ oops }}"), ("a.yaml.j2", "{% include \"_piece.j2\" %}")];
+    let message = render_files(&files, "x").unwrap_err().to_string();
+    assert!(message.starts_with("template /t/crunchy/_piece.j2, line 2: "), "{message}");
+}
+
+#[test]
+fn includes_do_not_leave_the_directory() {
+    for name in ["/etc/passwd", "../postgres/a.yaml.j2", "crunchy/../../x", "nowhere.j2"] {
+        let message = fails(&format!("{{% include \"{name}\" %}}"));
+        assert!(message.contains("not in the template directory"), "{message}");
+    }
+}
+
+#[test]
+fn time_depth_and_size_are_bounded() {
+    assert!(fails("{% for i in range(1000000000) %}{% endfor %}").contains("a.yaml.j2"));
+    let nested = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
+    assert!(fails(nested).contains("does not come to an end"), "{}", fails(nested));
+    assert!(fails("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").contains("recursion limit"));
+    assert!(fails("{% include \"a.yaml.j2\" %}").contains("recursion limit"));
+    let large = "{% for i in range(2000) %}".to_owned() + &"x".repeat(1000) + "{% endfor %}";
+    assert!(fails(&large).contains("makes more than 1024 KiB"), "{}", fails(&large));
+    assert!(!fails("{{ 'x' * 1000000000 }}").is_empty());
+}
+
+#[test]
+fn errors_never_show_a_password() {
+    for text in [
+        "{{ passwords.user | int }}",
+        "{{ passwords.user + 1 }}",
+        "{{ passwords.user() }}",
+        "{{ passwords.user.x.y }}",
+        "{{ passwords[passwords.user].x }}",
+        "{{ set.name | attr(passwords.user) }}",
+        "{{ debug() }}",
+        "{% include passwords.user %}",
+        "{% include passwords.user | b64encode %}",
+        "{{ oops }}{{ passwords }}",
+    ] {
+        let error = render_files(&[("a.yaml.j2", text)], "Sentinel3").unwrap_err();
+        let shown = format!("{error} {error:?} {error:#?}");
+        assert!(!shown.contains("Sentinel"), "{text}: {shown}");
+        assert!(!shown.contains(&BASE64.encode("Sentinel3")), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn a_profile_without_templates_is_an_error() {
+    assert!(render_files(&[("_a.yaml.j2", "")], "x").is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_string_survives_rendering_and_parsing(text in any::<String>()) {
+        let file = [("a.yaml.j2", "block: {{ passwords.user }}\nflow: [{{ passwords.user }}, {a: {{ passwords.user }}}]\n")];
+        let yaml = render_files(&file, &text).unwrap();
+        let document = &crate::manifest::parse::documents("a", &yaml).unwrap()[0];
+        prop_assert_eq!(document["block"].as_str(), Some(text.as_str()));
+        prop_assert_eq!(document["flow"][0].as_str(), Some(text.as_str()));
+        prop_assert_eq!(document["flow"][1]["a"].as_str(), Some(text.as_str()));
+    }
+}
+
+#[test]
+fn strings_that_look_like_something_else_survive() {
+    for text in [
+        "yes",
+        "1e3",
+        "null",
+        "0400",
+        "~",
+        "",
+        " ",
+        "a: b\n---\nkind: Pod",
+        "\u{feff}x",
+        "\u{85}\u{2028}\r\n\t\0\u{7f}\u{9f}",
+        "🦀\u{ffff}\u{1ffff}",
+        "{{ x }}",
+        "#",
+        "<<",
+    ] {
+        let yaml = render_files(&[("a.yaml.j2", "v: {{ passwords.user }}")], text).unwrap();
+        let documents = crate::manifest::parse::documents("a", &yaml).unwrap();
+        assert_eq!(documents.len(), 1);
+        assert_eq!(documents[0]["v"].as_str(), Some(text));
+    }
+}

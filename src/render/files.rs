@@ -1,0 +1,199 @@
+//! Reading templates of the user's own: the one place of `render` that touches files.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::RenderError;
+use super::set::{EXTENSION, TemplateFile};
+
+/// The largest template that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// The most templates that are read.
+const MAX_FILES: usize = 1000;
+/// What the name of a template, or of a piece that templates include, ends in.
+const INCLUDED: &str = ".j2";
+/// The directories that templates are looked for in.
+const PROFILES: [&str; 2] = ["crunchy", "postgres"];
+
+/// The templates in `directory/profile`; none where only another profile has some.
+///
+/// # Errors
+/// When the directory holds no template at all, when a file is reached through a symbolic link that
+/// leaves the directory, is not a regular file, is too large, or is not UTF-8.
+pub(super) fn read(
+    directory: &Path,
+    profile: &'static str,
+) -> Result<Vec<TemplateFile>, RenderError> {
+    let root = directory.canonicalize().map_err(|error| wrong(directory, error))?;
+    if !root.is_dir() {
+        return Err(wrong(directory, "is not a directory"));
+    }
+    let paths = candidates(&directory.join(profile))?;
+    if !paths.iter().any(|path| is_template(path)) && !other_profile_has_some(directory, profile)? {
+        return Err(RenderError::EmptyDirectory { directory: directory.to_owned(), profile });
+    }
+    paths.into_iter().map(|path| read_one(&root, path)).collect()
+}
+
+fn other_profile_has_some(directory: &Path, profile: &str) -> Result<bool, RenderError> {
+    for other in PROFILES.into_iter().filter(|other| *other != profile) {
+        if candidates(&directory.join(other))?.iter().any(|path| is_template(path)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_template(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(EXTENSION)
+}
+
+/// The files whose names end in `.j2`, sorted; none where there is no such directory.
+fn candidates(directory: &Path) -> Result<Vec<PathBuf>, RenderError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(wrong(directory, error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| wrong(directory, error))?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INCLUDED)) {
+            paths.push(path);
+        }
+        if paths.len() > MAX_FILES {
+            return Err(wrong(directory, format!("holds more than {MAX_FILES} templates")));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_one(root: &Path, path: PathBuf) -> Result<TemplateFile, RenderError> {
+    let real = path.canonicalize().map_err(|error| wrong(&path, error))?;
+    if !real.starts_with(root) {
+        return Err(wrong(
+            &path,
+            format!("leads out of the template directory, to {}", real.display()),
+        ));
+    }
+    // Asked before opening: opening a named pipe would wait for a writer.
+    if !fs::metadata(&real).map_err(|error| wrong(&path, error))?.is_file() {
+        return Err(wrong(&path, "is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(&real)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| wrong(&path, error))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(wrong(&path, format!("is larger than {} KiB", MAX_FILE / 1024)));
+    }
+    let text = decode(bytes).map_err(|message| wrong(&path, message))?;
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| wrong(&path, "has a name that is not UTF-8"))?
+        .to_owned();
+    Ok(TemplateFile { path, name, text })
+}
+
+/// Bytes as text, or why they are not.
+fn decode(bytes: Vec<u8>) -> Result<String, &'static str> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("is UTF-16: save it as UTF-8");
+    }
+    if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+        return Err("begins with a byte order mark: save it as UTF-8 without one");
+    }
+    // UTF-16 without a mark: ASCII characters leave every other byte empty.
+    if bytes.contains(&0) {
+        return Err("holds NUL bytes: save it as UTF-8");
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8")
+}
+
+fn wrong(path: &Path, message: impl std::fmt::Display) -> RenderError {
+    RenderError::File { path: path.to_owned(), message: message.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, bytes) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        root
+    }
+
+    fn message(root: &tempfile::TempDir) -> String {
+        read(root.path(), "crunchy").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn reads_templates_and_pieces_of_the_profile_only() {
+        let root = directory(&[
+            ("crunchy/b.yaml.j2", b"b"),
+            ("crunchy/_a.j2", b"a"),
+            ("crunchy/README", b"no"),
+            ("postgres/c.yaml.j2", b"c"),
+        ]);
+        let names: Vec<_> =
+            read(root.path(), "crunchy").unwrap().into_iter().map(|file| file.name).collect();
+        assert_eq!(names, ["_a.j2", "b.yaml.j2"]);
+    }
+
+    #[test]
+    fn a_directory_without_templates_is_refused_unless_another_profile_has_some() {
+        assert!(message(&directory(&[("crunchy/_a.j2", b"")])).ends_with("holds no templates"));
+        assert!(message(&directory(&[("x.yaml.j2", b"")])).ends_with("holds no templates"));
+        let root = directory(&[("postgres/a.yaml.j2", b"")]);
+        assert_eq!(read(root.path(), "crunchy").unwrap().len(), 0);
+        assert!(read(&root.path().join("nowhere"), "crunchy").is_err());
+    }
+
+    #[test]
+    fn encodings_other_than_utf_8_are_refused_in_words() {
+        for (bytes, words) in [
+            (&b"\xef\xbb\xbfa: 1"[..], "byte order mark"),
+            (b"\xff\xfea\0", "UTF-16"),
+            (b"a\0:\0", "NUL"),
+            (b"a: \xff", "not UTF-8"),
+        ] {
+            let message = message(&directory(&[("crunchy/a.yaml.j2", bytes)]));
+            assert!(message.contains(words), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_refused() {
+        let large = vec![b'#'; usize::try_from(MAX_FILE).unwrap() + 1];
+        assert!(message(&directory(&[("crunchy/a.yaml.j2", &large)])).contains("larger than"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_may_lead_within_the_directory_but_not_out_of_it() {
+        let outside = directory(&[("secret.j2", b"x")]);
+        let root = directory(&[("crunchy/a.yaml.j2", b"x")]);
+        std::os::unix::fs::symlink("a.yaml.j2", root.path().join("crunchy/b.yaml.j2")).unwrap();
+        assert_eq!(read(root.path(), "crunchy").unwrap().len(), 2);
+        std::os::unix::fs::symlink(
+            outside.path().join("secret.j2"),
+            root.path().join("crunchy/c.j2"),
+        )
+        .unwrap();
+        assert!(message(&root).contains("leads out of the template directory"));
+
+        // A whole directory that is a link is no way out either.
+        let root = directory(&[]);
+        fs::rename(outside.path().join("secret.j2"), outside.path().join("a.yaml.j2")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), root.path().join("crunchy")).unwrap();
+        assert!(message(&root).contains("leads out of the template directory"));
+    }
+}

@@ -1,0 +1,141 @@
+//! The built-in templates: what they make for each range of tags and each storage, as golden files.
+//!
+//! `PGSET_UPDATE=1 cargo test` writes the files anew.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::path::Path;
+
+use pgset::image::{ImageReference, Profile};
+use pgset::manifest::parse::{objects, to_yaml};
+use pgset::manifest::{Kind, Object};
+use pgset::render::{Inputs, Passwords, TemplateSet, render};
+use pgset::settings::{AccessMode, Credentials, Replicas, Secret, SetIdentity, Settings, Storage};
+
+fn settings(tag: &str, storage: Storage) -> Settings {
+    let crunchy = pgset::image::Crunchy::from_tag(tag).unwrap();
+    Settings {
+        set: SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() },
+        image: ImageReference {
+            repository: "crunchydata/crunchy-postgres".to_owned(),
+            tag: Some(tag.to_owned()),
+            digest: None,
+        },
+        profile: Profile::Crunchy(crunchy),
+        replicas: None,
+        storage,
+        size: "100M".parse().unwrap(),
+        access_mode: AccessMode::ReadWriteMany,
+        volume_prefix: "pv".to_owned(),
+        credentials: Credentials {
+            superuser_password: None,
+            primary_user: "master".parse().unwrap(),
+            primary_password: None,
+            user: "testuser".parse().unwrap(),
+            password: None,
+            database: "userdb".parse().unwrap(),
+        },
+        templates: None,
+    }
+}
+
+/// The tag that the article names.
+const ARTICLE: &str = "centos7-9.5-1.2.6";
+
+fn nfs() -> Storage {
+    Storage::Nfs { server: "192.0.2.7".to_owned(), path: "/nfsfileshare".to_owned() }
+}
+
+/// The objects of a set with fixed passwords.
+fn make(settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let passwords = Passwords {
+        superuser: secret("rootPassword1"),
+        primary: secret("primaryPassword1"),
+        user: secret("userPassword1"),
+    };
+    let templates = TemplateSet::builtin(&settings.profile);
+    let inputs = Inputs { settings, replicas, passwords: &passwords };
+    let rendered = render(&templates, &inputs).unwrap();
+    objects(&rendered, &settings.set).unwrap()
+}
+
+fn compare(name: &str, objects: &[Object]) {
+    let yaml: Vec<_> = objects.iter().map(|object| to_yaml(&object.value)).collect();
+    let yaml = yaml.join("---\n");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    #[expect(clippy::disallowed_methods, reason = "the switch that refreshes golden files")]
+    if std::env::var_os("PGSET_UPDATE").is_some() {
+        std::fs::write(&path, yaml).unwrap();
+        return;
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        golden == yaml,
+        "{name} is not what the templates make; PGSET_UPDATE=1 cargo test writes it anew\n{}",
+        similar::TextDiff::from_lines(&golden, &yaml).unified_diff()
+    );
+}
+
+#[test]
+fn each_range_of_tags() {
+    for tag in [
+        "centos7-9.5-1.2.6",
+        "centos7-9.6.5-1.6.0",
+        "centos7-9.6.8-1.8.2",
+        "centos7-10.4-2.0.0",
+        "centos7-10.5-2.2.0",
+    ] {
+        let version = tag.rsplit('-').next().unwrap();
+        let objects = make(&settings(tag, nfs()), Some(Replicas::DEFAULT));
+        compare(&format!("crunchy-{version}.yaml"), &objects);
+    }
+}
+
+#[test]
+fn each_storage() {
+    for (name, storage) in [
+        ("hostpath", Storage::HostPath { path: "/srv/pgset".to_owned() }),
+        ("class", Storage::Class { name: None }),
+        ("class-named", Storage::Class { name: Some("fast".to_owned()) }),
+        ("claim", Storage::Claim { name: "mine".to_owned() }),
+    ] {
+        let objects = make(&settings(ARTICLE, storage), None);
+        compare(&format!("storage-{name}.yaml"), &objects);
+    }
+}
+
+#[test]
+fn the_article_s_objects_are_there() {
+    let objects = make(&settings(ARTICLE, nfs()), None);
+    let names: Vec<_> = objects.iter().map(|object| object.id.to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "ServiceAccount pgset-sa",
+            "Role pgset-sa",
+            "RoleBinding pgset-sa",
+            "Secret pgset-auth",
+            "PersistentVolume pv1",
+            "PersistentVolume pv2",
+            "PersistentVolume pv3",
+            "PersistentVolumeClaim pgset-pvc",
+            "Service pgset",
+            "Service pgset-master",
+            "Service pgset-replica",
+            "StatefulSet pgset",
+        ]
+    );
+}
+
+#[test]
+fn replicas_are_left_out_when_another_owns_them() {
+    let settings = settings(ARTICLE, nfs());
+    let replicas = |asked| {
+        let objects = make(&settings, asked);
+        let set = objects.iter().find(|object| object.id.kind == Kind::StatefulSet).unwrap();
+        set.value["spec"].get("replicas").cloned()
+    };
+    assert_eq!(replicas(None), None);
+    assert_eq!(replicas(Some(Replicas::DEFAULT)), Some(2.into()));
+}
