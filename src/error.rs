@@ -167,6 +167,8 @@ fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
         crate::image::ImageError,
         crate::render::RenderError,
         crate::manifest::ManifestError,
+        crate::plan::Refusal,
+        crate::postgres::ScriptError,
     );
     None
 }

@@ -1,57 +1,125 @@
-//! (temporary) desired + live -> steps.
-#![allow(missing_docs, clippy::all, clippy::pedantic, reason = "temporary")]
+//! What is wanted and what is there, to steps. Pure: live objects are JSON values that somebody read.
+//!
+//! An object that an apply would not change is not written. What is another's, or would lose data,
+//! is refused before anything is written.
+
+mod difference;
 pub mod fields;
+mod lists;
+mod owner;
+mod path;
+mod quantity;
+mod refusal;
+mod replicas;
+mod safety;
+
 use std::collections::BTreeMap;
+
 use serde_json::Value;
-use crate::error::{Exit, Failure};
-use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
+
+pub use difference::{Difference, difference};
+pub use fields::{Manager, extract, owners};
+pub use owner::{Owner, foreign};
+pub use path::{Path, Segment};
+pub use refusal::Refusal;
+pub use replicas::{ReplicasDecision, replicas};
+
 use crate::manifest::{Kind, Object, ObjectId};
-use crate::settings::{Replicas, SetIdentity};
-#[derive(Debug, Default)] pub struct Difference { pub changed: Vec<String> }
-#[derive(Debug)] pub enum Action { Create, Update(Difference), Unchanged }
-#[derive(Debug)] pub struct Step { pub object: Object, pub action: Action, pub detail: Option<String> }
-#[derive(Debug)] pub struct Plan { pub phases: Vec<Vec<Step>>, pub replicas: Option<Replicas> }
-impl Plan { pub fn is_unchanged(&self) -> bool { self.phases.iter().flatten().all(|s| matches!(s.action, Action::Unchanged)) } }
-pub struct Decision { pub apply: Option<Replicas>, pub detail: Option<String> }
-pub fn replicas(asked: Option<Replicas>, live: Option<&Value>, force: bool) -> Result<Decision, Failure> {
-    let Some(live) = live else { return Ok(Decision { apply: Some(asked.unwrap_or(Replicas::DEFAULT)), detail: None }) };
-    let n = live["spec"]["replicas"].as_u64().unwrap_or(1);
-    let other = fields::owners(live, &["spec", "replicas"]).into_iter().find(|m| m.name != MANAGER);
-    match (asked, other) {
-        (Some(a), Some(o)) if u64::from(a.get()) != n && !force => Err(Failure::new(Exit::Refused, format!("{} owns spec.replicas ({n})", o.name)).hint(format!("pgset scale --replicas {a}"))),
-        (Some(a), _) => Ok(Decision { apply: Some(a), detail: None }),
-        (None, Some(o)) => Ok(Decision { apply: None, detail: Some(format!("keeps {n} replicas: {} owns spec.replicas", o.name)) }),
-        (None, None) => { let r = n.to_string().parse().unwrap_or(Replicas::DEFAULT); Ok(Decision { apply: Some(r), detail: None }) }
+use crate::settings::SetIdentity;
+
+/// What a plan depends on beside the objects.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// The set.
+    pub set: &'a SetIdentity,
+    /// What was decided about the number of pods: the detail of the StatefulSet's step.
+    pub replicas: Option<&'a ReplicasDecision>,
+    /// Whether somebody gave every password: then data may be taken over whose Secret is gone.
+    pub passwords_given: bool,
+}
+
+/// What to do, phase by phase.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Steps of a phase may be done at the same time; a phase begins when the one before is done.
+    pub phases: Vec<Vec<Step>>,
+}
+
+impl Plan {
+    /// Every step, in the order of the phases.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.phases.iter().flatten()
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.steps().all(|step| step.action == Action::Unchanged)
     }
 }
-pub fn foreign(live: &Value, set: &SetIdentity) -> Option<String> {
-    let l = &live["metadata"]["labels"];
-    if l[LABEL_MANAGED_BY] != MANAGER { return Some("somebody else (not made by pgset)".into()); }
-    if l[LABEL_INSTANCE] != set.name.as_str() { return Some(format!("set {}", l[LABEL_INSTANCE])); }
-    if let Some(n) = l[LABEL_NAMESPACE].as_str() && n != set.namespace.as_str() { return Some(format!("set {} in namespace {n}", l[LABEL_INSTANCE])); }
-    None
+
+/// What to do about one object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The object that is wanted.
+    pub object: Object,
+    /// What to do about it.
+    pub action: Action,
+    /// What else there is to say.
+    pub detail: Option<String>,
 }
-fn differs(d: &Value, l: &Value, path: &str, out: &mut Vec<String>) {
-    match (d, l) {
-        (Value::Object(a), Value::Object(b)) => for (k, v) in a { match b.get(k) { Some(w) => differs(v, w, &format!("{path}.{k}"), out), None => out.push(format!("{path}.{k}")) } },
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => for (i, (v, w)) in a.iter().zip(b).enumerate() { differs(v, w, &format!("{path}[{i}]"), out) },
-        _ if d == l => {}
-        _ => out.push(path.to_owned()),
+
+/// What to do about an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// It is not there: apply it.
+    Create,
+    /// It is there and differs: apply it.
+    Update(Difference),
+    /// It is there as it should be: write nothing.
+    Unchanged,
+}
+
+/// Compares what is wanted with what is there.
+///
+/// `live` holds what was found of the desired objects; the set's claims and volumes beyond them, and
+/// the volumes of other sets, where they could be read, make the checks sharper.
+///
+/// # Errors
+/// The first [`Refusal`]; checks of other owners come first.
+pub fn plan(
+    desired: Vec<Object>,
+    live: &BTreeMap<ObjectId, Value>,
+    options: &Options<'_>,
+) -> Result<Plan, Refusal> {
+    for object in &desired {
+        if let Some(live) = live.get(&object.id) {
+            safety::ownership(object, live, options.set)?;
+        }
     }
-}
-pub fn plan(objects: Vec<Object>, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity, d: Decision) -> Result<Plan, Failure> {
+    safety::passwords(&desired, live, options)?;
+    safety::volumes(&desired, live, options.set)?;
     let mut phases: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
-    for object in objects {
+    for object in desired {
         let action = match live.get(&object.id) {
             None => Action::Create,
-            Some(l) => {
-                if let Some(o) = foreign(l, set) { return Err(Failure::new(Exit::Refused, format!("{} belongs to {o}", object.id))); }
-                let mut out = Vec::new(); differs(&object.value, l, "", &mut out);
-                if out.is_empty() { Action::Unchanged } else { tracing::debug!(?out, "{}", object.id); Action::Update(Difference { changed: out }) }
+            Some(live) => {
+                let difference = difference(&object.value, live);
+                safety::change(&object, live, &difference)?;
+                if difference.is_unchanged() {
+                    Action::Unchanged
+                } else {
+                    Action::Update(difference)
+                }
             }
         };
-        let detail = if object.id.kind == Kind::StatefulSet { d.detail.clone() } else { None };
+        let of_set =
+            object.id.kind == Kind::StatefulSet && object.id.name == options.set.name.as_str();
+        let detail = options.replicas.filter(|_| of_set).and_then(ReplicasDecision::detail);
         phases.entry(object.id.kind.phase()).or_default().push(Step { object, action, detail });
     }
-    Ok(Plan { phases: phases.into_values().collect(), replicas: d.apply })
+    Ok(Plan { phases: phases.into_values().collect() })
 }
+
+#[cfg(test)]
+mod tests;

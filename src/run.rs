@@ -67,7 +67,10 @@ async fn supervise(
     };
     let command = cli.command;
     // Those that only read have nothing to finish: the first signal ends them.
-    let reads = !matches!(command, Command::Up(_) | Command::Scale(_) | Command::Down(_) | Command::Test(_));
+    let reads = !matches!(
+        command,
+        Command::Up(_) | Command::Scale(_) | Command::Down(_) | Command::Test(_)
+    );
     let interrupt = context.interrupt.clone();
     let result = tokio::select! {
         result = dispatch(&command, &context) => result,
@@ -98,9 +101,7 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Diff(args) => commands::diff::run(args, context).await,
         Command::Env(args) => commands::environment::run(args, context).await,
         Command::Templates(args) => commands::templates::run(args, context),
-        Command::Completions(args) => {
-            print(context, &crate::cli::completions(args.shell))
-        }
+        Command::Completions(args) => print(context, &crate::cli::completions(args.shell)),
         Command::Man(_) => print(context, &crate::cli::man()),
     }
 }

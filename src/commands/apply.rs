@@ -8,7 +8,7 @@ use crate::cluster::objects::Apply;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
-use crate::manifest::Kind;
+use crate::manifest::{Kind, ObjectId};
 use crate::plan::{Action, Plan, Step};
 
 /// How many writes are under way at once.
@@ -16,11 +16,14 @@ const WRITES: usize = 4;
 
 /// How to carry out a plan.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct How {
+pub struct How<'a> {
     /// `--force-conflicts`.
     pub force: bool,
     /// `--dry-run`.
     pub dry_run: Option<crate::cli::DryRun>,
+    /// An object that is only ever created: of two runs at once one makes the passwords, and both
+    /// use them.
+    pub once: Option<&'a ObjectId>,
 }
 
 /// Writes what the plan says, and says what became of each object. Objects of a phase go out
@@ -33,7 +36,7 @@ pub async fn carry_out(
     context: &Context,
     cluster: &Cluster,
     plan: Plan,
-    how: How,
+    how: How<'_>,
     next: &str,
 ) -> anyhow::Result<Option<Value>> {
     let total: usize = plan.phases.iter().map(Vec::len).sum();
@@ -65,7 +68,7 @@ pub async fn carry_out(
 async fn write(
     cluster: &Cluster,
     step: Step,
-    how: How,
+    how: How<'_>,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     use crate::cli::DryRun;
     let dry = how.dry_run.is_some();
@@ -80,14 +83,15 @@ async fn write(
         return Ok((step, outcome, None));
     }
     let object = &step.object;
-    // A Secret is only ever created: of two runs at once one makes the passwords, and both use them.
-    let result = if object.id.kind == Kind::Secret && matches!(step.action, Action::Create) {
+    let once = how.once == Some(&object.id);
+    let result = if once && matches!(step.action, Action::Create) {
         match cluster.create(object, dry).await {
             Err(e) if e.is_conflict() => return adopt(cluster, step).await,
             other => other,
         }
     } else {
-        cluster.apply(object, Apply { dry_run: dry, force: how.force }).await
+        // What is only ever created belongs to us under another operation, hence the force.
+        cluster.apply(object, Apply { dry_run: dry, force: how.force || once }).await
     };
     match result {
         Ok(live) => Ok((step, outcome, Some(live))),

@@ -8,7 +8,7 @@ use crate::image::Profile;
 use crate::manifest::parse;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::render::{self, Inputs, Passwords, TemplateSet};
-use crate::settings::{Replicas, Secret, Settings};
+use crate::settings::{Replicas, Secret, SetIdentity, Settings};
 
 /// Keys of the Secret.
 pub(crate) const SUPERUSER_PASSWORD: &str = "superuser-password";
@@ -26,6 +26,11 @@ pub fn supported(settings: &Settings) -> Result<(), Failure> {
         .hint("export CCP_IMAGE_TAG=centos7-9.5-1.2.6  # the image of the article")
         .hint("an image that behaves like Crunchy's under another name: --profile crunchy")),
     }
+}
+
+/// The Secret with the passwords.
+pub(crate) fn secret_id(set: &SetIdentity) -> ObjectId {
+    ObjectId::new(Kind::Secret, set.namespace.as_str(), &set.secret())
 }
 
 /// The objects with made-up passwords: which there are, and whether they are all right.
@@ -56,30 +61,22 @@ pub fn given_or_made(settings: &Settings) -> Passwords {
     }
 }
 
-/// The passwords in force: those of the live Secret, or new ones where there is none.
+/// The passwords in force: given, or those of the live Secret, or new ones where there is none.
+/// Whether given ones may differ from those that are there is the plan's to decide.
 ///
 /// # Errors
-/// When a password was given that is not the one in force: the image sets passwords only when it
-/// makes the database, so the new one would open nothing.
+/// When the live Secret lacks a password that was not given: a new one would not open the data.
 pub fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
-    let name = settings.set.secret();
-    let id = ObjectId::new(Kind::Secret, settings.set.namespace.as_str(), &name);
+    let id = secret_id(&settings.set);
     let Some(secret) = live.objects.get(&id) else { return Ok(given_or_made(settings)) };
-    let credentials = &settings.credentials;
-    let one = |key, given: &Option<Secret>| {
-        let kept = password(secret, key).ok_or_else(|| {
-            Failure::new(Exit::Refused, format!("Secret {name} has no key {key}, which opens the data"))
-                .hint("put it back from a backup, or delete the set and its data: pgset down --delete-data")
-        })?;
-        match given {
-            Some(given) if *given != kept => Err(Failure::new(
-                Exit::Refused,
-                format!("the password given for {key} is not the one in Secret {name}: the database was made with that one, and a new one would not log in"),
-            )
-            .hint("unset the variable to keep the password that is in force")),
-            _ => Ok(kept),
-        }
+    let one = |key, given: &Option<Secret>| match given {
+        Some(given) => Ok(given.clone()),
+        None => password(secret, key).ok_or_else(|| {
+            Failure::new(Exit::Refused, format!("{id} has no key {key}, which opens the data"))
+                .hint("put it back, or delete the set and its data: pgset down --delete-data")
+        }),
     };
+    let credentials = &settings.credentials;
     Ok(Passwords {
         superuser: one(SUPERUSER_PASSWORD, &credentials.superuser_password)?,
         primary: one(PRIMARY_PASSWORD, &credentials.primary_password)?,

@@ -31,7 +31,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target)?;
     let rights = rights::up(&settings.set, &kinds, false);
     let live = live::read(&cluster, &settings, ids, rights).await?;
-    let plan = up::plan_of(&settings, &templates, &live, true)?;
+    let (plan, _) = up::plan_of(&settings, &templates, &live, true)?;
     let steps = plan.phases.into_iter().flatten();
     let changing = steps.filter(|step| !matches!(step.action, Action::Unchanged));
     let texts: Vec<String> = stream::iter(changing)
@@ -60,7 +60,10 @@ async fn one(
     }
     let name = object.id.to_string();
     let diff = TextDiff::from_lines(&before, &after);
-    Ok(diff.unified_diff().header(&format!("live {name}"), &format!("with pgset {name}")).to_string())
+    Ok(diff
+        .unified_diff()
+        .header(&format!("live {name}"), &format!("with pgset {name}"))
+        .to_string())
 }
 
 /// Without what the server keeps for itself, and without secrets: a value that would change reads
@@ -70,7 +73,9 @@ fn shown(mut value: Value, before: Option<&Value>) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.remove("status");
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            for key in ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"] {
+            for key in
+                ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"]
+            {
                 metadata.remove(key);
             }
         }
@@ -91,9 +96,7 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_on_both_sides() {
-        let secret = |password: &str| {
-            json!({"kind": "Secret", "metadata": {"name": "x", "uid": "1"}, "data": {"p": password}})
-        };
+        let secret = |password: &str| json!({"kind": "Secret", "metadata": {"name": "x", "uid": "1"}, "data": {"p": password}});
         let before = secret("b25l");
         assert_eq!(
             shown(before.clone(), None),

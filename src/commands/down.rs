@@ -20,6 +20,9 @@ use crate::settings::SetIdentity;
 /// How often a deleted object is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// An object that is still there after this long is held by something.
+const HOLDER_AFTER: Duration = Duration::from_secs(2);
+
 type Objects = BTreeMap<ObjectId, Value>;
 
 /// Takes a set down: pods first, in order; the data only with `--delete-data`.
@@ -33,7 +36,8 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target)?;
     context.begin("down", &set, &target);
     let all = live::of_set(&cluster, &set).await?;
-    let (data, rest): (Objects, Objects) = all.into_iter().partition(|(id, _)| id.kind.holds_data());
+    let (data, rest): (Objects, Objects) =
+        all.into_iter().partition(|(id, _)| id.kind.holds_data());
     let (going, staying) = if args.delete_data {
         (rest.into_iter().chain(data).collect(), Objects::new())
     } else {
@@ -56,7 +60,9 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
     }
     if !staying.is_empty() {
-        context.note_that_matters("the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it");
+        context.note_that_matters(
+            "the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it",
+        );
     }
     context.finish(format!("{} is down", set.name), started);
     Ok(Exit::Done)
@@ -86,10 +92,10 @@ async fn ask(
         format!("namespace {}, context {kube_context}", set.namespace)
     };
     let mut lines = vec![format!("pgset down takes down set {} ({place}):", set.name)];
-    for (title, objects) in [("deleted", going), ("kept", staying)] {
+    for (title, objects) in [("delete", going), ("keep", staying)] {
         for (id, value) in objects {
             let note = whereabouts(id, value).map(|w| format!("  ({w})")).unwrap_or_default();
-            lines.push(format!("  {title:<8} {id}{note}"));
+            lines.push(format!("  {title:<6} {id}{note}"));
         }
     }
     context.note(lines.join("\n"));
@@ -174,7 +180,11 @@ async fn remove(
             .buffer_unordered(live::READS);
         while let Some(object) = gone.try_next().await? {
             done += 1;
-            context.reporter.emit(Event::Object { object, outcome: Outcome::Deleted, detail: None });
+            context.reporter.emit(Event::Object {
+                object,
+                outcome: Outcome::Deleted,
+                detail: None,
+            });
         }
     }
     Ok(())
@@ -192,10 +202,16 @@ async fn until_gone(
     next: &str,
 ) -> anyhow::Result<()> {
     let mut said = false;
+    let began = tokio::time::Instant::now();
     loop {
         let Some(live) = cluster.get(id).await? else { return Ok(()) };
         if live::uid_of(&live) != uid {
             return Ok(());
+        }
+        // Most are gone with the next look; who holds the others is worth a question.
+        if began.elapsed() < HOLDER_AFTER {
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
         }
         let holder = holder(cluster, id, &live).await;
         if !said && let Some(holder) = &holder {
@@ -210,7 +226,10 @@ async fn until_gone(
             let reason = holder.unwrap_or_else(|| "nobody is seen to hold it".to_owned());
             return Err(Failure::new(
                 Exit::TimedOut,
-                format!("{id} is still there after {} s: {reason}", cluster.deadline.elapsed().as_secs()),
+                format!(
+                    "{id} is still there after {} s: {reason}",
+                    cluster.deadline.elapsed().as_secs()
+                ),
             )
             .hint(format!("{next}  # goes on"))
             .into());

@@ -37,7 +37,7 @@ pub async fn erase(
     set: &SetIdentity,
     going: &BTreeMap<ObjectId, Value>,
 ) -> anyhow::Result<()> {
-    let secret = ObjectId::new(Kind::Secret, set.namespace.as_str(), &set.secret());
+    let secret = super::desired::secret_id(set);
     let Some(annotations) = going.get(&secret).map(|s| &s["metadata"]["annotations"]) else {
         return Ok(());
     };

@@ -39,10 +39,8 @@ impl Subject {
     pub(crate) async fn find(cluster: Cluster, set: SetIdentity) -> anyhow::Result<Option<Self>> {
         let version = cluster.version().await?;
         let id = scale::statefulset_id(&set);
-        let (missing, live) = futures::join!(
-            live::check_rights(&cluster, rights::waiting(&set)),
-            cluster.get(&id)
-        );
+        let (missing, live) =
+            futures::join!(live::check_rights(&cluster, rights::waiting(&set)), cluster.get(&id));
         missing?;
         let Some(statefulset) = live? else { return Ok(None) };
         live::check_ours(&statefulset, &id, &set)?;
@@ -76,18 +74,16 @@ impl Subject {
             self.cluster.list(Kind::Service, namespace, &selector),
             self.answers(snapshot)
         );
-        let pods: Vec<PodFacts> = snapshot
-            .pods
-            .iter()
-            .filter_map(|pod| pod_facts(&self.set, pod, &answers))
-            .collect();
+        let pods: Vec<PodFacts> =
+            snapshot.pods.iter().filter_map(|pod| pod_facts(&self.set, pod, &answers)).collect();
         let replicas = snapshot
             .statefulset
             .as_ref()
             .and_then(|s| s.spec.as_ref()?.replicas)
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or_default();
-        let mut expectation = up::expectation(&self.set, &self.statefulset, replicas, &self.version);
+        let mut expectation =
+            up::expectation(&self.set, &self.statefulset, replicas, &self.version);
         // Who streams is a fact of its own here.
         expectation.want_streaming = false;
         let mut problems: Vec<String> = assess(snapshot, &expectation)
@@ -97,8 +93,7 @@ impl Subject {
             .collect();
         problems.dedup();
         let master = pods.iter().find(|pod| pod.is_writable());
-        let observation =
-            master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok()).cloned();
+        let observation = master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok()).cloned();
         Ok(Facts {
             set: self.set.name.to_string(),
             namespace: self.set.namespace.to_string(),
@@ -216,9 +211,9 @@ fn volume_facts(claim: &PersistentVolumeClaim, pods: &[Pod]) -> VolumeFacts {
     let asked = spec.and_then(|s| s.resources.as_ref()?.requests.as_ref()?.get("storage"));
     let uses = |pod: &&Pod| {
         let volumes = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
-        volumes.into_iter().any(|v| {
-            v.persistent_volume_claim.as_ref().is_some_and(|c| c.claim_name == name)
-        })
+        volumes
+            .into_iter()
+            .any(|v| v.persistent_volume_claim.as_ref().is_some_and(|c| c.claim_name == name))
     };
     VolumeFacts {
         volume: spec.and_then(|s| s.volume_name.clone()),

@@ -10,7 +10,7 @@ use crate::cluster::access::Right;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
-use crate::manifest::object::LABEL_NAMESPACE;
+use crate::manifest::object::{LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
 use crate::manifest::{Kind, ObjectId};
 use crate::plan;
 use crate::settings::{SetIdentity, Settings, Storage};
@@ -23,10 +23,9 @@ pub(crate) const READS: usize = 4;
 pub struct Live {
     /// The server.
     pub version: ServerVersion,
-    /// The objects that are there, of those that were asked for.
+    /// The objects that are there, of those that were asked for; every claim of the set, those of
+    /// pods that are gone included; and the volumes of all sets, where they may be read.
     pub objects: BTreeMap<ObjectId, Value>,
-    /// Every claim of the set, those of pods that are gone included.
-    pub claims: Vec<Value>,
     /// Why the storage can't be had, if that is known already.
     pub storage: Option<Failure>,
 }
@@ -50,13 +49,32 @@ pub async fn read(
     let storage = check_storage(cluster, settings);
     let selector = set.selector();
     let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector);
+    let volumes = volumes(cluster, settings);
     let objects = objects(cluster, ids);
-    let (missing, namespace, storage, claims, objects) =
-        futures::join!(missing, namespace, storage, claims, objects);
+    let (missing, namespace, storage, claims, volumes, objects) =
+        futures::join!(missing, namespace, storage, claims, volumes, objects);
     // In this order: whoever may not read gets told of the missing right, not of the failed read.
     missing?;
     namespace?;
-    Ok(Live { version, objects: objects?, claims: claims?, storage: storage? })
+    let mut all = objects?;
+    for (kind, found) in
+        [(Kind::PersistentVolumeClaim, claims?), (Kind::PersistentVolume, volumes?)]
+    {
+        all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
+    }
+    Ok(Live { version, objects: all, storage: storage? })
+}
+
+/// The volumes that pgset made, for whichever set: two sets must not share a directory.
+async fn volumes(cluster: &Cluster, settings: &Settings) -> Result<Vec<Value>, ClusterError> {
+    if !settings.storage.is_static() {
+        return Ok(Vec::new());
+    }
+    let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
+    match cluster.list(Kind::PersistentVolume, "", &selector).await {
+        Err(e) if e.is_forbidden() => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 /// Reads objects by name.
@@ -175,10 +193,7 @@ async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
 }
 
 /// Finds out early what would only show as a claim that stays Pending.
-async fn check_storage(
-    cluster: &Cluster,
-    settings: &Settings,
-) -> anyhow::Result<Option<Failure>> {
+async fn check_storage(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Option<Failure>> {
     match &settings.storage {
         Storage::Class { name } => check_class(cluster, name.as_deref()).await,
         Storage::Claim { name } => {
@@ -186,8 +201,11 @@ async fn check_storage(
             let id = ObjectId::new(Kind::PersistentVolumeClaim, namespace, name);
             let live = cluster.get(&id).await.context("looking for the claim of --storage")?;
             Ok(live.is_none().then(|| {
-                Failure::new(Exit::Failed, format!("there is no PersistentVolumeClaim {name} in namespace {namespace}"))
-                    .hint(format!("kubectl -n {namespace} get persistentvolumeclaims"))
+                Failure::new(
+                    Exit::Failed,
+                    format!("there is no PersistentVolumeClaim {name} in namespace {namespace}"),
+                )
+                .hint(format!("kubectl -n {namespace} get persistentvolumeclaims"))
             }))
         }
         Storage::Nfs { .. } | Storage::HostPath { .. } => Ok(None),
@@ -204,9 +222,10 @@ async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Op
     let names: Vec<&str> = classes.iter().filter_map(|c| c["metadata"]["name"].as_str()).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let failure = match name {
-        Some(name) if !names.contains(&name) => {
-            Failure::new(Exit::Failed, format!("there is no StorageClass {name} (there are: {known})"))
-        }
+        Some(name) if !names.contains(&name) => Failure::new(
+            Exit::Failed,
+            format!("there is no StorageClass {name} (there are: {known})"),
+        ),
         None if !classes.iter().any(is_default) => Failure::new(
             Exit::Failed,
             format!("the cluster has no default StorageClass (there are: {known})"),
@@ -214,7 +233,10 @@ async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Op
         _ => return Ok(None),
     };
     let next = names.first().map_or_else(
-        || "storage without a class: --storage nfs://SERVER/PATH or --storage hostpath:/PATH".to_owned(),
+        || {
+            "storage without a class: --storage nfs://SERVER/PATH or --storage hostpath:/PATH"
+                .to_owned()
+        },
         |first| format!("pgset up --storage class:{first}"),
     );
     Ok(Some(failure.hint(next)))
@@ -222,7 +244,10 @@ async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Op
 
 fn is_default(class: &Value) -> bool {
     let annotations = &class["metadata"]["annotations"];
-    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
-        .iter()
-        .any(|key| annotations[*key] == "true")
+    [
+        "storageclass.kubernetes.io/is-default-class",
+        "storageclass.beta.kubernetes.io/is-default-class",
+    ]
+    .iter()
+    .any(|key| annotations[*key] == "true")
 }

@@ -14,7 +14,7 @@ use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::image::{ImageReference, Profile};
 use crate::manifest::{Kind, Object, ObjectId};
-use crate::plan::fields;
+use crate::plan::{self, Path};
 use crate::settings::{Replicas, SetIdentity, Source, resolve};
 
 /// Changes the number of pods and waits until every replica streams.
@@ -64,9 +64,12 @@ pub(crate) fn statefulset_id(set: &SetIdentity) -> ObjectId {
 }
 
 pub(crate) fn no_set(set: &SetIdentity) -> Failure {
-    Failure::new(Exit::Failed, format!("there is no set {} in namespace {}", set.name, set.namespace))
-        .hint("pgset up  # makes one")
-        .hint("another set: --name NAME, another namespace: -n NAMESPACE")
+    Failure::new(
+        Exit::Failed,
+        format!("there is no set {} in namespace {}", set.name, set.namespace),
+    )
+    .hint("pgset up  # makes one")
+    .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 
 pub(crate) fn replicas_of(statefulset: &Value) -> u32 {
@@ -86,7 +89,7 @@ pub(crate) async fn set_replicas(
     id: &ObjectId,
     replicas: u32,
 ) -> anyhow::Result<Value> {
-    let mut value = fields::extract(live, crate::manifest::object::MANAGER).unwrap_or_else(|| {
+    let mut value = plan::extract(live, crate::manifest::object::MANAGER).unwrap_or_else(|| {
         json!({
             "apiVersion": id.kind.api_version(),
             "kind": id.kind.name(),
@@ -110,7 +113,7 @@ fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
 
 /// Who else set the number of pods last.
 fn other_owner(live: &Value) -> Option<String> {
-    fields::owners(live, &["spec", "replicas"])
+    plan::owners(live, &Path::of(&["spec", "replicas"]))
         .into_iter()
         .map(|m| m.name)
         .find(|name| name != crate::manifest::object::MANAGER)

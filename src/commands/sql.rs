@@ -8,7 +8,6 @@ use super::{Context, desired, live, wait};
 use crate::cluster::exec::Exec;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
-use crate::manifest::{Kind, ObjectId};
 use crate::postgres::{Connection, ExecOutput, Observation, Script, psql, replication};
 use crate::readiness::{Snapshot, Streaming, StreamingReplica};
 use crate::settings::SetIdentity;
@@ -34,11 +33,7 @@ pub(crate) async fn run(
         timeout: script.deadline,
     };
     let output = cluster.exec(exec).await?;
-    Ok(ExecOutput {
-        stdout: output.stdout,
-        stderr: output.stderr,
-        exit_code: Some(output.code),
-    })
+    Ok(ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) })
 }
 
 /// What the server in a pod says; in words when it says nothing.
@@ -74,10 +69,8 @@ pub(crate) async fn streaming(
         .rows
         .iter()
         .flat_map(|(pod, rows)| {
-            rows.iter().map(|row| StreamingReplica {
-                pod: (*pod).to_owned(),
-                state: row.state.clone(),
-            })
+            rows.iter()
+                .map(|row| StreamingReplica { pod: (*pod).to_owned(), state: row.state.clone() })
         })
         .collect();
     let clone_percent = pods
@@ -106,7 +99,7 @@ pub(crate) async fn credentials(
     set: &SetIdentity,
 ) -> anyhow::Result<Credentials> {
     let name = set.secret();
-    let id = ObjectId::new(Kind::Secret, set.namespace.as_str(), &name);
+    let id = desired::secret_id(set);
     let Some(secret) = cluster.get(&id).await? else {
         return Err(Failure::new(Exit::Failed, format!("there is no Secret {name}"))
             .hint("pgset up  # makes the set, and its passwords")

@@ -52,11 +52,17 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         interrupted = context.interrupt.requested();
     }
     if let Some(exit) = interrupted {
-        return Err(crate::interrupt::interrupted(exit, "the test left nothing behind", "pgset test").into());
+        return Err(crate::interrupt::interrupted(
+            exit,
+            "the test left nothing behind",
+            "pgset test",
+        )
+        .into());
     }
     let order = |result: &CheckResult| plan.checks.iter().position(|c| c.id == result.id);
     results.sort_by_key(order);
-    let report = SmokeReport::new(set.name.as_str(), set.namespace.as_str(), started.elapsed(), results);
+    let report =
+        SmokeReport::new(set.name.as_str(), set.namespace.as_str(), started.elapsed(), results);
     let display = context.reporter.display();
     let text = match context.general.output {
         Output::Json => serde_json::to_string_pretty(&report)? + "\n",
@@ -69,7 +75,12 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(if report.passed { Exit::Done } else { Exit::SmokeTest })
 }
 
-async fn one(subject: &Subject, plan: &Plan, check: &Check, results: &[CheckResult]) -> CheckResult {
+async fn one(
+    subject: &Subject,
+    plan: &Plan,
+    check: &Check,
+    results: &[CheckResult],
+) -> CheckResult {
     let started = Instant::now();
     let verdict = match plan.blocked(check, results) {
         Some(verdict) => verdict,

@@ -13,7 +13,7 @@ use crate::cluster::observe::Scope;
 use crate::error::Exit;
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, ObjectId};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::{Expectation, Snapshot};
 use crate::settings::{SetIdentity, Settings};
 
@@ -37,12 +37,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     context.begin("up", &settings.set, &target);
     let rights = rights::up(&settings.set, &kinds, wait);
     let live = live::read(&cluster, &settings, ids, rights).await?;
-    let plan = plan_of(&settings, &templates, &live, args.force_conflicts)?;
+    let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
 
     let next = "pgset up";
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
-    let how = How { force: args.force_conflicts, dry_run: args.dry_run };
-    let (replicas, unchanged) = (plan.replicas, plan.is_unchanged());
+    let secret = desired::secret_id(&settings.set);
+    let how = How { force: args.force_conflicts, dry_run: args.dry_run, once: Some(&secret) };
+    let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
     if args.dry_run.is_some() {
         context.finish("nothing was written: this was a dry run".to_owned(), started);
@@ -53,11 +54,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         Some(applied) => applied,
         None => live.objects.get(&id).cloned().unwrap_or_default(),
     };
-    let replicas = replicas.map_or_else(|| scale::replicas_of(&statefulset), |r| r.get());
     if args.no_wait {
         let state = if unchanged { "is as it should be" } else { "is applied" };
         context.finish(
-            format!("{} {state}; `pgset up` waits for it, `pgset status` looks at it", settings.set.name),
+            format!(
+                "{} {state}; `pgset up` waits for it, `pgset status` looks at it",
+                settings.set.name
+            ),
             started,
         );
         return Ok(Exit::Done);
@@ -72,13 +75,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What is to be done, from what is wanted and what is there.
+/// What is to be done, from what is wanted and what is there; and how many pods there are to be.
 pub(crate) fn plan_of(
     settings: &Settings,
     templates: &crate::render::TemplateSet,
     live: &live::Live,
     force: bool,
-) -> anyhow::Result<Plan> {
+) -> anyhow::Result<(Plan, u32)> {
     let id = scale::statefulset_id(&settings.set);
     let statefulset = live.objects.get(&id);
     if statefulset.is_none()
@@ -86,11 +89,25 @@ pub(crate) fn plan_of(
     {
         return Err(anyhow::Error::from(failure.clone()));
     }
-    let decision =
-        plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
+    let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
-    let objects = desired::objects(settings, templates, decision.apply, &passwords)?;
-    Ok(plan::plan(objects, &live.objects, &settings.set, decision)?)
+    let objects = desired::objects(settings, templates, decision.rendered(), &passwords)?;
+    let options = Options {
+        set: &settings.set,
+        replicas: Some(&decision),
+        passwords_given: settings.credentials.all_passwords_given(),
+    };
+    let mut plan = plan::plan(objects, &live.objects, &options)?;
+    // The Secret is made once, and kept as it was made as long as it says the same.
+    let secret = desired::secret_id(&settings.set);
+    if let Some(there) = live.objects.get(&secret) {
+        for step in plan.phases.iter_mut().flatten().filter(|step| step.object.id == secret) {
+            if step.object.value["data"] == there["data"] {
+                step.action = Action::Unchanged;
+            }
+        }
+    }
+    Ok((plan, decision.count()))
 }
 
 fn kinds(ids: &[ObjectId]) -> Vec<Kind> {

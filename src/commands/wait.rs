@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Context;
 use super::sql;
-use crate::cluster::observe::{Observer, Scope};
 use crate::cluster::Cluster;
+use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Phase};
 use crate::interrupt::interrupted;
@@ -68,7 +68,11 @@ struct Waiter<'a> {
     streaming: Option<Streaming>,
     asking: Option<BoxFuture<'static, Streaming>>,
     ask_at: Instant,
+    /// Whether there is a master to ask.
+    askable: bool,
     classes: Option<Vec<StorageClass>>,
+    /// The UIDs of the wedged pods that were deleted: a watch shows them a little longer.
+    unwedged: Vec<String>,
     shown: BTreeMap<ObjectId, (Phase, String)>,
     beat_at: Instant,
     last: Option<Assessment>,
@@ -88,7 +92,9 @@ impl<'a> Waiter<'a> {
             streaming: None,
             asking: None,
             ask_at: now,
+            askable: false,
             classes: None,
+            unwedged: Vec::new(),
             shown: BTreeMap::new(),
             beat_at: now + HEARTBEAT,
             last: None,
@@ -99,7 +105,8 @@ impl<'a> Waiter<'a> {
     async fn step(&mut self) -> anyhow::Result<Option<Snapshot>> {
         let now = self.started.elapsed();
         let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);
-        let wake = [grace, Some(self.beat_at), self.may_ask().then_some(self.ask_at)];
+        let ask = (self.askable && self.asking.is_none()).then_some(self.ask_at);
+        let wake = [grace, Some(self.beat_at), ask];
         let wake = wake.into_iter().flatten().min().unwrap_or(self.beat_at);
         tokio::select! {
             biased;
@@ -151,9 +158,10 @@ impl<'a> Waiter<'a> {
 
     async fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = self.observer.snapshot();
-        let pending = snapshot.claims.iter().any(|claim| {
-            claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending")
-        });
+        let pending = snapshot
+            .claims
+            .iter()
+            .any(|claim| claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending"));
         if pending && self.classes.is_none() {
             self.classes = self.read_classes().await;
         }
@@ -173,10 +181,12 @@ impl<'a> Waiter<'a> {
 
     /// Asks the master who streams, when it is time and there is a master to ask.
     fn ask(&mut self, snapshot: &Snapshot) {
-        if !self.may_ask() || self.asking.is_some() || Instant::now() < self.ask_at {
+        let master = master(snapshot, &self.wait.scope.set.master()).filter(|_| self.may_ask());
+        self.askable = master.is_some();
+        let Some(master) = master else { return };
+        if self.asking.is_some() || Instant::now() < self.ask_at {
             return;
         }
-        let Some(master) = master(snapshot, &self.wait.scope.set.master()) else { return };
         let pods = snapshot
             .pods
             .iter()
@@ -244,7 +254,11 @@ impl<'a> Waiter<'a> {
     }
 
     /// Deletes a pod that the controller will never replace by itself (kubernetes/kubernetes#67250).
-    async fn unwedge(&self, pod: &WedgedPod) -> anyhow::Result<()> {
+    async fn unwedge(&mut self, pod: &WedgedPod) -> anyhow::Result<()> {
+        if self.unwedged.contains(&pod.uid) {
+            return Ok(());
+        }
+        self.unwedged.push(pod.uid.clone());
         let question = format!(
             "Pod {} is not ready and runs an old revision ({}); Kubernetes will not replace it by itself. Delete the pod (its data stays)?",
             pod.name, pod.revision
@@ -252,7 +266,10 @@ impl<'a> Waiter<'a> {
         let id = ObjectId::new(Kind::Pod, self.wait.scope.set.namespace.as_str(), &pod.name);
         if !self.context.confirm(&question).await? {
             return Err(Failure::new(Exit::Refused, format!("pod {} was left as it is", pod.name))
-                .hint(format!("kubectl -n {} delete pod {}", self.wait.scope.set.namespace, pod.name))
+                .hint(format!(
+                    "kubectl -n {} delete pod {}",
+                    self.wait.scope.set.namespace, pod.name
+                ))
                 .into());
         }
         let deleted = self.cluster.delete(&id, &pod.uid).await?;
@@ -260,7 +277,9 @@ impl<'a> Waiter<'a> {
             self.context.reporter.emit(Event::Object {
                 object: id,
                 outcome: crate::event::Outcome::Deleted,
-                detail: Some("it ran an old revision and never got ready; its claim is kept".into()),
+                detail: Some(
+                    "it ran an old revision and never got ready; its claim is kept".into(),
+                ),
             });
         }
         Ok(())

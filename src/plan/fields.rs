@@ -1,162 +1,173 @@
-//! `metadata.managedFields`: who owns which field, and what an applier applied.
+//! Who owns which field: `metadata.managedFields`.
 //!
-//! `fieldsV1` is a tree: `f:NAME` a field, `k:{...}` a list item by its keys, `v:VALUE` a set's item, `.`
-//! the thing itself (Kubernetes' structured-merge-diff, "fieldpath").
+//! A manager's `fieldsV1` is a tree: `f:NAME` a field, `k:{KEYS}` an item of a list by its key
+//! fields, `v:VALUE` a value of a set, `.` the thing itself, and an empty tree a leaf: a scalar, or
+//! a list or mapping that is owned as a whole.
 
 use serde_json::{Map, Value, json};
 
-/// Who owns a field.
+use super::lists;
+use super::path::{Path, Segment};
+
+/// Somebody who owns a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manager {
-    /// Its name: `pgset`, `kubectl`, `kube-controller-manager`.
+    /// The field manager's name: `pgset`, `kubectl`.
     pub name: String,
     /// `Apply` or `Update`.
     pub operation: String,
-    /// The subresource it wrote through: `scale`, `status`.
+    /// The subresource that it wrote, if not the object itself: `scale`.
     pub subresource: Option<String>,
 }
 
-fn entries(live: &Value) -> impl Iterator<Item = &Value> {
-    live["metadata"]["managedFields"].as_array().into_iter().flatten()
-}
-
-/// The managers that own the field at a path of plain fields: `["spec", "replicas"]`.
+/// Who owns a field of a live object.
 #[must_use]
-pub fn owners(live: &Value, path: &[&str]) -> Vec<Manager> {
+pub fn owners(live: &Value, path: &Path) -> Vec<Manager> {
     entries(live)
-        .filter(|entry| {
-            let mut tree = &entry["fieldsV1"];
-            for field in path {
-                tree = &tree[format!("f:{field}")];
-            }
-            tree.is_object()
-        })
+        .filter(|entry| entry.get("fieldsV1").is_some_and(|fields| owns(fields, path.segments())))
         .map(|entry| Manager {
-            name: entry["manager"].as_str().unwrap_or_default().to_owned(),
-            operation: entry["operation"].as_str().unwrap_or_default().to_owned(),
-            subresource: entry["subresource"].as_str().map(str::to_owned),
+            name: text(entry, "manager").to_owned(),
+            operation: text(entry, "operation").to_owned(),
+            subresource: Some(text(entry, "subresource"))
+                .filter(|s| !s.is_empty())
+                .map(str::to_owned),
         })
         .collect()
 }
 
-/// The tree of what `manager` applied.
-pub(super) fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
-    entries(live)
-        .find(|e| e["manager"] == manager && e["operation"] == "Apply" && e["subresource"].is_null())
-        .map(|entry| &entry["fieldsV1"])
-}
-
-/// What `manager` applied, with the values that are there now: applying it again changes nothing.
-/// None when it never applied the object.
+/// What a manager applied, rebuilt from the live object: its fields, and what names the object. None
+/// when it has applied nothing.
 #[must_use]
 pub fn extract(live: &Value, manager: &str) -> Option<Value> {
-    let tree = applied(live, manager)?;
-    let mut extracted = pick(tree, live).unwrap_or_else(|| json!({}));
-    for key in ["apiVersion", "kind"] {
-        extracted[key] = live[key].clone();
-    }
-    for key in ["name", "namespace"] {
-        if let Some(value) = live["metadata"].get(key) {
-            extracted["metadata"][key] = value.clone();
+    let fields = applied(live, manager)?;
+    let mut document = pick(fields, live);
+    // Items of a list come without them.
+    for field in ["apiVersion", "kind"] {
+        if let Some(value) = live.get(field) {
+            document[field] = value.clone();
         }
     }
-    Some(extracted)
+    for field in ["name", "namespace"] {
+        if let Some(value) = live["metadata"].get(field) {
+            document["metadata"][field] = value.clone();
+        }
+    }
+    without_defaults_of_claim_templates(&mut document);
+    Some(document)
 }
 
-/// The part of `value` that a tree covers.
-fn pick(tree: &Value, value: &Value) -> Option<Value> {
-    let branches = tree.as_object()?;
-    let children = || branches.iter().filter(|(key, _)| *key != ".");
-    if children().next().is_none() {
-        return Some(value.clone());
-    }
-    match value {
-        Value::Object(fields) => {
-            let mut picked = Map::new();
-            for (key, subtree) in children() {
-                let Some(name) = key.strip_prefix("f:") else { continue };
-                if let Some(inner) = fields.get(name).and_then(|v| pick(subtree, v)) {
-                    picked.insert(name.to_owned(), inner);
-                }
-            }
-            Some(Value::Object(picked))
+/// The tree of what a manager applied.
+pub(super) fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Map<String, Value>> {
+    entries(live)
+        .find(|entry| {
+            text(entry, "manager") == manager
+                && text(entry, "operation") == "Apply"
+                && text(entry, "subresource").is_empty()
+        })
+        .and_then(|entry| entry.get("fieldsV1")?.as_object())
+}
+
+/// The trees of all managers.
+pub(super) fn all(live: &Value) -> Vec<&Map<String, Value>> {
+    entries(live).filter_map(|entry| entry.get("fieldsV1")?.as_object()).collect()
+}
+
+/// The entries of `managedFields`.
+pub(super) fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+    live["metadata"]["managedFields"].as_array().into_iter().flatten()
+}
+
+pub(super) fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
+    entry.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The part of a tree that is one step in.
+pub(super) fn step<'a>(
+    fields: &'a Map<String, Value>,
+    segment: &Segment,
+) -> Option<&'a Map<String, Value>> {
+    let below = match segment {
+        Segment::Field(name) => fields.get(&format!("f:{name}")),
+        Segment::Index(_) => None,
+        Segment::Key(key) => items(fields).find(|(own, _)| own == key).map(|(_, below)| below),
+        Segment::Value(value) => fields.iter().find_map(|(name, below)| {
+            let own: Value = serde_json::from_str(name.strip_prefix("v:")?).ok()?;
+            (own == *value).then_some(below)
+        }),
+    };
+    below.and_then(Value::as_object)
+}
+
+/// The items of a list in a tree: key fields, and what is below.
+pub(super) fn items(
+    fields: &Map<String, Value>,
+) -> impl Iterator<Item = (Map<String, Value>, &Value)> {
+    fields.iter().filter_map(|(name, below)| {
+        Some((serde_json::from_str(name.strip_prefix("k:")?).ok()?, below))
+    })
+}
+
+fn owns(fields: &Value, path: &[Segment]) -> bool {
+    let Some(mut fields) = fields.as_object() else { return false };
+    for (position, segment) in path.iter().enumerate() {
+        // A leaf above the field owns all that is in it; the root is never one.
+        if position > 0 && fields.is_empty() {
+            return true;
         }
-        // In the order of the list itself: the order of containers or variables may matter.
-        Value::Array(items) => Some(Value::Array(
-            items
-                .iter()
-                .filter_map(|item| {
-                    let (_, subtree) = children().find(|(key, _)| names(key, item))?;
-                    let mut picked = pick(subtree, item)?;
-                    // The keys belong to an item even where the tree does not list them.
-                    if let (Some(keys), Some(object)) = (keys(branches, item), picked.as_object_mut()) {
-                        for (key, value) in keys {
-                            object.entry(key).or_insert(value);
-                        }
-                    }
-                    Some(picked)
+        match step(fields, segment) {
+            Some(below) => fields = below,
+            None => return false,
+        }
+    }
+    fields.is_empty() || fields.contains_key(".")
+}
+
+/// The part of a live value that a tree covers.
+fn pick(fields: &Map<String, Value>, live: &Value) -> Value {
+    match live {
+        _ if fields.is_empty() => live.clone(),
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .filter_map(|(name, value)| {
+                    let below = step(fields, &Segment::Field(name.clone()))?;
+                    Some((name.clone(), pick(below, value)))
                 })
                 .collect(),
-        )),
-        scalar => Some(scalar.clone()),
+        ),
+        Value::Array(list) => list.iter().filter_map(|item| pick_item(fields, item)).collect(),
+        scalar => scalar.clone(),
     }
 }
 
-fn keys(branches: &Map<String, Value>, item: &Value) -> Option<Map<String, Value>> {
-    let (key, _) = branches.iter().find(|(key, _)| names(key, item))?;
-    serde_json::from_str(key.strip_prefix("k:")?).ok()
+/// An item of a list, if the tree has it. Its key fields come along: without them it would be another.
+fn pick_item(fields: &Map<String, Value>, item: &Value) -> Option<Value> {
+    if let Some(below) = step(fields, &Segment::Value(item.clone())) {
+        return Some(pick(below, item));
+    }
+    let (key, below) = items(fields).find(|(key, _)| lists::matches(item, key))?;
+    let mut picked = match below.as_object() {
+        Some(below) if !below.is_empty() => pick(below, item),
+        _ => json!({}),
+    };
+    for (name, value) in key {
+        picked[name] = value;
+    }
+    Some(picked)
 }
 
-/// Whether `k:{...}` or `v:...` names this item.
-pub(super) fn names(key: &str, item: &Value) -> bool {
-    if let Some(keys) = key.strip_prefix("k:") {
-        let Ok(Value::Object(keys)) = serde_json::from_str(keys) else { return false };
-        return keys.iter().all(|(name, value)| item.get(name) == Some(value));
-    }
-    key.strip_prefix("v:").and_then(|v| serde_json::from_str::<Value>(v).ok()).as_ref() == Some(item)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn live() -> Value {
-        json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet",
-            "metadata": {"name": "x", "namespace": "n", "uid": "u", "managedFields": [
-                {"manager": "pgset", "operation": "Apply", "fieldsV1": {
-                    "f:metadata": {"f:labels": {"f:a": {}}},
-                    "f:spec": {"f:serviceName": {}, "f:template": {"f:spec": {"f:containers": {
-                        "k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}, "f:ports": {
-                            "k:{\"containerPort\":1,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}, "f:protocol": {}}}}}}}}}},
-                {"manager": "kubectl", "operation": "Update", "subresource": "scale",
-                 "fieldsV1": {"f:spec": {"f:replicas": {}}}}]},
-            "spec": {"replicas": 4, "serviceName": "s", "template": {"spec": {"containers": [
-                {"name": "sidecar", "image": "i"},
-                {"name": "c", "image": "j", "imagePullPolicy": "Always", "ports": [
-                    {"containerPort": 1, "protocol": "TCP", "name": "p"}]}]}}},
-            "status": {"replicas": 4},
-        })
-    }
-
-    #[test]
-    fn what_was_applied_is_found_again() {
-        assert_eq!(
-            extract(&live(), "pgset"),
-            Some(json!({
-                "apiVersion": "apps/v1", "kind": "StatefulSet",
-                "metadata": {"name": "x", "namespace": "n"},
-                "spec": {"serviceName": "s", "template": {"spec": {"containers": [
-                    {"name": "c", "image": "j", "ports": [{"containerPort": 1, "protocol": "TCP"}]}]}}},
-            }).as_object().map(|o| { let mut o = o.clone(); o.get_mut("metadata").unwrap()["labels"] = json!({}); Value::Object(o) }).unwrap()).map(|mut v| { v["metadata"]["labels"] = json!({}); v })
-        );
-        assert_eq!(extract(&live(), "nobody"), None);
-    }
-
-    #[test]
-    fn owners_of_a_field() {
-        let owners = owners(&live(), &["spec", "replicas"]);
-        assert_eq!(owners.len(), 1);
-        assert_eq!((owners[0].name.as_str(), owners[0].subresource.as_deref()), ("kubectl", Some("scale")));
+/// Claim templates are owned as a whole, with what the server filled in. It fills the same in again.
+fn without_defaults_of_claim_templates(document: &mut Value) {
+    let templates = document
+        .pointer_mut("/spec/volumeClaimTemplates")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten();
+    for template in templates.filter_map(Value::as_object_mut) {
+        for field in ["apiVersion", "kind", "status"] {
+            template.remove(field);
+        }
+        if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|_, value| !value.is_null());
+        }
     }
 }

@@ -1,13 +1,14 @@
-//! psql: its arguments, quoting for it, scripts on its standard input, and its error output.
+//! psql: its arguments, connections, scripts on its standard input, and its error output.
 //!
 //! psql first connects over the pod's own Unix socket, where the images trust the local user; a
-//! script that tests the network then says `\connect` with a connection string. So a password is
+//! script that tests the network then says `\connect` with a connection URI. So a password is
 //! only ever on standard input. What works in psql 9.5 works everywhere: there is no `\if` and no
 //! `\gexec` in these scripts.
 
 use std::fmt;
 use std::time::Duration;
 
+use crate::error::{Diagnose, Exit};
 use crate::settings::Secret;
 
 /// How long a connection may take.
@@ -62,6 +63,12 @@ pub enum ScriptError {
     Nul(&'static str),
 }
 
+impl Diagnose for ScriptError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
 /// A connection over TCP.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection<'a> {
@@ -76,66 +83,44 @@ pub struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    /// The `\connect` line, with its newline. Nothing of the session before is used again: that is
+    /// The `\connect` line, with its newline: a URI, everything in it percent-encoded.
+    ///
+    /// Not `keyword=value`: psql strips double quotes from that argument even inside single quotes,
+    /// and libpq prints parts of a connection string that it can't parse, passwords included. In a
+    /// URI there is nothing left to quote. Nothing of the session before is used again: that is
     /// psql's rule for a connection string (`-reuse-previous` itself came with 9.5.4).
     pub fn connect(&self) -> Result<String, ScriptError> {
-        let mut conninfo = String::new();
-        for (keyword, value, what) in [
-            ("host", self.host, "host name"),
-            ("user", self.user, "user name"),
-            ("password", self.password.expose(), "password"),
-            ("dbname", self.database, "database name"),
-        ] {
+        let encode = |value: &str, what| {
             if value.contains('\0') {
                 return Err(ScriptError::Nul(what));
             }
-            conninfo.push_str(keyword);
-            conninfo.push('=');
-            conninfo.push_str(&quote_conninfo(value));
-            conninfo.push(' ');
-        }
-        let fixed = format!(
-            "port={PORT} connect_timeout={} application_name={APPLICATION_NAME} client_encoding=UTF8 options={}",
+            Ok(percent_encode(value))
+        };
+        Ok(format!(
+            "\\connect 'postgresql://{}:{}@{}:{PORT}/{}?connect_timeout={}&application_name={APPLICATION_NAME}&client_encoding=UTF8&options={}'\n",
+            encode(self.user, "user name")?,
+            encode(self.password.expose(), "password")?,
+            encode(self.host, "host name")?,
+            encode(self.database, "database name")?,
             CONNECT_TIMEOUT.as_secs(),
-            quote_conninfo(&server_options()),
-        );
-        conninfo.push_str(&fixed);
-        Ok(format!("\\connect {}\n", quote_psql_argument(&conninfo)))
+            percent_encode(&server_options()),
+        ))
     }
 }
 
-/// A value in a libpq connection string: in single quotes, `'` and `\` escaped by a backslash.
-#[must_use]
-pub fn quote_conninfo(value: &str) -> String {
-    let mut quoted = String::with_capacity(value.len() + 2);
-    quoted.push('\'');
-    for c in value.chars() {
-        if matches!(c, '\'' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted.push('\'');
-    quoted
-}
-
-/// An argument of a backslash command: in single quotes, where psql expands neither variables nor
-/// backticks. An argument can't span lines, so line ends are written as psql's own escapes.
-#[must_use]
-pub fn quote_psql_argument(value: &str) -> String {
-    let mut quoted = String::with_capacity(value.len() + 2);
-    quoted.push('\'');
-    for c in value.chars() {
-        match c {
-            '\'' => quoted.push_str("''"),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            c => quoted.push(c),
+/// A text as a part of a URI: letters, digits and `-._~` as they are (RFC 3986), every other byte
+/// as `%XX`.
+fn percent_encode(value: &str) -> String {
+    use fmt::Write as _;
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
-    quoted.push('\'');
-    quoted
+    encoded
 }
 
 /// What to run, and where. Holds passwords: `Debug` does not show them.

@@ -5,6 +5,7 @@
 //! endpoint is not what PostgreSQL says, a volume is not bound). Healthy: nothing is.
 
 pub mod human;
+mod problems;
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use serde::Serialize;
 use super::replication::{Observation, ReplicaRow, SlotRow};
 
 pub use human::human;
+pub use problems::disagreements;
+use problems::{pod_problems, replication_problems, volume_problems, why_down};
 
 /// The version of the JSON and YAML document. Fields may be added under one version, never changed.
 pub const STATUS_VERSION: u32 = 1;
@@ -271,25 +274,6 @@ pub fn version(number: u32) -> String {
     }
 }
 
-fn why_down(pods: &[PodFacts], services: &[ServiceFacts]) -> Option<String> {
-    let writable: Vec<&PodFacts> =
-        pods.iter().filter(|pod| pod.is_writable() && pod.ready).collect();
-    if writable.is_empty() {
-        return Some(match pods.iter().find(|pod| pod.is_writable()) {
-            Some(pod) => format!("the master {} is not ready", pod.name),
-            None if pods.is_empty() => "no pod runs".to_owned(),
-            None => "no pod is a writable master".to_owned(),
-        });
-    }
-    let service = services.iter().find(|service| service.role == ServiceRole::Master);
-    let Some(service) = service else {
-        return Some("there is no Service of the master".to_owned());
-    };
-    let reaches = |pod: &&PodFacts| service.endpoints.iter().any(|e| e.is_of(pod));
-    (!writable.iter().any(reaches))
-        .then(|| format!("Service {} does not reach the master", service.name))
-}
-
 impl Endpoint {
     fn is_of(&self, pod: &PodFacts) -> bool {
         match &self.pod {
@@ -297,110 +281,6 @@ impl Endpoint {
             None => !pod.ip.is_empty() && self.address == pod.ip,
         }
     }
-}
-
-/// Where labels, PostgreSQL and endpoints contradict one another. Empty when they agree.
-#[must_use]
-pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String> {
-    let mut found = Vec::new();
-    let writable: Vec<&str> =
-        pods.iter().filter(|pod| pod.is_writable()).map(|pod| pod.name.as_str()).collect();
-    match writable.as_slice() {
-        [] => found.push("no pod is a writable master".to_owned()),
-        [_] => {}
-        many => found
-            .push(format!("{} are all writable: each is a master of its own", many.join(" and "))),
-    }
-    for pod in pods {
-        let name = &pod.name;
-        match (pod.role_label, pod.in_recovery) {
-            (_, None) => found.push(format!("{name} did not say whether it is in recovery")),
-            (None, Some(_)) => found.push(format!("{name} has no role label")),
-            (Some(Role::Master), Some(true)) => {
-                found.push(format!("{name} is labelled master and is in recovery"));
-            }
-            (Some(Role::Replica), Some(false)) => {
-                found.push(format!("{name} is labelled replica and is writable"));
-            }
-            (Some(_), Some(_)) => {}
-        }
-    }
-    for service in services {
-        endpoint_disagreements(&mut found, service, pods);
-    }
-    found
-}
-
-fn endpoint_disagreements(found: &mut Vec<String>, service: &ServiceFacts, pods: &[PodFacts]) {
-    let name = &service.name;
-    let (wanted, what) = match service.role {
-        ServiceRole::Master => (false, "in recovery"),
-        ServiceRole::Replica => (true, "writable"),
-        ServiceRole::Headless => return,
-    };
-    for endpoint in &service.endpoints {
-        match pods.iter().find(|pod| endpoint.is_of(pod)) {
-            Some(pod) if pod.in_recovery == Some(!wanted) => {
-                found.push(format!("Service {name} reaches {}, which is {what}", pod.name));
-            }
-            Some(_) => {}
-            None => found.push(format!(
-                "Service {name} reaches {}, which is no pod of the set",
-                endpoint.address
-            )),
-        }
-    }
-    for pod in pods.iter().filter(|pod| pod.ready && pod.in_recovery == Some(wanted)) {
-        if !service.endpoints.iter().any(|endpoint| endpoint.is_of(pod)) {
-            found.push(format!("Service {name} does not reach {}", pod.name));
-        }
-    }
-}
-
-fn pod_problems(facts: &Facts) -> Vec<String> {
-    let desired = facts.desired_replicas as usize;
-    let mut found = Vec::new();
-    if facts.pods.len() != desired {
-        found.push(format!("{} pods where {desired} are asked for", facts.pods.len()));
-    }
-    for pod in facts.pods.iter().filter(|pod| !pod.ready) {
-        found.push(format!("{} is not ready: {}", pod.name, pod.state));
-    }
-    found
-}
-
-fn replication_problems(facts: &Facts) -> Vec<String> {
-    let Some(observation) = &facts.observation else {
-        return match facts.desired_replicas {
-            0 | 1 => Vec::new(),
-            _ => vec!["the master could not be asked about replication".to_owned()],
-        };
-    };
-    let mut found = Vec::new();
-    let replicas: Vec<(String, String)> = names(&facts.pods, |pod| !pod.is_writable());
-    let by_pod = observation.by_pod(&replicas);
-    let streaming: Vec<&str> = by_pod.streaming().collect();
-    let desired = facts.desired_replicas.saturating_sub(1) as usize;
-    if streaming.len() < desired {
-        found.push(format!("{} of {desired} replicas stream", streaming.len()));
-    }
-    for (pod, rows) in &by_pod.rows {
-        match rows.as_slice() {
-            [row] if row.streams() => {}
-            [row] => found.push(format!("{pod} is in state {}", row.state)),
-            [] => found.push(format!("{pod} does not stream")),
-            many => found.push(format!("{pod} has {} rows in pg_stat_replication", many.len())),
-        }
-    }
-    for slot in observation.slots.iter().filter(|slot| !slot.active) {
-        found.push(match slot.retained_bytes {
-            Some(bytes) => {
-                format!("slot {} is used by nobody and keeps {bytes} bytes of log", slot.name)
-            }
-            None => format!("slot {} is used by nobody", slot.name),
-        });
-    }
-    found
 }
 
 fn names(pods: &[PodFacts], pick: impl Fn(&PodFacts) -> bool) -> Vec<(String, String)> {
@@ -423,11 +303,6 @@ fn replication(observation: &Observation, pods: &[PodFacts]) -> Vec<ReplicaStatu
         all.push(ReplicaStatus { pod: None, row: Some(row.clone()), clone_percent: None });
     }
     all
-}
-
-fn volume_problems(volumes: &[VolumeFacts]) -> Vec<String> {
-    let bad = volumes.iter().filter(|volume| volume.phase != "Bound");
-    bad.map(|volume| format!("claim {} is {}", volume.claim, volume.phase)).collect()
 }
 
 #[cfg(test)]

@@ -257,3 +257,6 @@ fn failed_event(
     };
     Some(trouble(view, claim, cause, RETRIED_GRACE, message))
 }
+
+#[cfg(test)]
+mod tests;

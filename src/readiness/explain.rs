@@ -102,3 +102,6 @@ fn log_lines(title: &str, log: Option<&String>) -> Vec<String> {
     };
     std::iter::once(title).chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,9 @@ pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<
         Cause::Unschedulable => unschedulable(case),
         Cause::FailedMount => volume::mount(case),
         Cause::FailedCreate => refused(case),
-        Cause::CreateContainerConfig | Cause::Replaced | Cause::Deleted => vec![case.pgset("up")],
+        Cause::CreateContainerConfig | Cause::Replaced | Cause::Deleted => {
+            vec![again("puts it right")]
+        }
         Cause::Wedged => wedged(case),
         Cause::NoStorageClass => volume::classes(case),
         Cause::FailedBinding => volume::unbound(case),
@@ -104,6 +106,11 @@ pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<
         hints.push(case.describe());
     }
     hints
+}
+
+/// Only whoever typed the command knows its flags; without them it would apply something else.
+fn again(what: &str) -> String {
+    format!("the same `pgset up` once more {what}")
 }
 
 fn image(case: Case<'_>) -> Vec<String> {
@@ -257,7 +264,7 @@ fn refused(case: Case<'_>) -> Vec<String> {
     if let Some(account) = word_after(message, "error looking up service account ") {
         let account = account.rsplit('/').next().unwrap_or(account);
         return vec![
-            format!("ServiceAccount {account} is gone: `{}` makes it again", case.pgset("up")),
+            format!("ServiceAccount {account} is gone: {}", again("makes it again")),
             case.kubectl("get serviceaccounts"),
         ];
     }
@@ -270,7 +277,7 @@ fn refused(case: Case<'_>) -> Vec<String> {
 
 fn wedged(case: Case<'_>) -> Vec<String> {
     vec![
-        format!("`{}` deletes the pod, and keeps its claim", case.pgset("up --yes")),
+        again("with --yes deletes the pod, and keeps its claim"),
         case.kubectl(&format!("delete pod {}", case.name())),
     ]
 }

@@ -141,6 +141,9 @@ fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
     let state = match (states.first(), error) {
         (Some(state), _) => format!("Ready, not streaming: {}", one_line(state)),
         (None, Some(error)) => format!("Ready, not known to stream: {}", one_line(error)),
+        (None, None) if view.expected.want_streaming && streaming.is_none() => {
+            "Ready, the master is asked whether it streams".to_owned()
+        }
         (None, None) if view.expected.want_streaming => "Ready, not streaming yet".to_owned(),
         (None, None) => "Ready".to_owned(),
     };
@@ -161,7 +164,7 @@ impl Progress {
     fn of(view: View<'_>, object: &ObjectId, pod: &Pod, claims: &[Trouble]) -> Self {
         let events = view.events(Kind::Pod, &pod.metadata);
         Self::failed(object, pod)
-            .or_else(|| Self::unscheduled(object, pod, claims))
+            .or_else(|| Self::unscheduled(view, object, pod, claims))
             .or_else(|| Self::unmounted(object, pod, &events))
             .or_else(|| Self::stopped(object, pod, &events))
             .unwrap_or_else(|| Self::running(view, object, pod, &events))
@@ -200,7 +203,12 @@ impl Progress {
         Some(Self { state: format!("Failed: {text}"), troubles: vec![trouble] })
     }
 
-    fn unscheduled(object: &ObjectId, pod: &Pod, claims: &[Trouble]) -> Option<Self> {
+    fn unscheduled(
+        view: View<'_>,
+        object: &ObjectId,
+        pod: &Pod,
+        claims: &[Trouble],
+    ) -> Option<Self> {
         if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
             return None;
         }
@@ -216,7 +224,7 @@ impl Progress {
         }
         let mounted = Snapshot::claims_of(pod);
         let is_claims = is_about_claims(&said);
-        let state = match mounted.first() {
+        let state = match unbound(view.snapshot, &mounted) {
             Some(claim) if is_claims => format!("Pending: unbound claim {claim}"),
             _ => format!("Pending: unschedulable: {said}"),
         };
@@ -283,13 +291,16 @@ impl Progress {
             return Self::quiet(cloning);
         }
         if statuses.peek().is_none() {
-            return Self::quiet("Starting");
+            return Self::quiet(unready(pod));
         }
+        // What a startup probe says while its budget lasts is no news: the server isn't up yet.
+        let starts = statuses.clone().all(|status| status.started == Some(false));
         let said = last(events, &["Unhealthy"]).map(events::message);
         let said = said.as_deref().map(without_prefix);
         let troubles =
             statuses.filter_map(|s| container::probe_trouble(object, pod, s, said)).collect();
         let state = match said {
+            _ if starts => "Running, PostgreSQL starts".to_owned(),
             Some(said) => format!("Running, not ready: {said}"),
             None => "Running, not ready".to_owned(),
         };
@@ -317,6 +328,21 @@ fn describe(init: bool, status: &ContainerStatus, events: &[&Event]) -> Option<S
     }
 }
 
+/// A pod that is not ready although no container is to blame: its node is lost, or a readiness gate is closed.
+fn unready(pod: &Pod) -> String {
+    let any = container::statuses(pod).next().is_some();
+    let Some(ready) = view::condition(pod, "Ready").filter(|_| any) else {
+        return "Starting".to_owned();
+    };
+    if ready.status == "Unknown" || ready.reason.as_deref() == Some("NodeStatusUnknown") {
+        return format!("Running, not ready: {} does not answer", node(pod));
+    }
+    match ready.message.as_deref().or(ready.reason.as_deref()).map(one_line) {
+        Some(said) if !said.is_empty() => format!("Running, not ready: {said}"),
+        _ => "Running, not ready".to_owned(),
+    }
+}
+
 fn is_pulling(events: &[&Event]) -> bool {
     let Some(pulling) = last(events, &["Pulling"]) else { return false };
     let ended = last(events, &["Pulled", "Failed", "BackOff", "Created"]);
@@ -332,6 +358,15 @@ fn cloning(view: View<'_>, pod: &str) -> Option<String> {
     backup.then(|| "Cloning".to_owned())
 }
 
+/// The first claim that is not bound; the first of all when each seems to be.
+fn unbound<'a>(snapshot: &Snapshot, claims: &[&'a str]) -> Option<&'a str> {
+    let is_bound = |claim: &&&str| {
+        let status = snapshot.claim(claim).and_then(|claim| claim.status.as_ref());
+        status.and_then(|status| status.phase.as_deref()) == Some("Bound")
+    };
+    claims.iter().find(|claim| !is_bound(claim)).or(claims.first()).copied()
+}
+
 /// The scheduler waits for claims, not for nodes.
 fn is_about_claims(message: &str) -> bool {
     says(message, &["persistentvolumeclaim", "persistent volumes to bind"])
@@ -345,3 +380,6 @@ fn without_prefix(message: &str) -> &str {
 fn last<'a>(events: &[&'a Event], reasons: &[&str]) -> Option<&'a Event> {
     events.iter().rev().find(|event| events::is_one_of(event, reasons)).copied()
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,6 @@ fn pod_of(view: View<'_>, address: &str) -> Option<String> {
     let pod = view.snapshot.pods.iter().find(has)?;
     pod.metadata.name.clone()
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,6 @@ fn server_text(message: &str) -> String {
     let text = message.split_once("failed error: ").map_or(message, |(_, text)| text);
     text.to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,8 +134,10 @@ fn explain(
     }
     let message = match (innermost.kind(), innermost.detail()) {
         (ErrorKind::OutOfFuel, _) => "does not come to an end".to_owned(),
-        (ErrorKind::WriteFailure, Some(detail)) => detail.to_owned(),
-        (ErrorKind::TemplateNotFound, _) => "includes a template that is not in the template directory: only files beside it, named *.j2, can be included".to_owned(),
+        (ErrorKind::WriteFailure | ErrorKind::UndefinedError, Some(detail)) => detail.to_owned(),
+        (ErrorKind::TemplateNotFound, Some(detail)) => {
+            format!("{detail}: only files beside it, named *.j2, can be included")
+        }
         (kind, None) => kind.to_string(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
     };

@@ -24,6 +24,16 @@ pub struct Credentials {
     pub database: DatabaseName,
 }
 
+impl Credentials {
+    /// Whether every password was given: then none depends on what is in the cluster.
+    #[must_use]
+    pub fn all_passwords_given(&self) -> bool {
+        [&self.superuser_password, &self.primary_password, &self.password]
+            .iter()
+            .all(|password| password.is_some())
+    }
+}
+
 /// Settles the credentials; adds to the warnings.
 pub(super) fn credentials(
     sources: &mut Sources<'_>,

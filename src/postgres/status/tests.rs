@@ -1,1 +1,187 @@
+use super::*;
+use crate::postgres::replication::Lsn;
 
+fn pod(ordinal: u32, role: Role) -> PodFacts {
+    PodFacts {
+        name: format!("pgset-{ordinal}"),
+        ordinal,
+        role_label: Some(role),
+        in_recovery: Some(role == Role::Replica),
+        ready: true,
+        state: "Running".into(),
+        restarts: 0,
+        node: Some("node-1".into()),
+        image: "crunchydata/crunchy-postgres:centos7-9.5-1.2.6".into(),
+        age: Duration::from_secs(300),
+        ip: format!("10.0.0.{ordinal}"),
+    }
+}
+
+fn service(name: &str, role: ServiceRole, ordinal: u32) -> ServiceFacts {
+    let endpoint =
+        Endpoint { pod: Some(format!("pgset-{ordinal}")), address: format!("10.0.0.{ordinal}") };
+    let cluster_ip = "10.96.0.1".into();
+    ServiceFacts { name: name.into(), role, cluster_ip, port: 5432, endpoints: vec![endpoint] }
+}
+
+fn row(pod: &str) -> ReplicaRow {
+    ReplicaRow {
+        application_name: pod.into(),
+        client_addr: None,
+        state: "streaming".into(),
+        sync_state: "async".into(),
+        sent_lsn: Some(Lsn(0x20)),
+        replay_lsn: Some(Lsn(0x10)),
+        lag_bytes: Some(1600),
+        replay_lag: Some(Duration::from_millis(3)),
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        set: "pgset".into(),
+        namespace: "ns".into(),
+        desired_replicas: 2,
+        pods: vec![pod(1, Role::Replica), pod(0, Role::Master)],
+        observation: Some(Observation {
+            version_num: 90_505,
+            in_recovery: false,
+            lsn: Some(Lsn(0x20)),
+            replicas: vec![row("pgset-1")],
+            clones: Vec::new(),
+            slots: Vec::new(),
+        }),
+        services: vec![
+            service("pgset-master", ServiceRole::Master, 0),
+            service("pgset-replica", ServiceRole::Replica, 1),
+        ],
+        volumes: vec![VolumeFacts {
+            claim: "pgset-pvc".into(),
+            volume: Some("pv1".into()),
+            class: None,
+            capacity: "100M".into(),
+            phase: "Bound".into(),
+            pods: vec!["pgset-0".into(), "pgset-1".into()],
+        }],
+        problems: Vec::new(),
+    }
+}
+
+fn changed(change: impl FnOnce(&mut Facts)) -> (Health, String) {
+    let mut facts = facts();
+    change(&mut facts);
+    let status = Status::new(facts);
+    (status.health, status.problems.join("\n"))
+}
+
+/// A problem, and what brings it about.
+type Case = (&'static str, fn(&mut Facts));
+
+#[test]
+fn nothing_wrong_is_healthy() {
+    assert_eq!(changed(|_| ()), (Health::Healthy, String::new()));
+}
+
+#[test]
+fn without_a_writable_master_it_is_down() {
+    let cases: [Case; 5] = [
+        ("no pod is a writable master", |f| f.pods[1].in_recovery = Some(true)),
+        ("the master pgset-0 is not ready", |f| f.pods[1].ready = false),
+        ("no pod runs", |f| f.pods.clear()),
+        ("Service pgset-master does not reach the master", |f| f.services[0].endpoints.clear()),
+        ("there is no Service of the master", |f| f.services.clear()),
+    ];
+    for (problem, change) in cases {
+        let (health, problems) = changed(change);
+        assert_eq!(health, Health::Down, "{problem}");
+        assert!(problems.starts_with(problem), "{problems}");
+    }
+}
+
+#[test]
+fn anything_else_wrong_is_degraded() {
+    let cases: [Case; 12] = [
+        ("0 of 1 replicas stream", |f| f.observation.as_mut().unwrap().replicas.clear()),
+        ("pgset-1 is in state catchup", |f| {
+            f.observation.as_mut().unwrap().replicas[0].state = "catchup".into();
+        }),
+        ("pgset-1 has 2 rows", |f| f.observation.as_mut().unwrap().replicas.push(row("pgset-1"))),
+        ("the master could not be asked", |f| f.observation = None),
+        ("pgset-1 is not ready: CrashLoopBackOff", |f| {
+            f.pods[0].ready = false;
+            f.pods[0].state = "CrashLoopBackOff".into();
+        }),
+        ("2 pods where 3 are asked for", |f| f.desired_replicas = 3),
+        ("pgset-1 is labelled master and is in recovery", |f| {
+            f.pods[0].role_label = Some(Role::Master);
+        }),
+        ("pgset-1 has no role label", |f| f.pods[0].role_label = None),
+        ("Service pgset-replica reaches pgset-0, which is writable", |f| {
+            f.services[1] = service("pgset-replica", ServiceRole::Replica, 0);
+        }),
+        ("Service pgset-replica does not reach pgset-1", |f| f.services[1].endpoints.clear()),
+        ("claim pgset-pvc is Pending", |f| f.volumes[0].phase = "Pending".into()),
+        ("quota exceeded", |f| f.problems.push("quota exceeded".into())),
+    ];
+    for (problem, change) in cases {
+        let (health, problems) = changed(change);
+        assert_eq!(health, Health::Degraded, "{problem}");
+        assert!(problems.contains(problem), "{problem}: {problems}");
+    }
+}
+
+#[test]
+fn an_idle_slot_is_named_with_what_it_keeps() {
+    let (health, problems) = changed(|f| {
+        f.observation.as_mut().unwrap().slots.push(SlotRow {
+            name: "old".into(),
+            kind: "physical".into(),
+            active: false,
+            retained_bytes: Some(16),
+        });
+    });
+    assert_eq!(health, Health::Degraded);
+    assert_eq!(problems, "slot old is used by nobody and keeps 16 bytes of log");
+}
+
+#[test]
+fn problems_come_first_and_pods_in_order() {
+    let mut facts = facts();
+    facts.problems.push("the disk\u{1b}[2J is full".into());
+    let text = human(&Status::new(facts), 200, false);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "ns/pgset is degraded, PostgreSQL 9.5.5");
+    assert_eq!(lines[1], "  ✗ the disk [2J is full");
+    let at = |needle: &str| text.find(needle).unwrap_or_else(|| panic!("{needle}: {text}"));
+    assert!(at("pgset-0") < at("pgset-1") && at("pods\n") < at("replication\n"));
+    assert!(at("services\n") < at("volumes\n"));
+    assert!(text.contains("1.5 KiB") && text.contains("3 ms") && text.contains("0/10"), "{text}");
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn tables_fit_80_columns() {
+    let text = human(&Status::new(facts()), 80, false);
+    assert!(text.lines().all(|line| console::measure_text_width(line) <= 80), "{text}");
+    assert!(text.contains("pgset-0  master"), "{text}");
+    assert!(human(&Status::new(facts()), 80, true).contains("\u{1b}[32mhealthy"));
+}
+
+#[test]
+fn the_document_is_versioned() {
+    let value = serde_json::to_value(Status::new(facts())).unwrap();
+    assert_eq!(value["version"], 1);
+    assert_eq!(value["health"], "healthy");
+    assert_eq!(value["pods"][0]["age_seconds"], 300);
+    assert_eq!(value["replication"][0]["row"]["replay_lsn"], "0/10");
+    assert_eq!(value["replication"][0]["row"]["replay_lag_seconds"], 0.003);
+}
+
+#[test]
+fn versions_are_read() {
+    for (number, text) in
+        [(90_505, "9.5.5"), (90_624, "9.6.24"), (100_003, "10.3"), (180_001, "18.1")]
+    {
+        assert_eq!(version(number), text);
+    }
+}

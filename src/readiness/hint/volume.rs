@@ -42,7 +42,10 @@ fn places<'a>(snapshot: &'a Snapshot, pod: &'a Pod) -> Vec<Place<'a>> {
 fn user(pod: &Pod, container: Option<&str>) -> String {
     let spec = pod.spec.as_ref();
     let own = spec
-        .and_then(|spec| spec.containers.iter().find(|c| Some(c.name.as_str()) == container))
+        .and_then(|spec| {
+            let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+            all.find(|c| Some(c.name.as_str()) == container)
+        })
         .and_then(|container| container.security_context.as_ref());
     let of_pod = spec.and_then(|spec| spec.security_context.as_ref());
     let user = (own.and_then(|context| context.run_as_user))

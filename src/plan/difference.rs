@@ -1,0 +1,290 @@
+//! What an apply would change in a live object.
+//!
+//! Looks at the fields of the desired object, and at those that pgset applied before: all others are
+//! the server's, or somebody else's. When in doubt it says that there is a difference: an apply that
+//! changes nothing costs a request, one that is left out costs the change.
+
+use serde_json::{Map, Value};
+
+use super::path::{Path, Segment};
+use super::{fields, lists, quantity};
+use crate::manifest::object::MANAGER;
+
+/// What an apply would change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Difference {
+    /// Fields that the live object has not, or has with another value.
+    pub changed: Vec<Path>,
+    /// Fields that pgset applied before and that are no longer wanted.
+    pub removed: Vec<Path>,
+}
+
+impl Difference {
+    /// Whether an apply would change nothing.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.changed.is_empty() && self.removed.is_empty()
+    }
+
+    /// Every path, changed ones first.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.changed.iter().chain(&self.removed)
+    }
+}
+
+/// Compares the object that is wanted with the one that is there.
+#[must_use]
+pub fn difference(desired: &Value, live: &Value) -> Difference {
+    let mut found = Difference::default();
+    let Some(own) = fields::applied(live, MANAGER) else {
+        // pgset owns nothing of it: what is equal today would not be kept tomorrow.
+        found.changed.push(Path::of(&["metadata", "managedFields"]));
+        return found;
+    };
+    let kind = desired["kind"].as_str().unwrap_or_default();
+    let mut walk = Walk { kind, found };
+    let owners = Owners { own: Some(own), all: fields::all(live) };
+    // Kind and name are how the live object was found.
+    for (name, value) in desired.as_object().into_iter().flatten() {
+        if !matches!(name.as_str(), "apiVersion" | "kind") {
+            let path = Path::of(&[name]);
+            walk.value(value, live.get(name), &owners.step(&Segment::Field(name.clone())), &path);
+        }
+    }
+    walk.no_longer_wanted(desired.as_object(), live, own, &Path::default());
+    walk.found
+}
+
+/// Who owns what at one place of the object.
+struct Owners<'a> {
+    /// pgset's tree here, if it applied anything here.
+    own: Option<&'a Map<String, Value>>,
+    /// Everybody's trees here.
+    all: Vec<&'a Map<String, Value>>,
+}
+
+impl Owners<'_> {
+    fn step(&self, segment: &Segment) -> Self {
+        Self {
+            own: self.own.and_then(|fields| fields::step(fields, segment)),
+            all: self.all.iter().filter_map(|fields| fields::step(fields, segment)).collect(),
+        }
+    }
+
+    /// Whether somebody owns what is here as a whole. Only asked for lists and mappings with
+    /// something in them.
+    fn as_a_whole(&self) -> bool {
+        self.all.iter().any(|fields| fields.is_empty())
+    }
+
+    /// Whether somebody owns a part of what is here.
+    fn in_parts(&self) -> bool {
+        self.all.iter().any(|fields| fields.keys().any(|key| key != "."))
+    }
+
+    const NOBODY: Owners<'static> = Owners { own: None, all: Vec::new() };
+}
+
+struct Walk<'a> {
+    kind: &'a str,
+    found: Difference,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, desired: &Value, live: Option<&Value>, owners: &Owners<'_>, path: &Path) {
+        match (desired, live) {
+            (Value::Null, _) => {}
+            // The server leaves out what is empty; that pgset applied it proves that it was said.
+            (desired, None) if is_empty(desired) && owners.own.is_some() => {}
+            (Value::Object(desired), Some(Value::Object(live))) => {
+                self.mapping(desired, live, owners, path);
+            }
+            (Value::Array(desired), Some(Value::Array(live))) => {
+                self.list(desired, live, owners, path);
+            }
+            (desired, Some(live)) if same(desired, live, path) => {}
+            _ => self.found.changed.push(path.clone()),
+        }
+    }
+
+    fn mapping(
+        &mut self,
+        desired: &Map<String, Value>,
+        live: &Map<String, Value>,
+        owners: &Owners<'_>,
+        path: &Path,
+    ) {
+        // What is in it is others' parts, or was pgset's: then nobody owns a part.
+        if desired.is_empty() && !live.is_empty() && !owners.in_parts() {
+            self.found.changed.push(path.clone());
+        }
+        for (name, value) in desired {
+            let owners = owners.step(&Segment::Field(name.clone()));
+            self.value(value, live.get(name), &owners, &path.field(name));
+        }
+        if !desired.is_empty() && owners.as_a_whole() {
+            self.nothing_else(desired, live, path);
+        } else if let Some(own) = owners.own {
+            for name in own.keys().filter_map(|key| key.strip_prefix("f:")) {
+                if !desired.contains_key(name) && live.contains_key(name) {
+                    self.found.removed.push(path.field(name));
+                }
+            }
+        }
+    }
+
+    /// Below something that is owned as a whole, what the live object has beyond the desired one
+    /// would go away, unless the server fills it in again. Nobody owns parts of it.
+    fn nothing_else(
+        &mut self,
+        desired: &Map<String, Value>,
+        live: &Map<String, Value>,
+        path: &Path,
+    ) {
+        for (name, value) in live {
+            match (desired.get(name), value) {
+                (None, value) if !is_filled_in(name, value) => {
+                    self.found.changed.push(path.field(name));
+                }
+                (Some(Value::Object(desired)), Value::Object(live)) => {
+                    self.nothing_else(desired, live, &path.field(name));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn list(&mut self, desired: &[Value], live: &[Value], owners: &Owners<'_>, path: &Path) {
+        let by_key = path
+            .name_from_end(0)
+            .and_then(|field| lists::keys(self.kind, field))
+            .and_then(|keys| lists::keys_of(desired, keys));
+        if let Some(keys) = by_key {
+            self.items_by_key(desired, &keys, live, owners, path);
+        } else if path.name_from_end(0) == Some("finalizers") {
+            self.values_of_set(desired, live, owners, path);
+        } else if desired.len() == live.len() {
+            for (index, (desired, live)) in desired.iter().zip(live).enumerate() {
+                let path = path.with(Segment::Index(index));
+                self.value(desired, Some(live), &Owners::NOBODY, &path);
+                if let (Value::Object(desired), Value::Object(live)) = (desired, live) {
+                    self.nothing_else(desired, live, &path);
+                }
+            }
+        } else {
+            self.found.changed.push(path.clone());
+        }
+    }
+
+    fn items_by_key(
+        &mut self,
+        desired: &[Value],
+        keys: &[Map<String, Value>],
+        live: &[Value],
+        owners: &Owners<'_>,
+        path: &Path,
+    ) {
+        let mut last = None;
+        for (item, key) in desired.iter().zip(keys) {
+            let segment = Segment::Key(key.clone());
+            let path_of_item = path.with(segment.clone());
+            let Some(position) = live.iter().position(|live| lists::matches(live, key)) else {
+                self.found.changed.push(path_of_item);
+                continue;
+            };
+            // The order counts: of variables that refer to one another, of init containers.
+            if last.is_some_and(|last| position < last) {
+                self.found.changed.push(path.clone());
+            }
+            last = Some(position);
+            self.value(item, live.get(position), &owners.step(&segment), &path_of_item);
+        }
+        for (key, _) in owners.own.into_iter().flat_map(fields::items) {
+            let wanted = desired.iter().any(|item| lists::matches(item, &key));
+            if !wanted && live.iter().any(|item| lists::matches(item, &key)) {
+                self.found.removed.push(path.with(Segment::Key(key)));
+            }
+        }
+    }
+
+    fn values_of_set(
+        &mut self,
+        desired: &[Value],
+        live: &[Value],
+        owners: &Owners<'_>,
+        path: &Path,
+    ) {
+        for value in desired.iter().filter(|value| !live.contains(value)) {
+            self.found.changed.push(path.with(Segment::Value(value.clone())));
+        }
+        for value in live.iter().filter(|value| !desired.contains(value)) {
+            let segment = Segment::Value(value.clone());
+            if owners.step(&segment).own.is_some() {
+                self.found.removed.push(path.with(segment));
+            }
+        }
+    }
+
+    /// The same as for any mapping, for the object itself, which nobody owns as a whole.
+    fn no_longer_wanted(
+        &mut self,
+        desired: Option<&Map<String, Value>>,
+        live: &Value,
+        own: &Map<String, Value>,
+        path: &Path,
+    ) {
+        for name in own.keys().filter_map(|key| key.strip_prefix("f:")) {
+            let wanted = desired.is_some_and(|desired| desired.contains_key(name));
+            if !wanted && live.get(name).is_some() {
+                self.found.removed.push(path.field(name));
+            }
+        }
+    }
+}
+
+/// A value that the server may leave out.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.values().all(is_empty),
+    }
+}
+
+/// A value that the server fills in within something that is owned as a whole.
+fn is_filled_in(name: &str, value: &Value) -> bool {
+    value.is_null()
+        || match name {
+            "apiVersion" => value == "v1",
+            "kind" => value == "PersistentVolumeClaim",
+            "status" => *value == serde_json::json!({"phase": "Pending"}),
+            "volumeMode" => value == "Filesystem",
+            "protocol" => value == "TCP",
+            "apiGroup" => value == "" || value == "rbac.authorization.k8s.io",
+            _ => false,
+        }
+}
+
+fn same(desired: &Value, live: &Value, path: &Path) -> bool {
+    if desired == live {
+        return true;
+    }
+    if let (Some(desired), Some(live)) = (desired.as_f64(), live.as_f64()) {
+        return desired.to_bits() == live.to_bits();
+    }
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    is_quantity(path)
+        && matches!((text(desired), text(live)), (Some(a), Some(b)) if quantity::same(&a, &b))
+}
+
+fn is_quantity(path: &Path) -> bool {
+    matches!(path.name_from_end(1), Some("requests" | "limits" | "capacity"))
+        || matches!(path.name_from_end(0), Some("sizeLimit" | "divisor"))
+}

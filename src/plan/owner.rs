@@ -1,0 +1,166 @@
+//! Whose a live object is.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::fields;
+use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
+use crate::settings::SetIdentity;
+
+/// Who an object belongs to, as far as it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Another set of pgset's.
+    Set {
+        /// The set's name.
+        name: String,
+        /// Its namespace, where it is another one.
+        namespace: Option<String>,
+    },
+    /// A Helm release.
+    Helm {
+        /// The release's name.
+        release: String,
+    },
+    /// An object that made it: its controller.
+    Controller {
+        /// The kind.
+        kind: String,
+        /// The name.
+        name: String,
+    },
+    /// Nobody that its labels name; the field manager that wrote it.
+    Manager(String),
+    /// Nobody that can be seen.
+    Unknown,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set { name, namespace: None } => write!(f, "the set {name}"),
+            Self::Set { name, namespace: Some(namespace) } => {
+                write!(f, "the set {name} in namespace {namespace}")
+            }
+            Self::Helm { release } => write!(f, "the Helm release {release}"),
+            Self::Controller { kind, name } => write!(f, "{kind} {name}"),
+            Self::Manager(manager) => write!(f, "somebody else: {manager} made it"),
+            Self::Unknown => f.write_str("somebody else: pgset did not make it"),
+        }
+    }
+}
+
+/// The owner of a live object that does not belong to the set; none when it does.
+#[must_use]
+pub fn foreign(live: &Value, set: &SetIdentity) -> Option<Owner> {
+    let label = |name: &str| live["metadata"]["labels"][name].as_str();
+    let cluster_scoped = live["metadata"].get("namespace").is_none();
+    if label(LABEL_MANAGED_BY) == Some(MANAGER)
+        && let Some(name) = label(LABEL_INSTANCE)
+    {
+        let own_namespace = set.namespace.as_str();
+        let other_namespace = label(LABEL_NAMESPACE)
+            .filter(|namespace| cluster_scoped && *namespace != own_namespace);
+        // A cluster-scoped object that does not say its namespace can't be told to be the set's.
+        let unclear = cluster_scoped && label(LABEL_NAMESPACE).is_none();
+        if name == set.name.as_str() && other_namespace.is_none() && !unclear {
+            return None;
+        }
+        return Some(Owner::Set {
+            name: name.to_owned(),
+            namespace: other_namespace.map(str::to_owned),
+        });
+    }
+    Some(
+        helm(live).or_else(|| controller(live)).or_else(|| manager(live)).unwrap_or(Owner::Unknown),
+    )
+}
+
+fn helm(live: &Value) -> Option<Owner> {
+    let metadata = &live["metadata"];
+    let release = metadata["annotations"]["meta.helm.sh/release-name"].as_str().or_else(|| {
+        let by_helm = metadata["labels"][LABEL_MANAGED_BY] == "Helm";
+        metadata["labels"][LABEL_INSTANCE].as_str().filter(|_| by_helm)
+    })?;
+    Some(Owner::Helm { release: release.to_owned() })
+}
+
+fn controller(live: &Value) -> Option<Owner> {
+    let references = live["metadata"]["ownerReferences"].as_array()?;
+    let reference = references
+        .iter()
+        .find(|reference| reference["controller"] == true)
+        .or_else(|| references.first())?;
+    let text = |field: &str| reference[field].as_str().map(str::to_owned);
+    Some(Owner::Controller { kind: text("kind")?, name: text("name")? })
+}
+
+/// Who wrote the object itself, rather than its status.
+fn manager(live: &Value) -> Option<Owner> {
+    fields::entries(live)
+        .filter(|entry| fields::text(entry, "subresource").is_empty())
+        .map(|entry| fields::text(entry, "manager"))
+        .find(|manager| !manager.is_empty())
+        .map(|manager| Owner::Manager(manager.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn owner(metadata: &Value) -> Option<String> {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        foreign(&json!({ "metadata": metadata }), &set).map(|owner| owner.to_string())
+    }
+
+    fn labels(instance: &str, namespace: Option<&str>) -> Value {
+        let mut labels = json!({LABEL_MANAGED_BY: "pgset", LABEL_INSTANCE: instance});
+        if let Some(namespace) = namespace {
+            labels[LABEL_NAMESPACE] = namespace.into();
+        }
+        labels
+    }
+
+    #[test]
+    fn own_objects() {
+        assert_eq!(owner(&json!({"namespace": "pg", "labels": labels("pgset", None)})), None);
+        assert_eq!(owner(&json!({"labels": labels("pgset", Some("pg"))})), None);
+    }
+
+    #[test]
+    fn other_owners_are_named() {
+        for (metadata, name) in [
+            (
+                json!({"namespace": "pg", "labels": labels("pgset-master", None)}),
+                "the set pgset-master",
+            ),
+            (json!({"labels": labels("pgset", Some("other"))}), "the set pgset in namespace other"),
+            (json!({"labels": labels("pgset", None)}), "the set pgset"),
+            (
+                json!({"namespace": "pg", "labels": {LABEL_MANAGED_BY: "Helm", LABEL_INSTANCE: "db"}}),
+                "the Helm release db",
+            ),
+            (
+                json!({"namespace": "pg", "annotations": {"meta.helm.sh/release-name": "db"}}),
+                "the Helm release db",
+            ),
+            (
+                json!({"namespace": "pg", "ownerReferences": [{"kind": "Cluster", "name": "x"}]}),
+                "Cluster x",
+            ),
+            (
+                json!({"namespace": "pg", "managedFields": [
+                    {"manager": "kcm", "operation": "Update", "subresource": "status"},
+                    {"manager": "kubectl-create", "operation": "Update"},
+                ]}),
+                "somebody else: kubectl-create made it",
+            ),
+            (json!({"namespace": "pg"}), "somebody else: pgset did not make it"),
+        ] {
+            assert_eq!(owner(&metadata).as_deref(), Some(name));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What psql's answer to a check means.
+
+use serde_json::Value;
+
+use super::{Check, DATABASE, Probe, Ran, Verdict};
+use crate::postgres::psql::ExecOutput;
+use crate::postgres::replication::{ByPod, Observation};
+use crate::settings::SetIdentity;
+
+/// Judges what became of a check. `ran` is not looked at when the check has no script.
+#[must_use]
+pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> Verdict {
+    if let Probe::Decided(verdict) = &check.probe {
+        return verdict.clone();
+    }
+    let output = match ran {
+        Ran::Ended(output) => output,
+        Ran::NotRun(reason) => {
+            return Verdict::failed(format!("psql could not be run: {reason}"));
+        }
+    };
+    let row = |kind: &str| {
+        output.rows().find(|row| row.get("kind").and_then(Value::as_str) == Some(kind))
+    };
+    if let Probe::ReadOnly = check.probe {
+        return read_only(output, row("server").as_ref(), &set.replica());
+    }
+    if let Some(trouble) = output.trouble() {
+        let missing = trouble.sqlstate.as_deref() == Some("42P01");
+        return match &check.probe {
+            Probe::MarkerRead { limit, .. } if missing => {
+                Verdict::failed(format!("it did not arrive within {} s", limit.as_secs_f64()))
+                    .hint(Some("pgset status shows how far each replica is behind".to_owned()))
+            }
+            Probe::MarkerClean { table } => Verdict::failed(trouble.to_string()).hint(Some(
+                format!("drop table if exists public.{table}; in the database {DATABASE}"),
+            )),
+            Probe::MarkerRead { .. } => {
+                Verdict::failed(trouble.to_string()).hint(trouble.hint(set.name.as_str()))
+            }
+            _ => Verdict::failed(trouble.to_string()).hint(trouble.hint(&set.master())),
+        };
+    }
+    let wanted = match &check.probe {
+        Probe::MasterService => "server",
+        Probe::MarkerWrite => "written",
+        Probe::MarkerRead { .. } => "marker",
+        Probe::MarkerClean { .. } => "left",
+        Probe::Login { .. } => "login",
+        Probe::Replication { pods } => {
+            return match Observation::parse(output) {
+                Ok(observation) => streaming(&observation, pods),
+                Err(error) => Verdict::failed(error.to_string()),
+            };
+        }
+        Probe::ReadOnly | Probe::Decided(_) => "",
+    };
+    match row(wanted) {
+        Some(row) => answered(&check.probe, &row),
+        None => Verdict::failed("psql did not print what was asked for"),
+    }
+}
+
+type Row = serde_json::Map<String, Value>;
+
+fn field<'a>(row: &'a Row, key: &str) -> &'a str {
+    row.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn answered(probe: &Probe, row: &Row) -> Verdict {
+    match probe {
+        Probe::MasterService => match row.get("in_recovery").and_then(Value::as_bool) {
+            Some(false) => {
+                // Packagers add a remark: `15.18 (Debian 15.18-0+deb12u1)`.
+                let version = field(row, "version").split(' ').next().unwrap_or_default();
+                Verdict::passed(format!("PostgreSQL {version} at {}", field(row, "address")))
+            }
+            _ => Verdict::failed(format!("{} is in recovery: a replica", field(row, "address")))
+                .hint(Some("pgset status: is the master's label on the right pod?".to_owned())),
+        },
+        Probe::MarkerWrite => Verdict::passed(format!("at {}", field(row, "address"))),
+        Probe::MarkerRead { value, limit } => {
+            let waited = row.get("waited").and_then(Value::as_f64).unwrap_or_default();
+            if field(row, "marker") != value {
+                Verdict::failed("another value was read than was written")
+            } else if row.get("in_recovery").and_then(Value::as_bool) != Some(true) {
+                Verdict::failed("the server is not a replica: it is not in recovery")
+            } else {
+                Verdict::passed(format!(
+                    "after {:.0} ms, limit {} s",
+                    waited.max(0.0) * 1000.0,
+                    limit.as_secs_f64()
+                ))
+            }
+        }
+        Probe::MarkerClean { table } => match row.get("tables").and_then(Value::as_u64) {
+            Some(0) => Verdict::passed("its table is dropped"),
+            _ => Verdict::failed(format!("the table {table} is still there")),
+        },
+        Probe::Login { user } if field(row, "user") == user => {
+            Verdict::passed(format!("database {}", field(row, "database")))
+        }
+        Probe::Login { .. } => Verdict::failed(format!("logged in as {}", field(row, "user"))),
+        Probe::Replication { .. } | Probe::ReadOnly | Probe::Decided(_) => {
+            Verdict::failed("not decided by one row")
+        }
+    }
+}
+
+/// SQLSTATE 25006 is right only from a server in recovery: `default_transaction_read_only` makes a
+/// master answer the same.
+fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> Verdict {
+    let in_recovery = server.and_then(|row| row.get("in_recovery")?.as_bool());
+    let address = server.map_or("a server", |row| field(row, "address"));
+    let status = || Some("pgset status: does the Service reach the master?".to_owned());
+    match output.trouble() {
+        Some(trouble)
+            if trouble.sqlstate.as_deref() == Some("25006") && in_recovery == Some(true) =>
+        {
+            Verdict::passed(format!("create table at {address} failed with SQLSTATE 25006"))
+        }
+        Some(_) | None if in_recovery == Some(false) => Verdict::failed(format!(
+            "{service} reached {address}, which is not in recovery: the master"
+        ))
+        .hint(status()),
+        Some(trouble) => Verdict::failed(trouble.to_string()).hint(trouble.hint(service)),
+        None => {
+            Verdict::failed(format!("create table at {address} succeeded (it was rolled back)"))
+                .hint(status())
+        }
+    }
+}
+
+/// Exactly one streaming row per replica.
+fn streaming(observation: &Observation, pods: &[(String, String)]) -> Verdict {
+    if observation.in_recovery {
+        return Verdict::failed("the server that was asked is itself in recovery");
+    }
+    let ByPod { rows, strangers } = observation.by_pod(pods);
+    let mut wrong = Vec::new();
+    for (pod, rows) in &rows {
+        match rows.as_slice() {
+            [row] if row.streams() => {}
+            [row] => wrong.push(format!("{pod} is in state {}", row.state)),
+            [] => wrong.push(
+                match observation.clone_of(pod, address_of(pods, pod)).and_then(|c| c.percent) {
+                    Some(percent) => format!("{pod} is cloning, {percent:.0} %"),
+                    None => format!("{pod} does not stream"),
+                },
+            ),
+            many => wrong.push(format!("{pod} has {} rows in pg_stat_replication", many.len())),
+        }
+    }
+    let strangers = match strangers.len() {
+        0 => String::new(),
+        n => {
+            let mut names: Vec<&str> =
+                strangers.iter().map(|row| row.application_name.as_str()).collect();
+            names.dedup();
+            format!("; {n} more from outside the set ({})", names.join(", "))
+        }
+    };
+    if wrong.is_empty() {
+        let most = rows.iter().flat_map(|(_, rows)| rows).filter_map(|row| row.lag_bytes).max();
+        let lag = most.map_or(String::new(), |bytes| format!(", at most {bytes} bytes behind"));
+        Verdict::passed(format!("{} streaming{lag}{strangers}", rows.len()))
+    } else {
+        Verdict::failed(format!("{}{strangers}", wrong.join("; ")))
+            .hint(Some("kubectl logs of the pod says why it does not stream".to_owned()))
+    }
+}
+
+fn address_of<'a>(pods: &'a [(String, String)], pod: &str) -> &'a str {
+    pods.iter().find(|(name, _)| name == pod).map_or("", |(_, address)| address)
+}
