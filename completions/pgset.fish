@@ -61,7 +61,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l size -d 'What each cl
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
-complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing: check here (client), or let the API server check too (server)' -r -f -a "client\t'Render and check, without a cluster'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing: show what would change (client), or let the API server check it too (server)' -r -f -a "client\t'Compare with what is there'
 server\t'Let the API server check, and keep nothing'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l context -d 'Context of the kubeconfig' -r

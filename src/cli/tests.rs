@@ -89,7 +89,6 @@ fn what_is_no_use_is_refused_with_exit_code_2() {
         ("upp", "up"),
         ("scale", "--replicas"),
         ("up -q -v", "--verbose"),
-        ("up --dry-run --no-wait", "--no-wait"),
         ("render --list --show-secrets", "--show-secrets"),
         ("up --storage class --storage claim:x", "--storage"),
         ("up --timeout soon", "must be a duration from 1ms to 168h"),

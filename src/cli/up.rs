@@ -20,12 +20,12 @@ pub struct UpArgs {
     /// Settings of the set.
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Change nothing: check here (client), or let the API server check too (server)
+    /// Change nothing: show what would change (client), or let the API server check it too (server)
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true,
           default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
     /// Apply, and do not wait
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     pub no_wait: bool,
     /// Take over fields that another manager owns
     #[arg(long)]
@@ -35,7 +35,7 @@ pub struct UpArgs {
 /// `--dry-run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
-    /// Render and check, without a cluster
+    /// Compare with what is there
     Client,
     /// Let the API server check, and keep nothing
     Server,

@@ -85,7 +85,7 @@ impl Cluster {
             "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": attributes },
         });
-        let uri = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+        let uri = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         let answer: Value = self
             .call(
                 &format!("asking whether we may {right}"),

@@ -174,11 +174,9 @@ impl Cluster {
                 Err(e) => Err(Trouble::Transport(root_cause(e.as_ref()))),
             }
         };
-        let limit = match self.inner.contacted.load(Ordering::Relaxed) {
-            true => ATTEMPT_TIMEOUT,
-            false => super::connect::CONNECT_TIMEOUT,
-        }
-        .min(self.deadline.remaining());
+        let contacted = self.inner.contacted.load(Ordering::Relaxed);
+        let limit = if contacted { ATTEMPT_TIMEOUT } else { super::connect::CONNECT_TIMEOUT }
+            .min(self.deadline.remaining());
         match tokio::time::timeout(limit, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(Trouble::Transport(format!("no answer within {} s", limit.as_secs()))),
@@ -326,17 +324,17 @@ fn clone_request(request: &Request<Vec<u8>>) -> Request<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn answer(code: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    fn answer(code: u16, headers: &[(&str, &str)], body: &str) -> Response<Vec<u8>> {
         let mut builder = Response::builder().status(code);
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        Ok(builder.body(body.as_bytes().to_vec()).unwrap())
+        builder.body(body.as_bytes().to_vec()).unwrap()
     }
 
-    fn again(judgement: Judgement) -> Option<Duration> {
+    fn again(judgement: &Judgement) -> Option<Duration> {
         match judgement {
-            Judgement::Again { after, .. } => Some(after),
+            Judgement::Again { after, .. } => Some(*after),
             _ => None,
         }
     }
@@ -345,14 +343,18 @@ mod tests {
     fn transient_answers_are_tried_again() {
         let leader = r#"{"kind":"Status","message":"etcdserver: leader changed","code":500}"#;
         for (code, body) in [(429, ""), (500, leader), (502, "bad gateway"), (503, ""), (504, "")] {
-            assert_eq!(again(judge(answer(code, &[], body), 0, true)), Some(BACKOFF.0), "{code}");
+            assert_eq!(
+                again(&judge(Ok(answer(code, &[], body)), 0, true)),
+                Some(BACKOFF.0),
+                "{code}"
+            );
         }
         assert_eq!(
-            again(judge(answer(429, &[("Retry-After", "7")], ""), 3, true)),
+            again(&judge(Ok(answer(429, &[("Retry-After", "7")], "")), 3, true)),
             Some(Duration::from_secs(7))
         );
         assert_eq!(
-            again(judge(Err(Trouble::Transport("reset".into())), 20, true)),
+            again(&judge(Err(Trouble::Transport("reset".into())), 20, true)),
             Some(BACKOFF.1)
         );
     }
@@ -362,7 +364,7 @@ mod tests {
         for code in [400, 401, 403, 404, 409, 410, 422, 500] {
             let body =
                 format!(r#"{{"kind":"Status","message":"no","reason":"Why","code":{code}}}"#);
-            match judge(answer(code, &[], &body), 0, true) {
+            match judge(Ok(answer(code, &[], &body)), 0, true) {
                 Judgement::Refused(status) => {
                     assert_eq!((status.code, status.reason.as_str()), (code, "Why"));
                 }
@@ -375,7 +377,7 @@ mod tests {
     fn the_first_contact_fails_fast() {
         let refused = || Err(Trouble::Transport("connection refused".into()));
         assert_eq!(judge(refused(), 0, false), Judgement::Unreachable("connection refused".into()));
-        assert!(again(judge(refused(), 0, true)).is_some());
+        assert!(again(&judge(refused(), 0, true)).is_some());
         assert!(matches!(
             judge(Err(Trouble::Final("certificate".into())), 0, true),
             Judgement::Unreachable(_)

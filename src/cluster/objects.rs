@@ -35,8 +35,7 @@ struct List {
 impl Cluster {
     /// `GET /version`.
     pub async fn version(&self) -> Result<ServerVersion, ClusterError> {
-        let answer: Value =
-            self.call("reading the server's version", get("/version".to_owned())).await?;
+        let answer: Value = self.call("reading the server's version", get("/version")).await?;
         let text = answer["gitVersion"].as_str().unwrap_or_default().to_owned();
         let minor = answer["minor"].as_str().unwrap_or_default();
         let digits: String = minor.chars().take_while(char::is_ascii_digit).collect();
@@ -45,7 +44,7 @@ impl Cluster {
 
     /// The live object; none when there is none.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
-        match self.call(&format!("getting {id}"), get(path_of(id))).await {
+        match self.call(&format!("getting {id}"), get(&path_of(id))).await {
             Ok(value) => Ok(Some(value)),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
@@ -65,7 +64,7 @@ impl Cluster {
         } else {
             format!("{path}?labelSelector={}", encode(selector))
         };
-        let list: List = self.call(&format!("listing {}", kind.plural()), get(uri)).await?;
+        let list: List = self.call(&format!("listing {}", kind.plural()), get(&uri)).await?;
         // Items of a list come without their kind; everybody downstream wants it.
         Ok(list
             .items
@@ -88,7 +87,7 @@ impl Cluster {
         );
         let request = with_body(
             Method::PATCH,
-            format!("{}?{query}", path_of(&object.id)),
+            &format!("{}?{query}", path_of(&object.id)),
             "application/apply-patch+yaml",
             &object.value,
         );
@@ -100,7 +99,7 @@ impl Cluster {
     pub async fn create(&self, object: &Object, dry: bool) -> Result<Value, ClusterError> {
         let path = collection(object.id.kind, object.id.namespace.as_deref());
         let uri = format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
-        let request = with_body(Method::POST, uri, "application/json", &object.value);
+        let request = with_body(Method::POST, &uri, "application/json", &object.value);
         self.call(&format!("creating {}", object.id), request).await
     }
 
@@ -112,7 +111,7 @@ impl Cluster {
             "preconditions": { "uid": uid },
             "propagationPolicy": "Background",
         });
-        let request = with_body(Method::DELETE, path_of(id), "application/json", &options);
+        let request = with_body(Method::DELETE, &path_of(id), "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
             // 409: the UID precondition does not hold, so ours is gone.
@@ -126,13 +125,13 @@ fn dry_run(dry: bool) -> &'static str {
     if dry { "&dryRun=All" } else { "" }
 }
 
-fn get(uri: String) -> Request<Vec<u8>> {
+fn get(uri: &str) -> Request<Vec<u8>> {
     with(Method::GET, uri, Vec::new())
 }
 
 pub(super) fn with_body(
     method: Method,
-    uri: String,
+    uri: &str,
     content_type: &'static str,
     body: &Value,
 ) -> Request<Vec<u8>> {
@@ -143,7 +142,7 @@ pub(super) fn with_body(
     request
 }
 
-fn with(method: Method, uri: String, body: Vec<u8>) -> Request<Vec<u8>> {
+fn with(method: Method, uri: &str, body: Vec<u8>) -> Request<Vec<u8>> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() =

@@ -108,7 +108,7 @@ impl Observer {
     /// Waits for the next change. Safe to cancel.
     ///
     /// # Errors
-    /// When the StatefulSets or pods may not be read; what else may not be read is left out.
+    /// When StatefulSets or pods may not be read; what else may not be read is left out.
     pub async fn next(&mut self) -> Result<(), ClusterError> {
         let Some(update) = self.updates.next().await else {
             return std::future::pending().await;
@@ -132,7 +132,7 @@ impl Observer {
                 self.trouble = Some(words);
             }
             Err(Denied::Forbidden(words)) if essential => {
-                return Err(forbidden(kind, words));
+                return Err(forbidden(kind, &words));
             }
             Err(Denied::Forbidden(words)) => {
                 tracing::debug!(kind, words, "left out");
@@ -198,8 +198,8 @@ where
     follow(api, selector).map(update).boxed()
 }
 
-fn forbidden(kind: &str, words: String) -> ClusterError {
-    let mut status = kube::core::Status::failure(&words, "Forbidden");
+fn forbidden(kind: &str, words: &str) -> ClusterError {
+    let mut status = kube::core::Status::failure(words, "Forbidden");
     status.code = 403;
     ClusterError::Refused { action: format!("watching {kind}"), status: Box::new(status) }
 }

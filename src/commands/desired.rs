@@ -51,6 +51,7 @@ pub fn objects(
 }
 
 /// Passwords as given, and made where none was given.
+#[must_use]
 pub fn given_or_made(settings: &Settings) -> Passwords {
     let credentials = &settings.credentials;
     let one = |given: &Option<Secret>| given.clone().unwrap_or_else(Secret::random);

@@ -138,6 +138,7 @@ pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Resu
 }
 
 /// Which object a live document is.
+#[must_use]
 pub fn id_of(kind: Kind, value: &Value) -> ObjectId {
     let metadata = &value["metadata"];
     ObjectId::new(
@@ -148,6 +149,7 @@ pub fn id_of(kind: Kind, value: &Value) -> ObjectId {
 }
 
 /// Its UID; empty for a document that has none.
+#[must_use]
 pub fn uid_of(value: &Value) -> &str {
     value["metadata"]["uid"].as_str().unwrap_or_default()
 }

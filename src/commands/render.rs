@@ -1,5 +1,6 @@
 //! `pgset render`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -45,7 +46,7 @@ fn text(objects: &[Object], secrets: bool) -> String {
     for object in ordered(objects) {
         text.push_str("---\n");
         if object.id.kind == Kind::Secret && !secrets {
-            text.push_str(&format!("# {} is left out: it holds passwords\n", object.id));
+            let _ = writeln!(text, "# {} is left out: it holds passwords", object.id);
         } else {
             text.push_str(&parse::to_yaml(&object.value));
         }
@@ -55,7 +56,7 @@ fn text(objects: &[Object], secrets: bool) -> String {
 
 fn ordered(objects: &[Object]) -> Vec<&Object> {
     let mut ordered: Vec<&Object> = objects.iter().collect();
-    ordered.sort_by(|a, b| a.id.kind.cmp(&b.id.kind));
+    ordered.sort_by_key(|object| object.id.kind);
     ordered
 }
 

@@ -140,7 +140,8 @@ fn data_volume(object: &Object, live: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the passwords of data that was kept are at hand, and still the same.
+/// Whether the passwords of data that was kept are at hand, and still the same. A Secret that is there
+/// stands for data even where none is seen: on somebody else's claim there is no label of ours.
 pub(super) fn passwords(
     desired: &[Object],
     live: &Live,
@@ -148,12 +149,11 @@ pub(super) fn passwords(
 ) -> Result<(), Refusal> {
     let secret = ObjectId::new(Kind::Secret, options.set.namespace.as_str(), &options.set.secret());
     let Some(wanted) = desired.iter().find(|object| object.id == secret) else { return Ok(()) };
-    let Some(kept) = kept_data(live, options.set) else { return Ok(()) };
     let Some(there) = live.get(&secret) else {
-        if options.passwords_given {
-            return Ok(());
-        }
-        return Err(Refusal::SecretGone { kept, secret });
+        return match kept_data(live, options.set) {
+            Some(kept) if !options.passwords_given => Err(Refusal::SecretGone { kept, secret }),
+            _ => Ok(()),
+        };
     };
     let keys: Vec<String> = wanted.value["data"]
         .as_object()

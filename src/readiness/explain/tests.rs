@@ -256,7 +256,7 @@ fn a_timeout_says_what_is_still_waited_for() {
     let world = healthy(2).with(|world| world.snapshot.streaming = None);
     assert_eq!(
         timed_out(&world.assess(), Duration::from_secs(600)),
-        ["not ready after 10 min", "Pod pgset-1: Ready, not streaming yet"]
+        ["not ready after 10 min", "Pod pgset-1: Ready, the master is asked whether it streams"]
     );
 }
 

@@ -44,7 +44,10 @@ fn replicas_must_stream_when_that_is_wanted() {
         (asked(vec![row("catchup")], None), "Ready, not streaming: catchup"),
         (asked(vec![], None), "Ready, not streaming yet"),
         (asked(vec![], Some("exec failed")), "Ready, not known to stream: exec failed"),
-        (healthy(2).with(|world| world.snapshot.streaming = None), "Ready, not streaming yet"),
+        (
+            healthy(2).with(|world| world.snapshot.streaming = None),
+            "Ready, the master is asked whether it streams",
+        ),
     ] {
         world.assert_waits(&format!("{POD}: {state}"));
         world.with(|world| world.expected.want_streaming = false).assert_ready();
@@ -298,7 +301,7 @@ fn a_probe_that_is_not_asked_yet_does_not_fail() {
             )
             .container(1, &format!("started: {started}"))
     };
-    starting(false).assert_waits("Pod pgset-1: Running, not ready");
+    starting(false).assert_waits("Pod pgset-1: Running, PostgreSQL starts");
     // The API server's defaults: 3 times 10 s and 1 s.
     starting(true).assert_trouble(POD, Cause::ProbeFailing, 31);
     // Without a probe there is nothing that could fail.
