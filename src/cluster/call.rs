@@ -178,7 +178,8 @@ impl Cluster {
 
     async fn attempt(&self, request: Request<Vec<u8>>) -> Answer {
         let client = self.client();
-        let (method, uri, began) = (request.method().clone(), request.uri().clone(), Instant::now());
+        let (method, uri, began) =
+            (request.method().clone(), request.uri().clone(), Instant::now());
         let exchange = async {
             let response = client.send(request.map(Body::from)).await.map_err(|e| reason(&e))?;
             self.inner.contacted.store(true, Ordering::Relaxed);

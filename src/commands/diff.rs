@@ -11,7 +11,7 @@ use crate::cli::DiffArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::Exit;
-use crate::manifest::{Kind, ObjectId, parse};
+use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
 
 /// Prints what `up` would change, as the server sees it: nothing is written.
@@ -25,11 +25,8 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     let draft = desired::draft(&settings, &templates)?;
     let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
-    let mut kinds: Vec<Kind> = ids.iter().map(|id| id.kind).collect();
-    kinds.sort();
-    kinds.dedup();
     let cluster = context.cluster(&target)?;
-    let rights = rights::up(&settings.set, &kinds, false);
+    let rights = rights::up(&settings.set, &draft, false);
     let live = live::read(&cluster, &settings, ids, rights).await?;
     let (plan, _) = up::plan_of(&settings, &templates, &live, true)?;
     let steps = plan.phases.into_iter().flatten();
