@@ -79,7 +79,7 @@ impl Target {
         build(&self.config).map_err(|e| unusable(&e))
     }
 
-    /// A client for exec: WebSockets need HTTP/1.1.
+    /// A client for exec: its WebSocket needs HTTP/1.1.
     pub fn upgrading_client(&self) -> Result<Client, ClusterError> {
         Client::try_from(self.config.clone()).map_err(|e| unusable(&e))
     }

@@ -13,13 +13,14 @@ use tokio::time::Instant;
 
 use super::{Context, live};
 use crate::cluster::{Cluster, ClusterError};
-use crate::image::{ImageReference, Profile};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::settings::SetIdentity;
 
 /// Annotation of the Secret: the image that the set was made with.
 pub const ANNOTATION_IMAGE: &str = "pgset/image";
+/// Annotation of the Secret: the user that the image runs as, and that the files belong to.
+pub const ANNOTATION_USER: &str = "pgset/user-id";
 /// Annotation of the Secret: the claim that all pods of the set share.
 pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 
@@ -41,8 +42,10 @@ pub async fn erase(
     let Some(annotations) = going.get(&secret).map(|s| &s["metadata"]["annotations"]) else {
         return Ok(());
     };
-    let (Some(claim), Some(image)) =
-        (annotations[ANNOTATION_CLAIM].as_str(), annotations[ANNOTATION_IMAGE].as_str())
+    let text = |name: &str| annotations[name].as_str();
+    let user = text(ANNOTATION_USER).and_then(|user| user.parse::<u32>().ok());
+    let (Some(claim), Some(image), Some(user)) =
+        (text(ANNOTATION_CLAIM), text(ANNOTATION_IMAGE), user)
     else {
         return Ok(());
     };
@@ -50,7 +53,7 @@ pub async fn erase(
     if cluster.get(&claim_id).await?.is_none() {
         return Ok(());
     }
-    let pod = eraser(set, claim, image);
+    let pod = eraser(set, claim, image, user);
     // What an interrupted run left.
     discard(cluster, &pod.id).await?;
     cluster.create(&pod, false).await?;
@@ -116,10 +119,7 @@ async fn discard(cluster: &Cluster, id: &ObjectId) -> Result<(), ClusterError> {
 }
 
 /// The pod: the set's own image and user, the claim, and one `rm`.
-fn eraser(set: &SetIdentity, claim: &str, image: &str) -> Object {
-    // The user of Crunchy's images, and that of the official one.
-    let crunchy = image.parse::<ImageReference>().map(|image| Profile::name_for(&image));
-    let user = if crunchy == Ok(Profile::CRUNCHY) { 26 } else { 999 };
+fn eraser(set: &SetIdentity, claim: &str, image: &str, user: u32) -> Object {
     let name = format!("{}-erase", set.name);
     let value = json!({
         "apiVersion": "v1",
