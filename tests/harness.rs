@@ -1,3 +1,4 @@
 //! The harness holds what it promises.
 
 mod proxy;
+mod server;

@@ -57,7 +57,7 @@ async fn a_second_up_writes_nothing() {
 async fn a_dry_run_writes_nothing() {
     let server = Server::start().await;
     for kind in ["client", "server"] {
-        up(&server).args(&format!("--dry-run={kind}")).run().await.ok();
+        pgset(&server, &format!("up --storage class --dry-run={kind}")).run().await.ok();
         assert_eq!(server.writes(), [], "--dry-run={kind}");
         assert!(server.object(STATEFUL_SET).is_none());
     }

@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use super::objects::with_body;
 use super::{Cluster, ClusterError};
 
-/// How many reviews are under way at once: each connection costs a TLS handshake.
-const CONCURRENCY: usize = 4;
+/// How many reviews are under way at once.
+const CONCURRENCY: usize = 16;
 
 /// A right: a verb on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Right {
     /// `get`, `patch`, ...
-    pub verb: &'static str,
+    pub verb: String,
     /// The API group; empty for the core group.
-    pub group: &'static str,
+    pub group: String,
     /// `pods`, or with a subresource `pods/exec`.
-    pub resource: &'static str,
+    pub resource: String,
     /// Where; none for cluster-scoped kinds.
     pub namespace: Option<String>,
 }
@@ -47,7 +47,8 @@ impl Cluster {
         scopes.dedup();
         let everything = stream::iter(scopes)
             .map(|namespace| async move {
-                let all = Right { verb: "*", group: "*", resource: "*", namespace };
+                let [verb, group, resource] = ["*"; 3].map(str::to_owned);
+                let all = Right { verb, group, resource, namespace };
                 Ok::<_, ClusterError>((all.namespace.clone(), self.may(&all).await?))
             })
             .buffered(CONCURRENCY)
@@ -70,7 +71,7 @@ impl Cluster {
     async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
         let (resource, subresource) = match right.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource)),
-            None => (right.resource, None),
+            None => (right.resource.as_str(), None),
         };
         let mut attributes =
             json!({ "verb": right.verb, "group": right.group, "resource": resource });

@@ -4,7 +4,7 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
@@ -78,10 +78,18 @@ struct Inner {
 /// The client in use.
 struct Current {
     client: Client,
+    /// The one for exec, made when it is first needed.
+    upgrading: OnceLock<Client>,
     /// How many were in use before it.
     generation: u32,
     /// When its credentials were read.
     since: Instant,
+}
+
+impl Current {
+    fn new(client: Client, generation: u32) -> Self {
+        Self { client, upgrading: OnceLock::new(), generation, since: Instant::now() }
+    }
 }
 
 impl Cluster {
@@ -100,7 +108,7 @@ impl Cluster {
 
     fn with(client: Client, target: Option<Target>, server: String, deadline: Deadline) -> Self {
         let inner = Inner {
-            client: RwLock::new(Current { client, generation: 0, since: Instant::now() }),
+            client: RwLock::new(Current::new(client, 0)),
             target,
             server,
             contacted: AtomicBool::new(false),
@@ -114,7 +122,7 @@ impl Cluster {
         &self.inner.server
     }
 
-    /// The library's client, for what it does better: watches and exec.
+    /// The library's client, for what it does better: watches.
     #[must_use]
     pub fn client(&self) -> Client {
         self.current().0
@@ -123,6 +131,17 @@ impl Cluster {
     fn current(&self) -> (Client, u32) {
         let current = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
         (current.client.clone(), current.generation)
+    }
+
+    /// The library's client for exec, over HTTP/1.1.
+    pub(super) fn upgrading_client(&self) -> Result<Client, ClusterError> {
+        let Some(target) = &self.inner.target else { return Ok(self.client()) };
+        let current = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = current.upgrading.get() {
+            return Ok(client.clone());
+        }
+        let client = target.upgrading_client()?;
+        Ok(current.upgrading.get_or_init(|| client).clone())
     }
 
     /// Sends a request until it is answered for good, and reads the answer.
@@ -178,6 +197,8 @@ impl Cluster {
     }
 
     async fn attempt(&self, client: Client, request: Request<Vec<u8>>) -> Answer {
+        let (method, uri, began) =
+            (request.method().clone(), request.uri().clone(), Instant::now());
         let exchange = async {
             let response = client.send(request.map(Body::from)).await.map_err(|e| reason(&e))?;
             self.inner.contacted.store(true, Ordering::Relaxed);
@@ -190,10 +211,17 @@ impl Cluster {
         let contacted = self.inner.contacted.load(Ordering::Relaxed);
         let limit = if contacted { ATTEMPT_TIMEOUT } else { super::connect::CONNECT_TIMEOUT }
             .min(self.deadline.remaining());
-        match tokio::time::timeout(limit, exchange).await {
+        let answer = match tokio::time::timeout(limit, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(Trouble::Transport(format!("no answer within {} s", limit.as_secs()))),
-        }
+        };
+        let outcome = match &answer {
+            Ok(response) => response.status().as_u16().to_string(),
+            Err(trouble) => format!("{trouble:?}"),
+        };
+        // Neither headers nor bodies: they hold secrets.
+        tracing::debug!(target: "pgset::request", %method, %uri, outcome, elapsed = ?began.elapsed());
+        answer
     }
 
     /// Reads the credentials anew, if that may help whoever was refused with the client of this
@@ -206,8 +234,7 @@ impl Cluster {
             Renewal::Useless => false,
             Renewal::Due => {
                 let Ok(client) = target.client() else { return false };
-                let generation = current.generation + 1;
-                *current = Current { client, generation, since: Instant::now() };
+                *current = Current::new(client, current.generation + 1);
                 true
             }
         }

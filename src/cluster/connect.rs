@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper_rustls::FixedServerNameResolver;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
@@ -14,6 +15,8 @@ use super::ClusterError;
 
 /// How long a connection may take to be made. A cluster that does not answer by then is named.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an idle connection is asked whether it is still there, and how long it may take to say so.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Where a kubeconfig may be: what the environment and the flags say.
 #[derive(Clone, Debug, Default)]
@@ -73,30 +76,48 @@ impl Target {
 
     /// A client; runs the kubeconfig's credential plugin, if it names one.
     pub fn client(&self) -> Result<Client, ClusterError> {
-        build(&self.config).map_err(|e| match e {
-            kube::Error::Auth(auth) => ClusterError::CredentialPlugin { reason: plugin(&auth) },
-            other => ClusterError::Kubeconfig { reason: other.to_string() },
-        })
+        build(&self.config).map_err(|e| unusable(&e))
+    }
+
+    /// A client for exec: its WebSocket needs HTTP/1.1.
+    pub fn upgrading_client(&self) -> Result<Client, ClusterError> {
+        Client::try_from(self.config.clone()).map_err(|e| unusable(&e))
     }
 }
 
-/// The library's stack, over connections without Nagle's algorithm: a request that follows the TLS
-/// handshake at once would otherwise wait 40 ms for the server's delayed acknowledgement.
+/// The library's stack over one HTTP/2 connection, as kubectl's: concurrent requests share it, and its
+/// TLS handshake. Servers that only speak HTTP/1.1 get a connection for each request under way.
+///
+/// Nagle's algorithm is off: a request that follows the handshake at once would otherwise wait 40 ms
+/// for the server's delayed acknowledgement.
 fn build(config: &Config) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         return Client::try_from(config.clone());
     }
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(config.connect_timeout);
-    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(config.connect_timeout);
+    let mut builder = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = name.clone().try_into().map_err(|e| kube::Error::Service(Box::new(e)))?;
+        builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let connector = builder.enable_all_versions().wrap_connector(tcp);
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        // A connection that went silent is noticed, and its requests fail instead of waiting.
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE)
+        .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+        .service(client);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
@@ -155,6 +176,13 @@ fn reason(error: &KubeconfigError, known: &[String]) -> String {
             format!("it names no current context (it has: {})", known.join(", "))
         }
         other => other.to_string(),
+    }
+}
+
+fn unusable(error: &kube::Error) -> ClusterError {
+    match error {
+        kube::Error::Auth(auth) => ClusterError::CredentialPlugin { reason: plugin(auth) },
+        other => ClusterError::Kubeconfig { reason: other.to_string() },
     }
 }
 

@@ -57,7 +57,7 @@ impl Cluster {
 
     async fn exec_unbounded(&self, exec: Exec<'_>) -> Result<ExecOutput, ClusterError> {
         let failed = |reason: String| ClusterError::Exec { pod: exec.pod.to_owned(), reason };
-        let pods: Api<Pod> = Api::namespaced(self.client(), exec.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.upgrading_client()?, exec.namespace);
         let parameters = AttachParams::default()
             .container(exec.container)
             .stdin(!exec.stdin.is_empty())

@@ -15,7 +15,7 @@ use crate::plan::{Action, Plan, Step};
 use crate::settings::SetIdentity;
 
 /// How many writes are under way at once.
-const WRITES: usize = 4;
+const WRITES: usize = 8;
 
 /// How to carry out a plan.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::{Context, live};
 use crate::cluster::objects::Apply;
 use crate::cluster::{Cluster, ClusterError};
-use crate::image::{ImageReference, Profile};
 use crate::interrupt::interrupted;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
@@ -22,6 +21,8 @@ use crate::settings::SetIdentity;
 
 /// Annotation of the Secret: the image that the set was made with.
 pub const ANNOTATION_IMAGE: &str = "pgset/image";
+/// Annotation of the Secret: the user that the image runs as, and that the files belong to.
+pub const ANNOTATION_USER: &str = "pgset/user-id";
 /// Annotation of the Secret: the claim that all pods of the set share.
 pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 
@@ -45,9 +46,12 @@ pub async fn erase(
     let Some(annotations) = going.get(&secret).map(|s| &s["metadata"]["annotations"]) else {
         return Ok(());
     };
-    let Some(claim) = annotations[ANNOTATION_CLAIM].as_str() else { return Ok(()) };
+    let text = |name: &str| annotations[name].as_str();
+    let Some(claim) = text(ANNOTATION_CLAIM) else { return Ok(()) };
+    let made_with = text(ANNOTATION_IMAGE);
+    let user = text(ANNOTATION_USER).and_then(|user| user.parse().ok());
     let statefulset = going.get(&super::scale::statefulset_id(set));
-    let Some(pod) = eraser(set, claim, annotations[ANNOTATION_IMAGE].as_str(), statefulset) else {
+    let Some(pod) = eraser(set, claim, made_with, user, statefulset) else {
         return Ok(());
     };
     let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), claim);
@@ -132,7 +136,7 @@ async fn discard(cluster: &Cluster, id: &ObjectId) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// The pod: the set's own image and user, the claim, and one `rm`. None when the image is not known.
+/// The pod: the set's own image and user, the claim, and one `rm`. None when these are not known.
 ///
 /// The StatefulSet knows best which image can be pulled, by whom it runs and where. Once it is gone
 /// (an earlier run was interrupted) there is the image that the set was made with.
@@ -140,14 +144,12 @@ fn eraser(
     set: &SetIdentity,
     claim: &str,
     made_with: Option<&str>,
+    user: Option<i64>,
     statefulset: Option<&Value>,
 ) -> Option<Object> {
     let template = statefulset.map_or(&Value::Null, |set| &set["spec"]["template"]["spec"]);
     let image = template["containers"][0]["image"].as_str().or(made_with)?;
-    // The user of Crunchy's images, and that of the official one.
-    let crunchy = image.parse::<ImageReference>().map(|image| Profile::name_for(&image));
-    let user = if crunchy == Ok(Profile::CRUNCHY) { 26 } else { 999 };
-    let user = |field: &str| template["securityContext"][field].as_i64().unwrap_or(user);
+    let user = template["securityContext"]["runAsUser"].as_i64().or(user)?;
     let name = format!("{}-erase", set.name);
     let mut value = json!({
         "apiVersion": "v1",
@@ -163,8 +165,7 @@ fn eraser(
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": 1,
             "securityContext": {
-                "runAsUser": user("runAsUser"), "runAsGroup": user("runAsGroup"),
-                "fsGroup": user("fsGroup"), "runAsNonRoot": true,
+                "runAsUser": user, "runAsGroup": user, "fsGroup": user, "runAsNonRoot": true,
                 "seccompProfile": { "type": "RuntimeDefault" },
             },
             "containers": [{
@@ -218,8 +219,8 @@ mod tests {
             "securityContext": {"runAsUser": 26, "runAsGroup": 26, "fsGroup": 26},
             "imagePullSecrets": [{"name": "login"}],
         }}}});
-        let crunchy = Some("crunchydata/crunchy-postgres:centos7-9.5-1.2.6");
-        let pod = eraser(&set(), "data", crunchy, Some(&statefulset)).unwrap().value;
+        let bad = Some("mine/pg:no-such-tag");
+        let pod = eraser(&set(), "data", bad, Some(999), Some(&statefulset)).unwrap().value;
         assert_eq!(pod["spec"]["containers"][0]["image"], "registry.example/mine/pg:1");
         assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 26);
         assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "login"}]));
@@ -228,13 +229,11 @@ mod tests {
 
     #[test]
     fn once_the_set_is_gone_it_runs_what_the_set_was_made_with() {
-        let user = |image: &str| {
-            let pod = eraser(&set(), "data", Some(image), None).unwrap();
-            pod.value["spec"]["securityContext"]["fsGroup"].clone()
-        };
-        assert_eq!(user("crunchydata/crunchy-postgres:centos7-9.5-1.2.6"), 26);
-        assert_eq!(user("postgres:17"), 999);
-        assert!(eraser(&set(), "data", None, None).is_none());
+        let pod = eraser(&set(), "data", Some("postgres:17"), Some(999), None).unwrap().value;
+        assert_eq!(pod["spec"]["containers"][0]["image"], "postgres:17");
+        assert_eq!(pod["spec"]["securityContext"]["fsGroup"], 999);
+        assert!(eraser(&set(), "data", None, Some(999), None).is_none());
+        assert!(eraser(&set(), "data", Some("postgres:17"), None, None).is_none());
     }
 
     /// The script itself, on a directory of the test's own.

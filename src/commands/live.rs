@@ -15,8 +15,8 @@ use crate::manifest::{Kind, ObjectId};
 use crate::plan;
 use crate::settings::{SetIdentity, Settings, Storage};
 
-/// How many reads are under way at once: each connection costs a TLS handshake.
-pub(crate) const READS: usize = 4;
+/// How many reads are under way at once: all of a set's, over one HTTP/2 connection.
+pub(crate) const READS: usize = 16;
 
 /// What `up` and `diff` need to know.
 #[derive(Clone, Default)]

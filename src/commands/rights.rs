@@ -3,22 +3,56 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::access::Right;
-use crate::manifest::Kind;
+use serde_json::Value;
+
+use crate::manifest::{Kind, Object};
 use crate::settings::SetIdentity;
 
 /// What is done with each kind that is applied.
 const APPLY: [&str; 3] = ["get", "create", "patch"];
 
-/// The rights of `up`: on each kind that it applies, and to wait where it waits.
+/// The rights of `up`: on the kind of each object that it applies, and to wait where it waits.
 #[must_use]
-pub fn up(set: &SetIdentity, kinds: &[Kind], wait: bool) -> Vec<Right> {
+pub fn up(set: &SetIdentity, objects: &[Object], wait: bool) -> Vec<Right> {
+    let mut kinds: Vec<Kind> = objects.iter().map(|object| object.id.kind).collect();
+    kinds.sort();
+    kinds.dedup();
     let mut rights: Vec<Right> = Vec::new();
     for kind in kinds {
-        rights.extend(APPLY.iter().map(|verb| on(*kind, verb, set)));
+        rights.extend(APPLY.iter().map(|verb| on(kind, verb, set)));
+    }
+    for object in objects {
+        rights.extend(granted(&object.value, set));
     }
     rights.push(on(Kind::PersistentVolumeClaim, "list", set));
     if wait {
         rights.extend(waiting(set));
+    }
+    rights
+}
+
+/// The rights that a Role grants: Kubernetes lets nobody grant what they do not have themselves.
+fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
+    if role["kind"] != Kind::Role.name() {
+        return Vec::new();
+    }
+    let texts = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| v.as_str().map(str::to_owned))
+            .collect()
+    };
+    let mut rights = Vec::new();
+    for rule in role["rules"].as_array().into_iter().flatten() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                rights.extend(
+                    texts(&rule["verbs"]).iter().map(|verb| in_set(verb, &group, &resource, set)),
+                );
+            }
+        }
     }
     rights
 }
@@ -46,18 +80,18 @@ pub fn executing(set: &SetIdentity) -> Vec<Right> {
     ["get", "create"].iter().map(|verb| in_set(verb, "", "pods/exec", set)).collect()
 }
 
-fn on(kind: Kind, verb: &'static str, set: &SetIdentity) -> Right {
-    let namespace = kind.namespaced().then(|| set.namespace.to_string());
-    Right { verb, group: kind.group(), resource: kind.plural(), namespace }
+fn on(kind: Kind, verb: &str, set: &SetIdentity) -> Right {
+    let right = in_set(verb, kind.group(), kind.plural(), set);
+    if kind.namespaced() { right } else { Right { namespace: None, ..right } }
 }
 
-fn in_set(
-    verb: &'static str,
-    group: &'static str,
-    resource: &'static str,
-    set: &SetIdentity,
-) -> Right {
-    Right { verb, group, resource, namespace: Some(set.namespace.to_string()) }
+fn in_set(verb: &str, group: &str, resource: &str, set: &SetIdentity) -> Right {
+    Right {
+        verb: verb.to_owned(),
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        namespace: Some(set.namespace.to_string()),
+    }
 }
 
 /// The rules, as YAML of a Role or ClusterRole, that would grant the rights.
@@ -65,8 +99,11 @@ fn in_set(
 pub fn rules(missing: &[Right]) -> Vec<String> {
     let mut by_resource: BTreeMap<(bool, &str, &str), Vec<&str>> = BTreeMap::new();
     for right in missing {
-        let key = (right.namespace.is_none(), right.group, right.resource);
-        by_resource.entry(key).or_default().push(right.verb);
+        let key = (right.namespace.is_none(), right.group.as_str(), right.resource.as_str());
+        let verbs = by_resource.entry(key).or_default();
+        if !verbs.contains(&right.verb.as_str()) {
+            verbs.push(&right.verb);
+        }
     }
     by_resource
         .into_iter()
@@ -89,10 +126,11 @@ mod tests {
 
     #[test]
     fn a_missing_right_becomes_a_rule() {
-        let right = |verb, namespace: Option<&str>| Right {
-            verb,
-            group: "",
-            resource: if namespace.is_some() { "pods/exec" } else { "persistentvolumes" },
+        let right = |verb: &str, namespace: Option<&str>| Right {
+            verb: verb.to_owned(),
+            group: String::new(),
+            resource: if namespace.is_some() { "pods/exec" } else { "persistentvolumes" }
+                .to_owned(),
             namespace: namespace.map(str::to_owned),
         };
         let missing = [right("get", Some("pg")), right("create", Some("pg")), right("patch", None)];
@@ -103,5 +141,23 @@ mod tests {
                 r#"ClusterRole: {apiGroups: [""], resources: ["persistentvolumes"], verbs: ["patch"]}"#,
             ]
         );
+    }
+
+    #[test]
+    fn whoever_makes_a_role_needs_what_it_grants() {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let role = serde_json::json!({"kind": "Role", "rules": [
+            {"apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["get", "patch"]}]});
+        let rights: Vec<String> = granted(&role, &set).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            rights,
+            [
+                "get pods in namespace pg",
+                "patch pods in namespace pg",
+                "get pods/status in namespace pg",
+                "patch pods/status in namespace pg",
+            ]
+        );
+        assert_eq!(granted(&serde_json::json!({"kind": "Service"}), &set), []);
     }
 }

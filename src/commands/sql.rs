@@ -1,6 +1,7 @@
 //! psql in a pod: running what `postgres` wrote, and handing what came back to it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -14,6 +15,12 @@ use crate::settings::SetIdentity;
 
 /// The container that PostgreSQL runs in, in every profile.
 const CONTAINER: &str = "postgres";
+
+/// How long after its endpoints are ready a Service may take to lead to them: each node learns of it
+/// by itself.
+const SERVICE_LEADS_WITHIN: Duration = Duration::from_secs(10);
+/// The pause between two tries.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs a script.
 ///
@@ -136,6 +143,7 @@ pub(crate) async fn verify_login(
         }
     };
     let Some(pod) = any_ready(&snapshot.pods) else { return Ok(()) };
+    let started = tokio::time::Instant::now();
     let master = set.master();
     let connection = Connection {
         host: &master,
@@ -144,17 +152,30 @@ pub(crate) async fn verify_login(
         database: &credentials.database,
     };
     let script = Script::new(&pod, &format!("{}select 1;\n", connection.connect()?));
-    let output = run(cluster, set.namespace.as_str(), &script).await?;
-    let Some(trouble) = output.trouble() else { return Ok(()) };
-    Err(Failure::new(
+    let trouble = loop {
+        let output = run(cluster, set.namespace.as_str(), &script).await?;
+        let Some(trouble) = output.trouble() else { return Ok(()) };
+        // A Service leads somewhere a moment after its endpoints are ready.
+        let over =
+            started.elapsed() >= SERVICE_LEADS_WITHIN || cluster.deadline.remaining().is_zero();
+        if over || !trouble.is_unreachable() {
+            break trouble;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    };
+    let failure = Failure::new(
         Exit::Failed,
         format!("the set runs, but {} can't log in: {}", credentials.user, trouble.message),
-    )
-    .hint(format!(
-        "the volume was initialised with other passwords than those in Secret {}: put those back, or start anew with pgset down --delete-data",
-        set.secret()
-    ))
-    .into())
+    );
+    let hint = if trouble.is_unreachable() {
+        format!("does Service {master} lead to the master? pgset status")
+    } else {
+        format!(
+            "the volume was initialised with other passwords than those in Secret {}: put those back, or start anew with pgset down --delete-data",
+            set.secret()
+        )
+    };
+    Err(failure.hint(hint).into())
 }
 
 /// A ready pod to run psql in: the one of the lowest ordinal.

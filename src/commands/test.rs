@@ -12,6 +12,9 @@ use crate::postgres::smoke::report::SmokeReport;
 use crate::postgres::smoke::{self, Check, CheckResult, Marker, Plan, Ran, Stage, evaluate};
 use crate::settings::Secret;
 
+/// How long a refused connection is tried again.
+const SETTLED_WITHIN: Duration = Duration::from_secs(3);
+
 /// Proves by SQL that the set replicates. Ends with 5 when a check fails.
 pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
@@ -92,8 +95,18 @@ async fn one(
 
 async fn ran(subject: &Subject, check: &Check) -> Ran {
     let Some(script) = &check.script else { return Ran::NotRun(String::new()) };
-    match sql::run(&subject.cluster, subject.set.namespace.as_str(), script).await {
-        Ok(output) => Ran::Ended(output),
-        Err(error) => Ran::NotRun(error.to_string()),
+    let started = Instant::now();
+    loop {
+        match sql::run(&subject.cluster, subject.set.namespace.as_str(), script).await {
+            // Right after `up` a Service may take a moment to lead anywhere.
+            Ok(output)
+                if output.trouble().is_some_and(|t| t.message.contains("refused"))
+                    && started.elapsed() < SETTLED_WITHIN =>
+            {
+                tokio::time::sleep(sql::LOOK_EVERY).await;
+            }
+            Ok(output) => return Ran::Ended(output),
+            Err(error) => return Ran::NotRun(error.to_string()),
+        }
     }
 }

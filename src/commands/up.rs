@@ -11,8 +11,8 @@ use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
+use crate::manifest::ObjectId;
 use crate::manifest::object::MANAGER;
-use crate::manifest::{Kind, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
 use crate::settings::{SetIdentity, Settings};
@@ -30,12 +30,11 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates)?;
     let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
-    let kinds = kinds(&ids);
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target)?;
     context.begin("up", &settings.set, &target);
-    let rights = rights::up(&settings.set, &kinds, wait);
+    let rights = rights::up(&settings.set, &draft, wait);
     let live = live::read(&cluster, &settings, ids, rights).await?;
     let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
 
@@ -104,14 +103,6 @@ pub(crate) fn plan_of(
         }
     }
     Ok((plan, decision.count()))
-}
-
-/// Which kinds there are among the objects.
-pub(crate) fn kinds(ids: &[ObjectId]) -> Vec<Kind> {
-    let mut kinds: Vec<Kind> = ids.iter().map(|id| id.kind).collect();
-    kinds.sort();
-    kinds.dedup();
-    kinds
 }
 
 /// What to watch of a set.

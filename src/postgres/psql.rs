@@ -216,6 +216,19 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// Whether no server was reached: nothing that it said.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let says = |needle: &str| self.message.contains(needle);
+        self.sqlstate.is_none()
+            && !says("FATAL")
+            && (says("refused")
+                || says("timeout expired")
+                || says("o route to host")
+                || says("closed the connection unexpectedly")
+                || says("could not translate host name"))
+    }
+
     /// What to do about it, where that is known. `service` is the DNS name that was tried.
     #[must_use]
     pub fn hint(&self, service: &str) -> Option<String> {

@@ -295,7 +295,9 @@ impl Progress {
         }
         // What a startup probe says while its budget lasts is no news: the server isn't up yet.
         let starts = statuses.clone().all(|status| status.started == Some(false));
+        // Nor is it once the server has started.
         let said = last(events, &["Unhealthy"]).map(events::message);
+        let said = said.filter(|said| !said.starts_with("Startup probe failed"));
         let said = said.as_deref().map(without_prefix);
         let troubles =
             statuses.filter_map(|s| container::probe_trouble(object, pod, s, said)).collect();

@@ -105,9 +105,13 @@ async fn a_volume_of_another_set() {
     let output = other.pgset("up --no-wait").args(&storage).run().await.exits(4);
     output.says(&format!("{}1", owner.prefix)).says(&owner.name).says("--volume-prefix");
     assert!(state::of(&other).await.is_empty(), "something was made");
-    // Under names of their own they live side by side.
+    // One directory for two sets of one name would be one database for both.
     let storage =
         format!("--storage nfs://10.240.0.1/nfsfileshare --volume-prefix {}", other.prefix);
+    let output = other.pgset("up --no-wait").args(&storage).run().await.exits(4);
+    output.says("/nfsfileshare").says(&owner.name);
+    // Under names of their own, in a directory of their own, they live side by side.
+    let storage = format!("--storage nfs://10.240.0.1/elsewhere --volume-prefix {}", other.prefix);
     other.pgset("up --no-wait").args(&storage).run().await.ok();
     other.pgset("down --yes --delete-data --timeout 60s").run().await;
     assert_eq!(owner.volumes().await.len(), 3, "the neighbour's volumes are not touched");

@@ -8,7 +8,7 @@ use crate::support::{seconds, state};
 
 async fn signalled(space: &Space, signal: &str) -> Output {
     let running = space.pgset("up").args(CLASS).spawn();
-    running.says("StatefulSet pgset").await;
+    running.says("statefulset/pgset ").await;
     running.signal(signal);
     running.finish().await.within(seconds(60))
 }

@@ -1,13 +1,13 @@
 //! What others did to the set meanwhile is respected, said, or mended.
 
-use k8s_openapi::api::core::v1::Service;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::failures::NO_SUCH_TAG;
 use super::{CLASS, pods_are_ready};
-use crate::support::seconds;
 use crate::support::space::Space;
+use crate::support::{seconds, state};
 
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
@@ -73,4 +73,17 @@ async fn a_field_that_somebody_else_took_over() {
     space.pgset("up --no-wait --force-conflicts").args(CLASS).run().await.ok();
     assert_eq!(selector().await, "pgset-master");
     space.pgset("up --no-wait").args(CLASS).run().await.ok().never_says("configured");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn data_whose_passwords_are_gone_is_not_started() {
+    let space = Space::new("orphan").await;
+    space.pgset("up --replicas 1").args(CLASS).run().await.ok();
+    space.pgset("down --yes").run().await.ok();
+    space.api::<Secret>().delete("pgset-auth", &DeleteParams::default()).await.unwrap();
+    let before = state::of(&space).await;
+    let output = space.pgset("up --replicas 1").args(CLASS).run().await.exits(4);
+    output.says("pgset-auth").says("pgdata-pgset-0");
+    assert_eq!(state::difference(&before, &state::of(&space).await), "");
 }

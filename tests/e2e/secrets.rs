@@ -71,8 +71,8 @@ async fn passwords_show_nowhere() {
     run(&format!("diff -vvv {CLASS}")).await.ok();
     run(&format!("render -vvv {CLASS}")).await.ok();
     run(&format!("render -vvv --list {CLASS}")).await.ok();
-    run("env -vvv").await.ok();
-    run("env -vvv -o json").await;
+    run(&format!("env -vvv {CLASS}")).await.ok();
+    run(&format!("env -vvv -o json {CLASS}")).await.ok();
     run("scale -vvv --replicas 99").await.exits(2);
     run("up -vvv --replicas 0").await.exits(2);
     run("up -vvv --storage class:golden --name other").await.exits(1);

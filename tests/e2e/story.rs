@@ -43,8 +43,8 @@ async fn story(space: &Space, storage: &str) {
 async fn first_up(space: &Space, storage: &str) {
     let output = space.pgset("up").args(storage).run().await.ok();
     output
-        .says("StatefulSet pgset")
-        .says("Service pgset-master")
+        .says("statefulset/pgset created")
+        .says("service/pgset-master created")
         .says("pgset is up: 2 pods ready, 1 replica streaming")
         .mentions(&[&format!("@pgset-master.{}.svc:5432/userdb", space.name)]);
     pods_are_ready(space, &["pgset-0", "pgset-1"]).await;
