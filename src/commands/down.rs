@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::wait::{self, Wait};
-use super::{Context, live, scale, up};
+use super::{Context, live, rights, scale, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
 use crate::error::{Exit, Failure};
@@ -50,6 +50,9 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.finish(nothing(&set, &staying), started);
         return Ok(Exit::Done);
     }
+    let erases = super::erase::shared_claim(&set, &going).is_some();
+    let needed = rights::down(&set, going.keys().map(|id| id.kind), erases);
+    live::check_rights(&cluster, needed).await?;
     ask(args, context, &set, &target.context, &going, &staying).await?;
 
     let next = context.again.as_str();

@@ -47,7 +47,7 @@ pub async fn erase(
         return Ok(());
     };
     let text = |name: &str| annotations[name].as_str();
-    let Some(claim) = text(ANNOTATION_CLAIM) else { return Ok(()) };
+    let Some(claim) = shared_claim(set, going) else { return Ok(()) };
     let made_with = text(ANNOTATION_IMAGE);
     let user = text(ANNOTATION_USER).and_then(|user| user.parse().ok());
     let statefulset = going.get(&super::scale::statefulset_id(set));
@@ -94,6 +94,15 @@ pub async fn erase(
         )),
     }
     Ok(())
+}
+
+/// The claim that all pods of the set share, if the set's Secret, which is going, names one.
+pub(crate) fn shared_claim<'a>(
+    set: &SetIdentity,
+    going: &'a BTreeMap<ObjectId, Value>,
+) -> Option<&'a str> {
+    let secret = going.get(&super::desired::secret_id(set))?;
+    secret["metadata"]["annotations"][ANNOTATION_CLAIM].as_str()
 }
 
 enum End {

@@ -1,10 +1,10 @@
 //! The rights that a command needs, and how to grant those that are missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::access::Right;
 use serde_json::Value;
 
+use crate::cluster::access::Right;
 use crate::manifest::{Kind, Object};
 use crate::settings::SetIdentity;
 
@@ -60,11 +60,30 @@ fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
 /// The rights to wait for a set: watch it, ask its PostgreSQL, and read why it does not come.
 #[must_use]
 pub fn waiting(set: &SetIdentity) -> Vec<Right> {
-    let mut rights = Vec::new();
-    for kind in [Kind::StatefulSet, Kind::Pod] {
-        rights.extend(["list", "watch"].iter().map(|verb| on(kind, verb, set)));
-    }
+    let mut rights = watching(set);
     rights.extend(executing(set));
+    rights
+}
+
+fn watching(set: &SetIdentity) -> Vec<Right> {
+    let kinds = [Kind::StatefulSet, Kind::Pod].into_iter();
+    kinds.flat_map(|kind| ["list", "watch"].map(|verb| on(kind, verb, set))).collect()
+}
+
+/// The rights of `down`: to stop the pods, and to delete each kind that goes. A right found missing
+/// half way would leave a set that is stopped and not gone. With `erases` a pod deletes files.
+#[must_use]
+pub fn down(set: &SetIdentity, going: impl Iterator<Item = Kind>, erases: bool) -> Vec<Right> {
+    let kinds: BTreeSet<Kind> = going.collect();
+    let mut rights: Vec<Right> =
+        kinds.iter().flat_map(|kind| ["get", "delete"].map(|verb| on(*kind, verb, set))).collect();
+    if kinds.contains(&Kind::StatefulSet) {
+        rights.push(on(Kind::StatefulSet, "patch", set));
+        rights.extend(watching(set));
+    }
+    if erases {
+        rights.extend(["get", "create", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)));
+    }
     rights
 }
 
@@ -123,6 +142,33 @@ pub fn rules(missing: &[Right]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn words(rights: &[Right]) -> Vec<String> {
+        rights.iter().map(ToString::to_string).collect()
+    }
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
+    }
+
+    #[test]
+    fn down_deletes_what_is_there_and_nothing_else() {
+        let kinds = [Kind::Service, Kind::Service, Kind::PersistentVolume];
+        assert_eq!(
+            words(&down(&set(), kinds.into_iter(), false)),
+            [
+                "get persistentvolumes in the whole cluster",
+                "delete persistentvolumes in the whole cluster",
+                "get services in namespace pg",
+                "delete services in namespace pg",
+            ]
+        );
+        let stops = words(&down(&set(), [Kind::StatefulSet].into_iter(), true));
+        for needed in ["patch statefulsets.apps", "watch pods", "create pods", "delete pods"] {
+            assert!(stops.iter().any(|right| right.starts_with(needed)), "{needed}");
+        }
+        assert!(!stops.iter().any(|right| right.contains("exec")), "{stops:?}");
+    }
 
     #[test]
     fn a_missing_right_becomes_a_rule() {
