@@ -28,6 +28,17 @@ pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
+/// The claim that the pods of the set share, and image and user to reach its files with; by the Secret,
+/// which goes last. None where each pod has a claim of its own.
+pub(crate) fn shared<'a>(
+    set: &SetIdentity,
+    going: &'a BTreeMap<ObjectId, Value>,
+) -> Option<(&'a str, &'a str, u32)> {
+    let annotations = &going.get(&super::desired::secret_id(set))?["metadata"]["annotations"];
+    let user = annotations[ANNOTATION_USER].as_str()?.parse().ok()?;
+    Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations[ANNOTATION_IMAGE].as_str()?, user))
+}
+
 /// Deletes the set's directories on its shared claim, if it has one.
 ///
 /// # Errors
@@ -38,17 +49,7 @@ pub async fn erase(
     set: &SetIdentity,
     going: &BTreeMap<ObjectId, Value>,
 ) -> anyhow::Result<()> {
-    let secret = super::desired::secret_id(set);
-    let Some(annotations) = going.get(&secret).map(|s| &s["metadata"]["annotations"]) else {
-        return Ok(());
-    };
-    let text = |name: &str| annotations[name].as_str();
-    let user = text(ANNOTATION_USER).and_then(|user| user.parse::<u32>().ok());
-    let (Some(claim), Some(image), Some(user)) =
-        (text(ANNOTATION_CLAIM), text(ANNOTATION_IMAGE), user)
-    else {
-        return Ok(());
-    };
+    let Some((claim, image, user)) = shared(set, going) else { return Ok(()) };
     let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), claim);
     if cluster.get(&claim_id).await?.is_none() {
         return Ok(());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::access::Right;
+use crate::cluster::objects::ServerVersion;
 use serde_json::Value;
 
 use crate::manifest::{Kind, Object};
@@ -13,7 +14,12 @@ const APPLY: [&str; 3] = ["get", "create", "patch"];
 
 /// The rights of `up`: on the kind of each object that it applies, and to wait where it waits.
 #[must_use]
-pub fn up(set: &SetIdentity, objects: &[Object], wait: bool) -> Vec<Right> {
+pub fn up(
+    set: &SetIdentity,
+    objects: &[Object],
+    wait: bool,
+    version: &ServerVersion,
+) -> Vec<Right> {
     let mut kinds: Vec<Kind> = objects.iter().map(|object| object.id.kind).collect();
     kinds.sort();
     kinds.dedup();
@@ -24,9 +30,11 @@ pub fn up(set: &SetIdentity, objects: &[Object], wait: bool) -> Vec<Right> {
     for object in objects {
         rights.extend(granted(&object.value, set));
     }
-    rights.push(on(Kind::PersistentVolumeClaim, "list", set));
+    if !wait {
+        rights.push(on(Kind::PersistentVolumeClaim, "list", set));
+    }
     if wait {
-        rights.extend(waiting(set));
+        rights.extend(waiting(set, version));
     }
     rights
 }
@@ -59,12 +67,38 @@ fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
 
 /// The rights to wait for a set: watch it, ask its PostgreSQL, and read why it does not come.
 #[must_use]
-pub fn waiting(set: &SetIdentity) -> Vec<Right> {
+pub fn waiting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
+    let endpoints = if version.has_endpoint_slices() {
+        ("discovery.k8s.io", "endpointslices")
+    } else {
+        ("", "endpoints")
+    };
     let mut rights = Vec::new();
-    for kind in [Kind::StatefulSet, Kind::Pod] {
-        rights.extend(["list", "watch"].iter().map(|verb| on(kind, verb, set)));
+    for verb in ["list", "watch"] {
+        for kind in [Kind::StatefulSet, Kind::Pod, Kind::PersistentVolumeClaim] {
+            rights.push(on(kind, verb, set));
+        }
+        for (group, resource) in [("", "events"), endpoints] {
+            rights.push(in_set(verb, group, resource, set));
+        }
     }
+    rights.push(in_set("get", "", "pods/log", set));
     rights.extend(executing(set));
+    rights
+}
+
+/// The rights of `down`: to stop the pods, to delete each object, and with `erase` to run the pod that
+/// deletes the files of a shared volume.
+#[must_use]
+pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVersion) -> Vec<Right> {
+    let mut rights: Vec<Right> = kinds.iter().map(|kind| on(*kind, "delete", set)).collect();
+    if kinds.contains(&Kind::StatefulSet) {
+        rights.extend(scaling(set));
+        rights.extend(waiting(set, version));
+    }
+    if erase {
+        rights.extend(["get", "create", "delete"].iter().map(|verb| on(Kind::Pod, verb, set)));
+    }
     rights
 }
 
