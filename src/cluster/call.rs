@@ -185,6 +185,10 @@ impl Cluster {
             };
             tracing::debug!(action, attempt, ?pause, last, "retrying");
             if pause >= self.deadline.remaining() {
+                // A server that says to come back in an hour is not waited for.
+                if pause <= BACKOFF.1 {
+                    tokio::time::sleep_until(self.deadline.at()).await;
+                }
                 return Err(ClusterError::GaveUp {
                     action: action.to_owned(),
                     seconds: self.deadline.elapsed().as_secs(),

@@ -26,6 +26,14 @@ pub struct ServerVersion {
     pub minor: u32,
 }
 
+impl ServerVersion {
+    /// Whether there is `EndpointSlice` in `discovery.k8s.io/v1`: from 1.21 on.
+    #[must_use]
+    pub fn has_endpoint_slices(&self) -> bool {
+        self.minor >= 21
+    }
+}
+
 #[derive(Deserialize)]
 struct List {
     #[serde(default)]

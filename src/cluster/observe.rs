@@ -18,9 +18,6 @@ use crate::manifest::object::LABEL_NAMESPACE;
 use crate::readiness::{Endpoint, Snapshot};
 use crate::settings::SetIdentity;
 
-/// The first minor version with `EndpointSlice` in `discovery.k8s.io/v1`.
-const ENDPOINT_SLICES_SINCE: u32 = 21;
-
 enum Update {
     StatefulSets(Change<StatefulSet>),
     Pods(Change<Pod>),
@@ -74,7 +71,7 @@ impl Observer {
         updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Pods));
         updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Claims));
         updates.push(stream(Api::namespaced(api(), namespace), "", Update::Events));
-        if scope.version.minor >= ENDPOINT_SLICES_SINCE {
+        if scope.version.has_endpoint_slices() {
             let services = format!(
                 "kubernetes.io/service-name in ({},{},{})",
                 scope.set.name,

@@ -11,6 +11,7 @@ use super::wait::{self, Wait};
 use super::{Context, live, rights, scale, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
+use crate::cluster::objects::ServerVersion;
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
@@ -50,13 +51,15 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.finish(nothing(&set, &staying), started);
         return Ok(Exit::Done);
     }
-    let erases = super::erase::shared_claim(&set, &going).is_some();
-    let needed = rights::down(&set, going.keys().map(|id| id.kind), erases);
-    live::check_rights(&cluster, needed).await?;
+    let version = cluster.version().await?;
+    let mut kinds: Vec<Kind> = going.keys().map(|id| id.kind).collect();
+    kinds.dedup();
+    let erases = super::erase::shared(&set, &going).is_some();
+    live::check_rights(&cluster, rights::down(&set, &kinds, erases, &version)).await?;
     ask(args, context, &set, &target.context, &going, &staying).await?;
 
     let next = context.again.as_str();
-    stop(context, &cluster, &set, &going, next).await?;
+    stop(context, &cluster, &set, &going, version, next).await?;
     if args.delete_data {
         super::erase::erase(context, &cluster, &set, &going, next).await?;
     }
@@ -144,6 +147,7 @@ async fn stop(
     cluster: &Cluster,
     set: &SetIdentity,
     going: &Objects,
+    version: ServerVersion,
     next: &str,
 ) -> anyhow::Result<()> {
     let id = scale::statefulset_id(set);
@@ -154,7 +158,6 @@ async fn stop(
     } else {
         scale::set_replicas(cluster, live, &id, 0).await?
     };
-    let version = cluster.version().await?;
     let expectation = up::expectation(set, &live, 0, &version);
     let scope = up::scope(set, &live, version);
     let done = "nothing is deleted yet, the pods are told to stop";

@@ -30,6 +30,17 @@ pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
+/// The claim that the pods of the set share, and image and user to reach its files with; by the Secret,
+/// which goes last. None where each pod has a claim of its own.
+pub(crate) fn shared<'a>(
+    set: &SetIdentity,
+    going: &'a BTreeMap<ObjectId, Value>,
+) -> Option<(&'a str, &'a str, u32)> {
+    let annotations = &going.get(&super::desired::secret_id(set))?["metadata"]["annotations"];
+    let user = annotations[ANNOTATION_USER].as_str()?.parse().ok()?;
+    Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations[ANNOTATION_IMAGE].as_str()?, user))
+}
+
 /// Deletes the set's directories on its shared claim, if it has one.
 ///
 /// # Errors
@@ -42,18 +53,9 @@ pub async fn erase(
     going: &BTreeMap<ObjectId, Value>,
     next: &str,
 ) -> anyhow::Result<()> {
-    let secret = super::desired::secret_id(set);
-    let Some(annotations) = going.get(&secret).map(|s| &s["metadata"]["annotations"]) else {
-        return Ok(());
-    };
-    let text = |name: &str| annotations[name].as_str();
-    let Some(claim) = shared_claim(set, going) else { return Ok(()) };
-    let made_with = text(ANNOTATION_IMAGE);
-    let user = text(ANNOTATION_USER).and_then(|user| user.parse().ok());
+    let Some((claim, made_with, user)) = shared(set, going) else { return Ok(()) };
     let statefulset = going.get(&super::scale::statefulset_id(set));
-    let Some(pod) = eraser(set, claim, made_with, user, statefulset) else {
-        return Ok(());
-    };
+    let pod = eraser(set, claim, made_with, user, statefulset);
     let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), claim);
     if cluster.get(&claim_id).await?.is_none() {
         return Ok(());
@@ -96,15 +98,6 @@ pub async fn erase(
     Ok(())
 }
 
-/// The claim that all pods of the set share, if the set's Secret, which is going, names one.
-pub(crate) fn shared_claim<'a>(
-    set: &SetIdentity,
-    going: &'a BTreeMap<ObjectId, Value>,
-) -> Option<&'a str> {
-    let secret = going.get(&super::desired::secret_id(set))?;
-    secret["metadata"]["annotations"][ANNOTATION_CLAIM].as_str()
-}
-
 enum End {
     Succeeded,
     Failed,
@@ -145,20 +138,20 @@ async fn discard(cluster: &Cluster, id: &ObjectId) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// The pod: the set's own image and user, the claim, and one `rm`. None when these are not known.
+/// The pod: the set's own image and user, the claim, and one `rm`.
 ///
 /// The StatefulSet knows best which image can be pulled, by whom it runs and where. Once it is gone
 /// (an earlier run was interrupted) there is the image that the set was made with.
 fn eraser(
     set: &SetIdentity,
     claim: &str,
-    made_with: Option<&str>,
-    user: Option<i64>,
+    made_with: &str,
+    user: u32,
     statefulset: Option<&Value>,
-) -> Option<Object> {
+) -> Object {
     let template = statefulset.map_or(&Value::Null, |set| &set["spec"]["template"]["spec"]);
-    let image = template["containers"][0]["image"].as_str().or(made_with)?;
-    let user = template["securityContext"]["runAsUser"].as_i64().or(user)?;
+    let image = template["containers"][0]["image"].as_str().unwrap_or(made_with);
+    let user = template["securityContext"]["runAsUser"].as_i64().unwrap_or(user.into());
     let name = format!("{}-erase", set.name);
     let mut value = json!({
         "apiVersion": "v1",
@@ -199,7 +192,7 @@ fn eraser(
         }
     }
     let id = ObjectId::new(Kind::Pod, set.namespace.as_str(), &name);
-    Some(Object { id, value, template: "the eraser".to_owned() })
+    Object { id, value, template: "the eraser".to_owned() }
 }
 
 /// Only directories named SET-NUMBER: another set's `SET-0-1` or `SET-other-0` stays.
@@ -228,8 +221,7 @@ mod tests {
             "securityContext": {"runAsUser": 26, "runAsGroup": 26, "fsGroup": 26},
             "imagePullSecrets": [{"name": "login"}],
         }}}});
-        let bad = Some("mine/pg:no-such-tag");
-        let pod = eraser(&set(), "data", bad, Some(999), Some(&statefulset)).unwrap().value;
+        let pod = eraser(&set(), "data", "mine/pg:no-such-tag", 999, Some(&statefulset)).value;
         assert_eq!(pod["spec"]["containers"][0]["image"], "registry.example/mine/pg:1");
         assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 26);
         assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "login"}]));
@@ -238,11 +230,9 @@ mod tests {
 
     #[test]
     fn once_the_set_is_gone_it_runs_what_the_set_was_made_with() {
-        let pod = eraser(&set(), "data", Some("postgres:17"), Some(999), None).unwrap().value;
+        let pod = eraser(&set(), "data", "postgres:17", 999, None).value;
         assert_eq!(pod["spec"]["containers"][0]["image"], "postgres:17");
         assert_eq!(pod["spec"]["securityContext"]["fsGroup"], 999);
-        assert!(eraser(&set(), "data", None, Some(999), None).is_none());
-        assert!(eraser(&set(), "data", Some("postgres:17"), None, None).is_none());
     }
 
     /// The script itself, on a directory of the test's own.

@@ -40,8 +40,10 @@ impl Subject {
     pub(crate) async fn find(cluster: Cluster, set: SetIdentity) -> anyhow::Result<Option<Self>> {
         let version = cluster.version().await?;
         let id = scale::statefulset_id(&set);
-        let (missing, live) =
-            futures::join!(live::check_rights(&cluster, rights::waiting(&set)), cluster.get(&id));
+        let (missing, live) = futures::join!(
+            live::check_rights(&cluster, rights::waiting(&set, &version)),
+            cluster.get(&id)
+        );
         missing?;
         let Some(statefulset) = live? else { return Ok(None) };
         live::check_ours(&statefulset, &id, &set)?;

@@ -39,13 +39,13 @@ pub async fn read(
     cluster: &Cluster,
     settings: &Settings,
     ids: Vec<ObjectId>,
-    rights: Vec<Right>,
+    rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
 ) -> anyhow::Result<Live> {
     // The first request makes the connection, so that the others find it, or resume its session.
     let version = cluster.version().await?;
     let set = &settings.set;
     let namespace = check_namespace(cluster, set);
-    let missing = check_rights(cluster, rights);
+    let missing = check_rights(cluster, rights(&version));
     let storage = check_storage(cluster, settings);
     let selector = set.selector();
     let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector);

@@ -1,10 +1,11 @@
 //! The rights that a command needs, and how to grant those that are missing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 use crate::cluster::access::Right;
+use crate::cluster::objects::ServerVersion;
+use serde_json::Value;
+
 use crate::manifest::{Kind, Object};
 use crate::settings::SetIdentity;
 
@@ -13,7 +14,12 @@ const APPLY: [&str; 3] = ["get", "create", "patch"];
 
 /// The rights of `up`: on the kind of each object that it applies, and to wait where it waits.
 #[must_use]
-pub fn up(set: &SetIdentity, objects: &[Object], wait: bool) -> Vec<Right> {
+pub fn up(
+    set: &SetIdentity,
+    objects: &[Object],
+    wait: bool,
+    version: &ServerVersion,
+) -> Vec<Right> {
     let mut kinds: Vec<Kind> = objects.iter().map(|object| object.id.kind).collect();
     kinds.sort();
     kinds.dedup();
@@ -24,9 +30,11 @@ pub fn up(set: &SetIdentity, objects: &[Object], wait: bool) -> Vec<Right> {
     for object in objects {
         rights.extend(granted(&object.value, set));
     }
-    rights.push(on(Kind::PersistentVolumeClaim, "list", set));
+    if !wait {
+        rights.push(on(Kind::PersistentVolumeClaim, "list", set));
+    }
     if wait {
-        rights.extend(waiting(set));
+        rights.extend(waiting(set, version));
     }
     rights
 }
@@ -59,29 +67,38 @@ fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
 
 /// The rights to wait for a set: watch it, ask its PostgreSQL, and read why it does not come.
 #[must_use]
-pub fn waiting(set: &SetIdentity) -> Vec<Right> {
-    let mut rights = watching(set);
+pub fn waiting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
+    let endpoints = if version.has_endpoint_slices() {
+        ("discovery.k8s.io", "endpointslices")
+    } else {
+        ("", "endpoints")
+    };
+    let mut rights = Vec::new();
+    for verb in ["list", "watch"] {
+        for kind in [Kind::StatefulSet, Kind::Pod, Kind::PersistentVolumeClaim] {
+            rights.push(on(kind, verb, set));
+        }
+        for (group, resource) in [("", "events"), endpoints] {
+            rights.push(in_set(verb, group, resource, set));
+        }
+    }
+    rights.push(in_set("get", "", "pods/log", set));
     rights.extend(executing(set));
     rights
 }
 
-fn watching(set: &SetIdentity) -> Vec<Right> {
-    let kinds = [Kind::StatefulSet, Kind::Pod].into_iter();
-    kinds.flat_map(|kind| ["list", "watch"].map(|verb| on(kind, verb, set))).collect()
-}
-
-/// The rights of `down`: to stop the pods, and to delete each kind that goes. A right found missing
-/// half way would leave a set that is stopped and not gone. With `erases` a pod deletes files.
+/// The rights of `down`: to stop the pods, to delete each object, and with `erase` to run the pod that
+/// deletes the files of a shared volume.
 #[must_use]
-pub fn down(set: &SetIdentity, going: impl Iterator<Item = Kind>, erases: bool) -> Vec<Right> {
-    let kinds: BTreeSet<Kind> = going.collect();
+pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVersion) -> Vec<Right> {
+    // Each is looked at until it is gone.
     let mut rights: Vec<Right> =
         kinds.iter().flat_map(|kind| ["get", "delete"].map(|verb| on(*kind, verb, set))).collect();
     if kinds.contains(&Kind::StatefulSet) {
-        rights.push(on(Kind::StatefulSet, "patch", set));
-        rights.extend(watching(set));
+        rights.extend(scaling(set));
+        rights.extend(waiting(set, version));
     }
-    if erases {
+    if erase {
         rights.extend(["get", "create", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)));
     }
     rights
@@ -147,15 +164,13 @@ mod tests {
         rights.iter().map(ToString::to_string).collect()
     }
 
-    fn set() -> SetIdentity {
-        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
-    }
-
     #[test]
     fn down_deletes_what_is_there_and_nothing_else() {
-        let kinds = [Kind::Service, Kind::Service, Kind::PersistentVolume];
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let version = ServerVersion::default();
+        let rest = down(&set, &[Kind::PersistentVolume, Kind::Service], false, &version);
         assert_eq!(
-            words(&down(&set(), kinds.into_iter(), false)),
+            words(&rest),
             [
                 "get persistentvolumes in the whole cluster",
                 "delete persistentvolumes in the whole cluster",
@@ -163,11 +178,10 @@ mod tests {
                 "delete services in namespace pg",
             ]
         );
-        let stops = words(&down(&set(), [Kind::StatefulSet].into_iter(), true));
+        let stops = words(&down(&set, &[Kind::StatefulSet], true, &version));
         for needed in ["patch statefulsets.apps", "watch pods", "create pods", "delete pods"] {
             assert!(stops.iter().any(|right| right.starts_with(needed)), "{needed}");
         }
-        assert!(!stops.iter().any(|right| right.contains("exec")), "{stops:?}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
 
     let id = statefulset_id(&set);
     let version = cluster.version().await?;
-    let mut needed = rights::waiting(&set);
+    let mut needed = rights::waiting(&set, &version);
     needed.extend(rights::scaling(&set));
     let (missing, live) = futures::join!(live::check_rights(&cluster, needed), cluster.get(&id));
     missing?;

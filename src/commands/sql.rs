@@ -16,8 +16,8 @@ use crate::settings::SetIdentity;
 /// The container that PostgreSQL runs in, in every profile.
 const CONTAINER: &str = "postgres";
 
-/// How long after its endpoints are ready a Service may take to lead to them: each node learns of it
-/// by itself.
+/// How long after its endpoints are ready a Service may take to lead to a server: each node learns of
+/// it by itself, and the first server of an image may be one that only makes the users.
 const SERVICE_LEADS_WITHIN: Duration = Duration::from_secs(10);
 /// The pause between two tries.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -153,8 +153,16 @@ pub(crate) async fn verify_login(
     };
     let script = Script::new(&pod, &format!("{}select 1;\n", connection.connect()?));
     let trouble = loop {
-        let output = run(cluster, set.namespace.as_str(), &script).await?;
-        let Some(trouble) = output.trouble() else { return Ok(()) };
+        let trouble = match run(cluster, set.namespace.as_str(), &script).await {
+            Ok(output) => output.trouble(),
+            // The container may just have been restarted.
+            Err(error) if started.elapsed() >= SERVICE_LEADS_WITHIN => return Err(error.into()),
+            Err(_) => {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+        };
+        let Some(trouble) = trouble else { return Ok(()) };
         // A Service leads somewhere a moment after its endpoints are ready.
         let over =
             started.elapsed() >= SERVICE_LEADS_WITHIN || cluster.deadline.remaining().is_zero();

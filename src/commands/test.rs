@@ -12,7 +12,7 @@ use crate::postgres::smoke::report::SmokeReport;
 use crate::postgres::smoke::{self, Check, CheckResult, Marker, Plan, Ran, Stage, evaluate};
 use crate::settings::Secret;
 
-/// How long a refused connection is tried again.
+/// How long a connection that reaches nobody is tried again.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Proves by SQL that the set replicates. Ends with 5 when a check fails.
@@ -100,7 +100,7 @@ async fn ran(subject: &Subject, check: &Check) -> Ran {
         match sql::run(&subject.cluster, subject.set.namespace.as_str(), script).await {
             // Right after `up` a Service may take a moment to lead anywhere.
             Ok(output)
-                if output.trouble().is_some_and(|t| t.message.contains("refused"))
+                if output.trouble().is_some_and(|t| t.is_unreachable())
                     && started.elapsed() < SETTLED_WITHIN =>
             {
                 tokio::time::sleep(sql::LOOK_EVERY).await;

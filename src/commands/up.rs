@@ -34,7 +34,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
 
     let cluster = context.cluster(&target)?;
     context.begin("up", &settings.set, &target);
-    let rights = rights::up(&settings.set, &draft, wait);
+    let rights = |version: &ServerVersion| rights::up(&settings.set, &draft, wait, version);
     let live = live::read(&cluster, &settings, ids, rights).await?;
     let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
 

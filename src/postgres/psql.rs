@@ -216,17 +216,18 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Whether no server was reached: nothing that it said.
+    /// Whether no server was reached, or one that starts or stops: another try may end otherwise.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         let says = |needle: &str| self.message.contains(needle);
         self.sqlstate.is_none()
-            && !says("FATAL")
             && (says("refused")
                 || says("timeout expired")
                 || says("o route to host")
+                || says("No such file or directory")
                 || says("closed the connection unexpectedly")
-                || says("could not translate host name"))
+                || says("could not translate host name")
+                || says("the database system is "))
     }
 
     /// What to do about it, where that is known. `service` is the DNS name that was tried.
