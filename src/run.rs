@@ -19,7 +19,8 @@ use crate::settings::general::{General, general};
 
 /// Runs the program with the arguments that it was called with, its own name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match crate::cli::parse(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match crate::cli::parse(arguments.clone()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -38,7 +39,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let reporter = Reporter::new(display);
     let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let exit = runtime.block_on(supervise(cli, general, environment, reporter.clone()));
+            let exit = runtime.block_on(supervise(
+                cli,
+                general,
+                environment,
+                reporter.clone(),
+                commands::again::command_line(&arguments),
+            ));
             // A prompt that nobody answers any more must not hold the program.
             runtime.shutdown_background();
             exit
@@ -55,6 +62,7 @@ async fn supervise(
     general: General,
     environment: Environment,
     reporter: Reporter,
+    again: String,
 ) -> Exit {
     let (interrupter, interrupt) = interrupt::channel();
     let context = Context {
@@ -64,6 +72,7 @@ async fn supervise(
         environment,
         reporter: reporter.clone(),
         interrupt,
+        again,
     };
     let command = cli.command;
     // Those that only read have nothing to finish: the first signal ends them.

@@ -33,6 +33,8 @@ pub struct Context {
     pub prompt: Arc<dyn Prompt>,
     /// Whether somebody wants the command to end.
     pub interrupt: Interrupt,
+    /// The command line, as it would be typed again: what goes on after an interruption.
+    pub again: String,
 }
 
 impl Context {
@@ -107,6 +109,12 @@ impl Context {
         })
     }
 
+    /// Another command about the same set, for a hint: `status`.
+    #[must_use]
+    pub fn sibling(&self, command: &str) -> String {
+        super::again::sibling(command, &self.global)
+    }
+
     /// Says what a command is about to work on.
     pub fn begin(&self, command: &'static str, set: &SetIdentity, target: &Target) {
         self.reporter.emit(Event::Started {
@@ -160,7 +168,8 @@ impl Context {
         tokio::select! {
             answer = answer => Ok(answer.context("asking")??),
             exit = self.interrupt.wait() => {
-                Err(crate::interrupt::interrupted(exit, "nothing was done after the question", "pgset").into())
+                let done = "nothing was done after the question";
+                Err(crate::interrupt::interrupted(exit, done, &self.again).into())
             }
         }
     }

@@ -38,8 +38,8 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let before = replicas_of(&live);
     let owner = other_owner(&live);
 
-    let next = format!("pgset scale --replicas {wanted}");
-    context.interrupt.check(|| "nothing was changed".into(), &next)?;
+    let next = context.again.as_str();
+    context.interrupt.check(|| "nothing was changed".into(), next)?;
     let applied = if before == wanted.get() {
         live
     } else {
@@ -51,7 +51,9 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     if !args.no_wait {
         let expectation = up::expectation(&set, &applied, wanted.get(), &version);
         let scope = up::scope(&set, &applied, version);
-        wait::until_ready(context, &cluster, Wait { scope, expectation, next: &next }).await?;
+        let done = "the number of pods is asked for";
+        let wait = Wait { scope, expectation, done, next };
+        wait::until_ready(context, &cluster, wait).await?;
     }
     let state = if args.no_wait { "is asked for" } else { "is ready" };
     context.finish(format!("{} {state}: {}", set.name, up::pods(wanted.get())), started);
@@ -82,7 +84,8 @@ pub(crate) fn replicas_of(statefulset: &Value) -> u32 {
 ///
 /// What pgset applied is read from the object itself, so that neither the settings nor the templates
 /// of that time are needed. `force` takes over `spec.replicas` alone: every other field is already
-/// ours, with the value that it has.
+/// ours, with the value that it has. The UID is a precondition: a set that was deleted meanwhile is
+/// not made again.
 pub(crate) async fn set_replicas(
     cluster: &Cluster,
     live: &Value,
@@ -97,6 +100,7 @@ pub(crate) async fn set_replicas(
         })
     });
     value["spec"]["replicas"] = json!(replicas);
+    value["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let object = Object { id: id.clone(), value, template: "the live object".to_owned() };
     cluster.apply(&object, Apply { dry_run: false, force: true }).await.context("scaling")
 }

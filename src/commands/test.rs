@@ -58,7 +58,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         return Err(crate::interrupt::interrupted(
             exit,
             "the test left nothing behind",
-            "pgset test",
+            &context.again,
         )
         .into());
     }
