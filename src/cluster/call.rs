@@ -184,18 +184,16 @@ impl Cluster {
                 Judgement::Again { after, last } => (after, last),
             };
             tracing::debug!(action, attempt, ?pause, last, "retrying");
-            if pause >= self.deadline.remaining() {
-                // A server that says to come back in an hour is not waited for.
-                if pause <= BACKOFF.1 {
-                    tokio::time::sleep_until(self.deadline.at()).await;
-                }
+            // The last attempt is made just before the deadline.
+            let remaining = self.deadline.remaining();
+            if remaining <= BACKOFF.0 {
                 return Err(ClusterError::GaveUp {
                     action: action.to_owned(),
                     seconds: self.deadline.elapsed().as_secs(),
                     last,
                 });
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause.min(remaining.saturating_sub(BACKOFF.0 / 2))).await;
             attempt += 1;
         }
     }

@@ -30,15 +30,14 @@ pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// The claim that the pods of the set share, and image and user to reach its files with; by the Secret,
-/// which goes last. None where each pod has a claim of its own.
+/// The claim that the pods of the set share, and what else its Secret says about reaching the files.
+/// None where each pod has a claim of its own.
 pub(crate) fn shared<'a>(
     set: &SetIdentity,
     going: &'a BTreeMap<ObjectId, Value>,
-) -> Option<(&'a str, &'a str, u32)> {
+) -> Option<(&'a str, &'a Value)> {
     let annotations = &going.get(&super::desired::secret_id(set))?["metadata"]["annotations"];
-    let user = annotations[ANNOTATION_USER].as_str()?.parse().ok()?;
-    Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations[ANNOTATION_IMAGE].as_str()?, user))
+    Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations))
 }
 
 /// Deletes the set's directories on its shared claim, if it has one.
@@ -53,9 +52,17 @@ pub async fn erase(
     going: &BTreeMap<ObjectId, Value>,
     next: &str,
 ) -> anyhow::Result<()> {
-    let Some((claim, made_with, user)) = shared(set, going) else { return Ok(()) };
+    let Some((claim, annotations)) = shared(set, going) else { return Ok(()) };
+    let made_with = annotations[ANNOTATION_IMAGE].as_str();
+    let user = annotations[ANNOTATION_USER].as_str().and_then(|user| user.parse().ok());
     let statefulset = going.get(&super::scale::statefulset_id(set));
-    let pod = eraser(set, claim, made_with, user, statefulset);
+    let Some(pod) = eraser(set, claim, made_with, user, statefulset) else {
+        context.warn(format!(
+            "the files of {} on claim {claim} stay: the image that could delete them is not known",
+            set.name
+        ));
+        return Ok(());
+    };
     let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), claim);
     if cluster.get(&claim_id).await?.is_none() {
         return Ok(());
@@ -138,20 +145,20 @@ async fn discard(cluster: &Cluster, id: &ObjectId) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// The pod: the set's own image and user, the claim, and one `rm`.
+/// The pod: the set's own image and user, the claim, and one `rm`. None when these are not known.
 ///
 /// The StatefulSet knows best which image can be pulled, by whom it runs and where. Once it is gone
 /// (an earlier run was interrupted) there is the image that the set was made with.
 fn eraser(
     set: &SetIdentity,
     claim: &str,
-    made_with: &str,
-    user: u32,
+    made_with: Option<&str>,
+    user: Option<i64>,
     statefulset: Option<&Value>,
-) -> Object {
+) -> Option<Object> {
     let template = statefulset.map_or(&Value::Null, |set| &set["spec"]["template"]["spec"]);
-    let image = template["containers"][0]["image"].as_str().unwrap_or(made_with);
-    let user = template["securityContext"]["runAsUser"].as_i64().unwrap_or(user.into());
+    let image = template["containers"][0]["image"].as_str().or(made_with)?;
+    let user = template["securityContext"]["runAsUser"].as_i64().or(user)?;
     let name = format!("{}-erase", set.name);
     let mut value = json!({
         "apiVersion": "v1",
@@ -192,7 +199,7 @@ fn eraser(
         }
     }
     let id = ObjectId::new(Kind::Pod, set.namespace.as_str(), &name);
-    Object { id, value, template: "the eraser".to_owned() }
+    Some(Object { id, value, template: "the eraser".to_owned() })
 }
 
 /// Only directories named SET-NUMBER: another set's `SET-0-1` or `SET-other-0` stays.
@@ -221,7 +228,8 @@ mod tests {
             "securityContext": {"runAsUser": 26, "runAsGroup": 26, "fsGroup": 26},
             "imagePullSecrets": [{"name": "login"}],
         }}}});
-        let pod = eraser(&set(), "data", "mine/pg:no-such-tag", 999, Some(&statefulset)).value;
+        let bad = Some("mine/pg:no-such-tag");
+        let pod = eraser(&set(), "data", bad, Some(999), Some(&statefulset)).unwrap().value;
         assert_eq!(pod["spec"]["containers"][0]["image"], "registry.example/mine/pg:1");
         assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 26);
         assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "login"}]));
@@ -230,9 +238,11 @@ mod tests {
 
     #[test]
     fn once_the_set_is_gone_it_runs_what_the_set_was_made_with() {
-        let pod = eraser(&set(), "data", "postgres:17", 999, None).value;
+        let pod = eraser(&set(), "data", Some("postgres:17"), Some(999), None).unwrap().value;
         assert_eq!(pod["spec"]["containers"][0]["image"], "postgres:17");
         assert_eq!(pod["spec"]["securityContext"]["fsGroup"], 999);
+        assert!(eraser(&set(), "data", None, Some(999), None).is_none());
+        assert!(eraser(&set(), "data", Some("postgres:17"), None, None).is_none());
     }
 
     /// The script itself, on a directory of the test's own.
