@@ -16,9 +16,12 @@ use crate::interrupt;
 use crate::prompt;
 use crate::report::{self, Display, Reporter, Terminal};
 use crate::settings::general::{General, general};
+use crate::shell;
 
 /// Runs the program with the arguments that it was called with, its own name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let invocation = shell::command_line(&arguments);
     let cli = match crate::cli::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -38,7 +41,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let reporter = Reporter::new(display);
     let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let exit = runtime.block_on(supervise(cli, general, environment, reporter.clone()));
+            let exit = runtime.block_on(supervise(
+                cli,
+                general,
+                environment,
+                invocation,
+                reporter.clone(),
+            ));
             // A prompt that nobody answers any more must not hold the program.
             runtime.shutdown_background();
             exit
@@ -54,6 +63,7 @@ async fn supervise(
     cli: Cli,
     general: General,
     environment: Environment,
+    invocation: String,
     reporter: Reporter,
 ) -> Exit {
     let (interrupter, interrupt) = interrupt::channel();
@@ -62,6 +72,7 @@ async fn supervise(
         global: cli.global,
         general,
         environment,
+        invocation,
         reporter: reporter.clone(),
         interrupt,
     };
@@ -121,7 +132,7 @@ fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
 /// An error that comes before it is known how output looks.
 fn early(error: &anyhow::Error) -> ExitCode {
     let report = Report::of(error);
-    let text = report::failure::render(&report, false, None);
+    let text = report::failure::render(&report, false, None) + "\n";
     // Nothing is left to be done when even this can't be written.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(report.exit.code())

@@ -47,7 +47,7 @@ pub async fn carry_out(
             .interrupt
             .check(|| format!("{done} of {total} objects are applied, nothing is lost"), next)?;
         let mut steps = stream::iter(phase)
-            .map(|step| write(cluster, step, how))
+            .map(|step| write(cluster, step, how, next))
             // In order, so that two runs print the same.
             .buffered(WRITES);
         while let Some((step, outcome, live)) = steps.try_next().await? {
@@ -69,6 +69,7 @@ async fn write(
     cluster: &Cluster,
     step: Step,
     how: How<'_>,
+    next: &str,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     use crate::cli::DryRun;
     let dry = how.dry_run.is_some();
@@ -95,7 +96,7 @@ async fn write(
     };
     match result {
         Ok(live) => Ok((step, outcome, Some(live))),
-        Err(e) => Err(refused(e, &step)),
+        Err(e) => Err(refused(e, &step, next)),
     }
 }
 
@@ -109,7 +110,7 @@ async fn adopt(
     Ok((step, Outcome::Unchanged, live))
 }
 
-fn refused(error: ClusterError, step: &Step) -> anyhow::Error {
+fn refused(error: ClusterError, step: &Step, next: &str) -> anyhow::Error {
     if !error.is_conflict() {
         return error.into();
     }
@@ -119,6 +120,6 @@ fn refused(error: ClusterError, step: &Step) -> anyhow::Error {
         Exit::Refused,
         format!("{} is managed by somebody else, too: {words}", step.object.id),
     )
-    .hint("pgset up --force-conflicts  # takes these fields over")
+    .hint(format!("{next} --force-conflicts  # takes these fields over"))
     .into()
 }

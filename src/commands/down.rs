@@ -34,7 +34,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     context.begin("down", &set, &target);
     let all = live::of_set(&cluster, &set).await?;
     let (data, rest): (Objects, Objects) =
@@ -55,7 +55,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     live::check_rights(&cluster, rights::down(&set, &kinds, erases, &version)).await?;
     ask(args, context, &set, &target.context, &going, &staying).await?;
 
-    let next = if args.delete_data { "pgset down --delete-data" } else { "pgset down" };
+    let next = context.invocation.as_str();
     stop(context, &cluster, &set, &going, version, next).await?;
     if args.delete_data {
         super::erase::erase(context, &cluster, &set, &going).await?;

@@ -23,7 +23,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let wanted = resolve::replicas(&args.replicas, Source::Flag("--replicas"), None)?.value;
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     context.begin("scale", &set, &target);
 
     let id = statefulset_id(&set);
@@ -38,8 +38,8 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let before = replicas_of(&live);
     let owner = other_owner(&live);
 
-    let next = format!("pgset scale --replicas {wanted}");
-    context.interrupt.check(|| "nothing was changed".into(), &next)?;
+    let next = context.invocation.as_str();
+    context.interrupt.check(|| "nothing was changed".into(), next)?;
     let applied = if before == wanted.get() {
         live
     } else {
@@ -51,7 +51,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     if !args.no_wait {
         let expectation = up::expectation(&set, &applied, wanted.get(), &version);
         let scope = up::scope(&set, &applied, version);
-        wait::until_ready(context, &cluster, Wait { scope, expectation, next: &next }).await?;
+        wait::until_ready(context, &cluster, Wait { scope, expectation, next }).await?;
     }
     let state = if args.no_wait { "is asked for" } else { "is ready" };
     context.finish(format!("{} {state}: {}", set.name, up::pods(wanted.get())), started);
@@ -68,7 +68,7 @@ pub(crate) fn no_set(set: &SetIdentity) -> Failure {
         Exit::Failed,
         format!("there is no set {} in namespace {}", set.name, set.namespace),
     )
-    .hint("pgset up  # makes one")
+    .hint(format!("{}  # makes one", set.command("up")))
     .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 

@@ -25,7 +25,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = if args.watch {
         Cluster::new(target.clone(), Deadline::after(FOR_EVER))?
     } else {
-        context.cluster(&target)?
+        context.cluster(&target).await?
     };
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
         return Err(scale::no_set(&set).into());

@@ -32,13 +32,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
     let rights = |version: &ServerVersion| rights::up(&settings.set, &draft, wait, version);
     let live = live::read(&cluster, &settings, ids, rights).await?;
     let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
 
-    let next = "pgset up";
+    let next = context.invocation.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
     let secret = desired::secret_id(&settings.set);
     let how = How { force: args.force_conflicts, dry_run: args.dry_run, once: Some(&secret) };
