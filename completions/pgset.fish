@@ -159,7 +159,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l size -d 'What eac
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
-complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per template into this directory' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per object into this directory' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s n -l namespace -d 'Namespace of the set' -r
@@ -173,7 +173,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l list -d 'Name each template and where it comes from, and render nothing'
-complete -c pgset -n "__fish_pgset_using_subcommand render" -l show-secrets -d 'Print passwords instead of ***'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l show-secrets -d 'Print the Secret, too: it holds the passwords'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s q -l quiet -d 'Say only what went wrong'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s y -l yes -d 'Answer every question with yes'

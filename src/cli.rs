@@ -39,11 +39,13 @@ Examples:
   pgset status              what runs, what is wrong
   pgset down                take it down, keep its data
 
-Settings: flag, else PGSET_* variable, else the article's variable, else default; pgset env prints
-them all. Passwords come from PG_PASSWORD, PG_PRIMARY_PASSWORD and PG_ROOT_PASSWORD, or are made.
+Settings: flag, else PGSET_* variable, else the article's variable, else
+default; pgset env prints them all. Passwords come from PG_PASSWORD,
+PG_PRIMARY_PASSWORD and PG_ROOT_PASSWORD, or are made.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 no cluster, or not let in; 4 conflict, or
-refused for safety; 5 the test found something wrong; 70 timed out; 130 interrupted; 143 terminated.";
+Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 no cluster, or not let
+in; 4 conflict, or refused for safety; 5 the test found something wrong;
+70 timed out; 130 interrupted; 143 terminated.";
 
 /// Run a PostgreSQL replica set on Kubernetes
 #[derive(Clone, Debug, Parser)]

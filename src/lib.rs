@@ -34,6 +34,7 @@ pub mod readiness;
 pub mod render;
 pub mod report;
 pub mod settings;
+pub mod shell;
 
 mod run;
 

@@ -44,7 +44,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 general,
                 environment,
                 reporter.clone(),
-                commands::again::command_line(&arguments),
+                crate::shell::command_line(&arguments),
             ));
             // A prompt that nobody answers any more must not hold the program.
             runtime.shutdown_background();
@@ -130,7 +130,7 @@ fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
 /// An error that comes before it is known how output looks.
 fn early(error: &anyhow::Error) -> ExitCode {
     let report = Report::of(error);
-    let text = report::failure::render(&report, false, None);
+    let text = report::failure::render(&report, false, None) + "\n";
     // Nothing is left to be done when even this can't be written.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(report.exit.code())

@@ -112,6 +112,14 @@ impl SetIdentity {
     pub fn claim(&self) -> String {
         format!("{}-pvc", self.name)
     }
+    /// A pgset command for this set, as it is typed.
+    #[must_use]
+    pub fn command(&self, command: &str) -> String {
+        match self.name.as_str() {
+            "pgset" => format!("pgset {command} -n {}", self.namespace),
+            name => format!("pgset {command} -n {} --name {name}", self.namespace),
+        }
+    }
     /// The Secret that holds the passwords.
     #[must_use]
     pub fn secret(&self) -> String {

@@ -9,7 +9,8 @@ Examples:
   pgset diff
   pgset diff --image postgres:17 --size 20Gi
 
-Asks the API server by a dry run; secrets are masked. Exit code 0: no difference; 1: some.";
+Asks the API server by a dry run; secrets are masked.
+Exit code 0: no difference; 1: some.";
 
 /// Arguments of `pgset diff`.
 #[derive(Args, Clone, Debug, Default)]

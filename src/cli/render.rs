@@ -12,7 +12,7 @@ Examples:
   pgset render --output-dir manifests
   pgset render --list
 
-Talks to no cluster. Passwords are masked unless --show-secrets is given.";
+Talks to no cluster. The Secret is left out unless --show-secrets is given.";
 
 /// Arguments of `pgset render`.
 #[derive(Args, Clone, Debug, Default)]
@@ -24,10 +24,10 @@ pub struct RenderArgs {
     /// Name each template and where it comes from, and render nothing
     #[arg(long, conflicts_with_all = ["output_dir", "show_secrets"])]
     pub list: bool,
-    /// Write a file per template into this directory
+    /// Write a file per object into this directory
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
-    /// Print passwords instead of ***
+    /// Print the Secret, too: it holds the passwords
     #[arg(long)]
     pub show_secrets: bool,
 }

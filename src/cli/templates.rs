@@ -21,7 +21,8 @@ Examples:
   pgset templates export templates
   pgset up --templates templates
 
-Keep only what you change: a template that is missing is taken from the binary. No file is replaced.")]
+Keep only what you change: a template that is missing is taken from the binary.
+No file is replaced.")]
     Export {
         /// The directory; made if it is not there
         #[arg(value_name = "DIR")]

@@ -10,7 +10,8 @@ Examples:
   pgset test --lag-limit 2s
   pgset test -o junit > pgset.xml
 
-Runs psql inside the pods, through the set's Services. Exit code 5 if a check fails.";
+Runs psql inside the pods, through the set's Services.
+Exit code 5 if a check fails.";
 
 /// Arguments of `pgset test`.
 #[derive(Args, Clone, Debug)]

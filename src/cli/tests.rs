@@ -152,3 +152,15 @@ fn every_command_has_a_default_format() {
         assert_eq!(parsed(line).command.outputs().first(), Some(&Output::Human), "{line}");
     }
 }
+
+#[test]
+fn examples_and_notes_fit_80_columns() {
+    fn check(command: &clap::Command) {
+        let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in notes.lines() {
+            assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&Cli::command());
+}

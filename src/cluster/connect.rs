@@ -172,9 +172,15 @@ fn reason(error: &KubeconfigError, known: &[String]) -> String {
         KubeconfigError::LoadContext(name) => {
             format!("it has no context {name:?} (it has: {})", known.join(", "))
         }
-        KubeconfigError::CurrentContextNotSet => {
-            format!("it names no current context (it has: {})", known.join(", "))
-        }
+        KubeconfigError::CurrentContextNotSet => match known {
+            [] => "it holds no context".to_owned(),
+            known => {
+                format!(
+                    "it names no current context: choose one with --context (it has: {})",
+                    known.join(", ")
+                )
+            }
+        },
         other => other.to_string(),
     }
 }
@@ -186,15 +192,70 @@ fn unusable(error: &kube::Error) -> ClusterError {
     }
 }
 
+/// The program of a command in the library's form: the variables that it sets, then the words, each
+/// in quotes.
+fn program(command: &str) -> &str {
+    let mut rest = command.trim_start();
+    while let Some((name, value)) = rest.split_once('=')
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    {
+        rest = after_word(value).trim_start();
+    }
+    rest[..rest.len() - after_word(rest).len()].trim_matches('"')
+}
+
+/// What stands behind the first word, which may be in quotes.
+fn after_word(text: &str) -> &str {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.find(|c: char| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ => return c.is_whitespace() && !quoted,
+        }
+        false
+    });
+    &text[end.unwrap_or(text.len())..]
+}
+
 /// The library's own message prints all that the plugin printed, which may be a token.
 pub(super) fn plugin(error: &kube::client::AuthError) -> String {
     use kube::client::AuthError;
     match error {
         AuthError::AuthExecRun { cmd, out, .. } => {
-            let program = cmd.split_whitespace().next().unwrap_or(cmd).trim_matches('"');
-            format!("{program} ended with {}", out.status)
+            format!("{} ended with {}", program(cmd), out.status)
         }
         AuthError::AuthExecParse(_) => "its answer is not an ExecCredential".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_plugin_is_named_by_its_program() {
+        for (command, expected) in [
+            (r#""aws" "eks" "get-token""#, "aws"),
+            ("gke-gcloud-auth-plugin", "gke-gcloud-auth-plugin"),
+            (r#"KUBERNETES_EXEC_INFO="{\"kind\":\"Exec Credential\"}" "aws" "eks""#, "aws"),
+            (r#"A="1" B=2 "/opt/my tools/login" "x""#, "/opt/my tools/login"),
+            ("", ""),
+        ] {
+            assert_eq!(program(command), expected, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_without_a_current_context_says_what_there_is() {
+        let error = KubeconfigError::CurrentContextNotSet;
+        assert_eq!(reason(&error, &[]), "it holds no context");
+        assert_eq!(
+            reason(&error, &["one".to_owned(), "two".to_owned()]),
+            "it names no current context: choose one with --context (it has: one, two)"
+        );
     }
 }

@@ -104,6 +104,7 @@ fn words(status: &Status) -> String {
         ("", "") => format!("the server answered with code {}", status.code),
         ("", message) => format!("{message} (code {})", status.code),
         (reason, "") => reason.to_owned(),
+        (reason, message) if reason == message => reason.to_owned(),
         (reason, message) => format!("{reason}: {message}"),
     }
 }
@@ -133,11 +134,20 @@ impl Diagnose for ClusterError {
             Self::CredentialPlugin { .. } => {
                 vec!["log in again with the tool that the kubeconfig names, then run pgset again".into()]
             }
+            Self::Unreachable { reason, .. } if reason.contains("UnknownIssuer") => vec![
+                "the kubeconfig's certificate-authority is not the one that signed the server's certificate"
+                    .into(),
+                "another cluster: --context NAME or --kubeconfig FILE".into(),
+            ],
             Self::Unreachable { .. } | Self::GaveUp { .. } => vec![
                 "kubectl cluster-info  # does anybody get an answer?".into(),
                 "another cluster: --context NAME or --kubeconfig FILE".into(),
             ],
             Self::Refused { status, .. } => match status.code {
+                403 if status.message.contains("\"system:anonymous\"") => vec![
+                    "the kubeconfig's user has no credentials: log in, or name another context with --context"
+                        .into(),
+                ],
                 401 => vec!["the credentials are not accepted (any more): log in again".into()],
                 404 if status.message.starts_with("namespaces ") => {
                     vec!["kubectl create namespace NAME, or name another with -n".into()]
@@ -160,4 +170,38 @@ fn is_admission(status: &Status) -> bool {
     ]
     .iter()
     .any(|words| status.message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, reason: &str, message: &str) -> ClusterError {
+        let mut status = Status::failure(message, reason);
+        status.code = code;
+        ClusterError::Refused { action: "listing pods".to_owned(), status: Box::new(status) }
+    }
+
+    #[test]
+    fn a_reason_is_not_said_twice() {
+        let error = refused(401, "Unauthorized", "Unauthorized");
+        assert_eq!(error.to_string(), "listing pods: Unauthorized");
+    }
+
+    #[test]
+    fn whoever_is_nobody_is_told_to_log_in() {
+        let error = refused(403, "Forbidden", "User \"system:anonymous\" cannot list pods");
+        assert_eq!(error.exit(), Exit::NoCluster);
+        assert!(error.hints()[0].contains("no credentials"), "{:?}", error.hints());
+        assert_eq!(refused(403, "Forbidden", "User \"jane\" cannot").hints(), [""; 0]);
+    }
+
+    #[test]
+    fn a_wrong_authority_is_not_called_a_silent_cluster() {
+        let error = ClusterError::Unreachable {
+            server: "https://10.0.0.1:6443".to_owned(),
+            reason: "invalid peer certificate: UnknownIssuer".to_owned(),
+        };
+        assert!(error.hints()[0].contains("certificate-authority"), "{:?}", error.hints());
+    }
 }

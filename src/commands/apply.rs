@@ -50,7 +50,9 @@ pub async fn carry_out(
         let may_begin = || !failed.get() && context.interrupt.requested().is_none();
         let mut steps = stream::iter(phase)
             .map(
-                async |step| if may_begin() { Some(write(cluster, step, how).await) } else { None },
+                async |step| {
+                    if may_begin() { Some(write(cluster, step, how, next).await) } else { None }
+                },
             )
             // In order, so that two runs print the same.
             .buffered(WRITES);
@@ -88,6 +90,7 @@ async fn write(
     cluster: &Cluster,
     step: Step,
     how: How<'_>,
+    next: &str,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     use crate::cli::DryRun;
     let dry = how.dry_run.is_some();
@@ -114,7 +117,7 @@ async fn write(
     };
     match result {
         Ok(live) => Ok((step, outcome, Some(live))),
-        Err(e) => Err(refused(e, &step)),
+        Err(e) => Err(refused(e, &step, next)),
     }
 }
 
@@ -138,7 +141,16 @@ async fn adopt(
     Ok((step, Outcome::Unchanged, Some(live)))
 }
 
-fn refused(error: ClusterError, step: &Step) -> anyhow::Error {
+fn refused(error: ClusterError, step: &Step, next: &str) -> anyhow::Error {
+    let says = |words: &str| error.status().is_some_and(|s| s.message.contains(words));
+    if says("updates to statefulset spec for fields other than") {
+        return Failure::new(
+            Exit::Refused,
+            format!("{} has fields that can't be changed: {error}", step.object.id),
+        )
+        .hint("pgset down keeps the data; pgset up then makes the set with the new settings")
+        .into();
+    }
     if !error.is_conflict() {
         return error.into();
     }
@@ -148,6 +160,6 @@ fn refused(error: ClusterError, step: &Step) -> anyhow::Error {
         Exit::Refused,
         format!("{} is managed by somebody else, too: {words}", step.object.id),
     )
-    .hint("pgset up --force-conflicts  # takes these fields over")
+    .hint(format!("{next} --force-conflicts  # takes these fields over"))
     .into()
 }

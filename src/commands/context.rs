@@ -61,8 +61,27 @@ impl Context {
     }
 
     /// A cluster to talk to, with the time that `--timeout` gives from now on.
-    pub fn cluster(&self, target: &Target) -> anyhow::Result<Cluster> {
-        Ok(Cluster::new(target.clone(), Deadline::after(self.general.timeout))?)
+    ///
+    /// A credential plugin runs on a thread of its own, so that signals are heard while it asks
+    /// somebody to log in, or hangs.
+    pub async fn cluster(&self, target: &Target) -> anyhow::Result<Cluster> {
+        let timeout = self.general.timeout;
+        if target.config.auth_info.exec.is_none() {
+            return Ok(Cluster::new(target.clone(), Deadline::after(timeout))?);
+        }
+        let target = target.clone();
+        let connecting =
+            tokio::task::spawn_blocking(move || Cluster::new(target, Deadline::after(timeout)));
+        tokio::select! {
+            cluster = connecting => Ok(cluster.context("connecting")??),
+            exit = self.interrupt.wait() => {
+                Err(crate::interrupt::interrupted(exit, "nothing was touched", &self.again).into())
+            }
+            () = tokio::time::sleep(timeout) => {
+                let reason = format!("it did not end within {} s", timeout.as_secs());
+                Err(ClusterError::CredentialPlugin { reason }.into())
+            }
+        }
     }
 
     /// The set that the flags and the environment name.

@@ -25,7 +25,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     let draft = desired::draft(&settings, &templates)?;
     let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     let rights = |version: &_| rights::up(&settings.set, &draft, false, version);
     let live = live::read(&cluster, &settings, ids, rights).await?;
     let (plan, _) = up::plan_of(&settings, &templates, &live, true)?;

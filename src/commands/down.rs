@@ -37,7 +37,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     context.begin("down", &set, &target);
     let all = live::of_set(&cluster, &set).await?;
     let (data, rest): (Objects, Objects) =
@@ -60,10 +60,22 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
 
     let next = context.again.as_str();
     stop(context, &cluster, &set, &going, version, next).await?;
-    if args.delete_data {
-        super::erase::erase(context, &cluster, &set, &going, next).await?;
-    }
+    let files_stay = if args.delete_data {
+        super::erase::erase(context, &cluster, &set, &going, next).await?
+    } else {
+        None
+    };
+    // Passwords and claim go only after the files that they open: else the next `up` would find a
+    // database that nobody can log in to.
+    let (kept, going) = if files_stay.is_some() {
+        going.into_iter().partition(|(id, _)| id.kind.holds_data())
+    } else {
+        (Objects::new(), going)
+    };
     remove(context, &cluster, going, next).await?;
+    if let Some(reason) = files_stay {
+        return Err(files_left(&set, &kept, &reason, next).into());
+    }
     for (id, value) in &staying {
         let detail = whereabouts(id, value);
         context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
@@ -77,6 +89,31 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     context.finish(format!("{} is down", set.name), started);
     Ok(Exit::Done)
+}
+
+/// The pods are gone and the files are not: what keeps them, and how to give them up.
+fn files_left(set: &SetIdentity, kept: &Objects, reason: &str, next: &str) -> Failure {
+    let names = |namespaced: bool| {
+        let kept = kept.keys().filter(|id| id.kind.namespaced() == namespaced);
+        kept.map(|id| format!("{}/{}", id.kind.name().to_lowercase(), id.name))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let (objects, volumes) = (names(true), names(false));
+    let mut abandon = vec![format!("kubectl -n {} delete {objects}", set.namespace)];
+    if !volumes.is_empty() {
+        abandon.push(format!("kubectl delete {volumes}"));
+    }
+    let abandon = abandon.join(" && ");
+    Failure::new(
+        Exit::Failed,
+        format!(
+            "the files of {} could not be deleted; they stay, and what opens them: {reason}",
+            set.name
+        ),
+    )
+    .hint(format!("{next}  # once the volume can be mounted"))
+    .hint(format!("{abandon}  # gives the files up, wherever they are"))
 }
 
 fn nothing(set: &SetIdentity, staying: &Objects) -> String {
@@ -109,7 +146,7 @@ async fn ask(
             lines.push(format!("  {title:<6} {id}{note}"));
         }
     }
-    context.note(lines.join("\n"));
+    context.note_that_matters(lines.join("\n"));
     let agreed = if args.delete_data {
         let question = "This deletes the data for good. Type the set's name to go on";
         context.type_name(question, set.name.as_str()).await?

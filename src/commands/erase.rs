@@ -40,32 +40,28 @@ pub(crate) fn shared<'a>(
     Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations))
 }
 
-/// Deletes the set's directories on its shared claim, if it has one.
+/// Deletes the set's directories on its shared claim, if it has one. Why they stay, if they can't be
+/// reached.
 ///
 /// # Errors
-/// When the cluster does not answer, or when interrupted. Files that can't be reached stay, with a
-/// warning that says where.
+/// When the cluster does not answer, or when interrupted.
 pub async fn erase(
     context: &Context,
     cluster: &Cluster,
     set: &SetIdentity,
     going: &BTreeMap<ObjectId, Value>,
     next: &str,
-) -> anyhow::Result<()> {
-    let Some((claim, annotations)) = shared(set, going) else { return Ok(()) };
+) -> anyhow::Result<Option<String>> {
+    let Some((claim, annotations)) = shared(set, going) else { return Ok(None) };
     let made_with = annotations[ANNOTATION_IMAGE].as_str();
     let user = annotations[ANNOTATION_USER].as_str().and_then(|user| user.parse().ok());
     let statefulset = going.get(&super::scale::statefulset_id(set));
     let Some(pod) = eraser(set, claim, made_with, user, statefulset) else {
-        context.warn(format!(
-            "the files of {} on claim {claim} stay: the image that could delete them is not known",
-            set.name
-        ));
-        return Ok(());
+        return Ok(Some("the image that could delete them is not known".to_owned()));
     };
     let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), claim);
     if cluster.get(&claim_id).await?.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     // What an interrupted run left.
     discard(cluster, &pod.id).await?;
@@ -95,14 +91,10 @@ pub async fn erase(
         End::NotStarted(reason) => Some(reason),
     };
     discard(cluster, &pod.id).await?;
-    match reason {
-        None => context.note(format!("the files of {} on claim {claim} are deleted", set.name)),
-        Some(reason) => context.warn(format!(
-            "the files of {} on claim {claim} could not be deleted and stay where they are: {reason}",
-            set.name
-        )),
+    if reason.is_none() {
+        context.note(format!("the files of {} on claim {claim} are deleted", set.name));
     }
-    Ok(())
+    Ok(reason)
 }
 
 enum End {

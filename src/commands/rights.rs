@@ -35,6 +35,8 @@ pub fn up(
     }
     if wait {
         rights.extend(waiting(set, version));
+        // A pod that is wedged on an old revision is replaced only when somebody deletes it.
+        rights.push(on(Kind::Pod, "delete", set));
     }
     rights
 }

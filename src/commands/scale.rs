@@ -23,7 +23,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let wanted = resolve::replicas(&args.replicas, Source::Flag("--replicas"), None)?.value;
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     context.begin("scale", &set, &target);
 
     let id = statefulset_id(&set);
@@ -70,7 +70,7 @@ pub(crate) fn no_set(set: &SetIdentity) -> Failure {
         Exit::Failed,
         format!("there is no set {} in namespace {}", set.name, set.namespace),
     )
-    .hint("pgset up  # makes one")
+    .hint(format!("{}  # makes one", set.command("up")))
     .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 

@@ -109,7 +109,7 @@ pub(crate) async fn credentials(
     let id = desired::secret_id(set);
     let Some(secret) = cluster.get(&id).await? else {
         return Err(Failure::new(Exit::Failed, format!("there is no Secret {name}"))
-            .hint("pgset up  # makes the set, and its passwords")
+            .hint(format!("{}  # makes the set, and its passwords", set.command("up")))
             .into());
     };
     live::check_ours(&secret, &id, set)?;

@@ -25,7 +25,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = if args.watch {
         Cluster::new(target.clone(), Deadline::after(FOR_EVER))?
     } else {
-        context.cluster(&target)?
+        context.cluster(&target).await?
     };
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
         return Err(scale::no_set(&set).into());
@@ -78,7 +78,8 @@ async fn watch(context: &Context, subject: &Subject) -> anyhow::Result<Exit> {
         // Ages and lags move all the time; only a terminal is drawn anew for that.
         if text != shown {
             // Home, and clear what is below: a terminal shows one status, a pipe one after the other.
-            let terminal = context.reporter.display().stdout_width.is_some();
+            let people = !matches!(context.general.output, Output::Json | Output::Yaml);
+            let terminal = people && context.reporter.display().stdout_width.is_some();
             let clear = if terminal { "\x1b[H\x1b[J" } else { "" };
             context.reporter.print(&format!("{clear}{text}"))?;
             shown = text;

@@ -20,7 +20,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
         return Err(scale::no_set(&set).into());
     };

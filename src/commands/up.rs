@@ -32,7 +32,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
-    let cluster = context.cluster(&target)?;
+    let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
     let rights = |version: &ServerVersion| rights::up(&settings.set, &draft, wait, version);
     let live = live::read(&cluster, &settings, ids, rights).await?;

@@ -315,8 +315,11 @@ impl Planner<'_> {
         let disagreements = status::disagreements(self.subject.pods, self.subject.services);
         let verdict = if disagreements.is_empty() {
             Verdict::passed(format!(
-                "{} pods, {} Services",
-                self.subject.pods.len(),
+                "{}, {} Services",
+                match self.subject.pods.len() {
+                    1 => "1 pod".to_owned(),
+                    n => format!("{n} pods"),
+                },
                 self.subject.services.len()
             ))
         } else {

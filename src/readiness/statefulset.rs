@@ -106,7 +106,10 @@ fn count_unmet(
             return Some(format!("{available} of {wanted} {noun} ready for {least} s"));
         }
     }
-    (exist > wanted).then(|| format!("{exist} pods: {} to go", exist - wanted))
+    (exist > wanted).then(|| {
+        let pods = if exist == 1 { "pod" } else { "pods" };
+        format!("{exist} {pods}: {} to go", exist - wanted)
+    })
 }
 
 fn update_unmet(view: View<'_>, status: &StatefulSetStatus) -> Option<String> {

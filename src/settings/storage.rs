@@ -97,7 +97,12 @@ fn nfs(rest: &str) -> Result<Storage, Refused> {
         return Err(form(format!("nfs://{location}/nfsfileshare")));
     };
     let (server, path) = location.split_at(slash);
-    Ok(Storage::Nfs { server: nfs_server(server)?, path: absolute_path(path)? })
+    let server = nfs_server(server).map_err(|invalid| {
+        let first = server.split_whitespace().next().filter(|first| *first != server);
+        let mended = first.map(|first| format!("nfs://{first}{path}"));
+        Refused { invalid: Invalid { hint: None, ..invalid }, mended }
+    })?;
+    Ok(Storage::Nfs { server, path: absolute_path(path)? })
 }
 
 /// Checks an NFS server: a host name or an address, an IPv6 address with or without brackets.
@@ -112,7 +117,9 @@ pub fn nfs_server(server: &str) -> Result<String, Invalid> {
     let error =
         Invalid::new("must name the NFS server by one host name or address, without port or path");
     Err(match server.split_once('/') {
-        Some((host, path)) => error.hint(format!("did you mean nfs://{host}/{path}?")),
+        // `--storage` cuts at the first slash: this is a variable, which holds the server alone.
+        Some((host, path)) => error
+            .hint(format!("CCP_NFS_IP and LOCAL_IP take {host}, CCP_STORAGE_PATH takes /{path}")),
         None => match server.split_whitespace().next() {
             Some(first) if first != server => error.suggest_server(first),
             _ => error,
@@ -293,7 +300,7 @@ mod tests {
             ("nfs:///x", "must name the NFS server", None),
             ("nfs://10.0.0.5:2049/x", "must name the NFS server", None),
             ("nfs://10.0.0.256/x", "must name the NFS server", None),
-            ("nfs://a b/x", "must name the NFS server", Some("did you mean a?")),
+            ("nfs://a b/x", "must name the NFS server", Some("did you mean nfs://a/x?")),
             ("nfs://a/x/../y", "must have a path without ..", None),
             ("nfs://a/x\n---\nkind: Role", "must have a path without control characters", None),
             ("hostpath:var/lib", "must be hostpath:/PATH", Some("did you mean hostpath:/var/lib?")),
@@ -339,7 +346,10 @@ mod tests {
     fn servers_and_paths_alone() {
         for (server, hint) in [
             ("", None),
-            ("10.0.0.5/nfsfileshare", Some("did you mean nfs://10.0.0.5/nfsfileshare?")),
+            (
+                "10.0.0.5/nfsfileshare",
+                Some("CCP_NFS_IP and LOCAL_IP take 10.0.0.5, CCP_STORAGE_PATH takes /nfsfileshare"),
+            ),
             ("10.0.0.5 fe80::1", Some("did you mean 10.0.0.5?")),
         ] {
             assert_eq!(nfs_server(server).unwrap_err().hint.as_deref(), hint);

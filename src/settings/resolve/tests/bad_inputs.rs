@@ -115,7 +115,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     (
         "CCP_NFS_IP=10.0.0.5/x",
         "NFS server \"10.0.0.5/x\" (from CCP_NFS_IP) must name the NFS server",
-        "did you mean nfs://10.0.0.5/x?",
+        "CCP_NFS_IP and LOCAL_IP take 10.0.0.5, CCP_STORAGE_PATH takes /x",
     ),
     (
         "CCP_NFS_IP=a CCP_STORAGE_PATH=nfs",
