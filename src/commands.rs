@@ -1,5 +1,6 @@
 //! One file per subcommand: orchestration only. What is decided is decided in the pure modules.
 
+pub(crate) mod again;
 pub mod apply;
 pub mod context;
 pub mod desired;

@@ -16,13 +16,11 @@ use crate::interrupt;
 use crate::prompt;
 use crate::report::{self, Display, Reporter, Terminal};
 use crate::settings::general::{General, general};
-use crate::shell;
 
 /// Runs the program with the arguments that it was called with, its own name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let invocation = shell::command_line(&arguments);
-    let cli = match crate::cli::parse(arguments) {
+    let cli = match crate::cli::parse(arguments.clone()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -45,8 +43,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 cli,
                 general,
                 environment,
-                invocation,
                 reporter.clone(),
+                commands::again::command_line(&arguments),
             ));
             // A prompt that nobody answers any more must not hold the program.
             runtime.shutdown_background();
@@ -63,8 +61,8 @@ async fn supervise(
     cli: Cli,
     general: General,
     environment: Environment,
-    invocation: String,
     reporter: Reporter,
+    again: String,
 ) -> Exit {
     let (interrupter, interrupt) = interrupt::channel();
     let context = Context {
@@ -72,9 +70,9 @@ async fn supervise(
         global: cli.global,
         general,
         environment,
-        invocation,
         reporter: reporter.clone(),
         interrupt,
+        again,
     };
     let command = cli.command;
     // Those that only read have nothing to finish: the first signal ends them.

@@ -4,7 +4,7 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
@@ -23,6 +23,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: usize = 64 << 20;
 /// The first and the longest pause between attempts.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Credentials that were read anew less than this ago are not read again: they are not accepted.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 /// When to give up; monotonic, so that a clock that jumps changes nothing.
 #[derive(Clone, Copy, Debug)]
@@ -64,16 +67,29 @@ pub struct Cluster {
 }
 
 struct Inner {
-    client: RwLock<Client>,
-    /// The one for exec, made when it is first needed.
-    upgrading: OnceLock<Client>,
+    client: RwLock<Current>,
     /// How to connect anew when the credentials have run out; none for a client that was handed in.
     target: Option<Target>,
     server: String,
     /// Whether the server ever answered: before that a refused connection is final.
     contacted: AtomicBool,
-    /// Whether the credentials were renewed already.
-    renewed: AtomicBool,
+}
+
+/// The client in use.
+struct Current {
+    client: Client,
+    /// The one for exec, made when it is first needed.
+    upgrading: OnceLock<Client>,
+    /// How many were in use before it.
+    generation: u32,
+    /// When its credentials were read.
+    since: Instant,
+}
+
+impl Current {
+    fn new(client: Client, generation: u32) -> Self {
+        Self { client, upgrading: OnceLock::new(), generation, since: Instant::now() }
+    }
 }
 
 impl Cluster {
@@ -92,12 +108,10 @@ impl Cluster {
 
     fn with(client: Client, target: Option<Target>, server: String, deadline: Deadline) -> Self {
         let inner = Inner {
-            client: RwLock::new(client),
-            upgrading: OnceLock::new(),
+            client: RwLock::new(Current::new(client, 0)),
             target,
             server,
             contacted: AtomicBool::new(false),
-            renewed: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner), deadline }
     }
@@ -111,17 +125,23 @@ impl Cluster {
     /// The library's client, for what it does better: watches.
     #[must_use]
     pub fn client(&self) -> Client {
-        self.inner.client.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.current().0
+    }
+
+    fn current(&self) -> (Client, u32) {
+        let current = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
+        (current.client.clone(), current.generation)
     }
 
     /// The library's client for exec, over HTTP/1.1.
     pub(super) fn upgrading_client(&self) -> Result<Client, ClusterError> {
         let Some(target) = &self.inner.target else { return Ok(self.client()) };
-        if let Some(client) = self.inner.upgrading.get() {
+        let current = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = current.upgrading.get() {
             return Ok(client.clone());
         }
         let client = target.upgrading_client()?;
-        Ok(self.inner.upgrading.get_or_init(|| client).clone())
+        Ok(current.upgrading.get_or_init(|| client).clone())
     }
 
     /// Sends a request until it is answered for good, and reads the answer.
@@ -146,12 +166,13 @@ impl Cluster {
     ) -> Result<Vec<u8>, ClusterError> {
         let mut attempt = 0;
         loop {
-            let answer = self.attempt(clone_request(&request)).await;
+            let (client, generation) = self.current();
+            let answer = self.attempt(client, clone_request(&request)).await;
             let contacted = self.inner.contacted.load(Ordering::Relaxed);
             let (pause, last) = match judge(answer, attempt, contacted) {
                 Judgement::Done(body) => return Ok(body),
                 Judgement::Refused(status) => {
-                    if status.code == 401 && self.renew() {
+                    if status.code == 401 && self.renew(generation) {
                         continue;
                     }
                     return Err(ClusterError::Refused { action: action.to_owned(), status });
@@ -163,21 +184,21 @@ impl Cluster {
                 Judgement::Again { after, last } => (after, last),
             };
             tracing::debug!(action, attempt, ?pause, last, "retrying");
-            if pause >= self.deadline.remaining() {
-                tokio::time::sleep_until(self.deadline.at()).await;
+            // The last attempt is made just before the deadline.
+            let remaining = self.deadline.remaining();
+            if remaining <= BACKOFF.0 {
                 return Err(ClusterError::GaveUp {
                     action: action.to_owned(),
                     seconds: self.deadline.elapsed().as_secs(),
                     last,
                 });
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause.min(remaining.saturating_sub(BACKOFF.0 / 2))).await;
             attempt += 1;
         }
     }
 
-    async fn attempt(&self, request: Request<Vec<u8>>) -> Answer {
-        let client = self.client();
+    async fn attempt(&self, client: Client, request: Request<Vec<u8>>) -> Answer {
         let (method, uri, began) =
             (request.method().clone(), request.uri().clone(), Instant::now());
         let exchange = async {
@@ -205,20 +226,19 @@ impl Cluster {
         answer
     }
 
-    /// Reads the credentials anew, once in a program's life. Whether there was anything to renew.
-    fn renew(&self) -> bool {
+    /// Reads the credentials anew, if that may help whoever was refused with the client of this
+    /// generation. Whether to try again.
+    fn renew(&self, refused: u32) -> bool {
         let Some(target) = &self.inner.target else { return false };
-        if self.inner.renewed.swap(true, Ordering::Relaxed) {
-            return false;
-        }
-        match target.client() {
-            Ok(client) => {
-                let mut current =
-                    self.inner.client.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-                *current = client;
+        let mut current = self.inner.client.write().unwrap_or_else(PoisonError::into_inner);
+        match renewal(refused, current.generation, current.since.elapsed()) {
+            Renewal::Done => true,
+            Renewal::Useless => false,
+            Renewal::Due => {
+                let Ok(client) = target.client() else { return false };
+                *current = Current::new(client, current.generation + 1);
                 true
             }
-            Err(_) => false,
         }
     }
 
@@ -228,6 +248,29 @@ impl Cluster {
             server: self.server().to_owned(),
             reason: reason.to_owned(),
         }
+    }
+}
+
+/// What a 401 calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Renewal {
+    /// Another request that was refused has renewed the credentials already.
+    Done,
+    /// They have to be read anew.
+    Due,
+    /// They were read anew just now: they are not accepted.
+    Useless,
+}
+
+/// Requests go out side by side, and all of them are refused when the credentials run out: the first
+/// renews them for all.
+fn renewal(refused: u32, current: u32, age: Duration) -> Renewal {
+    if refused != current {
+        Renewal::Done
+    } else if current == 0 || age >= RENEW_EVERY {
+        Renewal::Due
+    } else {
+        Renewal::Useless
     }
 }
 
@@ -266,11 +309,11 @@ fn judge(answer: Answer, attempt: u32, contacted: bool) -> Judgement {
     if code.is_success() {
         return Judgement::Done(response.into_body());
     }
-    let told = retry_after(&response);
     if code.is_redirection() || code.is_informational() {
         return Judgement::Broken(format!("unexpected status {code}"));
     }
     let status = status_of(code, response.body());
+    let told = retry_after(&response, &status);
     let transient = match code.as_u16() {
         429 | 502 | 503 | 504 => true,
         500 => status.message.contains("leader changed") || told.is_some(),
@@ -288,9 +331,11 @@ fn judge(answer: Answer, attempt: u32, contacted: bool) -> Judgement {
 }
 
 /// `Retry-After` in seconds, by header or by the Status' details.
-fn retry_after(response: &Response<Vec<u8>>) -> Option<Duration> {
-    let header = response.headers().get(header::RETRY_AFTER)?;
-    header.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+fn retry_after(response: &Response<Vec<u8>>, status: &Status) -> Option<Duration> {
+    let header = response.headers().get(header::RETRY_AFTER);
+    let header = header.and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok());
+    let details = status.details.as_ref().map(|details| u64::from(details.retry_after_seconds));
+    header.or(details.filter(|seconds| *seconds > 0)).map(Duration::from_secs)
 }
 
 /// The Status in a body, or one made of what else the body says (a proxy's page, plain text).
@@ -379,6 +424,22 @@ mod tests {
             again(&judge(Err(Trouble::Transport("reset".into())), 20, true)),
             Some(BACKOFF.1)
         );
+    }
+
+    #[test]
+    fn the_status_may_say_when_to_come_back() {
+        let body = r#"{"kind":"Status","code":429,"details":{"retryAfterSeconds":3}}"#;
+        let judged = judge(Ok(answer(429, &[], body)), 0, true);
+        assert_eq!(again(&judged), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn credentials_are_renewed_once_for_all_who_were_refused() {
+        let young = Duration::ZERO;
+        assert_eq!(renewal(0, 0, young), Renewal::Due);
+        assert_eq!(renewal(0, 1, young), Renewal::Done);
+        assert_eq!(renewal(1, 1, young), Renewal::Useless);
+        assert_eq!(renewal(1, 1, RENEW_EVERY), Renewal::Due);
     }
 
     #[test]

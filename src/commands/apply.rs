@@ -1,37 +1,40 @@
 //! A plan, carried out phase by phase.
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use std::cell::Cell;
+
+use futures::{StreamExt as _, stream};
 use serde_json::Value;
 
-use super::Context;
+use super::{Context, desired, live};
 use crate::cluster::objects::Apply;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
-use crate::manifest::{Kind, ObjectId};
+use crate::manifest::Kind;
 use crate::plan::{Action, Plan, Step};
+use crate::settings::SetIdentity;
 
 /// How many writes are under way at once.
 const WRITES: usize = 8;
 
 /// How to carry out a plan.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct How<'a> {
+    /// The set. Its Secret is only ever created: of two runs at once one makes the passwords, and
+    /// both use them.
+    pub set: &'a SetIdentity,
     /// `--force-conflicts`.
     pub force: bool,
     /// `--dry-run`.
     pub dry_run: Option<crate::cli::DryRun>,
-    /// An object that is only ever created: of two runs at once one makes the passwords, and both
-    /// use them.
-    pub once: Option<&'a ObjectId>,
 }
 
 /// Writes what the plan says, and says what became of each object. Objects of a phase go out
 /// concurrently; a phase begins when the one before it is done.
 ///
 /// # Errors
-/// With the first write that fails, after those under way have ended; when interrupted, with what
-/// was done.
+/// With the first write that fails, after those under way have ended; when interrupted, likewise,
+/// with what was done.
 pub async fn carry_out(
     context: &Context,
     cluster: &Cluster,
@@ -43,23 +46,41 @@ pub async fn carry_out(
     let mut done = 0;
     let mut statefulset = None;
     for phase in plan.phases {
-        context
-            .interrupt
-            .check(|| format!("{done} of {total} objects are applied, nothing is lost"), next)?;
+        let failed = Cell::new(false);
+        let may_begin = || !failed.get() && context.interrupt.requested().is_none();
         let mut steps = stream::iter(phase)
-            .map(|step| write(cluster, step, how, next))
+            .map(
+                async |step| {
+                    if may_begin() { Some(write(cluster, step, how, next).await) } else { None }
+                },
+            )
             // In order, so that two runs print the same.
             .buffered(WRITES);
-        while let Some((step, outcome, live)) = steps.try_next().await? {
-            done += 1;
-            if step.object.id.kind == Kind::StatefulSet {
-                statefulset = live;
+        let mut error = None;
+        // To the end: what was under way when another failed has been written, too.
+        while let Some(ended) = steps.next().await {
+            match ended {
+                Some(Ok((step, outcome, live))) => {
+                    done += 1;
+                    if step.object.id.kind == Kind::StatefulSet {
+                        statefulset = live;
+                    }
+                    let (object, detail) = (step.object.id, step.detail);
+                    context.reporter.emit(Event::Object { object, outcome, detail });
+                }
+                Some(Err(e)) => {
+                    failed.set(true);
+                    error.get_or_insert(e);
+                }
+                None => {}
             }
-            context.reporter.emit(Event::Object {
-                object: step.object.id,
-                outcome,
-                detail: step.detail,
-            });
+        }
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if done < total {
+            let done = || format!("{done} of {total} objects are applied, nothing is lost");
+            context.interrupt.check(done, next)?;
         }
     }
     Ok(statefulset)
@@ -84,10 +105,10 @@ async fn write(
         return Ok((step, outcome, None));
     }
     let object = &step.object;
-    let once = how.once == Some(&object.id);
+    let once = object.id == desired::secret_id(how.set);
     let result = if once && matches!(step.action, Action::Create) {
         match cluster.create(object, dry).await {
-            Err(e) if e.is_conflict() => return adopt(cluster, step).await,
+            Err(e) if e.is_conflict() => return adopt(cluster, step, how.set).await,
             other => other,
         }
     } else {
@@ -100,14 +121,24 @@ async fn write(
     }
 }
 
-/// Somebody made the Secret between our look and our write: it is as good as ours.
+/// The Secret was made between our look and our write: by a request of ours whose answer was lost, or
+/// by another run, whose passwords are as good as ours.
 async fn adopt(
     cluster: &Cluster,
     mut step: Step,
+    set: &SetIdentity,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
-    let live = cluster.get(&step.object.id).await?;
+    let id = &step.object.id;
+    let live = cluster.get(id).await?.ok_or_else(|| {
+        Failure::new(Exit::Refused, format!("{id} was made and deleted by somebody else just now"))
+            .hint("run the same command again")
+    })?;
+    live::check_ours(&live, id, set)?;
+    if live["data"] == step.object.value["data"] {
+        return Ok((step, Outcome::Created, Some(live)));
+    }
     step.detail = Some("another run made it first; its passwords are used".to_owned());
-    Ok((step, Outcome::Unchanged, live))
+    Ok((step, Outcome::Unchanged, Some(live)))
 }
 
 fn refused(error: ClusterError, step: &Step, next: &str) -> anyhow::Error {

@@ -27,14 +27,14 @@ pub struct Context {
     pub general: General,
     /// The environment, read once.
     pub environment: Environment,
-    /// The command as it was typed: typed again, it goes on.
-    pub invocation: String,
     /// Where events go.
     pub reporter: Reporter,
     /// Who answers questions.
     pub prompt: Arc<dyn Prompt>,
     /// Whether somebody wants the command to end.
     pub interrupt: Interrupt,
+    /// The command line, as it would be typed again: what goes on after an interruption.
+    pub again: String,
 }
 
 impl Context {
@@ -75,7 +75,7 @@ impl Context {
         tokio::select! {
             cluster = connecting => Ok(cluster.context("connecting")??),
             exit = self.interrupt.wait() => {
-                Err(crate::interrupt::interrupted(exit, "nothing was touched", &self.invocation).into())
+                Err(crate::interrupt::interrupted(exit, "nothing was touched", &self.again).into())
             }
             () = tokio::time::sleep(timeout) => {
                 let reason = format!("it did not end within {} s", timeout.as_secs());
@@ -126,6 +126,12 @@ impl Context {
                 .with_context(|| format!("templates of {}", directory.source))?,
             None => builtin,
         })
+    }
+
+    /// Another command about the same set, for a hint: `status`.
+    #[must_use]
+    pub fn sibling(&self, command: &str) -> String {
+        super::again::sibling(command, &self.global)
     }
 
     /// Says what a command is about to work on.
@@ -181,7 +187,8 @@ impl Context {
         tokio::select! {
             answer = answer => Ok(answer.context("asking")??),
             exit = self.interrupt.wait() => {
-                Err(crate::interrupt::interrupted(exit, "nothing was done after the question", &self.invocation).into())
+                let done = "nothing was done after the question";
+                Err(crate::interrupt::interrupted(exit, done, &self.again).into())
             }
         }
     }

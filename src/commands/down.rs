@@ -21,6 +21,9 @@ use crate::settings::SetIdentity;
 /// How often a deleted object is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How often one that is held is looked for.
+const LOOK_AT_HELD_EVERY: Duration = Duration::from_secs(1);
+
 /// An object that is still there after this long is held by something.
 const HOLDER_AFTER: Duration = Duration::from_secs(2);
 
@@ -55,10 +58,10 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     live::check_rights(&cluster, rights::down(&set, &kinds, erases, &version)).await?;
     ask(args, context, &set, &target.context, &going, &staying).await?;
 
-    let next = context.invocation.as_str();
+    let next = context.again.as_str();
     stop(context, &cluster, &set, &going, version, next).await?;
     if args.delete_data {
-        super::erase::erase(context, &cluster, &set, &going).await?;
+        super::erase::erase(context, &cluster, &set, &going, next).await?;
     }
     remove(context, &cluster, going, next).await?;
     for (id, value) in &staying {
@@ -66,9 +69,11 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
     }
     if !staying.is_empty() {
-        context.note_that_matters(
-            "the data is kept: `pgset up` finds it again, `pgset down --delete-data` deletes it",
-        );
+        context.note_that_matters(format!(
+            "the data is kept: `{}` finds it again, `{}` deletes it",
+            context.sibling("up"),
+            context.sibling("down --delete-data")
+        ));
     }
     context.finish(format!("{} is down", set.name), started);
     Ok(Exit::Done)
@@ -155,7 +160,8 @@ async fn stop(
     };
     let expectation = up::expectation(set, &live, 0, &version);
     let scope = up::scope(set, &live, version);
-    wait::until_ready(context, cluster, Wait { scope, expectation, next })
+    let done = "nothing is deleted yet, the pods are told to stop";
+    wait::until_ready(context, cluster, Wait { scope, expectation, done, next })
         .await
         .context("stopping the pods")?;
     Ok(())
@@ -207,7 +213,7 @@ async fn until_gone(
     uid: &str,
     next: &str,
 ) -> anyhow::Result<()> {
-    let mut said = false;
+    let mut said = None;
     let began = tokio::time::Instant::now();
     loop {
         let Some(live) = cluster.get(id).await? else { return Ok(()) };
@@ -220,15 +226,17 @@ async fn until_gone(
             continue;
         }
         let holder = holder(cluster, id, &live).await;
-        if !said && let Some(holder) = &holder {
+        if let Some(holder) = &holder
+            && said.as_ref() != Some(holder)
+        {
             context.reporter.emit(Event::State {
                 object: id.clone(),
                 phase: crate::event::Phase::Terminating,
                 state: format!("Terminating: {holder}"),
             });
-            said = true;
+            said = Some(holder.clone());
         }
-        if cluster.deadline.remaining() < LOOK_EVERY {
+        if cluster.deadline.remaining() < LOOK_AT_HELD_EVERY {
             let reason = holder.unwrap_or_else(|| "nobody is seen to hold it".to_owned());
             return Err(Failure::new(
                 Exit::TimedOut,
@@ -244,7 +252,7 @@ async fn until_gone(
             exit = context.interrupt.wait() => {
                 return Err(crate::interrupt::interrupted(exit, &format!("{id} is on its way out"), next).into());
             }
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(LOOK_AT_HELD_EVERY) => {}
         }
     }
 }

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Context, live};
+use crate::cluster::objects::Apply;
 use crate::cluster::{Cluster, ClusterError};
+use crate::interrupt::interrupted;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::settings::SetIdentity;
@@ -28,38 +30,62 @@ pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// The claim that the pods of the set share, and image and user to reach its files with; by the Secret,
-/// which goes last. None where each pod has a claim of its own.
+/// The claim that the pods of the set share, and what else its Secret says about reaching the files.
+/// None where each pod has a claim of its own.
 pub(crate) fn shared<'a>(
     set: &SetIdentity,
     going: &'a BTreeMap<ObjectId, Value>,
-) -> Option<(&'a str, &'a str, u32)> {
+) -> Option<(&'a str, &'a Value)> {
     let annotations = &going.get(&super::desired::secret_id(set))?["metadata"]["annotations"];
-    let user = annotations[ANNOTATION_USER].as_str()?.parse().ok()?;
-    Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations[ANNOTATION_IMAGE].as_str()?, user))
+    Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations))
 }
 
 /// Deletes the set's directories on its shared claim, if it has one.
 ///
 /// # Errors
-/// When the cluster refuses. Files that can't be reached stay, with a warning that says where.
+/// When the cluster does not answer, or when interrupted. Files that can't be reached stay, with a
+/// warning that says where.
 pub async fn erase(
     context: &Context,
     cluster: &Cluster,
     set: &SetIdentity,
     going: &BTreeMap<ObjectId, Value>,
+    next: &str,
 ) -> anyhow::Result<()> {
-    let Some((claim, image, user)) = shared(set, going) else { return Ok(()) };
+    let Some((claim, annotations)) = shared(set, going) else { return Ok(()) };
+    let made_with = annotations[ANNOTATION_IMAGE].as_str();
+    let user = annotations[ANNOTATION_USER].as_str().and_then(|user| user.parse().ok());
+    let statefulset = going.get(&super::scale::statefulset_id(set));
+    let Some(pod) = eraser(set, claim, made_with, user, statefulset) else {
+        context.warn(format!(
+            "the files of {} on claim {claim} stay: the image that could delete them is not known",
+            set.name
+        ));
+        return Ok(());
+    };
     let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), claim);
     if cluster.get(&claim_id).await?.is_none() {
         return Ok(());
     }
-    let pod = eraser(set, claim, image, user);
     // What an interrupted run left.
     discard(cluster, &pod.id).await?;
-    cluster.create(&pod, false).await?;
-    let end = watch(cluster, &pod.id).await;
-    let reason = match end? {
+    // Applied, not created: that may be sent again when the answer is lost.
+    let end = match cluster.apply(&pod, Apply::default()).await {
+        Ok(_) => tokio::select! {
+            end = watch(cluster, &pod.id) => end?,
+            exit = context.interrupt.wait() => {
+                discard(cluster, &pod.id).await?;
+                let done = "the pods are stopped, some files may be deleted already";
+                return Err(interrupted(exit, done, next).into());
+            }
+        },
+        // A quota or a policy: it would be the same next time, and down has to end.
+        Err(ClusterError::Refused { status, .. }) if status.code != 401 => {
+            End::NotStarted(format!("pod {} was refused: {}", pod.id.name, status.message))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let reason = match end {
         End::Succeeded => None,
         End::Failed => {
             let namespace = set.namespace.as_str();
@@ -119,10 +145,22 @@ async fn discard(cluster: &Cluster, id: &ObjectId) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// The pod: the set's own image and user, the claim, and one `rm`.
-fn eraser(set: &SetIdentity, claim: &str, image: &str, user: u32) -> Object {
+/// The pod: the set's own image and user, the claim, and one `rm`. None when these are not known.
+///
+/// The StatefulSet knows best which image can be pulled, by whom it runs and where. Once it is gone
+/// (an earlier run was interrupted) there is the image that the set was made with.
+fn eraser(
+    set: &SetIdentity,
+    claim: &str,
+    made_with: Option<&str>,
+    user: Option<i64>,
+    statefulset: Option<&Value>,
+) -> Option<Object> {
+    let template = statefulset.map_or(&Value::Null, |set| &set["spec"]["template"]["spec"]);
+    let image = template["containers"][0]["image"].as_str().or(made_with)?;
+    let user = template["securityContext"]["runAsUser"].as_i64().or(user)?;
     let name = format!("{}-erase", set.name);
-    let value = json!({
+    let mut value = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -155,8 +193,13 @@ fn eraser(set: &SetIdentity, claim: &str, image: &str, user: u32) -> Object {
             "volumes": [{ "name": "pgdata", "persistentVolumeClaim": { "claimName": claim } }],
         },
     });
+    for field in ["imagePullSecrets", "nodeSelector", "tolerations"] {
+        if !template[field].is_null() {
+            value["spec"][field] = template[field].clone();
+        }
+    }
     let id = ObjectId::new(Kind::Pod, set.namespace.as_str(), &name);
-    Object { id, value, template: "the eraser".to_owned() }
+    Some(Object { id, value, template: "the eraser".to_owned() })
 }
 
 /// Only directories named SET-NUMBER: another set's `SET-0-1` or `SET-other-0` stays.
@@ -169,3 +212,56 @@ for path in /pgdata/"$SET"-*; do
   rm -rf -- "$path"
 done
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
+    }
+
+    #[test]
+    fn the_pod_runs_what_the_set_runs() {
+        let statefulset = json!({"spec": {"template": {"spec": {
+            "containers": [{"image": "registry.example/mine/pg:1"}],
+            "securityContext": {"runAsUser": 26, "runAsGroup": 26, "fsGroup": 26},
+            "imagePullSecrets": [{"name": "login"}],
+        }}}});
+        let bad = Some("mine/pg:no-such-tag");
+        let pod = eraser(&set(), "data", bad, Some(999), Some(&statefulset)).unwrap().value;
+        assert_eq!(pod["spec"]["containers"][0]["image"], "registry.example/mine/pg:1");
+        assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 26);
+        assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "login"}]));
+        assert_eq!(pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"], "data");
+    }
+
+    #[test]
+    fn once_the_set_is_gone_it_runs_what_the_set_was_made_with() {
+        let pod = eraser(&set(), "data", Some("postgres:17"), Some(999), None).unwrap().value;
+        assert_eq!(pod["spec"]["containers"][0]["image"], "postgres:17");
+        assert_eq!(pod["spec"]["securityContext"]["fsGroup"], 999);
+        assert!(eraser(&set(), "data", None, Some(999), None).is_none());
+        assert!(eraser(&set(), "data", Some("postgres:17"), None, None).is_none());
+    }
+
+    /// The script itself, on a directory of the test's own.
+    #[test]
+    fn only_the_directories_of_the_set_go() {
+        let volume = tempfile::tempdir().unwrap();
+        let names = ["pgset-0", "pgset-11", "pgset-", "pgset-0-1", "pgset-b-0", "other-0", "pgset"];
+        for name in names {
+            std::fs::create_dir_all(volume.path().join(name).join("base")).unwrap();
+        }
+        let script = ERASE.replace("/pgdata/", &format!("{}/", volume.path().display()));
+        let ended = std::process::Command::new("/bin/sh")
+            .args(["-ec", &script])
+            .env("SET", "pgset")
+            .status()
+            .unwrap();
+        assert!(ended.success());
+        let stays = |name: &&str| volume.path().join(name).exists();
+        let left: Vec<&str> = names.into_iter().filter(stays).collect();
+        assert_eq!(left, ["pgset-", "pgset-0-1", "pgset-b-0", "other-0", "pgset"]);
+    }
+}

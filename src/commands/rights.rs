@@ -97,7 +97,9 @@ pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVers
         rights.extend(waiting(set, version));
     }
     if erase {
-        rights.extend(["get", "create", "delete"].iter().map(|verb| on(Kind::Pod, verb, set)));
+        rights.extend(
+            ["get", "create", "patch", "delete"].iter().map(|verb| on(Kind::Pod, verb, set)),
+        );
     }
     rights
 }

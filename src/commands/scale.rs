@@ -32,13 +32,13 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     needed.extend(rights::scaling(&set));
     let (missing, live) = futures::join!(live::check_rights(&cluster, needed), cluster.get(&id));
     missing?;
-    let live = live?.ok_or_else(|| no_set(&set))?;
+    let live = live?.ok_or_else(|| no_set(&set, context))?;
     live::check_ours(&live, &id, &set)?;
     check_image(&live, wanted)?;
     let before = replicas_of(&live);
     let owner = other_owner(&live);
 
-    let next = context.invocation.as_str();
+    let next = context.again.as_str();
     context.interrupt.check(|| "nothing was changed".into(), next)?;
     let applied = if before == wanted.get() {
         live
@@ -51,7 +51,9 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     if !args.no_wait {
         let expectation = up::expectation(&set, &applied, wanted.get(), &version);
         let scope = up::scope(&set, &applied, version);
-        wait::until_ready(context, &cluster, Wait { scope, expectation, next }).await?;
+        let done = "the number of pods is asked for";
+        let wait = Wait { scope, expectation, done, next };
+        wait::until_ready(context, &cluster, wait).await?;
     }
     let state = if args.no_wait { "is asked for" } else { "is ready" };
     context.finish(format!("{} {state}: {}", set.name, up::pods(wanted.get())), started);
@@ -63,12 +65,12 @@ pub(crate) fn statefulset_id(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::StatefulSet, set.namespace.as_str(), set.name.as_str())
 }
 
-pub(crate) fn no_set(set: &SetIdentity) -> Failure {
+pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
     Failure::new(
         Exit::Failed,
         format!("there is no set {} in namespace {}", set.name, set.namespace),
     )
-    .hint(format!("{}  # makes one", set.command("up")))
+    .hint(format!("{}  # makes one", context.sibling("up")))
     .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 
@@ -82,7 +84,8 @@ pub(crate) fn replicas_of(statefulset: &Value) -> u32 {
 ///
 /// What pgset applied is read from the object itself, so that neither the settings nor the templates
 /// of that time are needed. `force` takes over `spec.replicas` alone: every other field is already
-/// ours, with the value that it has.
+/// ours, with the value that it has. The UID is a precondition: a set that was deleted meanwhile is
+/// not made again.
 pub(crate) async fn set_replicas(
     cluster: &Cluster,
     live: &Value,
@@ -97,6 +100,7 @@ pub(crate) async fn set_replicas(
         })
     });
     value["spec"]["replicas"] = json!(replicas);
+    value["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let object = Object { id: id.clone(), value, template: "the live object".to_owned() };
     cluster.apply(&object, Apply { dry_run: false, force: true }).await.context("scaling")
 }

@@ -14,7 +14,7 @@ use crate::error::Exit;
 use crate::manifest::ObjectId;
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
-use crate::readiness::{Expectation, Snapshot};
+use crate::readiness::Expectation;
 use crate::settings::{SetIdentity, Settings};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
@@ -38,10 +38,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let live = live::read(&cluster, &settings, ids, rights).await?;
     let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
 
-    let next = context.invocation.as_str();
+    let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
-    let secret = desired::secret_id(&settings.set);
-    let how = How { force: args.force_conflicts, dry_run: args.dry_run, once: Some(&secret) };
+    let how = How { set: &settings.set, force: args.force_conflicts, dry_run: args.dry_run };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
     if args.dry_run.is_some() {
@@ -56,19 +55,16 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     if args.no_wait {
         let state = if unchanged { "is as it should be" } else { "is applied" };
         context.finish(
-            format!(
-                "{} {state}; `pgset up` waits for it, `pgset status` looks at it",
-                settings.set.name
-            ),
+            format!("{} {state}; `{}` looks at it", settings.set.name, context.sibling("status")),
             started,
         );
         return Ok(Exit::Done);
     }
     let scope = scope(&settings.set, &statefulset, live.version.clone());
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
-    let wait = Wait { scope, expectation, next };
+    let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
-    verify_login(context, &cluster, &settings, &snapshot).await?;
+    super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)
@@ -156,17 +152,6 @@ pub(crate) fn pods(replicas: u32) -> String {
         2 => "2 pods ready, 1 replica streaming".to_owned(),
         n => format!("{n} pods ready, {} replicas streaming", n - 1),
     }
-}
-
-/// Finds out whether the passwords open the data: a volume that was initialised with others does not
-/// take new ones, and the first client would be the one to notice.
-async fn verify_login(
-    context: &Context,
-    cluster: &crate::cluster::Cluster,
-    settings: &Settings,
-    snapshot: &Snapshot,
-) -> anyhow::Result<()> {
-    super::sql::verify_login(context, cluster, &settings.set, snapshot).await
 }
 
 fn connection(context: &Context, settings: &Settings, replicas: u32) {

@@ -27,6 +27,8 @@ use crate::readiness::{
 const ASK_EVERY: Duration = Duration::from_millis(500);
 /// Without a change for this long, a plain log says what is still waited for.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How long the storage classes may take to be read.
+const CLASSES_WITHIN: Duration = Duration::from_secs(5);
 /// How many lines of a log explain a failure.
 const LOG_LINES: u32 = 20;
 
@@ -36,6 +38,8 @@ pub struct Wait<'a> {
     pub scope: Scope,
     /// When it is ready.
     pub expectation: Expectation,
+    /// What the command has done so far, should it be interrupted now.
+    pub done: &'a str,
     /// The command that goes on after an interruption.
     pub next: &'a str,
 }
@@ -71,6 +75,8 @@ struct Waiter<'a> {
     /// Whether there is a master to ask.
     askable: bool,
     classes: Option<Vec<StorageClass>>,
+    /// Once: whoever may not read them would be refused at every change.
+    classes_asked: bool,
     /// The UIDs of the wedged pods that were deleted: a watch shows them a little longer.
     unwedged: Vec<String>,
     shown: BTreeMap<ObjectId, (Phase, String)>,
@@ -94,6 +100,7 @@ impl<'a> Waiter<'a> {
             ask_at: now,
             askable: false,
             classes: None,
+            classes_asked: false,
             unwedged: Vec::new(),
             shown: BTreeMap::new(),
             beat_at: now + HEARTBEAT,
@@ -113,13 +120,14 @@ impl<'a> Waiter<'a> {
             exit = self.context.interrupt.wait() => {
                 return Err(interrupted(exit, &self.done(), self.wait.next).into());
             }
+            // Before the changes: a busy namespace must not put the deadline off.
+            () = sleep_until(self.cluster.deadline.at()) => return Err(self.too_late().into()),
             change = self.observer.next() => change.context("waiting")?,
             Some(streaming) = OptionFuture::from(self.asking.as_mut()) => {
                 self.streaming = Some(streaming);
                 self.asking = None;
                 self.ask_at = Instant::now() + ASK_EVERY;
             }
-            () = sleep_until(self.cluster.deadline.at()) => return Err(self.too_late().into()),
             () = sleep_until(wake) => {}
         }
         // What else has already arrived is taken in before the set is looked at.
@@ -127,6 +135,7 @@ impl<'a> Waiter<'a> {
             change.context("waiting")?;
         }
         if !self.observer.complete() {
+            self.beat(false, || vec!["the first answer of the API server".to_owned()]);
             return Ok(None);
         }
         self.look().await
@@ -162,7 +171,8 @@ impl<'a> Waiter<'a> {
             .claims
             .iter()
             .any(|claim| claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending"));
-        if pending && self.classes.is_none() {
+        if pending && !self.classes_asked {
+            self.classes_asked = true;
             self.classes = self.read_classes().await;
         }
         snapshot.storage_classes.clone_from(&self.classes);
@@ -171,7 +181,9 @@ impl<'a> Waiter<'a> {
     }
 
     async fn read_classes(&self) -> Option<Vec<StorageClass>> {
-        let classes = self.cluster.list(Kind::StorageClass, "", "").await.ok()?;
+        let read = self.cluster.list(Kind::StorageClass, "", "");
+        // They only sharpen what is said: nobody waits long for them.
+        let classes = tokio::time::timeout(CLASSES_WITHIN, read).await.ok()?.ok()?;
         classes.into_iter().map(|c| serde_json::from_value(c).ok()).collect()
     }
 
@@ -224,12 +236,19 @@ impl<'a> Waiter<'a> {
             });
         }
         self.shown = states;
+        self.beat(changed, || assessment.waiting_for.clone());
+    }
+
+    /// Says what is still waited for when nothing has changed for long enough. Moves the next beat
+    /// on either way: a beat in the past would wake the loop without end.
+    fn beat(&mut self, changed: bool, waiting_for: impl FnOnce() -> Vec<String>) {
         let now = Instant::now();
-        if changed {
-            self.beat_at = now + HEARTBEAT;
-        } else if now >= self.beat_at {
-            self.beat_at = now + HEARTBEAT;
-            let mut waiting_for = assessment.waiting_for.clone();
+        if !changed && now < self.beat_at {
+            return;
+        }
+        self.beat_at = now + HEARTBEAT;
+        if !changed {
+            let mut waiting_for = waiting_for();
             waiting_for.extend(self.observer.trouble().map(|t| format!("the API server: {t}")));
             let elapsed = self.started.elapsed();
             self.context.reporter.emit(Event::Heartbeat { elapsed, waiting_for });
@@ -288,9 +307,9 @@ impl<'a> Waiter<'a> {
     fn done(&self) -> String {
         let waiting = self.last.as_ref().map(|a| a.waiting_for.join("; ")).unwrap_or_default();
         if waiting.is_empty() {
-            "everything is applied, the pods were not waited for".to_owned()
+            format!("{}, the pods were not waited for", self.wait.done)
         } else {
-            format!("everything is applied; still waiting for: {waiting}")
+            format!("{}; still waiting for: {waiting}", self.wait.done)
         }
     }
 
@@ -298,7 +317,15 @@ impl<'a> Waiter<'a> {
         let elapsed = self.started.elapsed();
         let mut failure = Failure::new(
             Exit::TimedOut,
-            format!("not ready after {} s", self.cluster.deadline.elapsed().as_secs()),
+            format!(
+                "{} after {} s",
+                if self.wait.expectation.replicas == 0 {
+                    "pods are still there"
+                } else {
+                    "not ready"
+                },
+                self.cluster.deadline.elapsed().as_secs()
+            ),
         );
         if let Some(assessment) = &self.last {
             failure.details = timed_out(assessment, elapsed);
@@ -308,7 +335,7 @@ impl<'a> Waiter<'a> {
             .extend(self.observer.trouble().map(|t| format!("the API server said: {t}")));
         failure
             .hint(format!("{}  # goes on; --timeout 30m waits longer", self.wait.next))
-            .hint("pgset status  # what is there, and what is wrong")
+            .hint(format!("{}  # what is there, and what is wrong", self.context.sibling("status")))
     }
 }
 

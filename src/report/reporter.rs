@@ -1,7 +1,7 @@
 //! The handle that commands emit events to.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use indicatif::ProgressDrawTarget;
 
@@ -126,8 +126,31 @@ impl Reporter {
     }
 
     /// Leaves what is live as static text. Events after it are shown as plain text.
+    ///
+    /// The last thing that is called. A prompt that is still open, because a signal ended the command
+    /// under it, keeps the sink for itself and never gives it back: what was held for its end is said
+    /// past it.
     pub fn finish(&self) {
-        lock(&self.0.sink).finish();
+        match self.0.sink.try_lock() {
+            Ok(mut sink) => sink.finish(),
+            Err(TryLockError::Poisoned(sink)) => sink.into_inner().finish(),
+            Err(TryLockError::WouldBlock) => self.past_the_prompt(Stream::new(io::stderr())),
+        }
+    }
+
+    fn past_the_prompt(&self, mut stderr: Stream) {
+        let held = lock(&self.0.held).take().unwrap_or_default();
+        let mut sink: Box<dyn Sink> = match self.0.display.mode {
+            Mode::Json => Box::new(Json::new(Arc::clone(&self.0.stdout))),
+            Mode::Plain | Mode::Interactive => {
+                // The line of the question ends here.
+                stderr.line("");
+                Box::new(Plain::new(self.0.display, stderr))
+            }
+        };
+        for event in &held {
+            sink.emit(event);
+        }
     }
 }
 
@@ -194,6 +217,29 @@ mod tests {
         });
         assert_eq!(answer, 7);
         assert_eq!(stderr.text(), "later\n");
+    }
+
+    #[test]
+    fn a_prompt_that_stays_open_holds_nobody() {
+        let (reporter, _, _) = reporter(Flags::default());
+        let (opened, is_open) = std::sync::mpsc::channel();
+        let (answer, answered) = std::sync::mpsc::channel::<()>();
+        let clone = reporter.clone();
+        let prompt = std::thread::spawn(move || {
+            clone.suspend(|| {
+                opened.send(()).unwrap();
+                answered.recv().unwrap();
+            });
+        });
+        is_open.recv().unwrap();
+        reporter.emit(Event::warning("terminated"));
+        let said = Buffer::default();
+        reporter.past_the_prompt(Stream::new(said.clone()));
+        assert_eq!(said.text(), "\nwarning: terminated\n");
+        // Returns although nobody has answered.
+        reporter.finish();
+        answer.send(()).unwrap();
+        prompt.join().unwrap();
     }
 
     #[test]
