@@ -1,8 +1,8 @@
 //! Ready, failed, gone: the rule for each kind, as pure functions of what is in the cluster.
 //!
 //! The caller fills a [`Snapshot`] from its watches, says with an [`Expectation`] what it applied,
-//! and asks [`assess`]. What is wrong comes back as [`Trouble`]s, each with a grace; [`Graces`] tells
-//! which of them have lasted. [`explain`] turns one into words and the next command to type.
+//! and asks [`assess()`]. What is wrong comes back as [`Trouble`]s, each with a grace; [`Graces`] tells
+//! which of them have lasted. [`explain()`] turns one into words and the next command to type.
 //!
 //! Nothing here does I/O or reads a clock: time comes in as the monotonic duration since the wait began.
 

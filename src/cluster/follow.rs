@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 
 /// How often a kind is listed that may not be watched.
 const POLL: Duration = Duration::from_secs(2);
+/// How long such a list may take: the library itself would wait for ever.
+const LIST_WITHIN: Duration = Duration::from_secs(30);
 
 /// A change of one kind.
 pub(super) enum Change<K> {
@@ -55,14 +57,8 @@ where
         };
         std::future::ready(change)
     });
-    // A denied watch ends the stream; a denied list is final.
-    let mut denied = false;
+    // Where watching is denied, listing takes over for good: the stream of `poll` never ends.
     changes
-        .scan((), move |(), change| {
-            let stop = denied;
-            denied = matches!(change, Change::Forbidden(_));
-            std::future::ready((!stop).then_some(change))
-        })
         .flat_map(move |change| match change {
             Change::Forbidden(_) => poll(polled.clone()),
             change => futures::stream::iter([change]).boxed(),
@@ -70,26 +66,35 @@ where
         .boxed()
 }
 
+/// What the last list was.
+#[derive(Clone, Copy)]
+enum Last {
+    None,
+    Answered,
+    Denied,
+}
+
 fn poll<K>((api, parameters): (Api<K>, ListParams)) -> BoxStream<'static, Change<K>>
 where
     K: Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    futures::stream::unfold((api, parameters, false), |(api, parameters, again)| async move {
-        if again {
-            tokio::time::sleep(POLL).await;
+    futures::stream::unfold((api, parameters, Last::None), |(api, parameters, last)| async move {
+        match last {
+            Last::None => {}
+            Last::Answered => tokio::time::sleep(POLL).await,
+            // Said once; then the stream only waits, so that nobody spins.
+            Last::Denied => std::future::pending().await,
         }
-        let change = match api.list(&parameters).await {
-            Ok(list) => Change::All(list.items),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                // Said once; then the stream only waits, so that nobody spins.
-                if again {
-                    std::future::pending::<()>().await;
-                }
-                Change::Forbidden(status.message)
+        let answer = tokio::time::timeout(LIST_WITHIN, api.list(&parameters)).await;
+        let (change, last) = match answer {
+            Ok(Ok(list)) => (Change::All(list.items), Last::Answered),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                (Change::Forbidden(status.message), Last::Denied)
             }
-            Err(e) => Change::Trouble(words(&e)),
+            Ok(Err(e)) => (Change::Trouble(words(&e)), Last::Answered),
+            Err(_) => (Change::Trouble("no answer".to_owned()), Last::Answered),
         };
-        Some((change, (api, parameters, true)))
+        Some((change, (api, parameters, last)))
     })
     .boxed()
 }
@@ -156,4 +161,56 @@ impl<K: Resource + Clone> Store<K> {
 pub(super) enum Denied {
     Forbidden(String),
     Trouble(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::client::{Body, Client};
+    use serde_json::json;
+
+    use super::*;
+
+    /// A server that denies watching, and listing when told to.
+    fn server(denies_list: bool) -> Api<Pod> {
+        let service = tower::service_fn(move |request: Request<Body>| async move {
+            let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+            let (code, answer) = if watches || denies_list {
+                (
+                    403,
+                    json!({"kind": "Status", "status": "Failure", "message": "you may not",
+                    "reason": "Forbidden", "code": 403}),
+                )
+            } else {
+                (
+                    200,
+                    json!({"kind": "PodList", "apiVersion": "v1",
+                    "metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}]}),
+                )
+            };
+            let answer = Body::from(answer.to_string().into_bytes());
+            Ok::<_, tower::BoxError>(Response::builder().status(code).body(answer)?)
+        });
+        Api::namespaced(Client::new(service, "pg"), "pg")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_watching_is_denied_it_lists_again_and_again() {
+        let mut changes = follow(server(false), "");
+        for _ in 0..4 {
+            let Some(Change::All(pods)) = changes.next().await else { panic!("no list") };
+            assert_eq!(pods[0].name_any(), "a");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_listing_is_denied_that_is_said_once() {
+        let mut changes = follow(server(true), "");
+        assert!(matches!(changes.next().await, Some(Change::Forbidden(_))));
+        assert!(changes.next().now_or_never().is_none());
+        let an_hour = tokio::time::timeout(Duration::from_secs(3600), changes.next()).await;
+        assert!(an_hour.is_err());
+    }
 }

@@ -75,6 +75,11 @@ fn shown(mut value: Value, before: Option<&Value>) -> Value {
             {
                 metadata.remove(key);
             }
+            // What `kubectl apply` keeps of a Secret is all of it.
+            let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+            if let Some(annotations) = annotations.filter(|_| secret) {
+                annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+            }
         }
         for field in ["data", "stringData"] {
             let Some(data) = object.get_mut(field).filter(|_| secret) else { continue };
@@ -95,6 +100,10 @@ mod tests {
     fn secrets_are_masked_on_both_sides() {
         let secret = |password: &str| json!({"kind": "Secret", "metadata": {"name": "x", "uid": "1"}, "data": {"p": password}});
         let before = secret("b25l");
+        let mut applied = before.clone();
+        applied["metadata"]["annotations"] =
+            json!({"kubectl.kubernetes.io/last-applied-configuration": "{p: b25l}", "a": "b"});
+        assert_eq!(shown(applied, None)["metadata"]["annotations"], json!({"a": "b"}));
         assert_eq!(
             shown(before.clone(), None),
             json!({"kind": "Secret", "metadata": {"name": "x"}, "data": {"p": "***"}})

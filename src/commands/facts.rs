@@ -12,6 +12,7 @@ use super::{live, rights, scale, sql, up, wait};
 use crate::cluster::Cluster;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::{Observer, Scope};
+use crate::error::{Exit, Failure};
 use crate::manifest::Kind;
 use crate::postgres::Observation;
 use crate::postgres::status::{
@@ -61,7 +62,13 @@ impl Subject {
             tokio::select! {
                 change = observer.next() => change.context("reading the set")?,
                 () = tokio::time::sleep_until(self.cluster.deadline.at()) => {
-                    anyhow::bail!("the API server does not answer: {}", observer.trouble().unwrap_or("no reason given"));
+                    let said = observer.trouble().unwrap_or("no reason given");
+                    return Err(Failure::new(
+                        Exit::NoCluster,
+                        format!("the API server does not say what there is: {said}"),
+                    )
+                    .hint("kubectl cluster-info  # does anybody get an answer?")
+                    .into());
                 }
             }
         }
@@ -224,5 +231,65 @@ fn volume_facts(claim: &PersistentVolumeClaim, pods: &[Pod]) -> VolumeFacts {
         phase: status.and_then(|s| s.phase.clone()).unwrap_or_default(),
         pods: pods.iter().filter(uses).filter_map(|pod| pod.metadata.name.clone()).collect(),
         claim: name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(value: &Value) -> Pod {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
+    }
+
+    #[test]
+    fn the_state_is_why_a_container_does_not_run() {
+        let crashing = json!({"status": {"phase": "Running", "containerStatuses": [
+            {"name": "postgres", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+             "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
+        assert_eq!(state(&pod(&crashing)), "CrashLoopBackOff");
+        assert!(!runs(&pod(&crashing)));
+        assert_eq!(state(&pod(&json!({"status": {"phase": "Pending"}}))), "Pending");
+        assert_eq!(state(&pod(&json!({}))), "Unknown");
+        let going = json!({"metadata": {"deletionTimestamp": "2026-11-24T02:00:00Z"},
+            "status": {"phase": "Running"}});
+        assert_eq!(state(&pod(&going)), "Terminating");
+    }
+
+    #[test]
+    fn a_pod_is_the_sets_by_its_name_and_has_the_role_of_its_label() {
+        let facts = |name: &str, label: &str| {
+            let pod = pod(&json!({"metadata": {"name": name, "labels": {"name": label}}}));
+            pod_facts(&set(), &pod, &BTreeMap::new())
+        };
+        let master = facts("pgset-0", "pgset-master").unwrap();
+        assert_eq!((master.ordinal, master.role_label), (0, Some(Role::Master)));
+        let replica = facts("pgset-12", "pgset-replica").unwrap();
+        assert_eq!((replica.ordinal, replica.role_label), (12, Some(Role::Replica)));
+        assert_eq!(facts("pgset-1", "else").unwrap().role_label, None);
+        assert!(facts("pgset-b-0", "pgset-master").is_none());
+        assert!(facts("other-0", "pgset-master").is_none());
+    }
+
+    #[test]
+    fn a_volume_has_what_it_got_else_what_was_asked() {
+        let claim = |capacity: &Value| {
+            let claim = json!({"metadata": {"name": "data"},
+                "spec": {"resources": {"requests": {"storage": "1Gi"}}}, "status": capacity});
+            serde_json::from_value::<PersistentVolumeClaim>(claim).unwrap()
+        };
+        let mounts = json!({"metadata": {"name": "pgset-0"}, "spec": {"containers": [], "volumes":
+            [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}});
+        let got = claim(&json!({"phase": "Bound", "capacity": {"storage": "5Gi"}}));
+        let facts = volume_facts(&got, &[pod(&mounts), pod(&json!({}))]);
+        assert_eq!((facts.capacity.as_str(), facts.phase.as_str()), ("5Gi", "Bound"));
+        assert_eq!(facts.pods, ["pgset-0"]);
+        assert_eq!(volume_facts(&claim(&json!({})), &[]).capacity, "1Gi");
     }
 }

@@ -91,15 +91,15 @@ pub fn waiting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
 /// deletes the files of a shared volume.
 #[must_use]
 pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVersion) -> Vec<Right> {
-    let mut rights: Vec<Right> = kinds.iter().map(|kind| on(*kind, "delete", set)).collect();
+    // Each is looked at until it is gone.
+    let mut rights: Vec<Right> =
+        kinds.iter().flat_map(|kind| ["get", "delete"].map(|verb| on(*kind, verb, set))).collect();
     if kinds.contains(&Kind::StatefulSet) {
         rights.extend(scaling(set));
         rights.extend(waiting(set, version));
     }
     if erase {
-        rights.extend(
-            ["get", "create", "patch", "delete"].iter().map(|verb| on(Kind::Pod, verb, set)),
-        );
+        rights.extend(["get", "create", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)));
     }
     rights
 }
@@ -159,6 +159,30 @@ pub fn rules(missing: &[Right]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn words(rights: &[Right]) -> Vec<String> {
+        rights.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn down_deletes_what_is_there_and_nothing_else() {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let version = ServerVersion::default();
+        let rest = down(&set, &[Kind::PersistentVolume, Kind::Service], false, &version);
+        assert_eq!(
+            words(&rest),
+            [
+                "get persistentvolumes in the whole cluster",
+                "delete persistentvolumes in the whole cluster",
+                "get services in namespace pg",
+                "delete services in namespace pg",
+            ]
+        );
+        let stops = words(&down(&set, &[Kind::StatefulSet], true, &version));
+        for needed in ["patch statefulsets.apps", "watch pods", "create pods", "delete pods"] {
+            assert!(stops.iter().any(|right| right.starts_with(needed)), "{needed}");
+        }
+    }
 
     #[test]
     fn a_missing_right_becomes_a_rule() {

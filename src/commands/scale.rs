@@ -139,3 +139,37 @@ fn detail(before: u32, after: u32, owner: Option<&str>, set: &SetIdentity) -> Op
     }
     (!words.is_empty()).then(|| words.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(before: u32, after: u32, owner: Option<&str>) -> Option<String> {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        detail(before, after, owner, &set)
+    }
+
+    #[test]
+    fn what_scaling_says() {
+        assert_eq!(said(3, 3, Some("kubectl")), None);
+        assert_eq!(said(2, 3, None).unwrap(), "replicas 2 -> 3");
+        assert_eq!(
+            said(3, 2, Some("kubectl")).unwrap(),
+            "replicas 3 -> 2; kubectl had set it before; pgset-2 go, their data is kept"
+        );
+        assert_eq!(
+            said(4, 2, None).unwrap(),
+            "replicas 4 -> 2; pgset-2 to pgset-3 go, their data is kept"
+        );
+    }
+
+    #[test]
+    fn an_image_carries_what_its_senders_allow() {
+        let live = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"image": image}]}}}});
+        let crunchy = live("crunchydata/crunchy-postgres:centos7-9.5-1.2.6");
+        assert!(check_image(&crunchy, "6".parse().unwrap()).is_ok());
+        assert!(check_image(&crunchy, "20".parse().unwrap()).is_err());
+        assert!(check_image(&live("registry.example/unknown"), "20".parse().unwrap()).is_ok());
+        assert_eq!(replicas_of(&json!({"spec": {}})), 1);
+    }
+}
