@@ -34,7 +34,6 @@ pub mod readiness;
 pub mod render;
 pub mod report;
 pub mod settings;
-pub mod shell;
 
 mod run;
 

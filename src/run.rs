@@ -44,7 +44,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 general,
                 environment,
                 reporter.clone(),
-                crate::shell::command_line(&arguments),
+                commands::again::command_line(&arguments),
             ));
             // A prompt that nobody answers any more must not hold the program.
             runtime.shutdown_background();

@@ -1,7 +1,14 @@
 //! The literal commands that hints name: with the flags that chose the set, or they would act on another.
 
+use std::ffi::OsString;
+
 use crate::cli::GlobalArgs;
-use crate::shell::quoted;
+
+/// The command line that this program was called with. It holds no password: those are refused there.
+pub(crate) fn command_line(arguments: &[OsString]) -> String {
+    let words = arguments.iter().skip(1).map(|word| quoted(&word.to_string_lossy()));
+    std::iter::once("pgset".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
 
 /// Another command about the same set. What the environment chose, it chooses again.
 pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
@@ -18,9 +25,27 @@ pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
     })
 }
 
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_line_can_be_pasted() {
+        let line = ["/usr/bin/pgset", "up", "-n", "shop", "--templates", "my dir", "--size", ""];
+        let line: Vec<OsString> = line.iter().map(Into::into).collect();
+        assert_eq!(command_line(&line), "pgset up -n shop --templates 'my dir' --size ''");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 
     #[test]
     fn another_command_is_about_the_same_set() {

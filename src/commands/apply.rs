@@ -42,6 +42,7 @@ pub async fn carry_out(
     how: How<'_>,
     next: &str,
 ) -> anyhow::Result<Option<Value>> {
+    rehearse(cluster, &plan, how, next).await?;
     let total: usize = plan.phases.iter().map(Vec::len).sum();
     let mut done = 0;
     let mut statefulset = None;
@@ -84,6 +85,19 @@ pub async fn carry_out(
         }
     }
     Ok(statefulset)
+}
+
+/// Has the server check a StatefulSet that changes, before anything is written: it is the last object
+/// of all, and a conflict or a field that can't change would leave the others changed for nothing.
+async fn rehearse(cluster: &Cluster, plan: &Plan, how: How<'_>, next: &str) -> anyhow::Result<()> {
+    let changes = |step: &&Step| {
+        step.object.id.kind == Kind::StatefulSet && matches!(step.action, Action::Update(_))
+    };
+    for step in plan.steps().filter(changes) {
+        let dry = Apply { dry_run: true, force: how.force };
+        cluster.apply(&step.object, dry).await.map_err(|error| refused(error, step, next))?;
+    }
+    Ok(())
 }
 
 async fn write(

@@ -32,7 +32,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     needed.extend(rights::scaling(&set));
     let (missing, live) = futures::join!(live::check_rights(&cluster, needed), cluster.get(&id));
     missing?;
-    let live = live?.ok_or_else(|| no_set(&set))?;
+    let live = live?.ok_or_else(|| no_set(&set, context))?;
     live::check_ours(&live, &id, &set)?;
     check_image(&live, wanted)?;
     let before = replicas_of(&live);
@@ -65,12 +65,12 @@ pub(crate) fn statefulset_id(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::StatefulSet, set.namespace.as_str(), set.name.as_str())
 }
 
-pub(crate) fn no_set(set: &SetIdentity) -> Failure {
+pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
     Failure::new(
         Exit::Failed,
         format!("there is no set {} in namespace {}", set.name, set.namespace),
     )
-    .hint(format!("{}  # makes one", set.command("up")))
+    .hint(format!("{}  # makes one", context.sibling("up")))
     .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 

@@ -28,7 +28,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
         context.cluster(&target).await?
     };
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
-        return Err(scale::no_set(&set).into());
+        return Err(scale::no_set(&set, context).into());
     };
     if args.watch {
         return watch(context, &subject).await;

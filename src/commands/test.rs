@@ -22,7 +22,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
-        return Err(scale::no_set(&set).into());
+        return Err(scale::no_set(&set, context).into());
     };
     let (snapshot, credentials) =
         futures::join!(subject.snapshot(), sql::credentials(&subject.cluster, &set));

@@ -13,6 +13,8 @@ use crate::settings::Replicas;
 pub enum ReplicasDecision {
     /// Apply it.
     Apply(Replicas),
+    /// Apply what runs: nobody asked for another number.
+    Keep(Replicas),
     /// Leave it out of the apply: another manager owns it.
     LeaveOut {
         /// The number that stays; 0 where somebody stopped the set.
@@ -27,7 +29,7 @@ impl ReplicasDecision {
     #[must_use]
     pub fn rendered(&self) -> Option<Replicas> {
         match self {
-            Self::Apply(replicas) => Some(*replicas),
+            Self::Apply(replicas) | Self::Keep(replicas) => Some(*replicas),
             Self::LeaveOut { .. } => None,
         }
     }
@@ -36,7 +38,7 @@ impl ReplicasDecision {
     #[must_use]
     pub fn count(&self) -> u32 {
         match self {
-            Self::Apply(replicas) => replicas.get(),
+            Self::Apply(replicas) | Self::Keep(replicas) => replicas.get(),
             Self::LeaveOut { live, .. } => *live,
         }
     }
@@ -46,6 +48,11 @@ impl ReplicasDecision {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Apply(_) => None,
+            // 1.20 does not record who scaled a set: then this is all there is to say.
+            Self::Keep(replicas) => {
+                let plural = if replicas.get() == 1 { "" } else { "s" };
+                Some(format!("keeps {replicas} replica{plural}"))
+            }
             Self::LeaveOut { live, owner } => {
                 let plural = if *live == 1 { "" } else { "s" };
                 Some(format!("keeps {live} replica{plural}: {owner} owns spec.replicas"))
@@ -86,6 +93,7 @@ pub fn replicas(
         (None, Some(owner)) => Ok(ReplicasDecision::LeaveOut { live: count, owner }),
         (None, None) if count == 0 => Ok(ReplicasDecision::Apply(Replicas::DEFAULT)),
         (None, None) => Ok(match count.to_string().parse() {
+            Ok(replicas) if replicas != Replicas::DEFAULT => ReplicasDecision::Keep(replicas),
             Ok(replicas) => ReplicasDecision::Apply(replicas),
             // More than pgset ever applies: it is not pgset's.
             Err(_) => ReplicasDecision::LeaveOut { live: count, owner: "nobody".to_owned() },
@@ -126,9 +134,13 @@ mod tests {
     fn what_is_asked_else_what_runs_else_the_default() {
         assert_eq!(decide(None, None), Ok(apply(2)));
         assert_eq!(decide(Some(5), None), Ok(apply(5)));
-        assert_eq!(decide(None, Some(&live(4, &["pgset"]))), Ok(apply(4)));
+        let kept = decide(None, Some(&live(4, &["pgset"]))).unwrap();
+        assert_eq!(kept, ReplicasDecision::Keep("4".parse().unwrap()));
+        assert_eq!(kept.rendered().unwrap().get(), 4);
+        assert_eq!(kept.detail().unwrap(), "keeps 4 replicas");
         assert_eq!(decide(Some(3), Some(&live(4, &["pgset"]))), Ok(apply(3)));
-        assert_eq!(decide(None, Some(&live(1, &["none"]))), Ok(apply(1)));
+        let one = decide(None, Some(&live(1, &["none"]))).unwrap();
+        assert_eq!((one.count(), one.detail().unwrap()), (1, "keeps 1 replica".to_owned()));
         // Stopped by pgset itself.
         assert_eq!(decide(None, Some(&live(0, &["pgset"]))), Ok(apply(2)));
     }

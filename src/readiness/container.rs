@@ -133,6 +133,9 @@ fn is_not_found(message: &str) -> bool {
         )
 }
 
+/// What a readiness probe gets on top of its budget while the kubelet has not said that it failed.
+const UNSAID: Duration = Duration::from_secs(60);
+
 /// What is wrong with a container that runs and is not ready: its readiness probe fails. The grace is
 /// the probe's own budget, so that a probe that may still succeed in time is no failure.
 pub(super) fn probe_trouble(
@@ -150,7 +153,8 @@ pub(super) fn probe_trouble(
     if status.ready || starting {
         return None;
     }
-    let budget = budget(probe);
+    // A busy kubelet may be late with its first question: without a word from it there is more time.
+    let budget = budget(probe) + if said.is_some() { Duration::ZERO } else { UNSAID };
     let text = said.unwrap_or("no answer");
     let message =
         format!("the readiness probe fails for longer than its {}: {text}", seconds(budget));

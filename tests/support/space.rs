@@ -126,7 +126,12 @@ impl Space {
         K::DynamicType: Default,
     {
         let params = PostParams { field_manager: Some("kubectl-create".into()), dry_run: false };
-        self.api::<K>().create(&params, &object(value)).await.expect("the object can be made")
+        let object = object(value);
+        // A new namespace has no service account yet, and servers say so with a 500.
+        eventually("the object is made", seconds(20), async || {
+            self.api::<K>().create(&params, &object).await.map_err(|e| e.to_string())
+        })
+        .await
     }
 
     pub(crate) async fn stateful_set(&self, name: &str) -> StatefulSet {

@@ -6,7 +6,6 @@ use super::super::snapshot::Snapshot;
 use super::super::text::says;
 use super::super::view;
 use super::Case;
-use crate::shell::quoted;
 
 /// The uid and gid of the Crunchy images, when the pod does not say which it runs as.
 const DEFAULT_USER: i64 = 26;
@@ -55,6 +54,15 @@ fn user(pod: &Pod, container: Option<&str>) -> String {
         .or(of_pod.and_then(|context| context.run_as_group.or(context.fs_group)));
     let user = user.or(group).unwrap_or(DEFAULT_USER);
     format!("{user}:{}", group.unwrap_or(user))
+}
+
+/// A word of a shell command.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Who must own the data, and where.

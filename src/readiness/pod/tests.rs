@@ -302,8 +302,8 @@ fn a_probe_that_is_not_asked_yet_does_not_fail() {
             .container(1, &format!("started: {started}"))
     };
     starting(false).assert_waits("Pod pgset-1: Running, PostgreSQL starts");
-    // The API server's defaults: 3 times 10 s and 1 s.
-    starting(true).assert_trouble(POD, Cause::ProbeFailing, 31);
+    // The API server's defaults, 3 times 10 s and 1 s; and a minute more, as the kubelet has said nothing.
+    starting(true).assert_trouble(POD, Cause::ProbeFailing, 91);
     // Without a probe there is nothing that could fail.
     healthy(2)
         .unready(1)
