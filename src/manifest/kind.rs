@@ -1,6 +1,5 @@
 //! The kinds that pgset applies or reads, and the order in which it applies them.
 
-use kube::core::{ApiResource, GroupVersionKind};
 use serde::{Deserialize, Serialize};
 
 /// A kind of Kubernetes object. The order of the variants is the order of apply; teardown is the reverse.
@@ -164,13 +163,6 @@ impl Kind {
     #[must_use]
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
         KINDS.into_iter().find(|k| k.name() == kind && k.api_version() == api_version)
-    }
-
-    /// What the client library needs to address it.
-    #[must_use]
-    pub fn api_resource(self) -> ApiResource {
-        let gvk = GroupVersionKind::gvk(self.group(), "v1", self.name());
-        ApiResource::from_gvk_with_plural(&gvk, self.plural())
     }
 }
 
