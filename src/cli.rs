@@ -6,6 +6,8 @@ pub mod down;
 pub mod env;
 pub mod man;
 pub mod render;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod scale;
 pub mod status;
 pub mod templates;
@@ -25,6 +27,8 @@ pub use down::DownArgs;
 pub use env::EnvArgs;
 pub use man::{ManArgs, man};
 pub use render::RenderArgs;
+#[cfg(feature = "sandbox")]
+pub use sandbox::{SandboxArgs, SandboxCommand};
 pub use scale::ScaleArgs;
 pub use status::StatusArgs;
 pub use templates::{TemplatesArgs, TemplatesCommand};
@@ -81,6 +85,9 @@ pub enum Command {
     Templates(TemplatesArgs),
     /// Print every environment variable, with the value in force and where it comes from
     Env(EnvArgs),
+    /// Try pgset without a cluster: a small Kubernetes of this machine's processes
+    #[cfg(feature = "sandbox")]
+    Sandbox(SandboxArgs),
     /// Print a completion script
     Completions(CompletionsArgs),
     /// Print the manual page
@@ -96,6 +103,8 @@ impl Command {
             Self::Status(_) => &[Output::Human, Output::Json, Output::Yaml],
             Self::Render(_) => &[Output::Human, Output::Yaml],
             Self::Completions(_) | Self::Man(_) => &[Output::Human],
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(_) => &[Output::Human],
             Self::Up(_)
             | Self::Scale(_)
             | Self::Down(_)

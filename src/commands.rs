@@ -12,6 +12,8 @@ pub(crate) mod facts;
 pub mod live;
 pub mod render;
 pub mod rights;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod scale;
 pub mod sql;
 pub mod status;

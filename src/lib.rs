@@ -13,6 +13,7 @@
 //! | [`readiness`], [`postgres`] | what is ready, what failed and why; what PostgreSQL says |
 //! | [`cluster`] | everything that talks to Kubernetes |
 //! | [`commands`] | one file per subcommand: orchestration |
+//! | `sandbox` | a small Kubernetes to try pgset on, imported by its command alone |
 //! | [`event`], [`report`], [`prompt`], [`error`] | what a person or a script gets to see |
 //!
 //! `settings`, `image`, `render`, `manifest`, `plan`, `readiness` and `postgres` are pure: values in,
@@ -33,6 +34,8 @@ pub mod prompt;
 pub mod readiness;
 pub mod render;
 pub mod report;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod settings;
 
 mod run;

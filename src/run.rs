@@ -109,6 +109,8 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Render(args) => commands::render::run(args, context).await,
         Command::Diff(args) => commands::diff::run(args, context).await,
         Command::Env(args) => commands::environment::run(args, context).await,
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => commands::sandbox::run(args, context).await,
         Command::Templates(args) => commands::templates::run(args, context),
         Command::Completions(args) => print(context, &crate::cli::completions(args.shell)),
         Command::Man(_) => print(context, &crate::cli::man()),

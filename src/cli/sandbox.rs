@@ -1,0 +1,60 @@
+//! `pgset sandbox`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+const AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox start
+  export KUBECONFIG=/tmp/pgset-sandbox-1000/kubeconfig  # as start prints it
+  export CCP_IMAGE_TAG=centos7-9.5-1.2.6 PGSET_STORAGE=class
+  pgset up && pgset test && pgset down
+  pgset sandbox stop
+
+For trying and testing: its pods are processes of this machine, with this
+machine's PostgreSQL. To run something, take a real cluster.";
+
+const RUN_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox run -- sh -c 'pgset up && pgset test && pgset down -y'";
+
+/// Arguments of `pgset sandbox`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub struct SandboxArgs {
+    /// Where it lives [default: /tmp/pgset-sandbox-UID]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SandboxCommand,
+}
+
+/// What to do with a sandbox.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Start it in the background; what was in it when it was stopped comes back
+    Start,
+    /// Say whether it runs, and what runs in it
+    Status,
+    /// Print what it said
+    Logs,
+    /// Stop it and all that runs in it; what is in it stays
+    Stop {
+        /// Delete what is in it, the data of its volumes included
+        #[arg(long)]
+        delete: bool,
+    },
+    /// Start one, run a command with KUBECONFIG set, stop it, and end as the command did
+    #[command(after_help = RUN_AFTER_HELP)]
+    Run {
+        /// The command and its arguments
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Be the process in the background
+    #[command(hide = true)]
+    Serve,
+}

@@ -1,0 +1,217 @@
+//! `pgset sandbox`.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncReadExt as _;
+
+use super::Context;
+use crate::cli::{SandboxArgs, SandboxCommand};
+use crate::error::{Exit, Failure};
+use crate::sandbox::Sandbox;
+use crate::sandbox::node::processes;
+use crate::sandbox::place::Place;
+
+/// What the process in the background prints when it serves.
+const READY: &str = "ready";
+/// How long it may take to end: its pods have ten seconds.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// How often it is looked whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How much of its log explains why it did not start.
+const LOG_LINES: usize = 10;
+
+/// Starts, shows and stops the sandbox.
+pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> {
+    let directory = args.directory.clone().unwrap_or_else(Place::usual);
+    match &args.command {
+        SandboxCommand::Start => start(&Place::open(&directory)?, context),
+        SandboxCommand::Serve => serve(Place::open(&directory)?).await,
+        SandboxCommand::Run { command } => run_in(&directory, args, command, context).await,
+        SandboxCommand::Status | SandboxCommand::Logs | SandboxCommand::Stop { .. }
+            if !directory.exists() =>
+        {
+            context.note(format!("there is no sandbox in {}", directory.display()));
+            let fine = matches!(args.command, SandboxCommand::Stop { .. });
+            Ok(if fine { Exit::Done } else { Exit::Failed })
+        }
+        SandboxCommand::Status => status(&Place::open(&directory)?, context),
+        SandboxCommand::Logs => logs(&Place::open(&directory)?, context),
+        SandboxCommand::Stop { delete } => {
+            let place = Place::open(&directory)?;
+            stop(&place, context).await?;
+            if *delete {
+                std::fs::remove_dir_all(place.directory())
+                    .with_context(|| format!("deleting {}", place.directory().display()))?;
+                context.note(format!("{} is deleted", place.directory().display()));
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn start(place: &Place, context: &Context) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    spawn(place, Stdio::null())?;
+    let message = format!(
+        "the sandbox runs, for trying and testing; pgset sandbox stop{} ends it",
+        flag(place)
+    );
+    context.finish(message, started);
+    context.reporter.print(&format!("export KUBECONFIG={}\n", place.kubeconfig().display()))?;
+    Ok(Exit::Done)
+}
+
+/// ` --directory DIR`, where it is not the usual one.
+fn flag(place: &Place) -> String {
+    if place.directory() == Place::usual() {
+        return String::new();
+    }
+    format!(" --directory {}", place.directory().display())
+}
+
+/// Starts the process in the background, and waits until it serves. It ends when its standard input
+/// does, unless that is nothing from the start.
+fn spawn(place: &Place, stdin: Stdio) -> anyhow::Result<std::process::Child> {
+    if let Some(pid) = place.running() {
+        let directory = place.directory().display().to_string();
+        return Err(crate::sandbox::place::PlaceError::Running { directory, pid }.into());
+    }
+    let mut options = OpenOptions::new();
+    let log = options.create(true).append(true).mode(0o600).open(place.log());
+    let log = log.with_context(|| format!("writing {}", place.log().display()))?;
+    let program = std::env::current_exe().context("finding pgset itself")?;
+    let mut command = Command::new(program);
+    // Its own log tells decisions; the filter of the caller may say otherwise.
+    command.args(["sandbox", "serve", "--directory"]).arg(place.directory());
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(log);
+    let mut child = command.spawn().context("starting the sandbox")?;
+    let mut line = String::new();
+    let stdout = child.stdout.take().context("reading from the sandbox")?;
+    BufReader::new(stdout).read_line(&mut line)?;
+    if line.trim() == READY {
+        return Ok(child);
+    }
+    child.wait()?;
+    let text = std::fs::read_to_string(place.log()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
+    Err(Failure::new(Exit::Failed, "the sandbox did not start")
+        .details(last.iter().copied())
+        .into())
+}
+
+/// The process in the background.
+async fn serve(place: Place) -> anyhow::Result<Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Away from the terminal, whose end is not its end. Only fails where that is so already.
+    let _ = rustix::process::setsid();
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let sandbox = Sandbox::start(place).await?;
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{READY}")?;
+    stdout.flush()?;
+    let mut stdin = tokio::io::stdin();
+    let mut byte = [0];
+    let watched = std::fs::read_link("/proc/self/fd/0").is_ok_and(|l| l != Path::new("/dev/null"));
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+        _ = stdin.read(&mut byte), if watched => {}
+    }
+    sandbox.stop().await;
+    Ok(Exit::Done)
+}
+
+fn status(place: &Place, context: &Context) -> anyhow::Result<Exit> {
+    let Some(pid) = place.running() else {
+        context.note(format!("no sandbox runs in {}", place.directory().display()));
+        return Ok(Exit::Failed);
+    };
+    let kubeconfig = place.kubeconfig();
+    context.reporter.print(&format!(
+        "running     process {pid}\nkubeconfig  {}\nlog         {}\n",
+        kubeconfig.display(),
+        place.log().display()
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn logs(place: &Place, context: &Context) -> anyhow::Result<Exit> {
+    let text = std::fs::read_to_string(place.log())
+        .with_context(|| format!("reading {}", place.log().display()))?;
+    context.reporter.print(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Stops what runs, and what one that was killed has left.
+async fn stop(place: &Place, context: &Context) -> anyhow::Result<()> {
+    let pid = place.running().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    if let Some(pid) = pid {
+        kill_process(pid, Signal::TERM).context("stopping the sandbox")?;
+        let began = Instant::now();
+        while place.running().is_some() && began.elapsed() < STOP_WITHIN {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        if place.running().is_some() {
+            context.warn("the sandbox does not end by itself: it is killed");
+            kill_process(pid, Signal::KILL).context("killing the sandbox")?;
+        }
+    }
+    processes::kill_all(place);
+    let said = if pid.is_some() { "the sandbox is stopped" } else { "no sandbox ran" };
+    context.note(format!("{said}; what is in it stays in {}", place.directory().display()));
+    Ok(())
+}
+
+/// Runs a command in a sandbox of its own, or in the directory that is named.
+async fn run_in(
+    directory: &Path,
+    args: &SandboxArgs,
+    command: &[OsString],
+    context: &Context,
+) -> anyhow::Result<Exit> {
+    let own = args.directory.is_none();
+    let directory = if own {
+        // A number of its own: beside it another may run.
+        format!("{}-{}", directory.display(), std::process::id()).into()
+    } else {
+        directory.to_owned()
+    };
+    let place = Place::open(&directory)?;
+    let mut server = spawn(&place, Stdio::piped())?;
+    let mut child = tokio::process::Command::new(&command[0]);
+    child.args(&command[1..]).env("KUBECONFIG", place.kubeconfig());
+    let status = match child.spawn() {
+        Ok(mut child) => child.wait().await.context("waiting for the command"),
+        Err(e) => Err(Failure::new(
+            Exit::Usage,
+            format!("{} can't be run: {e}", command[0].to_string_lossy()),
+        )
+        .into()),
+    };
+    // The end of its standard input is its end.
+    drop(server.stdin.take());
+    tokio::task::spawn_blocking(move || server.wait()).await??;
+    processes::kill_all(&place);
+    if own {
+        std::fs::remove_dir_all(place.directory())
+            .with_context(|| format!("deleting {}", place.directory().display()))?;
+    }
+    let status = status?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    if code == 0 {
+        return Ok(Exit::Done);
+    }
+    context.note(format!("the command ended with exit code {code}"));
+    Ok(Exit::Other(u8::try_from(code).unwrap_or(1)))
+}

@@ -1,0 +1,161 @@
+//! A small Kubernetes in one process, to try pgset on and to test it with.
+//!
+//! It has the parts of a real one, and they talk to each other in the same way: through objects.
+//!
+//! | module | what it is in a real cluster |
+//! | --- | --- |
+//! | [`store`], `journal` | etcd: objects, a number for every change, watches |
+//! | [`api`] | the API server: HTTP to reads and writes |
+//! | [`registry`], `admission`, `defaults`, [`ownership`] | the API server's inside: who may write what, what is filled in, who owns which field |
+//! | [`controllers`] | the controller manager and the scheduler: they look at objects and write others |
+//! | [`node`] | the kubelet, the container runtime, kube-proxy and the DNS: pods become processes |
+//!
+//! Nobody calls anybody: `pgset up` writes a StatefulSet; its controller sees it and writes a pod; the
+//! scheduler gives the pod a node; the node sees a pod of its own, starts processes, and writes what
+//! became of them into the pod's status; the controller sees that the pod is ready, and writes the
+//! next one.
+//!
+//! What neither pgset nor the kubectl commands that the README lists use is left out.
+
+pub mod access;
+mod admission;
+pub mod api;
+pub mod controllers;
+mod defaults;
+mod events;
+pub mod faults;
+mod fields;
+mod journal;
+pub mod kinds;
+mod network;
+pub mod node;
+pub mod ownership;
+pub mod place;
+pub mod refusal;
+pub mod registry;
+mod selectors;
+mod serve;
+pub mod store;
+mod types;
+
+use std::sync::Arc;
+
+use rand::Rng as _;
+use tokio::task::JoinHandle;
+
+use self::access::Tokens;
+use self::api::Api;
+use self::faults::Faults;
+use self::journal::Journal;
+use self::network::Network;
+use self::node::Node;
+use self::place::{Place, PlaceError};
+use self::registry::Registry;
+use self::store::Store;
+
+/// A sandbox that runs. [`Sandbox::stop`] ends its processes; one that is dropped leaves them to the
+/// next start in the same place.
+pub struct Sandbox {
+    /// What goes wrong on purpose.
+    pub faults: Arc<Faults>,
+    /// Its objects.
+    pub registry: Arc<Registry>,
+    place: Place,
+    node: Arc<Node>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Sandbox {
+    /// Starts one: what an earlier one left in this place comes back.
+    ///
+    /// # Errors
+    /// When PostgreSQL or a library is missing, one runs there already, or the place can't be written.
+    pub async fn start(place: Place) -> Result<Self, PlaceError> {
+        place.lock()?;
+        let tools = node::Tools::find()?;
+        node::processes::kill_all(&place);
+        let (journal, (objects, version)) =
+            Journal::open(&place.journal()).map_err(|e| place.unwritable(e))?;
+        let (listener, address) = serve::listen(&place).await?;
+        let token = random(32);
+        let tls = serve::Tls::new(address).map_err(|e| PlaceError::Tls(e.to_string()))?;
+        place.write_kubeconfig(address, &tls.pem, &token)?;
+
+        let registry = Arc::new(Registry::new(
+            Store::new(journal, objects, version),
+            Network::beside(*address.ip()),
+            place.volumes(),
+        ));
+        controllers::furnish(&registry);
+        let tokens = Arc::new(Tokens::new(token));
+        let faults = Arc::new(Faults::default());
+        let node = Arc::new(Node::new(node::Parts {
+            registry: Arc::clone(&registry),
+            tokens: Arc::clone(&tokens),
+            faults: Arc::clone(&faults),
+            tools,
+            place: place.clone(),
+            server: address,
+            authority: tls.pem.clone(),
+        })?);
+        let api = Arc::new(Api {
+            registry: Arc::clone(&registry),
+            tokens,
+            node: Arc::clone(&node),
+            faults: Arc::clone(&faults),
+        });
+        let tasks = vec![
+            tokio::spawn(serve::serve(listener, tls, api)),
+            tokio::spawn(controllers::run(Arc::clone(&registry), Arc::clone(&faults))),
+            tokio::spawn(Arc::clone(&node).run()),
+        ];
+        Ok(Self { faults, registry, place, node, tasks })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Ends every container, PostgreSQL's in good order. The objects and the data stay.
+    pub async fn stop(self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.node.stop().await;
+        node::processes::kill_all(&self.place);
+    }
+}
+
+/// Now, as objects write it.
+fn now() -> String {
+    after(0)
+}
+
+/// So many seconds from now.
+fn after(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(0);
+    let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Random lower-case letters and digits.
+fn random(length: usize) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut random = rand::rng();
+    (0..length).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+}
+
+/// A UID: a random UUID.
+fn uid() -> String {
+    let mut bytes: [u8; 16] = rand::rng().random();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}

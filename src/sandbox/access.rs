@@ -1,0 +1,139 @@
+//! Who asks, and whether they may: bearer tokens, Roles and RoleBindings.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::kinds::{ROLE_BINDINGS, ROLES};
+use super::registry::Registry;
+use super::store::Key;
+
+/// Somebody who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// Whoever has the kubeconfig: may do everything.
+    Admin,
+    /// A pod, by its service account: may do what Roles grant.
+    ServiceAccount {
+        /// The namespace.
+        namespace: String,
+        /// The account's name.
+        name: String,
+    },
+}
+
+impl std::fmt::Display for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Admin => f.write_str("sandbox-admin"),
+            Self::ServiceAccount { namespace, name } => {
+                write!(f, "system:serviceaccount:{namespace}:{name}")
+            }
+        }
+    }
+}
+
+/// A verb on a resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Right<'a> {
+    /// `get`.
+    pub verb: &'a str,
+    /// `apps`.
+    pub group: &'a str,
+    /// `pods/log`.
+    pub resource: &'a str,
+    /// Where; none means everywhere.
+    pub namespace: Option<&'a str>,
+    /// Which; none means any.
+    pub name: Option<&'a str>,
+}
+
+/// The tokens that are good.
+pub struct Tokens {
+    admin: String,
+    pods: Mutex<HashMap<String, User>>,
+}
+
+impl Tokens {
+    /// With the administrator's.
+    pub fn new(admin: String) -> Self {
+        Self { admin, pods: Mutex::default() }
+    }
+
+    /// Makes one for a pod.
+    pub fn issue(&self, namespace: &str, account: &str) -> String {
+        let token = super::random(32);
+        let user = User::ServiceAccount { namespace: namespace.into(), name: account.into() };
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.insert(token.clone(), user);
+        token
+    }
+
+    /// Takes one back.
+    pub fn revoke(&self, token: &str) {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(token);
+    }
+
+    /// Whose token it is.
+    pub fn user(&self, token: &str) -> Option<User> {
+        if token == self.admin {
+            return Some(User::Admin);
+        }
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+    }
+}
+
+/// Whether somebody has a right.
+pub fn may(registry: &Registry, user: &User, right: Right<'_>) -> bool {
+    let User::ServiceAccount { namespace, name } = user else { return true };
+    let Some(place) = right.namespace else { return false };
+    let bound = |binding: &Value| {
+        let subjects = binding["subjects"].as_array();
+        subjects.into_iter().flatten().any(|subject| {
+            subject["kind"] == "ServiceAccount"
+                && subject["name"] == name.as_str()
+                && subject["namespace"] == namespace.as_str()
+        })
+    };
+    let bindings = registry.store.list(&ROLE_BINDINGS, Some(place)).0;
+    bindings.iter().filter(|binding| bound(binding)).any(|binding| {
+        let role = binding["roleRef"]["name"].as_str().unwrap_or_default();
+        let role = registry.store.get(&Key::new(&ROLES, place, role));
+        role.is_some_and(|role| {
+            role["rules"].as_array().into_iter().flatten().any(|rule| grants(rule, right))
+        })
+    })
+}
+
+fn grants(rule: &Value, right: Right<'_>) -> bool {
+    let has = |field: &str, wanted: &str| {
+        let list = rule[field].as_array();
+        list.into_iter().flatten().any(|value| value == wanted || value == "*")
+    };
+    let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
+    has("verbs", right.verb)
+        && has("apiGroups", right.group)
+        && has("resources", right.resource)
+        && names.is_none_or(|names| right.name.is_some_and(|name| names.iter().any(|n| n == name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_rule_grants_what_it_names() {
+        let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "patch"]});
+        let named = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"], "resourceNames": ["a"]});
+        let right = |verb, resource, name| Right {
+            verb, group: "", resource, namespace: Some("pg"), name,
+        };
+        assert!(grants(&rule, right("get", "pods", Some("x"))));
+        assert!(!grants(&rule, right("delete", "pods", Some("x"))));
+        assert!(!grants(&rule, right("get", "pods/log", Some("x"))));
+        assert!(grants(&named, right("get", "pods/log", Some("a"))));
+        assert!(!grants(&named, right("list", "pods", None)));
+    }
+}

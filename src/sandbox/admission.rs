@@ -1,0 +1,203 @@
+//! What an object must be like to be stored, and what a write adds to it by the state of the cluster.
+
+use serde_json::{Value, json};
+
+use super::kinds::{PODS, Resource, SERVICES, STORAGE_CLASSES};
+use super::refusal::{Answer, Refusal};
+use super::registry::Registry;
+use super::store::Key;
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const STATEFUL_SET_FIELDS: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+
+/// The annotation of the class that claims get which name none.
+pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// Checks the name of a new object.
+pub fn name(resource: &'static Resource, name: &str) -> Answer<()> {
+    let (most, label, rule) = match resource.kind {
+        "Service" => (63, true, LABEL_1035),
+        _ => (253, false, SUBDOMAIN),
+    };
+    // Roles may be called almost anything.
+    if resource.group == "rbac.authorization.k8s.io" {
+        return Ok(());
+    }
+    let good = |part: &str| {
+        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        edge(part.chars().next())
+            && edge(part.chars().last())
+            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    let right = if label { good(name) && begins } else { name.split('.').all(good) };
+    if right && name.len() <= most {
+        return Ok(());
+    }
+    let what = format!("Invalid value: {name:?}: {rule}");
+    Err(Refusal::invalid(resource, name, "metadata.name", &what))
+}
+
+/// Checks and completes an object that is about to be stored.
+pub fn admit(
+    registry: &Registry,
+    key: &Key,
+    before: Option<&Value>,
+    object: &mut Value,
+) -> Answer<()> {
+    match (key.resource.kind, before) {
+        ("StatefulSet", before) => stateful_set(key, before, object),
+        ("Service", before) => service(registry, key, before, object),
+        ("PersistentVolumeClaim", None) => {
+            add_finalizer(object, "kubernetes.io/pvc-protection");
+            if object["spec"].get("storageClassName").is_none()
+                && let Some(class) = default_class(registry)
+            {
+                object["spec"]["storageClassName"] = json!(class);
+            }
+            required(key, object, "spec.accessModes")
+        }
+        ("PersistentVolumeClaim", Some(before)) => claim_update(key, before, object),
+        ("PersistentVolume", None) => {
+            add_finalizer(object, "kubernetes.io/pv-protection");
+            required(key, object, "spec.accessModes")
+        }
+        ("PersistentVolume", Some(before)) => volume_update(key, before, object),
+        ("RoleBinding", Some(before)) if before["roleRef"] != object["roleRef"] => Err(
+            Refusal::invalid(key.resource, &key.name, "roleRef", "Invalid value: cannot change roleRef"),
+        ),
+        ("Pod", None) => {
+            if object["spec"].get("serviceAccountName").is_none() {
+                object["spec"]["serviceAccountName"] = json!("default");
+            }
+            object["status"]["phase"] = json!("Pending");
+            object["status"]["qosClass"] = json!("BestEffort");
+            required(key, object, "spec.containers")
+        }
+        ("Namespace", None) => {
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(key.name);
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn required(key: &Key, object: &Value, field: &str) -> Answer<()> {
+    let pointer = format!("/{}", field.replace('.', "/"));
+    let there = object.pointer(&pointer).and_then(Value::as_array).is_some_and(|l| !l.is_empty());
+    if there {
+        return Ok(());
+    }
+    Err(Refusal::invalid(key.resource, &key.name, field, "Required value"))
+}
+
+fn add_finalizer(object: &mut Value, name: &str) {
+    let finalizers = &mut object["metadata"]["finalizers"];
+    match finalizers.as_array_mut() {
+        Some(list) if list.iter().any(|f| f == name) => {}
+        Some(list) => list.push(json!(name)),
+        None => *finalizers = json!([name]),
+    }
+}
+
+/// The class that claims get which name none.
+pub fn default_class(registry: &Registry) -> Option<String> {
+    let classes = registry.store.all(&STORAGE_CLASSES);
+    let is = |c: &&std::sync::Arc<Value>| c["metadata"]["annotations"][DEFAULT_CLASS] == "true";
+    Some(classes.iter().find(is)?["metadata"]["name"].as_str()?.to_owned())
+}
+
+fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()> {
+    let invalid = |field: &str, what: &str| {
+        Err(Refusal::invalid(key.resource, &key.name, field, what))
+    };
+    if object["spec"]["replicas"].as_i64().is_some_and(|n| n < 0) {
+        let what = "Invalid value: must be greater than or equal to 0";
+        return invalid("spec.replicas", what);
+    }
+    if let Some(before) = before {
+        let fixed = |set: &Value| {
+            let mut spec = set["spec"].clone();
+            for field in ["replicas", "ordinals", "template", "updateStrategy",
+                "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"]
+            {
+                spec.as_object_mut().map(|spec| spec.remove(field));
+            }
+            spec
+        };
+        if fixed(before) != fixed(object) {
+            return invalid("spec", &format!("Forbidden: {STATEFUL_SET_FIELDS}"));
+        }
+    }
+    let labels = &object["spec"]["template"]["metadata"]["labels"];
+    let wanted = object["spec"]["selector"]["matchLabels"].as_object();
+    if wanted.is_none_or(serde_json::Map::is_empty) {
+        return invalid("spec.selector", "Invalid value: empty selector is invalid for statefulset");
+    }
+    if wanted.into_iter().flatten().any(|(label, value)| labels[label] != *value) {
+        let what = format!("Invalid value: {labels}: `selector` does not match template `labels`");
+        return invalid("spec.template.metadata.labels", &what);
+    }
+    required(key, object, "spec.template.spec.containers")
+}
+
+fn service(registry: &Registry, key: &Key, before: Option<&Value>, object: &mut Value) -> Answer<()> {
+    if object["spec"]["type"] != "ClusterIP" {
+        let what = "Unsupported value: the sandbox has Services of type ClusterIP alone";
+        return Err(Refusal::invalid(key.resource, &key.name, "spec.type", what));
+    }
+    if let Some(before) = before {
+        let (old, new) = (&before["spec"]["clusterIP"], &object["spec"]["clusterIP"]);
+        if !new.is_null() && !old.is_null() && old != new {
+            let what = format!("Invalid value: {}: field is immutable", json!([new]));
+            return Err(Refusal::invalid(key.resource, &key.name, "spec.clusterIPs[0]", &what));
+        }
+        object["spec"]["clusterIP"] = old.clone();
+    }
+    if object["spec"]["clusterIP"].is_null() {
+        let address = free_address(registry).ok_or_else(|| {
+            Refusal::new(500, "InternalError", "failed to allocate an IP: the range is full")
+        })?;
+        object["spec"]["clusterIP"] = json!(address);
+    }
+    object["spec"]["clusterIPs"] = json!([object["spec"]["clusterIP"]]);
+    Ok(())
+}
+
+/// An address that neither a Service nor a pod has.
+pub fn free_address(registry: &Registry) -> Option<String> {
+    let services = registry.store.all(&SERVICES);
+    let pods = registry.store.all(&PODS);
+    registry.network.take(|address| {
+        services.iter().any(|s| s["spec"]["clusterIP"] == address)
+            || pods.iter().any(|p| p["status"]["podIP"] == address)
+    })
+}
+
+fn claim_update(key: &Key, before: &Value, object: &Value) -> Answer<()> {
+    let fixed = |claim: &Value| {
+        let mut spec = claim["spec"].clone();
+        spec.as_object_mut().map(|spec| spec.remove("resources"));
+        // Binding sets it once.
+        if before["spec"].get("volumeName").is_none() {
+            spec.as_object_mut().map(|spec| spec.remove("volumeName"));
+        }
+        spec
+    };
+    if fixed(before) == fixed(object) {
+        return Ok(());
+    }
+    let what = "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+    Err(Refusal::invalid(key.resource, &key.name, "spec", what))
+}
+
+fn volume_update(key: &Key, before: &Value, object: &Value) -> Answer<()> {
+    let sources = ["nfs", "hostPath", "local", "csi"];
+    if sources.iter().all(|source| before["spec"][source] == object["spec"][source]) {
+        return Ok(());
+    }
+    let what = "Forbidden: spec.persistentvolumesource is immutable after creation";
+    Err(Refusal::invalid(key.resource, &key.name, "spec.persistentvolumesource", what))
+}

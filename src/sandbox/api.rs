@@ -1,0 +1,211 @@
+//! The API server: HTTP requests to reads and writes of the registry.
+
+pub mod discovery;
+pub mod exec;
+pub mod logs;
+pub mod read;
+pub mod request;
+pub mod respond;
+pub mod tables;
+pub mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use self::request::{Query, Request};
+use self::respond::{Reply, json as answer, refuse};
+use super::access::{self, Right, Tokens, User};
+use super::faults::{Fault, Faults};
+use super::node::Node;
+use super::refusal::{Answer, Refusal};
+use super::registry::Registry;
+
+/// The largest body that is read: as a real server's.
+const BODY_LIMIT: usize = 3 << 20;
+
+/// The API server.
+pub struct Api {
+    /// What it reads and writes.
+    pub registry: Arc<Registry>,
+    /// Who is let in.
+    pub tokens: Arc<Tokens>,
+    /// Who has the logs, and runs commands in containers.
+    pub node: Arc<Node>,
+    /// What goes wrong, when a test wants it to.
+    pub faults: Arc<Faults>,
+}
+
+impl Api {
+    /// Answers a request. `Err` closes the connection without an answer.
+    ///
+    /// # Errors
+    /// When the connection broke, or a fault wants it to.
+    pub async fn handle(
+        self: Arc<Self>,
+        mut request: http::Request<Incoming>,
+    ) -> Result<Response<respond::Body>, respond::Broken> {
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let mut fault = self.faults.meet(&method, &format!("{path}?{query}"));
+        if let Some(Fault::Delay(pause)) = fault {
+            tokio::time::sleep(pause).await;
+            fault = None;
+        }
+        match &fault {
+            Some(Fault::Reset) => return Err("reset before the request was read".into()),
+            Some(Fault::Status(refusal, retry_after)) => {
+                return Ok(respond::later(refuse(refusal), *retry_after));
+            }
+            _ => {}
+        }
+        let answered = self.answer(&method, &path, &query, &mut request).await;
+        tracing::debug!(%method, path, query, code = answered.as_ref().map_or_else(|r| r.code, |r| r.status().as_u16()));
+        if fault == Some(Fault::ResetAfter) {
+            return Err("reset after the request was carried out".into());
+        }
+        Ok(answered.unwrap_or_else(|refusal| refuse(&refusal)))
+    }
+
+    async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        request: &mut http::Request<Incoming>,
+    ) -> Answer<Reply> {
+        // Whoever asks whether it is up need not say who they are.
+        if matches!(path, "/healthz" | "/livez" | "/readyz") {
+            return Ok(respond::text("ok"));
+        }
+        let user = self.authenticate(request)?;
+        if *method == Method::GET
+            && let Some(document) = discovery::document(path)
+        {
+            return Ok(answer(200, &document));
+        }
+        if let Some(kind) = path.strip_prefix("/apis/authorization.k8s.io/v1/") {
+            if *method != Method::POST || kind != "selfsubjectaccessreviews" {
+                return Err(Refusal::left_out(kind));
+            }
+            return self.review(&user, &parse(&body(request).await?)?);
+        }
+        let asked = Request::parse(path, query)?;
+        self.authorize(&user, method, &asked)?;
+        match asked.subresource.as_deref() {
+            Some("log") if *method == Method::GET => logs::read(&self.node, &self.registry, &asked),
+            Some("exec") => exec::upgrade(&self.node, &self.registry, &asked, request),
+            Some("log") => Err(Refusal::left_out("writing a log")),
+            _ if *method == Method::GET => {
+                let table = wants_table(request);
+                read::get(&self.registry, &self.faults, &asked, table)
+            }
+            _ => {
+                let manager = manager(&asked.query, request);
+                let content = content_type(request);
+                let body = body(request).await?;
+                write::write(&self.registry, method, &asked, &manager, &content, &body)
+            }
+        }
+    }
+
+    fn authenticate(&self, request: &http::Request<Incoming>) -> Answer<User> {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let token = given.and_then(|value| value.strip_prefix("Bearer "));
+        token
+            .and_then(|token| self.tokens.user(token))
+            .ok_or_else(|| Refusal::new(401, "Unauthorized", "Unauthorized"))
+    }
+
+    fn authorize(&self, user: &User, method: &Method, asked: &Request) -> Answer<()> {
+        let (verb, resource) = (asked.verb(method), asked.ruled());
+        let right = Right {
+            verb,
+            group: asked.resource.group,
+            resource: &resource,
+            namespace: asked.namespace.as_deref(),
+            name: asked.name.as_deref(),
+        };
+        if access::may(&self.registry, user, right) {
+            return Ok(());
+        }
+        let place = match &asked.namespace {
+            Some(namespace) => format!("in the namespace {namespace:?}"),
+            None => "at the cluster scope".to_owned(),
+        };
+        let group = asked.resource.group;
+        let why = format!(
+            "User {:?} cannot {verb} resource {resource:?} in API group {group:?} {place}",
+            user.to_string()
+        );
+        Err(Refusal::forbidden(asked.resource, asked.name.as_deref().unwrap_or_default(), &why))
+    }
+
+    /// A `SelfSubjectAccessReview`.
+    fn review(&self, user: &User, review: &Value) -> Answer<Reply> {
+        let asked = &review["spec"]["resourceAttributes"];
+        let text = |field: &str| asked[field].as_str().filter(|text| !text.is_empty());
+        let resource = text("resource").unwrap_or_default();
+        let resource = match text("subresource") {
+            Some(sub) => format!("{resource}/{sub}"),
+            None => resource.to_owned(),
+        };
+        let right = Right {
+            verb: text("verb").unwrap_or_default(),
+            group: text("group").unwrap_or_default(),
+            resource: &resource,
+            namespace: text("namespace"),
+            name: text("name"),
+        };
+        let allowed =
+            access::may(&self.registry, user, right) && !self.faults.denies(right.resource);
+        let mut answered = review.clone();
+        answered["status"] = json!({"allowed": allowed});
+        Ok(answer(201, &answered))
+    }
+}
+
+/// The body, whole.
+async fn body(request: &mut http::Request<Incoming>) -> Answer<Bytes> {
+    let body = Limited::new(request.body_mut(), BODY_LIMIT).collect().await;
+    body.map(http_body_util::Collected::to_bytes).map_err(|e| {
+        Refusal::new(413, "RequestEntityTooLarge", format!("the body can't be read: {e}"))
+    })
+}
+
+/// A body as JSON.
+pub(super) fn parse(body: &[u8]) -> Answer<Value> {
+    serde_json::from_slice(body).map_err(|e| {
+        Refusal::bad_request(format!("the body is no JSON, which is all that the sandbox reads: {e}"))
+    })
+}
+
+fn header_text(request: &http::Request<Incoming>, name: header::HeaderName) -> String {
+    let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}
+
+fn content_type(request: &http::Request<Incoming>) -> String {
+    let text = header_text(request, header::CONTENT_TYPE);
+    text.split(';').next().unwrap_or_default().trim().to_owned()
+}
+
+fn wants_table(request: &http::Request<Incoming>) -> bool {
+    header_text(request, header::ACCEPT).contains("as=Table")
+}
+
+/// The field manager: what the request says, else the program's name.
+fn manager(query: &Query, request: &http::Request<Incoming>) -> String {
+    query.get("fieldManager").map_or_else(
+        || {
+            let agent = header_text(request, header::USER_AGENT);
+            agent.split('/').next().filter(|a| !a.is_empty()).unwrap_or("unknown").to_owned()
+        },
+        str::to_owned,
+    )
+}

@@ -1,0 +1,94 @@
+//! What the server has: its version, its groups, its kinds.
+
+use serde_json::{Value, json};
+
+use super::super::kinds::{RESOURCES, Resource};
+
+/// The Kubernetes version whose behaviour this is.
+const MINOR: u32 = 33;
+
+/// The document at a path of discovery; none when it is no such path.
+pub fn document(path: &str) -> Option<Value> {
+    match path.trim_end_matches('/') {
+        "/version" => Some(version()),
+        "/api" => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
+        "/apis" => Some(json!({
+            "kind": "APIGroupList", "apiVersion": "v1",
+            "groups": groups().into_iter().map(group).collect::<Vec<_>>(),
+        })),
+        "/api/v1" => Some(resources("")),
+        path => {
+            let (name, version) = path.strip_prefix("/apis/")?.split_once('/')?;
+            (version == "v1" && groups().contains(&name)).then(|| resources(name))
+        }
+    }
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": MINOR.to_string(), "gitVersion": format!("v1.{MINOR}.0-pgset-sandbox"),
+        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "none", "compiler": "rustc", "platform": "linux/amd64",
+    })
+}
+
+fn groups() -> Vec<&'static str> {
+    let mut groups: Vec<&str> = RESOURCES.iter().map(|r| r.group).collect();
+    groups.push("authorization.k8s.io");
+    groups.sort_unstable();
+    groups.dedup();
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+fn group(name: &str) -> Value {
+    let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+    json!({"name": name, "versions": [version], "preferredVersion": version})
+}
+
+fn resources(group: &str) -> Value {
+    let mut resources = Vec::new();
+    for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
+        resources.push(entry(resource, resource.plural, resource.kind, &[
+            "create", "delete", "get", "list", "patch", "update", "watch",
+        ]));
+        for sub in resource.subresources {
+            let name = format!("{}/{sub}", resource.plural);
+            let (kind, verbs): (&str, &[&str]) = match *sub {
+                "exec" => ("PodExecOptions", &["create", "get"]),
+                "log" => ("Pod", &["get"]),
+                "scale" => ("Scale", &["get", "patch", "update"]),
+                _ => (resource.kind, &["get", "patch", "update"]),
+            };
+            let mut entry = entry(resource, &name, kind, verbs);
+            if *sub == "scale" {
+                entry["group"] = json!("autoscaling");
+                entry["version"] = json!("v1");
+            }
+            resources.push(entry);
+        }
+    }
+    if group == "authorization.k8s.io" {
+        resources.push(json!({
+            "name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview",
+            "namespaced": false, "kind": "SelfSubjectAccessReview", "verbs": ["create"],
+        }));
+    }
+    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
+}
+
+fn entry(resource: &Resource, name: &str, kind: &str, verbs: &[&str]) -> Value {
+    let whole = name == resource.plural;
+    let mut entry = json!({
+        "name": name, "singularName": if whole { kind.to_lowercase() } else { String::new() },
+        "namespaced": resource.namespaced, "kind": kind, "verbs": verbs,
+    });
+    if whole && !resource.short.is_empty() {
+        entry["shortNames"] = json!(resource.short);
+    }
+    if whole && matches!(resource.kind, "Pod" | "Service" | "StatefulSet") {
+        entry["categories"] = json!(["all"]);
+    }
+    entry
+}

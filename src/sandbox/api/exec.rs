@@ -1,0 +1,204 @@
+//! Commands in containers, over a WebSocket: the first byte of each message says which stream it
+//! belongs to.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt as _, StreamExt as _};
+use http::{StatusCode, header};
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use rustix::process::Pid;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin};
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+
+use super::super::node::{Node, kill_group};
+use super::super::refusal::{Answer, Refusal};
+use super::super::registry::Registry;
+use super::logs;
+use super::request::Request;
+use super::respond::{self, Reply};
+
+/// The version that can close stdin, and the one that can't.
+const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const STATUS: u8 = 3;
+/// A message that closes the stream that it names.
+const CLOSE: u8 = 255;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// Answers a request for a command: the connection becomes a WebSocket.
+pub fn upgrade(
+    node: &Arc<Node>,
+    registry: &Registry,
+    asked: &Request,
+    request: &mut http::Request<Incoming>,
+) -> Answer<Reply> {
+    let text = |name: header::HeaderName| super::header_text(request, name);
+    let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
+    let protocol =
+        PROTOCOLS.into_iter().find(|known| offered.split(',').any(|own| own.trim() == *known));
+    let key = text(header::SEC_WEBSOCKET_KEY);
+    let (Some(protocol), false) = (protocol, key.is_empty()) else {
+        return Err(Refusal::left_out("exec over anything but a WebSocket"));
+    };
+    let name = asked.name.as_deref().unwrap_or_default();
+    let pod = registry.get(&asked.key(name))?;
+    let container = logs::container(&pod, asked.query.get("container"))?;
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    let setting = node.setting(uid, &container).ok_or_else(|| {
+        let why = format!("container not found ({container:?})");
+        Refusal::new(500, "InternalError", format!("unable to upgrade connection: {why}"))
+    })?;
+    let mut argv: Vec<String> = asked.query.all("command").map(str::to_owned).collect();
+    if argv.is_empty() {
+        return Err(Refusal::bad_request("you must specify at least one command for the container"));
+    }
+    if asked.query.is("tty") {
+        // What makes a terminal without a terminal.
+        let quoted: Vec<String> =
+            argv.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        argv = ["script", "-qefc", &quoted.join(" "), "/dev/null"].map(str::to_owned).to_vec();
+    }
+    let mut command = setting.command(&argv);
+    let stdin = if asked.query.is("stdin") { Stdio::piped() } else { Stdio::null() };
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let spawned = command.spawn().map_err(|error| json!({
+        "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
+        "message": format!("Internal error occurred: exec: {:?}: {error}", argv[0]),
+    }));
+    let upgrade = hyper::upgrade::on(request);
+    let reply = respond::upgrade(&derive_accept_key(key.as_bytes()), protocol);
+    let reply = reply.ok_or_else(|| Refusal::bad_request("a header that can't be answered"))?;
+    debug_assert_eq!(reply.status(), StatusCode::SWITCHING_PROTOCOLS);
+    tokio::spawn(talk(upgrade, spawned));
+    Ok(reply)
+}
+
+/// Connects the process and the socket until the process ends.
+async fn talk(upgrade: OnUpgrade, spawned: Result<Child, Value>) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+    let (mut sink, stream) = socket.split();
+    let status = match spawned {
+        Ok(child) => match run(child, &mut sink, stream).await {
+            Some(status) => status,
+            None => return,
+        },
+        Err(status) => status,
+    };
+    // The client may have left by now.
+    let _ = sink.send(message(STATUS, status.to_string().as_bytes())).await;
+    let _ = sink.send(Message::Close(None)).await;
+}
+
+/// None when the client went away before the process ended.
+async fn run(
+    mut child: Child,
+    sink: &mut SplitSink<Socket, Message>,
+    stream: SplitStream<Socket>,
+) -> Option<Value> {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let (sender, mut messages) = mpsc::channel(16);
+    let pumps = [
+        child.stdout.take().map(|out| tokio::spawn(pump(out, STDOUT, sender.clone()))),
+        child.stderr.take().map(|err| tokio::spawn(pump(err, STDERR, sender.clone()))),
+    ];
+    drop(sender);
+    let mut input = tokio::spawn(feed(stream, child.stdin.take()));
+    let mut listening = true;
+    let forward = async {
+        while let Some(message) = messages.recv().await {
+            if sink.send(message).await.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::pin!(forward);
+    let mut status = None;
+    let mut forwarded = None;
+    // The end of the process is not enough: its output has to be out, too.
+    while status.is_none() || forwarded.is_none() {
+        tokio::select! {
+            all = &mut forward, if forwarded.is_none() => forwarded = Some(all),
+            ended = child.wait(), if status.is_none() => status = Some(ended),
+            _ = &mut input, if listening => {
+                listening = false;
+                forwarded = Some(false);
+            }
+        }
+        if forwarded == Some(false) {
+            pid.into_iter().for_each(kill_group);
+            let _ = child.wait().await;
+            break;
+        }
+    }
+    input.abort();
+    pumps.into_iter().flatten().for_each(|pump| pump.abort());
+    (forwarded == Some(true)).then(|| status.and_then(Result::ok).map(ended)).flatten()
+}
+
+/// A stream of the process, in messages.
+async fn pump(mut stream: impl AsyncRead + Unpin, channel: u8, sender: mpsc::Sender<Message>) {
+    let mut buffer = vec![0; 32 << 10];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        if sender.send(message(channel, &buffer[..length])).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What the client sends, to the process. Ends when the client has gone.
+async fn feed(mut stream: SplitStream<Socket>, mut stdin: Option<ChildStdin>) {
+    while let Some(Ok(message)) = stream.next().await {
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Text(text) => text.into(),
+            Message::Close(_) => return,
+            _ => continue,
+        };
+        match bytes.split_first() {
+            Some((&STDIN, text)) => {
+                // A program that ended early does not read any more.
+                if let Some(open) = &mut stdin
+                    && open.write_all(text).await.is_err()
+                {
+                    stdin = None;
+                }
+            }
+            Some((&CLOSE, [STDIN])) => stdin = None,
+            _ => {}
+        }
+    }
+}
+
+fn message(channel: u8, bytes: &[u8]) -> Message {
+    let mut text = Vec::with_capacity(bytes.len() + 1);
+    text.push(channel);
+    text.extend_from_slice(bytes);
+    Message::Binary(text.into())
+}
+
+fn ended(status: ExitStatus) -> Value {
+    use std::os::unix::process::ExitStatusExt as _;
+    if status.success() {
+        return json!({"metadata": {}, "status": "Success"});
+    }
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(9)).to_string();
+    json!({
+        "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
+        "message": format!("command terminated with non-zero exit code: exit status {code}"),
+        "details": {"causes": [{"reason": "ExitCode", "message": code}]},
+    })
+}

@@ -1,0 +1,190 @@
+//! The controllers: each looks at all objects of its kinds, and writes what is missing for them to be
+//! as they are meant to be. They keep nothing in mind, so it does not matter which change woke them,
+//! or how many they slept through.
+
+mod claims;
+mod garbage;
+mod namespaces;
+mod revisions;
+mod scheduler;
+mod services;
+mod stateful_set;
+mod stateful_pod;
+mod volumes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::admission::DEFAULT_CLASS;
+use super::faults::Faults;
+use super::kinds::{NAMESPACES, NODES, STORAGE_CLASSES};
+use super::ownership::Writer;
+use super::refusal::Answer;
+use super::registry::Registry;
+use super::store::Key;
+
+pub use self::services::SERVICE_NAME;
+
+/// The name of the one node.
+pub const NODE: &str = "sandbox";
+/// What makes the volumes of the class `standard`.
+pub const PROVISIONER: &str = "pgset.sandbox/directory";
+
+/// As whom the controllers write.
+const MANAGER: &str = "kube-controller-manager";
+const WRITER: Writer<'_> = Writer { manager: MANAGER, subresource: "" };
+const STATUS: Writer<'_> = Writer { manager: MANAGER, subresource: "status" };
+
+/// How soon a controller that was refused tries again, when nothing else wakes it.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What a cluster has from the start.
+pub fn furnish(registry: &Registry) {
+    let class = json!({
+        "metadata": {"annotations": {DEFAULT_CLASS: "true"}},
+        "provisioner": PROVISIONER, "allowVolumeExpansion": false,
+    });
+    let condition = json!({
+        "type": "Ready", "status": "True", "reason": "KubeletReady",
+        "message": "the sandbox runs", "lastHeartbeatTime": super::now(),
+        "lastTransitionTime": super::now(),
+    });
+    let node = json!({
+        "metadata": {"labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}},
+        "status": {
+            "conditions": [condition], "capacity": {"pods": "110"}, "allocatable": {"pods": "110"},
+            "addresses": [{"type": "Hostname", "address": NODE}],
+            "nodeInfo": {"kubeletVersion": concat!("pgset-", env!("CARGO_PKG_VERSION")),
+                "kubeProxyVersion": "", "containerRuntimeVersion": "processes://1",
+                "operatingSystem": "linux", "osImage": "", "kernelVersion": "", "architecture": "",
+                "bootID": "", "machineID": "", "systemUUID": ""},
+        },
+    });
+    for (key, object) in [
+        (Key::new(&NAMESPACES, "", "default"), json!({})),
+        (Key::new(&NAMESPACES, "", "kube-system"), json!({})),
+        (Key::new(&STORAGE_CLASSES, "", "standard"), class),
+        (Key::new(&NODES, "", NODE), node),
+    ] {
+        if registry.store.get(&key).is_none() {
+            // They are as they must be, and nobody else writes yet.
+            let _ = registry.create(&key, object, MANAGER, false);
+        }
+    }
+}
+
+/// Runs them, until it is aborted.
+pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
+    let mut latest = registry.store.subscribe();
+    loop {
+        latest.borrow_and_update();
+        let done = [
+            ("namespaces", namespaces::sync(&registry)),
+            ("claims", claims::sync(&registry)),
+            ("volumes", volumes::sync(&registry)),
+            ("statefulsets", stateful_set::sync(&registry, &faults)),
+            ("scheduler", scheduler::sync(&registry, &faults)),
+            ("services", services::sync(&registry)),
+            ("garbage", garbage::sync(&registry)),
+        ];
+        let mut refused = false;
+        for (controller, result) in done {
+            if let Err(refusal) = result {
+                tracing::debug!(controller, refusal.message, "tries again");
+                refused = true;
+            }
+        }
+        tokio::select! {
+            changed = latest.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RETRY), if refused => {}
+        }
+    }
+}
+
+/// Writes a part of an object's status, if it is not so already.
+fn set_status(registry: &Registry, key: &Key, status: &Value) -> Answer<()> {
+    registry.update(key, STATUS, false, |object| {
+        for (field, value) in status.as_object().into_iter().flatten() {
+            object["status"][field] = value.clone();
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Takes a finalizer off an object.
+fn release(registry: &Registry, key: &Key, finalizer: &str) -> Answer<()> {
+    registry.update(key, WRITER, false, |object| {
+        if let Some(list) = object["metadata"]["finalizers"].as_array_mut() {
+            list.retain(|own| own != finalizer);
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn has_finalizer(object: &Value, finalizer: &str) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(|f| f == finalizer))
+}
+
+fn deleted(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A reference that makes an object its owner's: it goes when the owner goes.
+fn owned_by(owner: &Value) -> Value {
+    json!({
+        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true,
+    })
+}
+
+/// Whether an object's controller is this one.
+fn is_owned_by(object: &Value, owner: &Value) -> bool {
+    let references = object["metadata"]["ownerReferences"].as_array();
+    references.into_iter().flatten().any(|reference| {
+        reference["controller"] == true && reference["uid"] == owner["metadata"]["uid"]
+    })
+}
+
+/// The condition of this type, as true, false or missing.
+pub(super) fn condition(object: &Value, kind: &str) -> Option<bool> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    Some(conditions.iter().find(|c| c["type"] == kind)?["status"] == "True")
+}
+
+/// A list of conditions with this one in it; its time changes when its status does.
+pub(super) fn with_condition(
+    conditions: &Value,
+    kind: &str,
+    status: bool,
+    reason: &str,
+    message: &str,
+) -> Value {
+    let status = if status { "True" } else { "False" };
+    let mut list = conditions.as_array().cloned().unwrap_or_default();
+    let old = list.iter().position(|c| c["type"] == kind);
+    let since = old
+        .map(|old| list[old].clone())
+        .filter(|old| old["status"] == status)
+        .map_or_else(|| json!(super::now()), |old| old["lastTransitionTime"].clone());
+    let mut new = json!({
+        "type": kind, "status": status, "lastProbeTime": null, "lastTransitionTime": since,
+    });
+    for (field, text) in [("reason", reason), ("message", message)] {
+        if !text.is_empty() {
+            new[field] = json!(text);
+        }
+    }
+    match old {
+        Some(old) => list[old] = new,
+        None => list.push(new),
+    }
+    Value::Array(list)
+}

@@ -1,0 +1,68 @@
+//! The scheduler: it gives each pod a node. There is one; a pod waits only for its claims.
+
+use serde_json::{Value, json};
+
+use super::super::events::{self, Event};
+use super::super::faults::Faults;
+use super::super::kinds::{CLAIMS, PODS};
+use super::super::ownership::Writer;
+use super::super::refusal::Answer;
+use super::super::registry::Registry;
+use super::super::store::Key;
+use super::{NODE, deleted, set_status, text, with_condition};
+
+const WRITER: Writer<'_> = Writer { manager: "kube-scheduler", subresource: "" };
+
+pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
+    for pod in registry.store.all(&PODS) {
+        if !text(&pod, "/spec/nodeName").is_empty() || deleted(&pod) {
+            continue;
+        }
+        let key = Key::of(&PODS, &pod);
+        let obstacle = faults.broken("schedule").or_else(|| obstacle(registry, &pod));
+        let told = |warning, reason: &str, message: &str| events::tell(registry, Event {
+            source: events::SCHEDULER, about: &pod, part: "", warning, reason, message,
+        });
+        let conditions = &pod["status"]["conditions"];
+        if let Some(obstacle) = obstacle {
+            let message = format!("0/1 nodes are available: {obstacle}");
+            let conditions =
+                with_condition(conditions, "PodScheduled", false, "Unschedulable", &message);
+            set_status(registry, &key, &json!({"conditions": conditions}))?;
+            told(true, "FailedScheduling", &message);
+            continue;
+        }
+        registry.update(&key, WRITER, false, |pod| {
+            pod["spec"]["nodeName"] = json!(NODE);
+            Ok(())
+        })?;
+        let conditions = with_condition(conditions, "PodScheduled", true, "", "");
+        set_status(registry, &key, &json!({"conditions": conditions}))?;
+        let place = format!("{}/{}", key.namespace, key.name);
+        told(false, "Scheduled", &format!("Successfully assigned {place} to {NODE}"));
+    }
+    Ok(())
+}
+
+/// Why a pod can't run yet.
+fn obstacle(registry: &Registry, pod: &Value) -> Option<String> {
+    let namespace = text(pod, "/metadata/namespace");
+    for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
+        let name = text(volume, "/persistentVolumeClaim/claimName");
+        if name.is_empty() {
+            continue;
+        }
+        let Some(claim) = registry.store.get(&Key::new(&CLAIMS, namespace, name)) else {
+            return Some(format!("persistentvolumeclaim {name:?} not found."));
+        };
+        if deleted(&claim) {
+            return Some(format!("persistentvolumeclaim {name:?} is being deleted."));
+        }
+        match text(&claim, "/status/phase") {
+            "Bound" => {}
+            "Lost" => return Some(format!("persistentvolumeclaim {name:?} bound to non-existent persistentvolume.")),
+            _ => return Some("pod has unbound immediate PersistentVolumeClaims.".to_owned()),
+        }
+    }
+    None
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# What crunchydata/crunchy-postgres does when it starts with PG_MODE=set, with this machine's
+# PostgreSQL. Ordinal 0 labels its own pod as the master and makes the database; the others clone it.
+set -uo pipefail
+fail() { echo "$1"; exit 1; }
+
+# Up to 1.5 the variables are called MASTER, from 1.6 on PRIMARY.
+for part in HOST PORT USER PASSWORD; do
+  new=PG_PRIMARY_$part old=PG_MASTER_$part
+  [ -n "${!new:-}" ] || printf -v "$new" '%s' "${!old:-}"
+done
+PG_PRIMARY_PORT=${PG_PRIMARY_PORT:-5432}
+for name in PG_MODE PG_PRIMARY_HOST PG_PRIMARY_USER PG_PRIMARY_PASSWORD PG_USER PG_PASSWORD PG_DATABASE PG_ROOT_PASSWORD; do
+  [ -n "${!name:-}" ] || fail "$name env var is not set, aborting"
+done
+[ "$PG_MODE" = set ] || fail "FATAL:  the sandbox has PG_MODE=set alone, not $PG_MODE"
+
+root=$PGSET_SANDBOX_ROOT
+export PGDATA=$root/pgdata/$HOSTNAME PGHOST=$root/tmp
+new=$PGDATA/new
+mkdir -p "$PGDATA" && chmod 0700 "$PGDATA" || fail "$PGDATA can't be made or written"
+# Of a server that was killed: nobody else uses this directory.
+rm -f "$PGDATA/postmaster.pid"
+
+# Gives the pod the label by which its Service finds it, as its service account.
+label() {
+  local account=$root/var/run/secrets/kubernetes.io/serviceaccount body answer
+  [ -r "$account/token" ] || { echo "no service account token: the pod can't label itself"; return 1; }
+  body="{\"metadata\":{\"labels\":{\"name\":\"$1\"}}}"
+  answer=$(printf '%s\r\n' \
+      "PATCH /api/v1/namespaces/$(<"$account/namespace")/pods/$HOSTNAME HTTP/1.1" \
+      "Host: kubernetes" "Authorization: Bearer $(<"$account/token")" "Connection: close" \
+      "Content-Type: application/merge-patch+json" "Content-Length: ${#body}" "" "$body" |
+    openssl s_client -quiet -verify_return_error -CAfile "$account/ca.crt" \
+      -connect "$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT" 2>&1)
+  case $answer in
+    *"HTTP/1.1 200"*) echo "pod \"$HOSTNAME\" labeled name=$1" ;;
+    *) echo "labelling pod $HOSTNAME failed: $answer"; return 1 ;;
+  esac
+}
+# Up to 2.1.1 a label that fails is ignored; from 2.2.0 on, which needs CCP_NAMESPACE, it ends the pod.
+must_label() { label "$1" || [ -z "${CCP_NAMESPACE:-}" ] || exit 1; }
+
+quoted() { printf "'%s'" "${1//\'/\'\'}"; }
+
+make_database() {
+  echo "doing initdb...."
+  initdb -D "$new" -U postgres --auth-local=trust --auth-host=md5 --encoding=UTF8 --locale=C.UTF-8 --no-sync ||
+    fail "initdb failed"
+  cat >>"$new/postgresql.conf" <<CONF
+wal_level = replica
+hot_standby = on
+max_wal_senders = ${MAX_WAL_SENDERS:-6}
+max_connections = ${MAX_CONNECTIONS:-100}
+wal_keep_size = 256MB
+CONF
+  cat >"$new/pg_hba.conf" <<HBA
+local all all trust
+host replication $PG_PRIMARY_USER 0.0.0.0/0 md5
+host all all 0.0.0.0/0 md5
+HBA
+  # A server for one statement after the other, which nobody can connect to.
+  postgres --single -D "$new" postgres >/dev/null <<SQL || fail "users and database can't be made"
+ALTER ROLE postgres PASSWORD $(quoted "$PG_ROOT_PASSWORD");
+CREATE ROLE "$PG_PRIMARY_USER" LOGIN REPLICATION PASSWORD $(quoted "$PG_PRIMARY_PASSWORD");
+CREATE ROLE "$PG_USER" LOGIN PASSWORD $(quoted "$PG_PASSWORD");
+CREATE DATABASE "$PG_DATABASE";
+GRANT ALL ON DATABASE "$PG_DATABASE" TO "$PG_USER";
+SQL
+}
+
+clone_master() {
+  until pg_isready -q --host="$PG_PRIMARY_HOST" --port="$PG_PRIMARY_PORT" --timeout=2; do
+    echo "sleeping till the master can be reached...."
+    sleep 0.5
+  done
+  echo "waiting is over, cloning $PG_PRIMARY_HOST"
+  pg_basebackup --wal-method=stream --checkpoint=fast --no-password --no-sync --pgdata="$new" \
+    --host="$PG_PRIMARY_HOST" --port="$PG_PRIMARY_PORT" --username="$PG_PRIMARY_USER" ||
+    fail "pg_basebackup failed"
+  touch "$new/standby.signal"
+}
+
+# Initialised means that postgresql.conf is there: it is moved last, so that what a kill leaves half
+# done begins anew.
+anew() {
+  [ -f "$PGDATA/postgresql.conf" ] && return
+  rm -rf "${PGDATA:?}" && mkdir -m 0700 "$PGDATA" && "$1" &&
+    find "$new" -mindepth 1 -maxdepth 1 ! -name postgresql.conf -exec mv -t "$PGDATA" '{}' + &&
+    mv "$new/postgresql.conf" "$PGDATA" && rmdir "$new" || fail "$PGDATA can't be made"
+}
+
+options=(-c "listen_addresses=$PGSET_SANDBOX_ADDRESS" -c "unix_socket_directories=$root/tmp")
+ordinal=${HOSTNAME##*-}
+echo "$ordinal is ordinal"
+if [ "$ordinal" = 0 ]; then
+  echo "setting PG_MODE to master"
+  must_label "$PG_PRIMARY_HOST"
+  anew make_database
+else
+  echo "setting PG_MODE to slave"
+  [ -z "${PG_REPLICA_HOST:-}" ] || must_label "$PG_REPLICA_HOST"
+  export PGPASSFILE=$root/tmp/.pgpass
+  (umask 077; printf '*:*:*:*:%s\n' "$PG_PRIMARY_PASSWORD" >"$PGPASSFILE")
+  anew clone_master
+  options+=(-c "primary_conninfo=host=$PG_PRIMARY_HOST port=$PG_PRIMARY_PORT user=$PG_PRIMARY_USER application_name=$HOSTNAME")
+fi
+unset PG_ROOT_PASSWORD PG_PASSWORD PG_PRIMARY_PASSWORD PG_MASTER_PASSWORD
+exec postgres -D "$PGDATA" "${options[@]}"

@@ -1,0 +1,198 @@
+//! What a process in a container finds: its environment, its user, its directory.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use base64::Engine as _;
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::super::kinds::{CONFIG_MAPS, SECRETS};
+use super::super::registry::Registry;
+use super::super::store::Key;
+use super::files::{Mapping, Root};
+use super::images::Image;
+use super::processes::MARK;
+use super::tools::User;
+use super::{Node, Parts};
+
+/// How to run a command in a container.
+#[derive(Clone)]
+pub struct Setting {
+    variables: BTreeMap<String, String>,
+    mapping: Mapping,
+    directory: PathBuf,
+    user: Option<User>,
+}
+
+impl Setting {
+    /// The setting of a container, whose mounts are there. In words why there is none.
+    pub(super) fn new(
+        node: &Node,
+        pod: &Value,
+        container: &Value,
+        image: &Image,
+        mapping: Mapping,
+    ) -> Result<Self, String> {
+        let parts = &node.parts;
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        let root = Root::of(&parts.place, uid);
+        let mut variables = base(parts, pod, container, image, &root);
+        let given = container["env"].as_array();
+        for variable in given.into_iter().flatten() {
+            let name = variable["name"].as_str().unwrap_or_default();
+            if let Some(value) = value(&parts.registry, pod, variable)? {
+                let value = expanded(&value, &variables);
+                variables.insert(name.to_owned(), mapping.outside(&value));
+            }
+        }
+        Ok(Self { variables, mapping, directory: root.files(), user: parts.tools.user })
+    }
+
+    /// A command in a group of its own.
+    pub fn command(&self, argv: &[String]) -> Command {
+        let outside = |argument: &String| self.mapping.outside(argument);
+        let program = argv.first().map(outside).unwrap_or_default();
+        let mut command = Command::new(program);
+        command.args(argv.iter().skip(1).map(outside));
+        command.env_clear().envs(&self.variables).current_dir(&self.directory);
+        command.stdin(Stdio::null()).process_group(0);
+        if let Some(user) = self.user {
+            // Its other groups go, too.
+            command.uid(user.uid).gid(user.gid);
+        }
+        command
+    }
+
+    /// `$(NAME)` in arguments.
+    pub(super) fn expand(&self, text: &str) -> String {
+        expanded(text, &self.variables)
+    }
+}
+
+/// What every container has.
+fn base(
+    parts: &Parts,
+    pod: &Value,
+    container: &Value,
+    image: &Image,
+    root: &Root,
+) -> BTreeMap<String, String> {
+    let path = |path: PathBuf| path.to_string_lossy().into_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let postgres = path(parts.tools.postgres.clone());
+    let image_path = image.path.clone().map(|own| path(own) + ":").unwrap_or_default();
+    let mark = format!("{}/{}", root.directory().display(), text(&container["name"]));
+    let pairs = [
+        ("PATH", format!("{image_path}{postgres}:/usr/local/bin:/usr/bin:/bin")),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("HOSTNAME", text(&pod["metadata"]["name"])),
+        ("HOME", path(root.files().join("tmp"))),
+        ("KUBERNETES_SERVICE_HOST", parts.server.ip().to_string()),
+        ("KUBERNETES_SERVICE_PORT", parts.server.port().to_string()),
+        ("LD_PRELOAD", path(parts.tools.wrapper.clone())),
+        ("NSS_WRAPPER_HOSTS", path(root.hosts())),
+        ("NSS_WRAPPER_HOSTNAME", text(&pod["metadata"]["name"])),
+        ("NSS_WRAPPER_PASSWD", path(root.users())),
+        ("NSS_WRAPPER_GROUP", "/etc/group".to_owned()),
+        (MARK, mark),
+        ("PGSET_SANDBOX_ROOT", path(root.files())),
+        ("PGSET_SANDBOX_ADDRESS", text(&pod["status"]["podIP"])),
+        ("PGSET_SANDBOX_POSTGRES", postgres),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What a variable is to hold; none when it is optional and not there.
+fn value(registry: &Registry, pod: &Value, variable: &Value) -> Result<Option<String>, String> {
+    let Some(source) = variable["valueFrom"].as_object() else {
+        return Ok(Some(variable["value"].as_str().unwrap_or_default().to_owned()));
+    };
+    if let Some(field) = source.get("fieldRef") {
+        return Ok(Some(field_of(pod, field["fieldPath"].as_str().unwrap_or_default())));
+    }
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    for (field, resource, word) in
+        [("secretKeyRef", &SECRETS, "secret"), ("configMapKeyRef", &CONFIG_MAPS, "configmap")]
+    {
+        let Some(reference) = source.get(field) else { continue };
+        let (name, key) = (reference["name"].as_str(), reference["key"].as_str());
+        let (name, key) = (name.unwrap_or_default(), key.unwrap_or_default());
+        let optional = reference["optional"] == true;
+        let Some(object) = registry.store.get(&Key::new(resource, namespace, name)) else {
+            return if optional { Ok(None) } else { Err(format!("{word} {name:?} not found")) };
+        };
+        return match object["data"][key].as_str() {
+            Some(text) if field == "secretKeyRef" => {
+                let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+                let bytes = bytes.map_err(|e| format!("key {key} of secret {name}: {e}"))?;
+                Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+            }
+            Some(text) => Ok(Some(text.to_owned())),
+            None if optional => Ok(None),
+            None => Err(format!("couldn't find key {key} in {} {namespace}/{name}", resource.kind)),
+        };
+    }
+    Err("the sandbox fills variables from fieldRef, secretKeyRef and configMapKeyRef".to_owned())
+}
+
+/// A field of the pod: `metadata.name`, `metadata.labels['x']`, `status.podIP`.
+pub(super) fn field_of(pod: &Value, path: &str) -> String {
+    let (path, key) = match path.split_once("['") {
+        Some((path, key)) => (path, key.strip_suffix("']")),
+        None => (path, None),
+    };
+    let mut at = pod;
+    for segment in path.split('.').chain(key) {
+        at = &at[segment];
+    }
+    at.as_str().unwrap_or_default().to_owned()
+}
+
+/// `$(NAME)` by the variables so far; one that is not known stays as it is, `$$` is a dollar.
+fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        result += &rest[..at];
+        rest = &rest[at..];
+        let name = rest.strip_prefix("$(").and_then(|inner| inner.split_once(')'));
+        if let Some(after) = rest.strip_prefix("$$") {
+            result.push('$');
+            rest = after;
+        } else if let Some((value, after)) =
+            name.and_then(|(name, after)| Some((variables.get(name)?, after)))
+        {
+            result += value;
+            rest = after;
+        } else {
+            result.push('$');
+            rest = &rest[1..];
+        }
+    }
+    result + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn references_are_expanded_as_a_kubelet_does() {
+        let variables = BTreeMap::from([("A".to_owned(), "x".to_owned())]);
+        for (text, expected) in
+            [("$(A)/b", "x/b"), ("$$(A)", "$(A)"), ("$(B) $A $", "$(B) $A $"), ("", "")]
+        {
+            assert_eq!(expanded(text, &variables), expected);
+        }
+    }
+
+    #[test]
+    fn fields_of_the_pod() {
+        let pod = json!({"metadata": {"name": "p", "labels": {"a/b": "c"}}});
+        assert_eq!(field_of(&pod, "metadata.name"), "p");
+        assert_eq!(field_of(&pod, "metadata.labels['a/b']"), "c");
+    }
+}

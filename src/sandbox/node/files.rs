@@ -1,0 +1,149 @@
+//! The files of a pod, and what its containers call them.
+
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use super::super::place::Place;
+
+/// A pod's directory.
+#[derive(Clone, Debug)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// That of the pod with this UID. Its name is short: PostgreSQL's sockets are below it.
+    #[must_use]
+    pub fn of(place: &Place, uid: &str) -> Self {
+        Self(place.pods().join(uid.split('-').next().unwrap_or(uid)))
+    }
+
+    /// The directory itself.
+    pub(super) fn directory(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the containers take for `/`.
+    pub(super) fn files(&self) -> PathBuf {
+        self.0.join("r")
+    }
+
+    /// The directory of a volume that lives and dies with the pod.
+    pub(super) fn volume(&self, name: &str) -> PathBuf {
+        self.0.join("v").join(name)
+    }
+
+    /// The log of a run of a container.
+    pub(super) fn log(&self, container: &str, run: u64) -> PathBuf {
+        self.0.join("l").join(format!("{container}.{run}"))
+    }
+
+    /// The names that the containers know.
+    pub(super) fn hosts(&self) -> PathBuf {
+        self.0.join("hosts")
+    }
+
+    /// The users that the containers know.
+    pub(super) fn users(&self) -> PathBuf {
+        self.0.join("passwd")
+    }
+
+    /// Makes a directory in it that others than its owner may go through.
+    pub(super) fn make(path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o755))
+    }
+}
+
+/// The paths of a container that lie elsewhere: mounts, and what its image brings along.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mapping {
+    root: PathBuf,
+    paths: BTreeSet<String>,
+}
+
+impl Mapping {
+    /// Of a container whose `/` is there.
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root, paths: BTreeSet::new() }
+    }
+
+    /// Makes a path of the container lead to a directory.
+    pub(super) fn link(&mut self, path: &str, target: &Path) -> io::Result<()> {
+        let link = self.inside(path)?;
+        match std::fs::read_link(&link) {
+            Ok(there) if there == target => {}
+            // An empty directory of the image's.
+            _ => {
+                let _ = std::fs::remove_file(&link);
+                let _ = std::fs::remove_dir(&link);
+                symlink(target, &link)?;
+            }
+        }
+        self.paths.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// Makes a path of the container an empty directory, if it is none yet.
+    pub(super) fn directory(&mut self, path: &str) -> io::Result<PathBuf> {
+        let directory = self.inside(path)?;
+        std::fs::create_dir_all(&directory)?;
+        self.paths.insert(path.to_owned());
+        Ok(directory)
+    }
+
+    fn inside(&self, path: &str) -> io::Result<PathBuf> {
+        let path = self.root.join(path.trim_start_matches('/'));
+        Root::make(&self.root)?;
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        Ok(path)
+    }
+
+    /// A text of the container's, with every such path in it as it is outside.
+    pub(super) fn outside(&self, text: &str) -> String {
+        let in_name = |c: char| c.is_alphanumeric() || "._-".contains(c);
+        let mut result = String::with_capacity(text.len());
+        let (mut rest, mut before) = (text, None);
+        'text: while let Some(first) = rest.chars().next() {
+            if first == '/' && !before.is_some_and(|c: char| in_name(c) || c == '/') {
+                // The longest first.
+                for path in self.paths.iter().rev() {
+                    let Some(after) = rest.strip_prefix(path.as_str()) else { continue };
+                    if !after.starts_with(in_name) {
+                        result += &self.root.to_string_lossy();
+                        result += path;
+                        (rest, before) = (after, path.chars().last());
+                        continue 'text;
+                    }
+                }
+            }
+            result.push(first);
+            (rest, before) = (&rest[first.len_utf8()..], Some(first));
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_mounts_are_found_in_texts() {
+        let paths = ["/pgdata", "/tmp", "/etc/pgset"].map(str::to_owned).into();
+        let mapping = Mapping { root: "/r".into(), paths };
+        for (text, expected) in [
+            ("/pgdata", "/r/pgdata"),
+            ("/pgdata/x-0", "/r/pgdata/x-0"),
+            ("for p in /pgdata/\"$SET\"-*; do x=${p#/pgdata/}", "for p in /r/pgdata/\"$SET\"-*; do x=${p#/r/pgdata/}"),
+            ("config_file=/etc/pgset/a.conf", "config_file=/r/etc/pgset/a.conf"),
+            ("/pgdata2 /pgdata-x /var/tmp x/tmp", "/pgdata2 /pgdata-x /var/tmp x/tmp"),
+            ("/usr/bin/env", "/usr/bin/env"),
+        ] {
+            assert_eq!(mapping.outside(text), expected);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Images: a table of what the entry point of each does. Nothing is pulled: the programs are this
+//! machine's.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use super::super::place::Place;
+
+/// The images that there are, for who asks for another.
+pub(super) const KNOWN: &str = "crunchydata/crunchy-postgres:* and postgres:13 to postgres:18";
+
+/// The files of the images, and their modes.
+const FILES: [(&str, &str); 4] = [
+    ("crunchy/opt/cpm/bin/start.sh", include_str!("../images/crunchy-start.sh")),
+    ("crunchy/opt/cpm/bin/readiness.sh", include_str!("../images/crunchy-readiness.sh")),
+    ("crunchy/opt/cpm/bin/liveness.sh", include_str!("../images/crunchy-liveness.sh")),
+    ("postgres/usr/local/bin/postgres", include_str!("../images/postgres.sh")),
+];
+
+/// What a container starts with.
+#[derive(Clone, Debug)]
+pub(super) struct Image {
+    /// Its directories, by their paths in the container.
+    pub(super) directories: Vec<(&'static str, PathBuf)>,
+    /// Directories that it has, and that are empty at the start.
+    pub(super) empty: &'static [&'static str],
+    /// What it runs when the pod does not say.
+    pub(super) entry: Option<&'static str>,
+    /// Searched for programs before this machine's.
+    pub(super) path: Option<PathBuf>,
+    /// How it is asked to end.
+    pub(super) stop: Signal,
+}
+
+/// All of them.
+pub(super) struct Images {
+    directory: PathBuf,
+}
+
+impl Images {
+    /// Writes their files.
+    pub(super) fn unpack(place: &Place) -> io::Result<Self> {
+        let directory = place.directory().join("images");
+        for (name, text) in FILES {
+            let path = directory.join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+            std::fs::write(&path, text)?;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { directory })
+    }
+
+    /// The image of a reference; none when there is no such image.
+    pub(super) fn find(&self, reference: &str) -> Option<Image> {
+        let name = reference.split('@').next()?;
+        let last = name.rsplit('/').next()?;
+        let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
+        let known = |image: &str| self.directory.join(image);
+        match name {
+            "crunchy-postgres" => Some(Image {
+                directories: vec![("/opt/cpm", known("crunchy/opt/cpm"))],
+                empty: &["/tmp"],
+                entry: Some("/opt/cpm/bin/start.sh"),
+                path: Some(known("crunchy/opt/cpm/bin")),
+                stop: Signal::INT,
+            }),
+            "postgres" if is_official(tag) => Some(Image {
+                directories: Vec::new(),
+                empty: &["/tmp", "/var/run/postgresql"],
+                entry: None,
+                path: Some(known("postgres/usr/local/bin")),
+                stop: Signal::INT,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// `17`, `17.4`, `17-bookworm`, `latest`.
+fn is_official(tag: &str) -> bool {
+    let digits: String = tag.chars().take_while(char::is_ascii_digit).collect();
+    tag == "latest" || digits.parse().is_ok_and(|major: u32| (13..=18).contains(&major))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references() {
+        let images = Images { directory: "/images".into() };
+        for (reference, known) in [
+            ("postgres:17", true),
+            ("docker.io/library/postgres:16.4-bookworm", true),
+            ("postgres:9.6", false),
+            ("crunchydata/crunchy-postgres:centos7-9.5-1.2.6", true),
+            ("registry.example:5000/mine/crunchy-postgres:centos7-11-2.4.2@sha256:0", true),
+            ("nginx", false),
+        ] {
+            assert_eq!(images.find(reference).is_some(), known, "{reference}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! A pod's worker: from the moment that the node sees it until nothing of it is left.
+
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::super::admission;
+use super::super::controllers::with_condition;
+use super::super::events::{self, Event};
+use super::super::kinds::PODS;
+use super::super::ownership::Writer;
+use super::super::registry::Delete;
+use super::super::store::Key;
+use super::files::Root;
+use super::{Containers, Node, lock, names, processes};
+
+const WRITER: Writer<'_> = Writer { manager: "kubelet", subresource: "status" };
+/// How long containers may take to end when the sandbox is stopped.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a pod ends, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// How long its containers have.
+    pub(super) grace: Duration,
+    /// Whether the pod goes with them; else the sandbox is stopped.
+    pub(super) deleted: bool,
+}
+
+/// What is known of a container.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    /// As the pod describes it.
+    pub(super) spec: Value,
+    /// Whether it runs before the others.
+    pub(super) init: bool,
+    /// `{"running": ..}`, as its status says it.
+    pub(super) state: Value,
+    /// How its last run ended.
+    pub(super) last: Value,
+    /// How often it was started again.
+    pub(super) restarts: u64,
+    /// Whether its startup probe has succeeded.
+    pub(super) started: bool,
+    /// Whether its readiness probe succeeds.
+    pub(super) ready: bool,
+}
+
+impl State {
+    pub(super) fn name(&self) -> &str {
+        self.spec["name"].as_str().unwrap_or_default()
+    }
+}
+
+/// The worker.
+pub(super) struct Worker {
+    pub(super) node: Arc<Node>,
+    pub(super) key: Key,
+    pub(super) uid: String,
+    pub(super) root: Root,
+    pub(super) running: Containers,
+    pub(super) ending: watch::Sender<Option<Ending>>,
+    states: Mutex<Vec<State>>,
+    restart: String,
+}
+
+impl Worker {
+    pub(super) fn new(node: Arc<Node>, pod: &Value, running: Containers) -> Self {
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let root = Root::of(&node.parts.place, &uid);
+        let mut states = Vec::new();
+        for (list, statuses, init) in [
+            ("initContainers", "initContainerStatuses", true),
+            ("containers", "containerStatuses", false),
+        ] {
+            for spec in pod["spec"][list].as_array().into_iter().flatten() {
+                let before = pod["status"][statuses].as_array();
+                let before = before.into_iter().flatten().find(|s| s["name"] == spec["name"]);
+                states.push(first_state(spec, init, before));
+            }
+        }
+        let restart = pod["spec"]["restartPolicy"].as_str().unwrap_or("Always").to_owned();
+        Self {
+            key: Key::of(&PODS, pod),
+            node,
+            uid,
+            root,
+            running,
+            ending: watch::Sender::new(None),
+            states: Mutex::new(states),
+            restart,
+        }
+    }
+
+    /// The pod's life.
+    pub(super) async fn run(self) {
+        let watched = async {
+            let ending = self.wait_for_end().await;
+            self.ending.send_replace(Some(ending));
+            // A second deletion may shorten the time.
+            loop {
+                let ending = self.wait_for_change().await;
+                self.ending.send_replace(Some(ending));
+            }
+        };
+        let lived = async {
+            self.live().await;
+            let mut ending = self.ending.subscribe();
+            let ended = ending.wait_for(Option::is_some).await.map(|ending| *ending);
+            ended.is_ok_and(|ending| ending.is_some_and(|ending| ending.deleted))
+        };
+        let deleted = tokio::select! {
+            deleted = lived => deleted,
+            () = watched => false,
+        };
+        lock(&self.running).clear();
+        let root = self.root.clone();
+        let clean = move || {
+            processes::kill_pod(root.directory());
+            if deleted
+                && let Err(error) = std::fs::remove_dir_all(root.directory())
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "a pod's directory stays");
+            }
+        };
+        // Its only error is a panic, which has been printed.
+        let _ = tokio::task::spawn_blocking(clean).await;
+        if let Some(token) = lock(&self.node.issued).remove(self.root.directory()) {
+            self.node.parts.tokens.revoke(&token);
+        }
+        if deleted {
+            let how = Delete { uid: Some(self.uid.clone()), grace: Some(0), ..Delete::default() };
+            // Somebody may have deleted it already.
+            let _ = self.node.parts.registry.delete(&self.key, &how);
+        }
+    }
+
+    /// The pod as it is now; none when it is gone.
+    pub(super) fn pod(&self) -> Option<Arc<Value>> {
+        self.node.pod(&self.key, &self.uid)
+    }
+
+    async fn wait_for_end(&self) -> Ending {
+        let mut latest = self.node.parts.registry.store.subscribe();
+        let mut stopping = self.node.stopping.subscribe();
+        loop {
+            latest.borrow_and_update();
+            if let Some(ending) = self.ends() {
+                return ending;
+            }
+            tokio::select! {
+                _ = latest.changed() => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    async fn wait_for_change(&self) -> Ending {
+        let before = *self.ending.borrow();
+        let mut latest = self.node.parts.registry.store.subscribe();
+        loop {
+            if let Some(ending) = self.ends().filter(|ending| Some(*ending) != before) {
+                return ending;
+            }
+            if latest.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn ends(&self) -> Option<Ending> {
+        if *self.node.stopping.borrow() {
+            return Some(Ending { grace: STOP_WITHIN, deleted: false });
+        }
+        let Some(pod) = self.pod() else {
+            return Some(Ending { grace: Duration::ZERO, deleted: true });
+        };
+        if pod["metadata"]["deletionTimestamp"].is_null() {
+            return None;
+        }
+        let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
+        Some(Ending { grace: Duration::from_secs(grace), deleted: true })
+    }
+
+    async fn live(&self) {
+        if !self.settle() || self.is_ending() {
+            return;
+        }
+        let count = lock(&self.states).len();
+        let inits: Vec<usize> = (0..count).filter(|index| self.state(*index).init).collect();
+        for index in inits {
+            if !self.supervise(index).await {
+                return;
+            }
+        }
+        let main = (0..count).filter(|index| !self.state(*index).init);
+        join_all(main.map(|index| self.supervise(index))).await;
+    }
+
+    /// Gives the pod its address and its files.
+    fn settle(&self) -> bool {
+        let registry = &self.node.parts.registry;
+        let Some(pod) = self.pod() else { return false };
+        let known = pod["status"]["podIP"].as_str().filter(|a| registry.network.has(a));
+        let Some(address) = known.map(str::to_owned).or_else(|| admission::free_address(registry)) else {
+            return false;
+        };
+        let started = pod["status"]["startTime"].as_str().map_or_else(super::super::now, str::to_owned);
+        let settled = registry.update(&self.key, WRITER, false, |pod| {
+            pod["status"]["podIP"] = json!(address);
+            pod["status"]["podIPs"] = json!([{"ip": address}]);
+            pod["status"]["hostIP"] = json!("127.0.0.1");
+            pod["status"]["startTime"] = json!(started);
+            Ok(())
+        });
+        let made = Root::make(&self.node.parts.place.pods())
+            .and_then(|()| Root::make(self.root.directory()))
+            .and_then(|()| std::fs::create_dir_all(self.root.directory().join("l")))
+            .and_then(|()| names::write_users(&self.root, self.node.parts.tools.user));
+        if let Err(error) = &made {
+            tracing::warn!(%error, "a pod's directory can't be made");
+        }
+        names::write(registry, &self.node.parts.place);
+        self.publish();
+        settled.is_ok() && made.is_ok()
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.borrow().is_some()
+    }
+
+    /// Waits until the pod is to end.
+    pub(super) async fn begins_to_end(&self) {
+        let mut ending = self.ending.subscribe();
+        // The sender is the worker's own.
+        let _ = ending.wait_for(Option::is_some).await.map(drop);
+    }
+
+    /// Whether a container that ended with this code is started again.
+    pub(super) fn restarts(&self, init: bool, code: i32) -> bool {
+        match self.restart.as_str() {
+            "Never" => false,
+            "OnFailure" => code != 0,
+            _ => !init || code != 0,
+        }
+    }
+
+    pub(super) fn state(&self, index: usize) -> State {
+        lock(&self.states)[index].clone()
+    }
+
+    /// Changes what is known of a container, and tells the API.
+    pub(super) fn set(&self, index: usize, change: impl FnOnce(&mut State)) {
+        change(&mut lock(&self.states)[index]);
+        self.publish();
+    }
+
+    pub(super) fn tell(&self, container: &str, warning: bool, reason: &str, message: &str) {
+        let Some(pod) = self.pod() else { return };
+        let part = if container.is_empty() {
+            String::new()
+        } else {
+            format!("spec.containers{{{container}}}")
+        };
+        let source = events::KUBELET;
+        let event = Event { source, about: &pod, part: &part, warning, reason, message };
+        events::tell(&self.node.parts.registry, event);
+    }
+
+    /// Writes the pod's status.
+    fn publish(&self) {
+        let states = lock(&self.states).clone();
+        let restart = self.restart.as_str();
+        let written = self.node.parts.registry.update(&self.key, WRITER, false, |pod| {
+            if pod["metadata"]["uid"] == self.uid.as_str() {
+                describe(pod, &states, restart);
+            }
+            Ok(())
+        });
+        if let Err(refusal) = written {
+            tracing::debug!(refusal.message, "a status that nobody wants");
+        }
+    }
+}
+
+fn first_state(spec: &Value, init: bool, before: Option<&Value>) -> State {
+    let reason = if init { "PodInitializing" } else { "ContainerCreating" };
+    let mut state = State {
+        spec: spec.clone(),
+        init,
+        state: json!({"waiting": {"reason": reason}}),
+        last: json!({}),
+        restarts: 0,
+        started: false,
+        ready: false,
+    };
+    // It ran when the sandbox was stopped or killed.
+    if let Some(before) = before {
+        state.restarts = before["restartCount"].as_u64().unwrap_or(0);
+        if before["state"]["running"].is_object() {
+            state.restarts += 1;
+            state.last = json!({"terminated": {
+                "exitCode": 137, "reason": "Error", "startedAt": before["state"]["running"]["startedAt"],
+                "finishedAt": super::super::now(), "containerID": before["containerID"],
+            }});
+        }
+    }
+    state
+}
+
+/// The status of a pod by its containers.
+fn describe(pod: &mut Value, states: &[State], restart: &str) {
+    let of = |init| states.iter().filter(move |state| state.init == init);
+    let done = |state: &State| state.state["terminated"]["exitCode"] == 0;
+    let initialized = of(true).all(done);
+    let all_ready = of(false).all(|state| state.ready);
+    let ended = |state: &State| state.state["terminated"].is_object();
+    let begun = |state: &State| {
+        state.state["running"].is_object() || ended(state) || state.last["terminated"].is_object()
+    };
+    let failed = |state: &State| ended(state) && !done(state);
+    let phase = if restart != "Always" && of(false).all(done) {
+        "Succeeded"
+    } else if restart == "Never" && (of(true).any(failed) || of(false).all(ended)) {
+        "Failed"
+    } else if initialized && of(false).any(begun) {
+        "Running"
+    } else {
+        "Pending"
+    };
+    let uid = pod["metadata"]["uid"].clone();
+    let list = |init| -> Value { of(init).map(|state| status(state, &uid)).collect() };
+    let (inits, mains) = (list(true), list(false));
+    let unready: Vec<&str> = of(false).filter(|s| !s.ready).map(State::name).collect();
+    let (reason, message) = if all_ready {
+        ("", String::new())
+    } else {
+        ("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" ")))
+    };
+    let status = &mut pod["status"];
+    status["phase"] = json!(phase);
+    if inits != json!([]) {
+        status["initContainerStatuses"] = inits;
+    }
+    status["containerStatuses"] = mains;
+    for (kind, holds, reason, message) in [
+        ("Initialized", initialized, "", ""),
+        ("ContainersReady", all_ready, reason, message.as_str()),
+        ("Ready", all_ready && initialized, reason, message.as_str()),
+    ] {
+        status["conditions"] = with_condition(&status["conditions"], kind, holds, reason, message);
+    }
+}
+
+fn status(state: &State, uid: &Value) -> Value {
+    let id = format!("process://{}-{}", uid.as_str().unwrap_or_default(), state.restarts);
+    let begun = state.state["running"].is_object() || state.state["terminated"].is_object();
+    json!({
+        "name": state.name(), "image": state.spec["image"], "imageID": "",
+        "state": state.state, "lastState": state.last, "restartCount": state.restarts,
+        "started": state.started, "ready": state.ready || (state.init && state.state["terminated"]["exitCode"] == 0),
+        "containerID": if begun { id } else { String::new() },
+    })
+}
+

@@ -1,0 +1,177 @@
+//! Probes: whether a container has started, is ready, is alive.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::environment::Setting;
+use super::pod::Worker;
+
+/// How much of what a probe says is told.
+const OUTPUT_LIMIT: usize = 1024;
+
+/// How often and how long a probe asks.
+struct Pace {
+    delay: Duration,
+    period: Duration,
+    timeout: Duration,
+    successes: u64,
+    failures: u64,
+}
+
+impl Pace {
+    fn of(probe: &Value) -> Self {
+        let number = |field: &str, default| probe[field].as_u64().unwrap_or(default);
+        let seconds = |field: &str, default| Duration::from_secs(number(field, default));
+        Self {
+            delay: seconds("initialDelaySeconds", 0),
+            period: seconds("periodSeconds", 10).max(Duration::from_secs(1)),
+            timeout: seconds("timeoutSeconds", 1).max(Duration::from_secs(1)),
+            successes: number("successThreshold", 1).max(1),
+            failures: number("failureThreshold", 3).max(1),
+        }
+    }
+}
+
+/// Probes a container as long as it runs. Ends, with the reason, when it is to be started again.
+pub(super) async fn watch(worker: &Worker, index: usize, setting: &Setting) -> String {
+    let spec = worker.state(index).spec;
+    let probe = |kind: &str| Some(spec[kind].clone()).filter(Value::is_object);
+    if let Some(startup) = probe("startupProbe") {
+        if !starts(worker, index, setting, &startup).await {
+            return "failed startup probe".to_owned();
+        }
+        let ready = probe("readinessProbe").is_none();
+        worker.set(index, |state| {
+            state.started = true;
+            state.ready |= ready;
+        });
+    }
+    let readiness = async {
+        match probe("readinessProbe") {
+            Some(probe) => judge_readiness(worker, index, setting, &probe).await,
+            None => std::future::pending().await,
+        }
+    };
+    let liveness = async {
+        match probe("livenessProbe") {
+            Some(probe) => lives(worker, index, setting, &probe).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = liveness => "failed liveness probe".to_owned(),
+        () = readiness => std::future::pending().await,
+    }
+}
+
+async fn starts(worker: &Worker, index: usize, setting: &Setting, probe: &Value) -> bool {
+    let pace = Pace::of(probe);
+    let mut failures = 0;
+    sleep(pace.delay).await;
+    loop {
+        match ask(worker, index, setting, probe, "Startup", &pace).await {
+            true => return true,
+            false => failures += 1,
+        }
+        if failures >= pace.failures {
+            return false;
+        }
+        sleep(pace.period).await;
+    }
+}
+
+async fn judge_readiness(worker: &Worker, index: usize, setting: &Setting, probe: &Value) {
+    let pace = Pace::of(probe);
+    let (mut successes, mut failures) = (0, 0);
+    sleep(pace.delay).await;
+    loop {
+        if ask(worker, index, setting, probe, "Readiness", &pace).await {
+            (successes, failures) = (successes + 1, 0);
+        } else {
+            (successes, failures) = (0, failures + 1);
+        }
+        let ready = worker.state(index).ready;
+        if successes >= pace.successes && !ready {
+            worker.set(index, |state| state.ready = true);
+        } else if failures >= pace.failures && ready {
+            worker.set(index, |state| state.ready = false);
+        }
+        sleep(pace.period).await;
+    }
+}
+
+/// Ends when the container does not live.
+async fn lives(worker: &Worker, index: usize, setting: &Setting, probe: &Value) {
+    let pace = Pace::of(probe);
+    let mut failures = 0;
+    sleep(pace.delay).await;
+    while failures < pace.failures {
+        if ask(worker, index, setting, probe, "Liveness", &pace).await {
+            failures = 0;
+        } else {
+            failures += 1;
+        }
+        sleep(pace.period).await;
+    }
+}
+
+async fn ask(
+    worker: &Worker,
+    index: usize,
+    setting: &Setting,
+    probe: &Value,
+    kind: &str,
+    pace: &Pace,
+) -> bool {
+    let answer = timeout(pace.timeout, once(worker, index, setting, probe)).await;
+    let words = match answer {
+        Ok(Ok(())) => return true,
+        Ok(Err(words)) => words,
+        Err(_) => format!("command timed out after {}s", pace.timeout.as_secs()),
+    };
+    let name = worker.state(index).name().to_owned();
+    worker.tell(&name, true, "Unhealthy", &format!("{kind} probe failed: {words}"));
+    false
+}
+
+async fn once(
+    worker: &Worker,
+    index: usize,
+    setting: &Setting,
+    probe: &Value,
+) -> Result<(), String> {
+    if let Some(socket) = probe.get("tcpSocket") {
+        let state = worker.state(index);
+        let port = port(&socket["port"], &state.spec).ok_or("there is no such port")?;
+        let pod = worker.pod().ok_or("the pod is gone")?;
+        let address = pod["status"]["podIP"].as_str().unwrap_or_default().to_owned();
+        let connected = TcpStream::connect((address, port)).await;
+        return connected.map(drop).map_err(|e| e.to_string());
+    }
+    let argv: Vec<String> = serde_json::from_value(probe["exec"]["command"].clone())
+        .map_err(|_| "the sandbox has exec and tcpSocket probes".to_owned())?;
+    let mut command = setting.command(&argv);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let output = command.output().await.map_err(|e| e.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said[..said.len().min(OUTPUT_LIMIT)]).trim().to_owned();
+    Err(if said.is_empty() { format!("command failed: {}", output.status) } else { said })
+}
+
+fn port(port: &Value, container: &Value) -> Option<u16> {
+    let number = match port.as_str() {
+        None => port.as_u64(),
+        Some(name) => {
+            let ports = container["ports"].as_array()?;
+            ports.iter().find(|port| port["name"] == name)?["containerPort"].as_u64()
+        }
+    };
+    u16::try_from(number?).ok()
+}

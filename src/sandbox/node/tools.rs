@@ -1,0 +1,102 @@
+//! The programs and libraries of this machine that a node needs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What every PostgreSQL server package has.
+const PROGRAMS: [&str; 5] = ["postgres", "initdb", "pg_basebackup", "pg_isready", "psql"];
+/// The major versions that are looked for, the best first.
+const MAJORS: [u32; 6] = [18, 17, 16, 15, 14, 13];
+const LIBRARY: &str = "libnss_wrapper.so";
+
+/// What is there.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The directory of PostgreSQL's programs.
+    pub postgres: PathBuf,
+    /// The library that resolves names as a pod would.
+    pub wrapper: PathBuf,
+    /// As root: the user that servers run as.
+    pub user: Option<User>,
+}
+
+/// A user of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub uid: u32,
+    /// Its group's.
+    pub gid: u32,
+}
+
+/// Something has to be installed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sandbox needs {what}")]
+pub struct MissingTool {
+    what: String,
+    package: &'static str,
+}
+
+impl MissingTool {
+    /// How to install it.
+    pub fn hints(&self) -> Vec<String> {
+        vec![format!("apt-get install {}  # Debian and Ubuntu", self.package)]
+    }
+}
+
+impl Tools {
+    /// Looks for everything.
+    ///
+    /// # Errors
+    /// With the first thing that is missing, and its package.
+    pub fn find() -> Result<Self, MissingTool> {
+        let missing = |what: &str, package| MissingTool { what: what.to_owned(), package };
+        if !cfg!(target_os = "linux") {
+            return Err(missing("Linux: elsewhere kind, minikube or Docker Desktop give you a cluster", "podman"));
+        }
+        let postgres = postgres().ok_or_else(|| {
+            missing("PostgreSQL 13 to 18 on this machine, the server's programs included", "postgresql")
+        })?;
+        let wrapper = wrapper().ok_or_else(|| {
+            missing("libnss_wrapper.so, which gives each pod its names", "libnss-wrapper")
+        })?;
+        let user = if rustix::process::geteuid().is_root() {
+            Some(user("postgres").ok_or_else(|| {
+                missing("a user called postgres: PostgreSQL does not run as root", "postgresql")
+            })?)
+        } else {
+            None
+        };
+        Ok(Self { postgres, wrapper, user })
+    }
+}
+
+fn postgres() -> Option<PathBuf> {
+    let usual = MAJORS.iter().flat_map(|major| {
+        [format!("/usr/lib/postgresql/{major}/bin"), format!("/usr/pgsql-{major}/bin")]
+    });
+    let complete = |directory: &PathBuf| PROGRAMS.iter().all(|p| directory.join(p).is_file());
+    let mut found = usual.map(PathBuf::from).chain(["/usr/local/pgsql/bin".into(), "/usr/bin".into()]);
+    found.find(complete).or_else(|| {
+        let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+        let directory = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+        Some(directory).filter(complete)
+    })
+}
+
+fn wrapper() -> Option<PathBuf> {
+    let mut directories: Vec<PathBuf> = ["/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from).to_vec();
+    // Debian has a directory for each architecture.
+    let below = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    directories.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
+    let own = std::env::consts::ARCH;
+    directories.sort_by_key(|path| !path.to_string_lossy().contains(own));
+    directories.into_iter().map(|directory| directory.join(LIBRARY)).find(|path| path.is_file())
+}
+
+fn user(name: &str) -> Option<User> {
+    let users = std::fs::read_to_string(Path::new("/etc/passwd")).ok()?;
+    let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut fields = line.split(':').skip(2);
+    Some(User { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+}

@@ -1,0 +1,304 @@
+//! Volumes: each becomes a directory.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use serde_json::{Map, Value};
+
+use super::super::kinds::{CLAIMS, CONFIG_MAPS, Resource, SECRETS, SERVICE_ACCOUNTS, VOLUMES};
+use super::super::store::Key;
+use super::environment::field_of;
+use super::files::{Mapping, Root};
+use super::images::Image;
+use super::{Node, lock};
+
+/// Where a pod finds its service account.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Makes the mounts of a container, and what its image brings along. In the kubelet's words why not.
+pub(super) fn mount(
+    node: &Node,
+    pod: &Value,
+    container: &Value,
+    image: &Image,
+) -> Result<Mapping, String> {
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    let root = Root::of(&node.parts.place, uid);
+    let mut mapping = Mapping::new(root.files());
+    let failed = |name: &str, e: io::Error| mount_failed(name, &e.to_string());
+    for path in image.empty {
+        let directory = mapping.directory(path).map_err(|e| failed(path, e))?;
+        give(node, &directory).map_err(|e| failed(path, e))?;
+    }
+    for (path, target) in &image.directories {
+        mapping.link(path, target).map_err(|e| failed(path, e))?;
+    }
+    let mut mounts: Vec<&Value> =
+        container["volumeMounts"].as_array().into_iter().flatten().collect();
+    // What is mounted in a mount comes after it.
+    mounts.sort_by_key(|mount| mount["mountPath"].as_str().unwrap_or_default().len());
+    for mount in &mounts {
+        let name = mount["name"].as_str().unwrap_or_default();
+        let volumes = pod["spec"]["volumes"].as_array();
+        let volume = volumes.into_iter().flatten().find(|volume| volume["name"] == name);
+        let volume = volume.ok_or_else(|| mount_failed(name, "the pod has no such volume"))?;
+        let mut directory = source(node, pod, &root, name, volume)?;
+        if let Some(below) = mount["subPath"].as_str() {
+            directory = directory.join(below);
+        }
+        let path = mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/');
+        mapping.link(path, &directory).map_err(|e| failed(name, e))?;
+    }
+    let named = mounts.iter().any(|mount| mount["mountPath"] == ACCOUNT);
+    if !named && automounts(node, pod) {
+        let directory = root.volume("kube-api-access");
+        let files = account(node, pod, &root);
+        write(node, &directory, &files, 0o644).map_err(|e| failed("kube-api-access", e))?;
+        mapping.link(ACCOUNT, &directory).map_err(|e| failed("kube-api-access", e))?;
+    }
+    Ok(mapping)
+}
+
+fn mount_failed(volume: &str, why: &str) -> String {
+    format!("MountVolume.SetUp failed for volume {volume:?} : {why}")
+}
+
+/// Gives a directory to the user that servers run as.
+fn give(node: &Node, path: &Path) -> io::Result<()> {
+    match node.parts.tools.user {
+        Some(user) => chown(path, Some(user.uid), Some(user.gid)),
+        None => Ok(()),
+    }
+}
+
+fn automounts(node: &Node, pod: &Value) -> bool {
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let name = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
+    let account = node.parts.registry.store.get(&Key::new(&SERVICE_ACCOUNTS, namespace, name));
+    let of = |value: &Value| value["automountServiceAccountToken"].as_bool();
+    of(&pod["spec"]).or_else(|| of(account.as_deref()?)).unwrap_or(true)
+}
+
+/// The directory of a volume.
+fn source(
+    node: &Node,
+    pod: &Value,
+    root: &Root,
+    name: &str,
+    volume: &Value,
+) -> Result<PathBuf, String> {
+    if let Some(words) = node.parts.faults.broken(&format!("mount {name}")) {
+        return Err(mount_failed(name, &words));
+    }
+    let own = root.volume(name);
+    let failed = |e: io::Error| mount_failed(name, &e.to_string());
+    if volume.get("emptyDir").is_some() {
+        std::fs::create_dir_all(&own).map_err(failed)?;
+        give(node, &own).map_err(failed)?;
+        return Ok(own);
+    }
+    if let Some(claim) = volume["persistentVolumeClaim"]["claimName"].as_str() {
+        return claimed(node, pod, claim);
+    }
+    if volume.get("hostPath").is_some() || volume.get("nfs").is_some() {
+        return persistent(node, name, volume);
+    }
+    let (files, mode) = files(node, pod, root, volume).map_err(|e| mount_failed(name, &e))?;
+    write(node, &own, &files, mode).map_err(failed)?;
+    Ok(own)
+}
+
+/// The directory behind a claim.
+fn claimed(node: &Node, pod: &Value, claim: &str) -> Result<PathBuf, String> {
+    let store = &node.parts.registry.store;
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let object = store.get(&Key::new(&CLAIMS, namespace, claim));
+    let volume = object.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str());
+    let volume = volume.ok_or_else(|| mount_failed(claim, "the claim has no volume"))?;
+    let object = store.get(&Key::new(&VOLUMES, "", volume));
+    let object = object.ok_or_else(|| mount_failed(volume, "the volume is gone"))?;
+    persistent(node, volume, &object["spec"])
+}
+
+/// A directory that outlives the pod.
+fn persistent(node: &Node, name: &str, spec: &Value) -> Result<PathBuf, String> {
+    if let Some(words) = node.parts.faults.broken(&format!("mount {name}")) {
+        return Err(mount_failed(name, &words));
+    }
+    let failed = |e: io::Error| mount_failed(name, &e.to_string());
+    if let Some(server) = spec["nfs"]["server"].as_str() {
+        // What the server exports lies below the sandbox.
+        let export = spec["nfs"]["path"].as_str().unwrap_or("/").trim_start_matches('/');
+        let path = node.parts.place.directory().join("nfs").join(server).join(export);
+        return made(node, path).map_err(failed);
+    }
+    let Some(path) = spec["hostPath"]["path"].as_str().or(spec["local"]["path"].as_str()) else {
+        return Err(mount_failed(name, "the sandbox has volumes of hostPath, local and nfs"));
+    };
+    let path = PathBuf::from(path);
+    match spec["hostPath"]["type"].as_str() {
+        Some("Directory") if !path.is_dir() => {
+            let why = format!("hostPath type check failed: {} is not a directory", path.display());
+            Err(mount_failed(name, &why))
+        }
+        _ if path.starts_with(&node.parts.registry.volumes) => made(node, path).map_err(failed),
+        _ => {
+            std::fs::create_dir_all(&path).map_err(failed)?;
+            adopt(node, &path).map_err(failed)?;
+            Ok(path)
+        }
+    }
+}
+
+/// A directory of the sandbox's own.
+fn made(node: &Node, path: PathBuf) -> io::Result<PathBuf> {
+    let mut above = path.as_path();
+    std::fs::create_dir_all(&path)?;
+    while above.starts_with(node.parts.place.directory()) && above != node.parts.place.directory() {
+        std::fs::set_permissions(above, Permissions::from_mode(0o755))?;
+        above = above.parent().unwrap_or(Path::new("/"));
+    }
+    give(node, &path)?;
+    Ok(path)
+}
+
+/// A directory that somebody made for a pod: an empty one is given to the user that servers run as,
+/// which is not the image's here.
+fn adopt(node: &Node, path: &Path) -> io::Result<()> {
+    let Some(user) = node.parts.tools.user else { return Ok(()) };
+    if path.metadata()?.uid() == user.uid || std::fs::read_dir(path)?.next().is_some() {
+        return Ok(());
+    }
+    chown(path, Some(user.uid), Some(user.gid))
+}
+
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The files of a volume that is made of objects, and their mode.
+fn files(node: &Node, pod: &Value, root: &Root, volume: &Value) -> Result<(Files, u32), String> {
+    let mode = |source: &Value| {
+        source["defaultMode"].as_u64().and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o644)
+    };
+    for (field, resource, name, word) in [
+        ("secret", &SECRETS, "secretName", "secret"),
+        ("configMap", &CONFIG_MAPS, "name", "configmap"),
+    ] {
+        if let Some(source) = volume.get(field) {
+            let files = keys(node, pod, resource, source, name, word)?;
+            return Ok((files, mode(source)));
+        }
+    }
+    let Some(projected) = volume.get("projected") else {
+        return Err("the sandbox has no volumes of this type".to_owned());
+    };
+    let mut all = Files::new();
+    for source in projected["sources"].as_array().into_iter().flatten() {
+        if let Some(token) = source.get("serviceAccountToken") {
+            let path = token["path"].as_str().unwrap_or("token").to_owned();
+            all.push((path, self::token(node, pod, root).into_bytes()));
+        } else if let Some(secret) = source.get("secret") {
+            all.extend(keys(node, pod, &SECRETS, secret, "name", "secret")?);
+        } else if source["configMap"]["name"] == "kube-root-ca.crt" {
+            all.push(("ca.crt".to_owned(), node.parts.authority.clone().into_bytes()));
+        } else if let Some(map) = source.get("configMap") {
+            all.extend(keys(node, pod, &CONFIG_MAPS, map, "name", "configmap")?);
+        } else if let Some(api) = source.get("downwardAPI") {
+            for item in api["items"].as_array().into_iter().flatten() {
+                let path = item["path"].as_str().unwrap_or_default().to_owned();
+                let field = item["fieldRef"]["fieldPath"].as_str().unwrap_or_default();
+                all.push((path, field_of(pod, field).into_bytes()));
+            }
+        }
+    }
+    Ok((all, mode(projected)))
+}
+
+/// The keys of a Secret or a ConfigMap, as files.
+fn keys(
+    node: &Node,
+    pod: &Value,
+    resource: &'static Resource,
+    source: &Value,
+    name: &str,
+    word: &str,
+) -> Result<Files, String> {
+    let name = source[name].as_str().unwrap_or_default();
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let optional = source["optional"] == true;
+    let Some(object) = node.parts.registry.store.get(&Key::new(resource, namespace, name)) else {
+        return if optional { Ok(Files::new()) } else { Err(format!("{word} {name:?} not found")) };
+    };
+    let none = Map::new();
+    let data = object["data"].as_object().unwrap_or(&none);
+    let bytes = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        if word == "configmap" {
+            return text.as_bytes().to_vec();
+        }
+        base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default()
+    };
+    let Some(items) = source["items"].as_array() else {
+        return Ok(data.iter().map(|(key, value)| (key.clone(), bytes(value))).collect());
+    };
+    let mut files = Files::new();
+    for item in items {
+        let text = |field: &str| item[field].as_str().unwrap_or_default();
+        match data.get(text("key")) {
+            Some(value) => files.push((text("path").to_owned(), bytes(value))),
+            None if optional => {}
+            None => return Err(format!("references non-existent {word} key: {}", text("key"))),
+        }
+    }
+    Ok(files)
+}
+
+/// What a pod needs to talk to the API server.
+fn account(node: &Node, pod: &Value, root: &Root) -> Files {
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    [
+        ("token", self::token(node, pod, root)),
+        ("ca.crt", node.parts.authority.clone()),
+        ("namespace", namespace.to_owned()),
+    ]
+    .map(|(name, text)| (name.to_owned(), text.into_bytes()))
+    .to_vec()
+}
+
+/// The pod's token, made when it is first needed.
+fn token(node: &Node, pod: &Value, root: &Root) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let directory = root.directory().to_owned();
+    lock(&node.issued)
+        .entry(directory)
+        .or_insert_with(|| {
+            let account = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
+            node.parts.tokens.issue(&text(&pod["metadata"]["namespace"]), account)
+        })
+        .clone()
+}
+
+/// Writes files into a directory that only the pod's user reads; those that are there no more go.
+fn write(node: &Node, directory: &Path, files: &Files, mode: u32) -> io::Result<()> {
+    Root::make(directory)?;
+    for old in std::fs::read_dir(directory)?.flatten() {
+        if old.path().is_file() && !files.iter().any(|(name, _)| old.file_name() == name.as_str()) {
+            std::fs::remove_file(old.path())?;
+        }
+    }
+    for (name, bytes) in files {
+        let path = directory.join(name);
+        if std::fs::read(&path).is_ok_and(|there| there == *bytes) {
+            continue;
+        }
+        let anew = directory.join(format!("{name}.new"));
+        super::super::place::write_private(&anew, bytes)?;
+        give(node, &anew)?;
+        // The user is the only one who has to read it.
+        std::fs::set_permissions(&anew, Permissions::from_mode(mode & 0o700))?;
+        std::fs::rename(anew, path)?;
+    }
+    Ok(())
+}

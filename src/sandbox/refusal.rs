@@ -1,0 +1,123 @@
+//! What the API server says when it does not do what was asked: `Status` objects, in its own words.
+
+use serde_json::{Value, json};
+
+use super::kinds::Resource;
+
+/// A request that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub code: u16,
+    /// The machine's word for it: `NotFound`.
+    pub reason: &'static str,
+    /// The words for a person.
+    pub message: String,
+    /// What it is about: group, kind or plural, name.
+    about: Option<(&'static str, String, String)>,
+    /// The causes: reason, message, field.
+    causes: Vec<(&'static str, String, String)>,
+}
+
+/// The answer to a request.
+pub type Answer<T> = Result<T, Refusal>;
+
+impl Refusal {
+    /// In words of one's own.
+    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), about: None, causes: Vec::new() }
+    }
+
+    fn about(mut self, resource: &Resource, name: &str) -> Self {
+        self.about = Some((resource.group, resource.plural.to_owned(), name.to_owned()));
+        self
+    }
+
+    /// There is no such object.
+    pub fn not_found(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", resource.qualified());
+        Self::new(404, "NotFound", message).about(resource, name)
+    }
+
+    /// There is one already.
+    pub fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", resource.qualified());
+        Self::new(409, "AlreadyExists", message).about(resource, name)
+    }
+
+    /// Somebody else was faster.
+    pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let message =
+            format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.qualified());
+        Self::new(409, "Conflict", message).about(resource, name)
+    }
+
+    /// The body can't be read as what it should be.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// Somebody may not.
+    pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let object = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+        let message = format!("{}{object} is forbidden: {why}", resource.qualified());
+        Self::new(403, "Forbidden", message).about(resource, name)
+    }
+
+    /// A field is not as it must be.
+    pub fn invalid(resource: &Resource, name: &str, field: &str, what: &str) -> Self {
+        let group = if resource.group.is_empty() {
+            String::new()
+        } else {
+            format!(".{}", resource.group)
+        };
+        let message = format!("{}{group} {name:?} is invalid: {field}: {what}", resource.kind);
+        let mut refusal = Self::new(422, "Invalid", message).about(resource, name);
+        let reason = match what.split(':').next() {
+            Some("Forbidden") => "FieldValueForbidden",
+            Some("Required value") => "FieldValueRequired",
+            _ => "FieldValueInvalid",
+        };
+        refusal.causes.push((reason, what.to_owned(), field.to_owned()));
+        refusal
+    }
+
+    /// The version asked for is too old to be watched from.
+    pub fn expired() -> Self {
+        Self::new(410, "Expired", "too old resource version")
+    }
+
+    /// What this server leaves out, and says so.
+    pub fn left_out(what: &str) -> Self {
+        let message = format!(
+            "{what} is not part of the sandbox: it has what pgset and a few kubectl commands use"
+        );
+        Self::new(501, "NotImplemented", message)
+    }
+
+    /// Adds a conflict of server-side apply.
+    #[must_use]
+    pub fn cause(mut self, reason: &'static str, message: String, field: String) -> Self {
+        self.causes.push((reason, message, field));
+        self
+    }
+
+    /// The `Status` object.
+    pub fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "code": self.code,
+        });
+        if let Some((group, kind, name)) = &self.about {
+            status["details"] = json!({"name": name, "group": group, "kind": kind});
+        }
+        if !self.causes.is_empty() {
+            status["details"]["causes"] = (self.causes.iter())
+                .map(|(reason, message, field)| {
+                    json!({"reason": reason, "message": message, "field": field})
+                })
+                .collect();
+        }
+        status
+    }
+}
