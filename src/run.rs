@@ -80,6 +80,9 @@ async fn supervise(
         command,
         Command::Up(_) | Command::Scale(_) | Command::Down(_) | Command::Test(_)
     );
+    // What runs in a sandbox is ended in good order.
+    #[cfg(feature = "sandbox")]
+    let reads = reads && !matches!(command, Command::Sandbox(_));
     let interrupt = context.interrupt.clone();
     let result = tokio::select! {
         result = dispatch(&command, &context) => result,

@@ -25,9 +25,9 @@ mod defaults;
 mod events;
 pub mod faults;
 mod fields;
-mod journal;
+pub mod journal;
 pub mod kinds;
-mod network;
+pub mod network;
 pub mod node;
 pub mod ownership;
 pub mod place;
@@ -81,7 +81,7 @@ impl Sandbox {
         let tools = node::Tools::find()?;
         node::processes::kill_all(&place);
         let (journal, (objects, version)) =
-            Journal::open(&place.journal()).map_err(|e| place.unwritable(e))?;
+            Journal::open(&place.journal()).map_err(|e| place.unwritable(&e))?;
         let (listener, address) = serve::listen(&place).await?;
         let token = random(32);
         let tls = serve::Tls::new(address).map_err(|e| PlaceError::Tls(e.to_string()))?;
@@ -156,6 +156,6 @@ fn uid() -> String {
     let mut bytes: [u8; 16] = rand::rng().random();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }

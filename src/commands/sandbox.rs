@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -34,7 +34,7 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
     let directory = args.directory.clone().unwrap_or_else(Place::usual);
     match &args.command {
         SandboxCommand::Start => start(&Place::open(&directory)?, context),
-        SandboxCommand::Serve => serve(Place::open(&directory)?).await,
+        SandboxCommand::Serve => serve(Place::open(&directory)?, context).await,
         SandboxCommand::Run { command } => run_in(&directory, args, command, context).await,
         SandboxCommand::Status | SandboxCommand::Logs | SandboxCommand::Stop { .. }
             if !directory.exists() =>
@@ -110,12 +110,9 @@ fn spawn(place: &Place, stdin: Stdio) -> anyhow::Result<std::process::Child> {
 }
 
 /// The process in the background.
-async fn serve(place: Place) -> anyhow::Result<Exit> {
-    use tokio::signal::unix::{SignalKind, signal};
+async fn serve(place: Place, context: &Context) -> anyhow::Result<Exit> {
     // Away from the terminal, whose end is not its end. Only fails where that is so already.
     let _ = rustix::process::setsid();
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
     let sandbox = Sandbox::start(place).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{READY}")?;
@@ -124,8 +121,7 @@ async fn serve(place: Place) -> anyhow::Result<Exit> {
     let mut byte = [0];
     let watched = std::fs::read_link("/proc/self/fd/0").is_ok_and(|l| l != Path::new("/dev/null"));
     tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+        _ = context.interrupt.wait() => {}
         _ = stdin.read(&mut byte), if watched => {}
     }
     sandbox.stop().await;
@@ -151,6 +147,22 @@ fn logs(place: &Place, context: &Context) -> anyhow::Result<Exit> {
         .with_context(|| format!("reading {}", place.log().display()))?;
     context.reporter.print(&text)?;
     Ok(Exit::Done)
+}
+
+/// Waits for a command. A signal that ends pgset is handed on: the sandbox ends after the command.
+async fn wait(child: &mut tokio::process::Child, context: &Context) -> anyhow::Result<ExitStatus> {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    tokio::select! {
+        status = child.wait() => return status.context("waiting for the command"),
+        exit = context.interrupt.wait() => {
+            // An interrupt comes from the terminal, which has sent it to the command as well.
+            if let (Some(pid), Exit::Terminated) = (pid, exit) {
+                // It may have ended just now.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+    }
+    child.wait().await.context("waiting for the command")
 }
 
 /// Stops what runs, and what one that was killed has left.
@@ -192,7 +204,7 @@ async fn run_in(
     let mut child = tokio::process::Command::new(&command[0]);
     child.args(&command[1..]).env("KUBECONFIG", place.kubeconfig());
     let status = match child.spawn() {
-        Ok(mut child) => child.wait().await.context("waiting for the command"),
+        Ok(mut child) => wait(&mut child, context).await,
         Err(e) => Err(Failure::new(
             Exit::Usage,
             format!("{} can't be run: {e}", command[0].to_string_lossy()),

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may: bearer tokens, Roles and RoleBindings.
+//! Who asks, and whether they may: bearer tokens, Roles and `RoleBindings`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -57,6 +57,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// With the administrator's.
+    #[must_use]
     pub fn new(admin: String) -> Self {
         Self { admin, pods: Mutex::default() }
     }
@@ -126,10 +127,10 @@ mod tests {
     #[test]
     fn a_rule_grants_what_it_names() {
         let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "patch"]});
-        let named = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"], "resourceNames": ["a"]});
-        let right = |verb, resource, name| Right {
-            verb, group: "", resource, namespace: Some("pg"), name,
-        };
+        let named =
+            json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"], "resourceNames": ["a"]});
+        let right =
+            |verb, resource, name| Right { verb, group: "", resource, namespace: Some("pg"), name };
         assert!(grants(&rule, right("get", "pods", Some("x"))));
         assert!(!grants(&rule, right("delete", "pods", Some("x"))));
         assert!(!grants(&rule, right("get", "pods/log", Some("x"))));

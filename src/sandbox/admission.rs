@@ -12,10 +12,10 @@ const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumer
 const STATEFUL_SET_FIELDS: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
 
 /// The annotation of the class that claims get which name none.
-pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+pub(super) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// Checks the name of a new object.
-pub fn name(resource: &'static Resource, name: &str) -> Answer<()> {
+pub(super) fn name(resource: &'static Resource, name: &str) -> Answer<()> {
     let (most, label, rule) = match resource.kind {
         "Service" => (63, true, LABEL_1035),
         _ => (253, false, SUBDOMAIN),
@@ -25,7 +25,8 @@ pub fn name(resource: &'static Resource, name: &str) -> Answer<()> {
         return Ok(());
     }
     let good = |part: &str| {
-        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let edge =
+            |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         edge(part.chars().next())
             && edge(part.chars().last())
             && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
@@ -40,7 +41,7 @@ pub fn name(resource: &'static Resource, name: &str) -> Answer<()> {
 }
 
 /// Checks and completes an object that is about to be stored.
-pub fn admit(
+pub(super) fn admit(
     registry: &Registry,
     key: &Key,
     before: Option<&Value>,
@@ -64,9 +65,14 @@ pub fn admit(
             required(key, object, "spec.accessModes")
         }
         ("PersistentVolume", Some(before)) => volume_update(key, before, object),
-        ("RoleBinding", Some(before)) if before["roleRef"] != object["roleRef"] => Err(
-            Refusal::invalid(key.resource, &key.name, "roleRef", "Invalid value: cannot change roleRef"),
-        ),
+        ("RoleBinding", Some(before)) if before["roleRef"] != object["roleRef"] => {
+            Err(Refusal::invalid(
+                key.resource,
+                &key.name,
+                "roleRef",
+                "Invalid value: cannot change roleRef",
+            ))
+        }
         ("Pod", None) => {
             if object["spec"].get("serviceAccountName").is_none() {
                 object["spec"]["serviceAccountName"] = json!("default");
@@ -103,16 +109,15 @@ fn add_finalizer(object: &mut Value, name: &str) {
 }
 
 /// The class that claims get which name none.
-pub fn default_class(registry: &Registry) -> Option<String> {
+pub(super) fn default_class(registry: &Registry) -> Option<String> {
     let classes = registry.store.all(&STORAGE_CLASSES);
     let is = |c: &&std::sync::Arc<Value>| c["metadata"]["annotations"][DEFAULT_CLASS] == "true";
     Some(classes.iter().find(is)?["metadata"]["name"].as_str()?.to_owned())
 }
 
 fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()> {
-    let invalid = |field: &str, what: &str| {
-        Err(Refusal::invalid(key.resource, &key.name, field, what))
-    };
+    let invalid =
+        |field: &str, what: &str| Err(Refusal::invalid(key.resource, &key.name, field, what));
     if object["spec"]["replicas"].as_i64().is_some_and(|n| n < 0) {
         let what = "Invalid value: must be greater than or equal to 0";
         return invalid("spec.replicas", what);
@@ -120,9 +125,15 @@ fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()>
     if let Some(before) = before {
         let fixed = |set: &Value| {
             let mut spec = set["spec"].clone();
-            for field in ["replicas", "ordinals", "template", "updateStrategy",
-                "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"]
-            {
+            for field in [
+                "replicas",
+                "ordinals",
+                "template",
+                "updateStrategy",
+                "revisionHistoryLimit",
+                "persistentVolumeClaimRetentionPolicy",
+                "minReadySeconds",
+            ] {
                 spec.as_object_mut().map(|spec| spec.remove(field));
             }
             spec
@@ -134,7 +145,10 @@ fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()>
     let labels = &object["spec"]["template"]["metadata"]["labels"];
     let wanted = object["spec"]["selector"]["matchLabels"].as_object();
     if wanted.is_none_or(serde_json::Map::is_empty) {
-        return invalid("spec.selector", "Invalid value: empty selector is invalid for statefulset");
+        return invalid(
+            "spec.selector",
+            "Invalid value: empty selector is invalid for statefulset",
+        );
     }
     if wanted.into_iter().flatten().any(|(label, value)| labels[label] != *value) {
         let what = format!("Invalid value: {labels}: `selector` does not match template `labels`");
@@ -143,7 +157,12 @@ fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()>
     required(key, object, "spec.template.spec.containers")
 }
 
-fn service(registry: &Registry, key: &Key, before: Option<&Value>, object: &mut Value) -> Answer<()> {
+fn service(
+    registry: &Registry,
+    key: &Key,
+    before: Option<&Value>,
+    object: &mut Value,
+) -> Answer<()> {
     if object["spec"]["type"] != "ClusterIP" {
         let what = "Unsupported value: the sandbox has Services of type ClusterIP alone";
         return Err(Refusal::invalid(key.resource, &key.name, "spec.type", what));
@@ -167,7 +186,7 @@ fn service(registry: &Registry, key: &Key, before: Option<&Value>, object: &mut 
 }
 
 /// An address that neither a Service nor a pod has.
-pub fn free_address(registry: &Registry) -> Option<String> {
+pub(super) fn free_address(registry: &Registry) -> Option<String> {
     let services = registry.store.all(&SERVICES);
     let pods = registry.store.all(&PODS);
     registry.network.take(|address| {

@@ -93,7 +93,7 @@ impl Api {
             if *method != Method::POST || kind != "selfsubjectaccessreviews" {
                 return Err(Refusal::left_out(kind));
             }
-            return self.review(&user, &parse(&body(request).await?)?);
+            return Ok(self.review(&user, &parse(&body(request).await?)?));
         }
         let asked = Request::parse(path, query)?;
         self.authorize(&user, method, &asked)?;
@@ -147,7 +147,7 @@ impl Api {
     }
 
     /// A `SelfSubjectAccessReview`.
-    fn review(&self, user: &User, review: &Value) -> Answer<Reply> {
+    fn review(&self, user: &User, review: &Value) -> Reply {
         let asked = &review["spec"]["resourceAttributes"];
         let text = |field: &str| asked[field].as_str().filter(|text| !text.is_empty());
         let resource = text("resource").unwrap_or_default();
@@ -166,7 +166,7 @@ impl Api {
             access::may(&self.registry, user, right) && !self.faults.denies(right.resource);
         let mut answered = review.clone();
         answered["status"] = json!({"allowed": allowed});
-        Ok(answer(201, &answered))
+        answer(201, &answered)
     }
 }
 
@@ -181,7 +181,9 @@ async fn body(request: &mut http::Request<Incoming>) -> Answer<Bytes> {
 /// A body as JSON.
 pub(super) fn parse(body: &[u8]) -> Answer<Value> {
     serde_json::from_slice(body).map_err(|e| {
-        Refusal::bad_request(format!("the body is no JSON, which is all that the sandbox reads: {e}"))
+        Refusal::bad_request(format!(
+            "the body is no JSON, which is all that the sandbox reads: {e}"
+        ))
     })
 }
 

@@ -8,8 +8,8 @@ mod namespaces;
 mod revisions;
 mod scheduler;
 mod services;
-mod stateful_set;
 mod stateful_pod;
+mod stateful_set;
 mod volumes;
 
 use std::sync::Arc;
@@ -126,7 +126,9 @@ fn release(registry: &Registry, key: &Key, finalizer: &str) -> Answer<()> {
 }
 
 fn has_finalizer(object: &Value, finalizer: &str) -> bool {
-    object["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(|f| f == finalizer))
+    object["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|list| list.iter().any(|f| f == finalizer))
 }
 
 fn deleted(object: &Value) -> bool {

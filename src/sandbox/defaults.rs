@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Fills in the defaults of an object of this kind.
-pub fn fill(kind: &str, object: &mut Value) {
+pub(super) fn fill(kind: &str, object: &mut Value) {
     match kind {
         "StatefulSet" => stateful_set(object),
         "Pod" => pod(&mut object["spec"]),
@@ -95,7 +95,7 @@ fn service(object: &mut Value) {
 }
 
 /// `stringData` is how a Secret is written, `data` how it is kept.
-pub fn secret(object: &mut Value) {
+pub(super) fn secret(object: &mut Value) {
     use base64::Engine as _;
     set(object, "type", json!("Opaque"));
     let plain = object.as_object_mut().and_then(|o| o.remove("stringData"));
@@ -155,9 +155,12 @@ fn container(container: &mut Value) {
 }
 
 fn fill_probe(probe: &mut Map<String, Value>) {
-    for (field, value) in
-        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
-    {
+    for (field, value) in [
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ] {
         probe.entry(field).or_insert(json!(value));
     }
 }

@@ -8,36 +8,36 @@ use super::registry::Registry;
 use super::store::Key;
 
 /// Who tells.
-pub const SCHEDULER: &str = "default-scheduler";
+pub(super) const SCHEDULER: &str = "default-scheduler";
 /// The controller of StatefulSets.
-pub const STATEFUL_SET: &str = "statefulset-controller";
+pub(super) const STATEFUL_SET: &str = "statefulset-controller";
 /// The controller of claims.
-pub const CLAIMS: &str = "persistentvolume-controller";
+pub(super) const CLAIMS: &str = "persistentvolume-controller";
 /// The node.
-pub const KUBELET: &str = "kubelet";
+pub(super) const KUBELET: &str = "kubelet";
 
 /// How long what was told is not told again.
 const AGAIN_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 /// Something to tell.
 #[derive(Clone, Copy, Debug)]
-pub struct Event<'a> {
+pub(super) struct Event<'a> {
     /// Who tells it.
-    pub source: &'a str,
+    pub(super) source: &'a str,
     /// About which object.
-    pub about: &'a Value,
+    pub(super) about: &'a Value,
     /// The part of it: `spec.containers{postgres}`; or empty.
-    pub part: &'a str,
+    pub(super) part: &'a str,
     /// Whether it is bad.
-    pub warning: bool,
+    pub(super) warning: bool,
     /// In a word.
-    pub reason: &'a str,
+    pub(super) reason: &'a str,
     /// In a sentence.
-    pub message: &'a str,
+    pub(super) message: &'a str,
 }
 
 /// Tells it. What has been told already is counted.
-pub fn tell(registry: &Registry, event: Event<'_>) {
+pub(super) fn tell(registry: &Registry, event: Event<'_>) {
     let metadata = &event.about["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or("default");
     let kind = if event.warning { "Warning" } else { "Normal" };

@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 /// The way to a field.
-pub type FieldPath = Vec<String>;
+pub(super) type FieldPath = Vec<String>;
 
 /// Fields, as somebody owns them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldSet(pub BTreeSet<FieldPath>);
+pub(super) struct FieldSet(pub(super) BTreeSet<FieldPath>);
 
 /// How the server merges a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(super) enum Shape {
     /// Part by part: fields of a mapping.
     Granular,
     /// As a whole.
@@ -28,7 +28,7 @@ pub enum Shape {
 }
 
 /// How the field of this name is merged, by the kind that it is in and the field that it is in.
-pub fn shape(kind: &str, parent: &str, field: &str) -> Shape {
+pub(super) fn shape(kind: &str, parent: &str, field: &str) -> Shape {
     match (field, kind) {
         (
             "containers" | "initContainers" | "volumes" | "env" | "imagePullSecrets",
@@ -75,7 +75,7 @@ fn untracked(path: &[String]) -> bool {
 }
 
 /// The path segment of a list's item; none when it lacks a key field. A protocol unsaid is TCP.
-pub fn item_segment(item: &Value, keys: &[&str]) -> Option<String> {
+pub(super) fn item_segment(item: &Value, keys: &[&str]) -> Option<String> {
     let mut found = Map::new();
     for key in keys {
         let value = match item.get(*key) {
@@ -90,7 +90,7 @@ pub fn item_segment(item: &Value, keys: &[&str]) -> Option<String> {
 
 impl FieldSet {
     /// The fields that a document of this kind holds.
-    pub fn of(kind: &str, document: &Value) -> Self {
+    pub(super) fn of(kind: &str, document: &Value) -> Self {
         let mut set = Self::default();
         set.add(kind, "", Shape::Granular, document, &mut Vec::new());
         set
@@ -133,7 +133,7 @@ impl FieldSet {
     }
 
     /// From `fieldsV1`.
-    pub fn parse(tree: &Value) -> Self {
+    pub(super) fn parse(tree: &Value) -> Self {
         fn walk(set: &mut FieldSet, tree: &Value, path: &mut FieldPath) {
             let Some(map) = tree.as_object() else { return };
             if (map.is_empty() || map.contains_key(".")) && !path.is_empty() {
@@ -151,7 +151,7 @@ impl FieldSet {
     }
 
     /// To `fieldsV1`.
-    pub fn tree(&self) -> Value {
+    pub(super) fn tree(&self) -> Value {
         let mut tree = json!({});
         for path in &self.0 {
             let mut at = &mut tree;
@@ -163,25 +163,27 @@ impl FieldSet {
             }
             at["."] = json!({});
         }
-        fn prune(tree: &mut Value) {
-            let Some(map) = tree.as_object_mut() else { return };
-            if map.len() == 1 && map.contains_key(".") {
-                map.clear();
-            }
-            map.iter_mut().filter(|(name, _)| *name != ".").for_each(|(_, below)| prune(below));
-        }
         prune(&mut tree);
         tree
     }
 
     /// Whether a field, or something in it, is in the set.
-    pub fn covers(&self, path: &FieldPath) -> bool {
+    pub(super) fn covers(&self, path: &FieldPath) -> bool {
         self.0.range(path.clone()..).next().is_some_and(|first| first.starts_with(path))
     }
 }
 
+/// What is owned alone, with nothing in it, is written as an empty tree.
+fn prune(tree: &mut Value) {
+    let Some(map) = tree.as_object_mut() else { return };
+    if map.len() == 1 && map.contains_key(".") {
+        map.clear();
+    }
+    map.iter_mut().filter(|(name, _)| *name != ".").for_each(|(_, below)| prune(below));
+}
+
 /// The value at a path.
-pub fn at<'a>(document: &'a Value, path: &[String]) -> Option<&'a Value> {
+pub(super) fn at<'a>(document: &'a Value, path: &[String]) -> Option<&'a Value> {
     let Some((segment, rest)) = path.split_first() else { return Some(document) };
     let below = match segment.split_once(':')? {
         ("f", name) => document.get(name)?,
@@ -198,7 +200,7 @@ pub fn at<'a>(document: &'a Value, path: &[String]) -> Option<&'a Value> {
 }
 
 /// Takes the value at a path away, and what is empty after that.
-pub fn remove(document: &mut Value, path: &[String]) {
+pub(super) fn remove(document: &mut Value, path: &[String]) {
     let Some((segment, rest)) = path.split_first() else { return };
     let Some((kind, text)) = segment.split_once(':') else { return };
     match document {
@@ -217,7 +219,8 @@ pub fn remove(document: &mut Value, path: &[String]) {
         }
         Value::Array(list) => {
             let Ok(wanted) = serde_json::from_str::<Value>(text) else { return };
-            let is = |item: &Value| if kind == "k" { is_item(item, &wanted) } else { *item == wanted };
+            let is =
+                |item: &Value| if kind == "k" { is_item(item, &wanted) } else { *item == wanted };
             if rest.is_empty() {
                 list.retain(|item| !is(item));
             } else if let Some(item) = list.iter_mut().find(|item| is(item)) {
@@ -237,7 +240,7 @@ fn is_item(item: &Value, key: &Value) -> bool {
 }
 
 /// What a document of this kind is after another is merged into it.
-pub fn merge(kind: &str, into: &mut Value, from: &Value) {
+pub(super) fn merge(kind: &str, into: &mut Value, from: &Value) {
     merge_field(kind, "", Shape::Granular, into, from);
 }
 

@@ -85,7 +85,9 @@ impl Node {
     /// # Errors
     /// When the images' files can't be written.
     pub fn new(parts: Parts) -> Result<Self, PlaceError> {
-        let images = images::Images::unpack(&parts.place).map_err(|e| parts.place.unwritable(e))?;
+        files::forget(&parts.place, &parts.registry);
+        let images =
+            images::Images::unpack(&parts.place).map_err(|e| parts.place.unwritable(&e))?;
         let (pods, issued) = (Mutex::default(), Mutex::default());
         Ok(Self { parts, images, pods, issued, stopping: watch::Sender::new(false) })
     }

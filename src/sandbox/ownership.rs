@@ -82,15 +82,16 @@ pub fn apply(
 ) -> Result<Value, Vec<Conflict>> {
     let wanted = FieldSet::of(kind, configuration);
     let mut entries = entries(live);
-    let changes = |path: &FieldPath| {
+    let differs = |path: &FieldPath| {
         let (was, is) = (fields::at(live, path), fields::at(configuration, path));
         !path.last().is_some_and(|s| s.starts_with("k:")) && was != is
     };
-    let changed: Vec<&FieldPath> = wanted.0.iter().filter(|path| changes(path)).collect();
+    let changed: Vec<&FieldPath> = wanted.0.iter().filter(|path| differs(path)).collect();
     let mut conflicts = Vec::new();
+    let api_version = live["apiVersion"].as_str().unwrap_or_default();
     for entry in entries.iter_mut().filter(|entry| !entry.is(writer, "Apply")) {
         for path in changed.iter().filter(|path| entry.fields.0.contains(**path)) {
-            conflicts.push(Conflict { manager: described(entry), field: words(path) });
+            conflicts.push(Conflict { manager: described(entry, api_version), field: words(path) });
         }
         entry.fields.0.retain(|path| !changed.contains(&path));
     }
@@ -167,12 +168,13 @@ pub fn update(kind: &str, before: &Value, after: &mut Value, writer: Writer<'_>)
 }
 
 /// `"kubectl"`, or as the server says it of an update: `"kubectl" using v1`.
-fn described(entry: &Entry) -> String {
-    let mut text = format!("{:?}", entry.manager);
-    if !entry.subresource.is_empty() {
-        text += &format!(" with subresource {:?}", entry.subresource);
+fn described(entry: &Entry, api_version: &str) -> String {
+    let Entry { manager, subresource, operation, .. } = entry;
+    match (subresource.as_str(), operation.as_str()) {
+        ("", "Apply") => format!("{manager:?}"),
+        ("", _) => format!("{manager:?} using {api_version}"),
+        _ => format!("{manager:?} with subresource {subresource:?} using {api_version}"),
     }
-    text
 }
 
 /// `.spec.ports[port=5432,protocol="TCP"].name`.
@@ -228,7 +230,10 @@ mod tests {
         scaled["spec"]["replicas"] = json!(3);
         update("StatefulSet", &live, &mut scaled, OTHER);
         let conflicts = applied(&scaled, &set(2, None)).unwrap_err();
-        let expected = Conflict { manager: "\"kubectl\"".into(), field: ".spec.replicas".into() };
+        let expected = Conflict {
+            manager: "\"kubectl\" using apps/v1".into(),
+            field: ".spec.replicas".into(),
+        };
         assert_eq!(conflicts, [expected]);
         // The same value is shared.
         assert!(applied(&scaled, &set(3, None)).is_ok());

@@ -117,14 +117,14 @@ impl Place {
         let path = self.directory.join("lock");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
-        let mut file = options.open(&path).map_err(|e| self.unwritable(e))?;
+        let mut file = options.open(&path).map_err(|e| self.unwritable(&e))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let directory = self.directory.display().to_string();
             return Err(PlaceError::Running { directory, pid: self.running().unwrap_or(0) });
         }
         let pid = std::process::id().to_string();
         let written = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));
-        written.map_err(|e| self.unwritable(e))?;
+        written.map_err(|e| self.unwritable(&e))?;
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Place {
         pid.trim().parse().ok()
     }
 
-    pub(super) fn unwritable(&self, error: io::Error) -> PlaceError {
+    pub(super) fn unwritable(&self, error: &io::Error) -> PlaceError {
         let directory = self.directory.display().to_string();
         PlaceError::Directory { directory, reason: error.to_string() }
     }
@@ -201,7 +201,7 @@ impl Place {
         });
         self.write("kubeconfig", &format!("{config:#}\n"))
             .and_then(|()| self.write("address", &address.to_string()))
-            .map_err(|e| self.unwritable(e))
+            .map_err(|e| self.unwritable(&e))
     }
 
     /// Replaces a file that only its owner may read; nobody ever sees half of it.

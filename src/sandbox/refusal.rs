@@ -13,9 +13,15 @@ pub struct Refusal {
     pub reason: &'static str,
     /// The words for a person.
     pub message: String,
-    /// What it is about: group, kind or plural, name.
+    /// What it is about, and why.
+    details: Box<Details>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Details {
+    /// Group, kind or plural, name.
     about: Option<(&'static str, String, String)>,
-    /// The causes: reason, message, field.
+    /// Reason, message, field.
     causes: Vec<(&'static str, String, String)>,
 }
 
@@ -25,27 +31,30 @@ pub type Answer<T> = Result<T, Refusal>;
 impl Refusal {
     /// In words of one's own.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), about: None, causes: Vec::new() }
+        Self { code, reason, message: message.into(), details: Box::default() }
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {
-        self.about = Some((resource.group, resource.plural.to_owned(), name.to_owned()));
+        self.details.about = Some((resource.group, resource.plural.to_owned(), name.to_owned()));
         self
     }
 
     /// There is no such object.
+    #[must_use]
     pub fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} not found", resource.qualified());
         Self::new(404, "NotFound", message).about(resource, name)
     }
 
     /// There is one already.
+    #[must_use]
     pub fn already_exists(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", resource.qualified());
         Self::new(409, "AlreadyExists", message).about(resource, name)
     }
 
     /// Somebody else was faster.
+    #[must_use]
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
         let message =
             format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.qualified());
@@ -58,6 +67,7 @@ impl Refusal {
     }
 
     /// Somebody may not.
+    #[must_use]
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
         let object = if name.is_empty() { String::new() } else { format!(" {name:?}") };
         let message = format!("{}{object} is forbidden: {why}", resource.qualified());
@@ -65,12 +75,10 @@ impl Refusal {
     }
 
     /// A field is not as it must be.
+    #[must_use]
     pub fn invalid(resource: &Resource, name: &str, field: &str, what: &str) -> Self {
-        let group = if resource.group.is_empty() {
-            String::new()
-        } else {
-            format!(".{}", resource.group)
-        };
+        let group =
+            if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
         let message = format!("{}{group} {name:?} is invalid: {field}: {what}", resource.kind);
         let mut refusal = Self::new(422, "Invalid", message).about(resource, name);
         let reason = match what.split(':').next() {
@@ -78,16 +86,18 @@ impl Refusal {
             Some("Required value") => "FieldValueRequired",
             _ => "FieldValueInvalid",
         };
-        refusal.causes.push((reason, what.to_owned(), field.to_owned()));
+        refusal.details.causes.push((reason, what.to_owned(), field.to_owned()));
         refusal
     }
 
     /// The version asked for is too old to be watched from.
+    #[must_use]
     pub fn expired() -> Self {
         Self::new(410, "Expired", "too old resource version")
     }
 
     /// What this server leaves out, and says so.
+    #[must_use]
     pub fn left_out(what: &str) -> Self {
         let message = format!(
             "{what} is not part of the sandbox: it has what pgset and a few kubectl commands use"
@@ -98,21 +108,22 @@ impl Refusal {
     /// Adds a conflict of server-side apply.
     #[must_use]
     pub fn cause(mut self, reason: &'static str, message: String, field: String) -> Self {
-        self.causes.push((reason, message, field));
+        self.details.causes.push((reason, message, field));
         self
     }
 
     /// The `Status` object.
+    #[must_use]
     pub fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         });
-        if let Some((group, kind, name)) = &self.about {
+        if let Some((group, kind, name)) = &self.details.about {
             status["details"] = json!({"name": name, "group": group, "kind": kind});
         }
-        if !self.causes.is_empty() {
-            status["details"]["causes"] = (self.causes.iter())
+        if !self.details.causes.is_empty() {
+            status["details"]["causes"] = (self.details.causes.iter())
                 .map(|(reason, message, field)| {
                     json!({"reason": reason, "message": message, "field": field})
                 })

@@ -63,7 +63,13 @@ impl Registry {
     ///
     /// # Errors
     /// When there is one already, or it is not as it must be.
-    pub fn create(&self, key: &Key, mut object: Value, manager: &str, dry: bool) -> Answer<Arc<Value>> {
+    pub fn create(
+        &self,
+        key: &Key,
+        mut object: Value,
+        manager: &str,
+        dry: bool,
+    ) -> Answer<Arc<Value>> {
         let _turn = self.write();
         if self.store.get(key).is_some() {
             return Err(Refusal::already_exists(key.resource, &key.name));
@@ -127,7 +133,8 @@ impl Registry {
         let before = self.get(key)?;
         let mut object = Value::clone(&before);
         change(&mut object)?;
-        let (sent, live) = (&object["metadata"]["resourceVersion"], &before["metadata"]["resourceVersion"]);
+        let (sent, live) =
+            (&object["metadata"]["resourceVersion"], &before["metadata"]["resourceVersion"]);
         if sent.as_str().is_some_and(|sent| !sent.is_empty()) && sent != live {
             let why = "the object has been modified; please apply your changes to the latest version and try again";
             return Err(Refusal::conflict(key.resource, &key.name, why));
@@ -155,7 +162,9 @@ impl Registry {
         ] {
             if let Some(wanted) = wanted.as_deref().filter(|wanted| Some(*wanted) != live) {
                 let live = live.unwrap_or_default();
-                let why = format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({live}). The object might have been deleted and then recreated");
+                let why = format!(
+                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({live}). The object might have been deleted and then recreated"
+                );
                 return Err(Refusal::conflict(resource, &key.name, &why));
             }
         }
@@ -190,7 +199,14 @@ impl Registry {
         if resource.namespaced {
             metadata["namespace"] = json!(key.namespace);
         }
-        for field in ["resourceVersion", "managedFields", "selfLink", "deletionTimestamp", "uid", "generation"] {
+        for field in [
+            "resourceVersion",
+            "managedFields",
+            "selfLink",
+            "deletionTimestamp",
+            "uid",
+            "generation",
+        ] {
             metadata.as_object_mut().map(|m| m.remove(field));
         }
         let mut bare = json!({
@@ -283,8 +299,15 @@ fn grace(resource: &Resource, object: &Value, asked: Option<u64>) -> u64 {
 /// What a write can't change: who the object is, and what belongs to another subresource.
 fn keep(before: &Value, object: &mut Value, subresource: &str) {
     for field in [
-        "name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp",
-        "deletionGracePeriodSeconds", "managedFields", "resourceVersion",
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+        "resourceVersion",
     ] {
         let value = &before["metadata"][field];
         match object["metadata"].as_object_mut() {
@@ -310,13 +333,11 @@ fn keep(before: &Value, object: &mut Value, subresource: &str) {
 
 fn conflicting(conflicts: &[ownership::Conflict]) -> Refusal {
     let one = conflicts.len() == 1;
-    let mut message = format!(
-        "Apply failed with {} conflict{}: ",
-        conflicts.len(),
-        if one { "" } else { "s" }
-    );
+    let mut message =
+        format!("Apply failed with {} conflict{}: ", conflicts.len(), if one { "" } else { "s" });
     if one {
-        message += &format!("conflict with {}: {}", conflicts[0].manager, conflicts[0].field);
+        message =
+            format!("{message}conflict with {}: {}", conflicts[0].manager, conflicts[0].field);
     } else {
         let mut managers: Vec<&str> = conflicts.iter().map(|c| c.manager.as_str()).collect();
         managers.dedup();
@@ -330,6 +351,10 @@ fn conflicting(conflicts: &[ownership::Conflict]) -> Refusal {
     }
     let refusal = Refusal::new(409, "Conflict", message);
     conflicts.iter().fold(refusal, |refusal, c| {
-        refusal.cause("FieldManagerConflict", format!("conflict with {}", c.manager), c.field.clone())
+        refusal.cause(
+            "FieldManagerConflict",
+            format!("conflict with {}", c.manager),
+            c.field.clone(),
+        )
     })
 }

@@ -6,7 +6,7 @@ use super::refusal::{Answer, Refusal};
 
 /// A selector: all its terms have to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selector {
+pub(super) struct Selector {
     labels: Vec<Term>,
     fields: Vec<Term>,
 }
@@ -22,7 +22,7 @@ struct Term {
 
 impl Selector {
     /// Reads a label selector and a field selector.
-    pub fn parse(labels: &str, fields: &str) -> Answer<Self> {
+    pub(super) fn parse(labels: &str, fields: &str) -> Answer<Self> {
         let terms = |text: &str| -> Answer<Vec<Term>> {
             let parts = split(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
             parts
@@ -37,7 +37,7 @@ impl Selector {
     }
 
     /// The `matchLabels` of an object's selector, or a Service's.
-    pub fn labels(map: &Value) -> Self {
+    pub(super) fn labels(map: &Value) -> Self {
         let term = |(key, value): (&String, &Value)| Term {
             key: key.clone(),
             values: vec![value.as_str().unwrap_or_default().to_owned()],
@@ -49,7 +49,7 @@ impl Selector {
     }
 
     /// Whether it means the object.
-    pub fn matches(&self, object: &Value) -> bool {
+    pub(super) fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"][key].as_str().map(str::to_owned);
         let field = |key: &str| {
             let mut at = object;
@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn selectors_mean_what_they_say() {
-        let object = json!({"metadata": {"name": "x", "labels": {"app": "a", "k/b": "c"}}, "spec": {}});
+        let object =
+            json!({"metadata": {"name": "x", "labels": {"app": "a", "k/b": "c"}}, "spec": {}});
         for (labels, fields, expected) in [
             ("", "", true),
             ("app=a", "", true),

@@ -96,8 +96,8 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Arc<Api>) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     server.http2().timer(TokioTimer::new());
-    let served = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
-    if let Err(error) = served {
+    let result = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+    if let Err(error) = result {
         tracing::debug!(%error, "a connection broke");
     }
 }

@@ -30,12 +30,14 @@ pub struct Key {
 
 impl Key {
     /// A key; cluster-scoped kinds ignore the namespace.
+    #[must_use]
     pub fn new(resource: &'static Resource, namespace: &str, name: &str) -> Self {
         let namespace = if resource.namespaced { namespace } else { "" };
         Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
     /// The key of an object as it was stored.
+    #[must_use]
     pub fn of(resource: &'static Resource, object: &Value) -> Self {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
         Self::new(resource, text("namespace"), text("name"))
@@ -86,6 +88,7 @@ struct State {
 
 impl Store {
     /// With what the journal holds. Watches of an earlier life have to list again.
+    #[must_use]
     pub fn new(journal: Journal, objects: Vec<(Key, Value)>, version: u64) -> Self {
         let objects =
             objects.into_iter().map(|(key, value)| (key.path(), Arc::new(value))).collect();

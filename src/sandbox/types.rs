@@ -13,7 +13,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// When a field has the wrong type.
-pub fn unknown(kind: &str, document: &Value) -> Result<Vec<String>, String> {
+pub(super) fn unknown(kind: &str, document: &Value) -> Result<Vec<String>, String> {
     match kind {
         "Namespace" => of::<core::Namespace>(document),
         "Node" => of::<core::Node>(document),

@@ -49,9 +49,12 @@ fn group(name: &str) -> Value {
 fn resources(group: &str) -> Value {
     let mut resources = Vec::new();
     for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
-        resources.push(entry(resource, resource.plural, resource.kind, &[
-            "create", "delete", "get", "list", "patch", "update", "watch",
-        ]));
+        resources.push(entry(
+            resource,
+            resource.plural,
+            resource.kind,
+            &["create", "delete", "get", "list", "patch", "update", "watch"],
+        ));
         for sub in resource.subresources {
             let name = format!("{}/{sub}", resource.plural);
             let (kind, verbs): (&str, &[&str]) = match *sub {

@@ -62,7 +62,9 @@ pub fn upgrade(
     })?;
     let mut argv: Vec<String> = asked.query.all("command").map(str::to_owned).collect();
     if argv.is_empty() {
-        return Err(Refusal::bad_request("you must specify at least one command for the container"));
+        return Err(Refusal::bad_request(
+            "you must specify at least one command for the container",
+        ));
     }
     if asked.query.is("tty") {
         // What makes a terminal without a terminal.
@@ -73,10 +75,12 @@ pub fn upgrade(
     let mut command = setting.command(&argv);
     let stdin = if asked.query.is("stdin") { Stdio::piped() } else { Stdio::null() };
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let spawned = command.spawn().map_err(|error| json!({
-        "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
-        "message": format!("Internal error occurred: exec: {:?}: {error}", argv[0]),
-    }));
+    let spawned = command.spawn().map_err(|error| {
+        json!({
+            "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
+            "message": format!("Internal error occurred: exec: {:?}: {error}", argv[0]),
+        })
+    });
     let upgrade = hyper::upgrade::on(request);
     let reply = respond::upgrade(&derive_accept_key(key.as_bytes()), protocol);
     let reply = reply.ok_or_else(|| Refusal::bad_request("a header that can't be answered"))?;

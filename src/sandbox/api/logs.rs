@@ -99,7 +99,8 @@ pub(super) fn container(pod: &Value, asked: Option<&str>) -> Answer<String> {
 /// The status of a container.
 fn status<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
     let lists = ["containerStatuses", "initContainerStatuses"];
-    let mut all = lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten());
+    let mut all =
+        lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten());
     all.find(|status| status["name"] == container)
 }
 

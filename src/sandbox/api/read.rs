@@ -37,11 +37,14 @@ pub fn get(
             _ => Value::clone(&object),
         };
         let whole = asked.resource != &STATEFUL_SETS || asked.subresource.is_none();
-        return Ok(respond::json(200, &if table && whole {
-            tables::of(asked.resource, &[Arc::new(object.clone())], &object["metadata"])
-        } else {
-            object
-        }));
+        return Ok(respond::json(
+            200,
+            &if table && whole {
+                tables::of(asked.resource, &[Arc::new(object.clone())], &object["metadata"])
+            } else {
+                object
+            },
+        ));
     }
     let selector = Selector::parse(
         asked.query.get("labelSelector").unwrap_or_default(),
@@ -141,12 +144,16 @@ impl Watch {
             self.tell("ADDED", object).await?;
         }
         self.version = version;
-        if initial { self.bookmark(json!({"k8s.io/initial-events-end": "true"})).await } else { Ok(()) }
+        if initial {
+            self.bookmark(json!({"k8s.io/initial-events-end": "true"})).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn run(&mut self) -> Result<(), Left> {
         let mut latest = self.registry.store.subscribe();
-        let mut closed = self.faults.watches();
+        let mut ended = self.faults.watches();
         loop {
             latest.borrow_and_update();
             let Ok((changes, version)) = self.registry.store.since(self.version) else {
@@ -160,9 +167,9 @@ impl Watch {
             }
             self.version = version;
             tokio::select! {
-                changed = latest.changed() => changed.map_err(|_| Left)?,
+                more = latest.changed() => more.map_err(|_| Left)?,
                 () = self.sender.closed() => return Err(Left),
-                _ = closed.changed() => return Err(Left),
+                _ = ended.changed() => return Err(Left),
                 () = tokio::time::sleep(BOOKMARK_EVERY), if self.bookmarks => {
                     self.bookmark(json!({})).await?;
                 }

@@ -24,9 +24,8 @@ pub struct Request {
 impl Request {
     /// Reads a path below `/api` or `/apis`.
     pub fn parse(path: &str, query: &str) -> Answer<Self> {
-        let unknown = || {
-            Refusal::new(404, "NotFound", "the server could not find the requested resource")
-        };
+        let unknown =
+            || Refusal::new(404, "NotFound", "the server could not find the requested resource");
         let segments: Vec<String> = path.split('/').skip(1).map(decode).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let (group, rest) = match segments.as_slice() {
@@ -60,11 +59,13 @@ impl Request {
     }
 
     /// The key of the object that is asked for, or that is sent.
+    #[must_use]
     pub fn key(&self, name: &str) -> Key {
         Key::new(self.resource, self.namespace.as_deref().unwrap_or_default(), name)
     }
 
     /// The verb, as rules name it.
+    #[must_use]
     pub fn verb(&self, method: &Method) -> &'static str {
         match *method {
             Method::GET if self.query.is("watch") => "watch",
@@ -79,6 +80,7 @@ impl Request {
     }
 
     /// The resource, as rules name it: `pods/log`.
+    #[must_use]
     pub fn ruled(&self) -> String {
         match &self.subresource {
             Some(sub) => format!("{}/{sub}", self.resource.plural),
@@ -93,6 +95,7 @@ pub struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads `a=b&c=d`.
+    #[must_use]
     pub fn parse(text: &str) -> Self {
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -102,6 +105,7 @@ impl Query {
     }
 
     /// A value; none when it is not there or empty.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
         values.into_iter().find(|value| !value.is_empty())
@@ -113,6 +117,7 @@ impl Query {
     }
 
     /// Whether something is switched on.
+    #[must_use]
     pub fn is(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1"))
     }

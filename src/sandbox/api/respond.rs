@@ -27,12 +27,14 @@ fn whole(bytes: impl Into<Bytes>) -> Body {
 
 fn typed(code: u16, content: &'static str, body: Body) -> Reply {
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
     response
 }
 
 /// JSON.
+#[must_use]
 pub fn json(code: u16, value: &Value) -> Reply {
     typed(code, "application/json", whole(value.to_string()))
 }
@@ -43,6 +45,7 @@ pub fn text(text: impl Into<Bytes>) -> Reply {
 }
 
 /// A refusal as a `Status`.
+#[must_use]
 pub fn refuse(refusal: &Refusal) -> Reply {
     json(refusal.code, &refusal.status())
 }
@@ -56,6 +59,7 @@ pub fn later(mut reply: Reply, after: Option<Duration>) -> Reply {
 }
 
 /// A body that comes bit by bit, and ends when the sender is dropped.
+#[must_use]
 pub fn streaming(content: &'static str) -> (mpsc::Sender<Bytes>, Reply) {
     let (sender, receiver) = mpsc::channel(64);
     let frames = stream::unfold(receiver, |mut receiver: mpsc::Receiver<Bytes>| async move {

@@ -10,6 +10,7 @@ use super::super::kinds::Resource;
 type Column = (&'static str, fn(&Value) -> String);
 
 /// A table of objects.
+#[must_use]
 pub fn of(resource: &Resource, objects: &[Arc<Value>], metadata: &Value) -> Value {
     let columns = columns(resource.kind);
     let definitions: Vec<Value> = columns
@@ -130,7 +131,8 @@ fn pod_status(pod: &Value) -> String {
 }
 
 fn restarts(pod: &Value) -> String {
-    let all = list(pod, "/status/containerStatuses").map(|s| s["restartCount"].as_u64().unwrap_or(0));
+    let all =
+        list(pod, "/status/containerStatuses").map(|s| s["restartCount"].as_u64().unwrap_or(0));
     all.sum::<u64>().to_string()
 }
 

@@ -56,7 +56,9 @@ pub fn write(
                 other => Err(Refusal::new(
                     415,
                     "UnsupportedMediaType",
-                    format!("the sandbox has no {other}: apply on the server's side, merge patches and JSON patches"),
+                    format!(
+                        "the sandbox has no {other}: apply on the server's side, merge patches and JSON patches"
+                    ),
                 )),
             }
         }
@@ -79,7 +81,8 @@ fn check(asked: &Request, object: &Value, code: u16) -> Answer<()> {
     if unknown.is_empty() || asked.query.get("fieldValidation") != Some("Strict") {
         return Ok(());
     }
-    let fields: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    let fields: Vec<String> =
+        unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
     Err(cannot(format!("strict decoding error: {}", fields.join(", "))))
 }
 
@@ -92,7 +95,8 @@ fn create(
 ) -> Answer<Reply> {
     check(asked, sent, 400)?;
     let mut object = sent.clone();
-    let name = match (sent["metadata"]["name"].as_str(), sent["metadata"]["generateName"].as_str()) {
+    let name = match (sent["metadata"]["name"].as_str(), sent["metadata"]["generateName"].as_str())
+    {
         (Some(name), _) if !name.is_empty() => name.to_owned(),
         (_, Some(prefix)) => format!("{prefix}{}", super::super::random(5)),
         _ => {
@@ -170,6 +174,7 @@ fn change(
 }
 
 /// The scale of a StatefulSet.
+#[must_use]
 pub fn scale_of(object: &Arc<Value>) -> Value {
     let metadata = &object["metadata"];
     let labels = object["spec"]["selector"]["matchLabels"].as_object();

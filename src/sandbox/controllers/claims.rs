@@ -49,9 +49,11 @@ fn is_used(registry: &Registry, key: &Key) -> bool {
     let pods = registry.store.list(&PODS, Some(&key.namespace)).0;
     pods.iter().any(|pod| {
         !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
-            && pod["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| {
-                text(volume, "/persistentVolumeClaim/claimName") == key.name
-            })
+            && pod["spec"]["volumes"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|volume| text(volume, "/persistentVolumeClaim/claimName") == key.name)
     })
 }
 
@@ -74,31 +76,47 @@ fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
     }
     let class = text(claim, "/spec/storageClassName");
     let tell = |reason: &str, message: &str| {
-        events::tell(registry, Event {
-            source: events::CLAIMS, about: claim, part: "", warning: true, reason, message,
-        });
+        events::tell(
+            registry,
+            Event {
+                source: events::CLAIMS,
+                about: claim,
+                part: "",
+                warning: true,
+                reason,
+                message,
+            },
+        );
         Ok(())
     };
     if class.is_empty() {
-        return tell("FailedBinding",
-            "no persistent volumes available for this claim and no storage class is set");
+        return tell(
+            "FailedBinding",
+            "no persistent volumes available for this claim and no storage class is set",
+        );
     }
     match registry.store.get(&Key::new(&STORAGE_CLASSES, "", class)) {
-        None => tell("ProvisioningFailed", &format!("storageclass.storage.k8s.io {class:?} not found")),
+        None => {
+            tell("ProvisioningFailed", &format!("storageclass.storage.k8s.io {class:?} not found"))
+        }
         Some(class) if text(&class, "/provisioner") == PROVISIONER => {
             provision(registry, claim, &class)
         }
-        Some(class) => tell("ExternalProvisioning", &format!(
-            "Waiting for a volume to be created either by the external provisioner '{}' or manually by the system administrator.",
-            text(&class, "/provisioner")
-        )),
+        Some(class) => tell(
+            "ExternalProvisioning",
+            &format!(
+                "Waiting for a volume to be created either by the external provisioner '{}' or manually by the system administrator.",
+                text(&class, "/provisioner")
+            ),
+        ),
     }
 }
 
 /// Whether a volume can be a claim's.
 fn fits(volume: &Value, claim: &Value) -> bool {
     let free = text(volume, "/spec/claimRef/name").is_empty() || is_for(volume, claim);
-    let modes = |object: &Value| object["spec"]["accessModes"].as_array().cloned().unwrap_or_default();
+    let modes =
+        |object: &Value| object["spec"]["accessModes"].as_array().cloned().unwrap_or_default();
     let offered = modes(volume);
     let size = |object: &Value, pointer| quantity(text(object, pointer));
     free && text(volume, "/spec/storageClassName") == text(claim, "/spec/storageClassName")
@@ -171,11 +189,17 @@ fn provision(registry: &Registry, claim: &Value, class: &Value) -> Answer<()> {
         },
     });
     registry.create(&key, object, MANAGER, false)?;
-    events::tell(registry, Event {
-        source: events::CLAIMS, about: claim, part: "", warning: false,
-        reason: "ProvisioningSucceeded",
-        message: &format!("Successfully provisioned volume {name} using {PROVISIONER}"),
-    });
+    events::tell(
+        registry,
+        Event {
+            source: events::CLAIMS,
+            about: claim,
+            part: "",
+            warning: false,
+            reason: "ProvisioningSucceeded",
+            message: &format!("Successfully provisioned volume {name} using {PROVISIONER}"),
+        },
+    );
     Ok(())
 }
 
@@ -192,8 +216,10 @@ mod tests {
 
     #[test]
     fn a_volume_fits_by_class_mode_and_size() {
-        let volume = |size: &str, class: &str| json!({"spec": {"capacity": {"storage": size},
-            "accessModes": ["ReadWriteMany"], "storageClassName": class}});
+        let volume = |size: &str, class: &str| {
+            json!({"spec": {"capacity": {"storage": size},
+            "accessModes": ["ReadWriteMany"], "storageClassName": class}})
+        };
         let claim = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u"}, "spec": {
             "accessModes": ["ReadWriteMany"], "storageClassName": "s",
             "resources": {"requests": {"storage": "1Gi"}}}});

@@ -22,7 +22,8 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
             objects.map(|object| (Key::of(resource, &object), object))
         })
         .collect();
-    let uids: BTreeSet<&str> = all.iter().map(|(_, object)| text(object, "/metadata/uid")).collect();
+    let uids: BTreeSet<&str> =
+        all.iter().map(|(_, object)| text(object, "/metadata/uid")).collect();
     for (key, object) in &all {
         if deleted(object) && has_finalizer(object, "orphan") {
             orphan(registry, &all, text(object, "/metadata/uid"))?;

@@ -20,9 +20,19 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
         }
         let key = Key::of(&PODS, &pod);
         let obstacle = faults.broken("schedule").or_else(|| obstacle(registry, &pod));
-        let told = |warning, reason: &str, message: &str| events::tell(registry, Event {
-            source: events::SCHEDULER, about: &pod, part: "", warning, reason, message,
-        });
+        let told = |warning, reason: &str, message: &str| {
+            events::tell(
+                registry,
+                Event {
+                    source: events::SCHEDULER,
+                    about: &pod,
+                    part: "",
+                    warning,
+                    reason,
+                    message,
+                },
+            );
+        };
         let conditions = &pod["status"]["conditions"];
         if let Some(obstacle) = obstacle {
             let message = format!("0/1 nodes are available: {obstacle}");
@@ -60,7 +70,11 @@ fn obstacle(registry: &Registry, pod: &Value) -> Option<String> {
         }
         match text(&claim, "/status/phase") {
             "Bound" => {}
-            "Lost" => return Some(format!("persistentvolumeclaim {name:?} bound to non-existent persistentvolume.")),
+            "Lost" => {
+                return Some(format!(
+                    "persistentvolumeclaim {name:?} bound to non-existent persistentvolume."
+                ));
+            }
             _ => return Some("pod has unbound immediate PersistentVolumeClaims.".to_owned()),
         }
     }

@@ -34,7 +34,8 @@ fn sync_one(registry: &Registry, service: &Arc<Value>) -> Answer<()> {
         .filter(|pod| !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed"))
         .map(|pod| endpoint(pod, early))
         .collect();
-    let ports: Value = service["spec"]["ports"].as_array().into_iter().flatten().map(port).collect();
+    let ports: Value =
+        service["spec"]["ports"].as_array().into_iter().flatten().map(port).collect();
     let slices = registry.store.list(&SLICES, Some(namespace)).0;
     if let Some(slice) = slices.iter().find(|slice| is_owned_by(slice, service)) {
         if slice["endpoints"] == endpoints && slice["ports"] == ports {

@@ -23,12 +23,11 @@ pub(super) fn create(
     for template in templates(set) {
         claim(registry, set, template, &name, namespace)?;
     }
-    let made = match faults.broken("create pods") {
-        Some(words) => Err(Refusal::forbidden(&PODS, &name, &words)),
-        None => {
-            let pod = pod(registry, set, ordinal, &name, revision);
-            registry.create(&Key::new(&PODS, namespace, &name), pod, MANAGER, false)
-        }
+    let made = if let Some(words) = faults.broken("create pods") {
+        Err(Refusal::forbidden(&PODS, &name, &words))
+    } else {
+        let pod = pod(registry, set, ordinal, &name, revision);
+        registry.create(&Key::new(&PODS, namespace, &name), pod, MANAGER, false)
     };
     let what = format!("create Pod {name} in StatefulSet {}", text(set, "/metadata/name"));
     match made {

@@ -21,7 +21,7 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
         let update = revisions::update(registry, &set)?;
         let current = text(&set, "/status/currentRevision");
         let current = if current.is_empty() { update.clone() } else { current.to_owned() };
-        let this = Set { registry, faults, set, update, current };
+        let this = Set { registry, faults, object: set, update, current };
         let acted = this.act();
         this.report()?;
         // One set that can't go on does not hold the others up.
@@ -33,7 +33,7 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
 struct Set<'a> {
     registry: &'a Registry,
     faults: &'a Faults,
-    set: Arc<Value>,
+    object: Arc<Value>,
     /// The revision that its template is.
     update: String,
     /// The revision that its pods had before.
@@ -42,14 +42,15 @@ struct Set<'a> {
 
 impl Set<'_> {
     fn replicas(&self) -> u64 {
-        self.set["spec"]["replicas"].as_u64().unwrap_or(1)
+        self.object["spec"]["replicas"].as_u64().unwrap_or(1)
     }
 
     /// Its pods by their ordinals.
     fn pods(&self) -> BTreeMap<u64, Arc<Value>> {
-        let prefix = format!("{}-", text(&self.set, "/metadata/name"));
-        let pods = self.registry.store.list(&PODS, Some(text(&self.set, "/metadata/namespace"))).0;
-        let own = pods.into_iter().filter(|pod| is_owned_by(pod, &self.set));
+        let prefix = format!("{}-", text(&self.object, "/metadata/name"));
+        let pods =
+            self.registry.store.list(&PODS, Some(text(&self.object, "/metadata/namespace"))).0;
+        let own = pods.into_iter().filter(|pod| is_owned_by(pod, &self.object));
         own.filter_map(|pod| {
             let ordinal = text(&pod, "/metadata/name").strip_prefix(&prefix)?.parse().ok()?;
             Some((ordinal, pod))
@@ -60,7 +61,8 @@ impl Set<'_> {
     /// The revision of which a pod that is missing is to be: while an update goes on from the top,
     /// the lower ones come back as they were.
     fn revision(&self, ordinal: u64, pods: &BTreeMap<u64, Arc<Value>>) -> &str {
-        let partition = self.set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64();
+        let partition =
+            self.object["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64();
         let old = pods.values().filter(|pod| revision(pod) == self.current).count() as u64;
         let kept = if partition.unwrap_or(0) > 0 {
             ordinal < partition.unwrap_or(0)
@@ -72,20 +74,26 @@ impl Set<'_> {
 
     /// The next step, or with `Parallel` all of them.
     fn act(&self) -> Answer<()> {
-        let one_by_one = text(&self.set, "/spec/podManagementPolicy") != "Parallel";
+        let one_by_one = text(&self.object, "/spec/podManagementPolicy") != "Parallel";
         let (pods, replicas) = (self.pods(), self.replicas());
         for ordinal in 0..replicas {
             match pods.get(&ordinal) {
                 None => {
                     let revision = self.revision(ordinal, &pods);
-                    stateful_pod::create(self.registry, self.faults, &self.set, ordinal, revision)?;
+                    stateful_pod::create(
+                        self.registry,
+                        self.faults,
+                        &self.object,
+                        ordinal,
+                        revision,
+                    )?;
                     if one_by_one {
                         return Ok(());
                     }
                 }
                 // One that has ended is replaced.
                 Some(pod) if ended(pod) && !deleted(pod) => {
-                    stateful_pod::delete(self.registry, &self.set, pod)?;
+                    stateful_pod::delete(self.registry, &self.object, pod)?;
                     return Ok(());
                 }
                 // Each waits for the one before it: a pod that never gets ready holds up all others,
@@ -96,8 +104,8 @@ impl Set<'_> {
         }
         for (_, pod) in pods.range(replicas..).rev() {
             if !deleted(pod) {
-                stateful_pod::delete(self.registry, &self.set, pod)?;
-                stateful_pod::retire(self.registry, &self.set, pod)?;
+                stateful_pod::delete(self.registry, &self.object, pod)?;
+                stateful_pod::retire(self.registry, &self.object, pod)?;
             }
             if one_by_one {
                 return Ok(());
@@ -108,14 +116,14 @@ impl Set<'_> {
 
     /// Replaces the highest pod of an old revision, when all above it are healthy.
     fn roll(&self, pods: &BTreeMap<u64, Arc<Value>>) -> Answer<()> {
-        let strategy = &self.set["spec"]["updateStrategy"];
+        let strategy = &self.object["spec"]["updateStrategy"];
         if strategy["type"] == "OnDelete" {
             return Ok(());
         }
         let partition = strategy["rollingUpdate"]["partition"].as_u64().unwrap_or(0);
         for pod in pods.range(partition..).rev().map(|(_, pod)| pod) {
             if revision(pod) != self.update && !deleted(pod) {
-                return stateful_pod::delete(self.registry, &self.set, pod);
+                return stateful_pod::delete(self.registry, &self.object, pod);
             }
             if !healthy(pod) {
                 return Ok(());
@@ -132,18 +140,18 @@ impl Set<'_> {
         let updated = of(&self.update);
         let rolled = updated as u64 == self.replicas() && ready == updated && pods.len() == updated;
         let partitioned =
-            self.set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64() > Some(0);
+            self.object["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64() > Some(0);
         let current = if rolled && !partitioned { &self.update } else { &self.current };
         let status = json!({
-            "observedGeneration": self.set["metadata"]["generation"],
+            "observedGeneration": self.object["metadata"]["generation"],
             "replicas": pods.len(), "readyReplicas": ready, "availableReplicas": ready,
             "currentReplicas": of(current), "updatedReplicas": updated,
             "currentRevision": current, "updateRevision": self.update, "collisionCount": 0,
         });
-        set_status(self.registry, &Key::of(&STATEFUL_SETS, &self.set), &status)?;
+        set_status(self.registry, &Key::of(&STATEFUL_SETS, &self.object), &status)?;
         let mut used: Vec<&str> = pods.values().map(|pod| revision(pod)).collect();
         used.extend([current.as_str(), self.update.as_str()]);
-        revisions::trim(self.registry, &self.set, &used)
+        revisions::trim(self.registry, &self.object, &used)
     }
 }
 
@@ -156,5 +164,7 @@ fn ended(pod: &Value) -> bool {
 }
 
 fn healthy(pod: &Value) -> bool {
-    text(pod, "/status/phase") == "Running" && condition(pod, "Ready") == Some(true) && !deleted(pod)
+    text(pod, "/status/phase") == "Running"
+        && condition(pod, "Ready") == Some(true)
+        && !deleted(pod)
 }

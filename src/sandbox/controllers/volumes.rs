@@ -46,7 +46,11 @@ fn phase(registry: &Registry, volume: &Value) -> &'static str {
         // Kept for a claim that is still to come.
         _ if uid.is_null() => "Available",
         Some(claim) if claim["metadata"]["uid"] == *uid => {
-            if claim["spec"]["volumeName"] == volume["metadata"]["name"] { "Bound" } else { "Available" }
+            if claim["spec"]["volumeName"] == volume["metadata"]["name"] {
+                "Bound"
+            } else {
+                "Available"
+            }
         }
         _ => "Released",
     }

@@ -70,7 +70,8 @@ SQL
 }
 
 clone_master() {
-  until pg_isready -q --host="$PG_PRIMARY_HOST" --port="$PG_PRIMARY_PORT" --timeout=2; do
+  until pg_isready -q --host="$PG_PRIMARY_HOST" --port="$PG_PRIMARY_PORT" --dbname=postgres \
+      --username="$PG_PRIMARY_USER" --timeout=2; do
     echo "sleeping till the master can be reached...."
     sleep 0.5
   done

@@ -69,7 +69,7 @@ impl Worker {
                 self.set(index, |state| {
                     state.restarts += 1;
                     state.last = std::mem::replace(
-                        &mut state.state,
+                        &mut state.now,
                         json!({"waiting": {"reason": "ContainerCreating"}}),
                     );
                 });
@@ -81,17 +81,22 @@ impl Worker {
     async fn back_off(&self, index: usize, pause: Duration) {
         let name = self.state(index).name().to_owned();
         let place = format!("{}_{}({})", self.key.name, self.key.namespace, self.uid);
-        self.tell(&name, true, "BackOff", &format!("Back-off restarting failed container {name} in pod {place}"));
+        self.tell(
+            &name,
+            true,
+            "BackOff",
+            &format!("Back-off restarting failed container {name} in pod {place}"),
+        );
         let message =
             format!("back-off {}s restarting failed container={name} pod={place}", pause.as_secs());
         let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
-        let ended = self.state(index).state;
+        let ended = self.state(index).now;
         self.set(index, |state| {
             state.last = ended.clone();
-            state.state = waiting;
+            state.now = waiting;
         });
         self.wait_unless_ending(pause).await;
-        self.set(index, |state| state.state = ended);
+        self.set(index, |state| state.now = ended);
     }
 
     async fn wait_unless_ending(&self, pause: Duration) {
@@ -113,10 +118,8 @@ impl Worker {
                 Err(obstacle) => obstacle,
             };
             let name = self.state(index).name().to_owned();
-            let waiting = |reason: &str, message: &str| {
-                json!({"waiting": {"reason": reason, "message": message}})
-            };
-            self.set(index, |state| state.state = waiting(obstacle.reason, &obstacle.message));
+            let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+            self.set(index, |state| state.now = waiting(obstacle.reason, &obstacle.message));
             let mounting = obstacle.event.0 == "FailedMount";
             let part = if mounting { "" } else { name.as_str() };
             self.tell(part, true, obstacle.event.0, &obstacle.event.1);
@@ -128,7 +131,7 @@ impl Worker {
             self.wait_unless_ending(RETRY).await;
             let image = self.state(index).spec["image"].as_str().unwrap_or_default().to_owned();
             let message = format!("Back-off pulling image {image:?}: {}", obstacle.message);
-            self.set(index, |state| state.state = waiting(meanwhile, &message));
+            self.set(index, |state| state.now = waiting(meanwhile, &message));
             self.tell(&name, false, "BackOff", &format!("Back-off pulling image {image:?}"));
             self.wait_unless_ending(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
@@ -140,14 +143,13 @@ impl Worker {
         let name = state.name().to_owned();
         let pod = self.pod().ok_or_else(|| creating("the pod is gone".to_owned()))?;
         let image = self.image(&state.spec)?;
-        let mapping = volumes::mount(&self.node, &pod, &state.spec, &image).map_err(|message| {
-            Obstacle {
+        let mapping =
+            volumes::mount(&self.node, &pod, &state.spec, &image).map_err(|message| Obstacle {
                 reason: "ContainerCreating",
                 message: String::new(),
                 event: ("FailedMount", message),
                 backoff: None,
-            }
-        })?;
+            })?;
         let setting = Setting::new(&self.node, &pod, &state.spec, &image, mapping);
         let setting = setting.map_err(|message| Obstacle {
             reason: "CreateContainerConfigError",
@@ -173,7 +175,7 @@ impl Worker {
         lock(&self.running).insert(name, setting.clone());
         let probed = |kind: &str| state.spec[kind].is_object();
         self.set(index, |state| {
-            state.state = json!({"running": {"startedAt": super::super::now()}});
+            state.now = json!({"running": {"startedAt": super::super::now()}});
             state.started = !probed("startupProbe");
             state.ready = !probed("startupProbe") && !probed("readinessProbe") && !state.init;
         });
@@ -193,8 +195,9 @@ impl Worker {
                 Ok(image)
             }
             (None, None) if spec["imagePullPolicy"] == "Never" => {
-                let message =
-                    format!("Container image {reference:?} is not present with pull policy of Never");
+                let message = format!(
+                    "Container image {reference:?} is not present with pull policy of Never"
+                );
                 Err(Obstacle {
                     reason: "ErrImageNeverPull",
                     event: ("ErrImageNeverPull", message.clone()),
@@ -239,7 +242,7 @@ impl Worker {
         lock(&self.running).remove(&name);
         // What it left behind ends with it.
         processes::kill_group(process.pid);
-        let (code, signal) = status.map_or((137, None), |status| code(status));
+        let (code, signal) = status.map_or((137, None), code);
         let reason = if code == 0 { "Completed" } else { "Error" };
         let mut ended = json!({
             "exitCode": code, "reason": reason, "startedAt": began,
@@ -249,17 +252,22 @@ impl Worker {
             ended["signal"] = json!(signal);
         }
         self.set(index, |state| {
-            state.state = json!({"terminated": ended});
+            state.now = json!({"terminated": ended});
             (state.started, state.ready) = (false, false);
         });
         code
     }
 
     /// As long as the pod's grace lasts, which may be shortened meanwhile.
-    async fn end_with_pod(&self, index: usize, process: &mut Process) -> std::io::Result<ExitStatus> {
+    async fn end_with_pod(
+        &self,
+        index: usize,
+        process: &mut Process,
+    ) -> std::io::Result<ExitStatus> {
         let began = Instant::now();
         let mut ending = self.ending.subscribe();
-        let grace = |ending: &Option<super::pod::Ending>| ending.map_or(Duration::ZERO, |e| e.grace);
+        let grace =
+            |ending: &Option<super::pod::Ending>| ending.map_or(Duration::ZERO, |e| e.grace);
         let mut until = began + grace(&ending.borrow_and_update());
         loop {
             tokio::select! {
@@ -317,7 +325,9 @@ fn argv(spec: &Value, image: &Image, setting: &Setting) -> Result<Vec<String>, S
     if argv.is_empty() {
         let entry = image.entry.ok_or_else(|| {
             let image = &spec["image"];
-            format!("the sandbox runs {image} only by a command of the pod's own: it has no entry point")
+            format!(
+                "the sandbox runs {image} only by a command of the pod's own: it has no entry point"
+            )
         })?;
         argv.push(entry.to_owned());
     }

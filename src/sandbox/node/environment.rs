@@ -19,7 +19,7 @@ use super::{Node, Parts};
 
 /// How to run a command in a container.
 #[derive(Clone)]
-pub struct Setting {
+pub(crate) struct Setting {
     variables: BTreeMap<String, String>,
     mapping: Mapping,
     directory: PathBuf,
@@ -38,6 +38,7 @@ impl Setting {
         let parts = &node.parts;
         let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
         let root = Root::of(&parts.place, uid);
+        let files = root.files(container["name"].as_str().unwrap_or_default());
         let mut variables = base(parts, pod, container, image, &root);
         let given = container["env"].as_array();
         for variable in given.into_iter().flatten() {
@@ -47,11 +48,11 @@ impl Setting {
                 variables.insert(name.to_owned(), mapping.outside(&value));
             }
         }
-        Ok(Self { variables, mapping, directory: root.files(), user: parts.tools.user })
+        Ok(Self { variables, mapping, directory: files, user: parts.tools.user })
     }
 
     /// A command in a group of its own.
-    pub fn command(&self, argv: &[String]) -> Command {
+    pub(crate) fn command(&self, argv: &[String]) -> Command {
         let outside = |argument: &String| self.mapping.outside(argument);
         let program = argv.first().map(outside).unwrap_or_default();
         let mut command = Command::new(program);
@@ -83,12 +84,13 @@ fn base(
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let postgres = path(parts.tools.postgres.clone());
     let image_path = image.path.clone().map(|own| path(own) + ":").unwrap_or_default();
+    let files = root.files(container["name"].as_str().unwrap_or_default());
     let mark = format!("{}/{}", root.directory().display(), text(&container["name"]));
     let pairs = [
         ("PATH", format!("{image_path}{postgres}:/usr/local/bin:/usr/bin:/bin")),
         ("LANG", "C.UTF-8".to_owned()),
         ("HOSTNAME", text(&pod["metadata"]["name"])),
-        ("HOME", path(root.files().join("tmp"))),
+        ("HOME", path(files.join("tmp"))),
         ("KUBERNETES_SERVICE_HOST", parts.server.ip().to_string()),
         ("KUBERNETES_SERVICE_PORT", parts.server.port().to_string()),
         ("LD_PRELOAD", path(parts.tools.wrapper.clone())),
@@ -97,7 +99,7 @@ fn base(
         ("NSS_WRAPPER_PASSWD", path(root.users())),
         ("NSS_WRAPPER_GROUP", "/etc/group".to_owned()),
         (MARK, mark),
-        ("PGSET_SANDBOX_ROOT", path(root.files())),
+        ("PGSET_SANDBOX_ROOT", path(files)),
         ("PGSET_SANDBOX_ADDRESS", text(&pod["status"]["podIP"])),
         ("PGSET_SANDBOX_POSTGRES", postgres),
     ];

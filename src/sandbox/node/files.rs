@@ -6,16 +6,20 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use super::super::kinds::PODS;
 use super::super::place::Place;
+use super::super::registry::Registry;
 
 /// A pod's directory.
 #[derive(Clone, Debug)]
-pub struct Root(PathBuf);
+pub(super) struct Root(PathBuf);
 
 impl Root {
     /// That of the pod with this UID. Its name is short: PostgreSQL's sockets are below it.
     #[must_use]
-    pub fn of(place: &Place, uid: &str) -> Self {
+    pub(super) fn of(place: &Place, uid: &str) -> Self {
         Self(place.pods().join(uid.split('-').next().unwrap_or(uid)))
     }
 
@@ -24,9 +28,9 @@ impl Root {
         &self.0
     }
 
-    /// What the containers take for `/`.
-    pub(super) fn files(&self) -> PathBuf {
-        self.0.join("r")
+    /// What a container takes for `/`.
+    pub(super) fn files(&self, container: &str) -> PathBuf {
+        self.0.join(container)
     }
 
     /// The directory of a volume that lives and dies with the pod.
@@ -56,6 +60,20 @@ impl Root {
     }
 }
 
+/// Deletes the directories of pods that are gone: a sandbox that was killed could not.
+pub(super) fn forget(place: &Place, registry: &Registry) {
+    let pods = registry.store.all(&PODS);
+    let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let known: Vec<Root> = pods.iter().map(|pod| Root::of(place, &uid(pod))).collect();
+    for entry in std::fs::read_dir(place.pods()).into_iter().flatten().flatten() {
+        if !known.iter().any(|root| root.0 == entry.path())
+            && let Err(error) = std::fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(%error, "the directory of a pod that is gone stays");
+        }
+    }
+}
+
 /// The paths of a container that lie elsewhere: mounts, and what its image brings along.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mapping {
@@ -64,28 +82,28 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    /// Of a container whose `/` is there.
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, paths: BTreeSet::new() }
+    /// Of a container whose `/` is there. Each start finds it empty: what is to stay is mounted.
+    pub(super) fn new(root: PathBuf) -> io::Result<Self> {
+        match std::fs::remove_dir_all(&root) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => Root::make(&root)?,
+        }
+        Ok(Self { root, paths: BTreeSet::new() })
     }
 
     /// Makes a path of the container lead to a directory.
     pub(super) fn link(&mut self, path: &str, target: &Path) -> io::Result<()> {
         let link = self.inside(path)?;
-        match std::fs::read_link(&link) {
-            Ok(there) if there == target => {}
-            // An empty directory of the image's.
-            _ => {
-                let _ = std::fs::remove_file(&link);
-                let _ = std::fs::remove_dir(&link);
-                symlink(target, &link)?;
-            }
+        // An empty directory of the image's makes way.
+        let _ = std::fs::remove_dir(&link);
+        if !link.is_symlink() {
+            symlink(target, &link)?;
         }
         self.paths.insert(path.to_owned());
         Ok(())
     }
 
-    /// Makes a path of the container an empty directory, if it is none yet.
+    /// Makes a path of the container an empty directory.
     pub(super) fn directory(&mut self, path: &str) -> io::Result<PathBuf> {
         let directory = self.inside(path)?;
         std::fs::create_dir_all(&directory)?;
@@ -95,7 +113,6 @@ impl Mapping {
 
     fn inside(&self, path: &str) -> io::Result<PathBuf> {
         let path = self.root.join(path.trim_start_matches('/'));
-        Root::make(&self.root)?;
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -138,7 +155,10 @@ mod tests {
         for (text, expected) in [
             ("/pgdata", "/r/pgdata"),
             ("/pgdata/x-0", "/r/pgdata/x-0"),
-            ("for p in /pgdata/\"$SET\"-*; do x=${p#/pgdata/}", "for p in /r/pgdata/\"$SET\"-*; do x=${p#/r/pgdata/}"),
+            (
+                "for p in /pgdata/\"$SET\"-*; do x=${p#/pgdata/}",
+                "for p in /r/pgdata/\"$SET\"-*; do x=${p#/r/pgdata/}",
+            ),
             ("config_file=/etc/pgset/a.conf", "config_file=/r/etc/pgset/a.conf"),
             ("/pgdata2 /pgdata-x /var/tmp x/tmp", "/pgdata2 /pgdata-x /var/tmp x/tmp"),
             ("/usr/bin/env", "/usr/bin/env"),

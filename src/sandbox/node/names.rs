@@ -111,8 +111,8 @@ pub(super) fn write_users(root: &Root, user: Option<User>) -> io::Result<()> {
         || (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()),
         |user| (user.uid, user.gid),
     );
-    let home = root.files().join("tmp");
-    let mut users = format!("postgres:x:{uid}:{gid}:PostgreSQL:{}:/bin/bash\n", home.display());
+    let home = root.directory().display();
+    let mut users = format!("postgres:x:{uid}:{gid}:PostgreSQL:{home}:/bin/bash\n");
     for line in std::fs::read_to_string("/etc/passwd")?.lines() {
         if !line.starts_with("postgres:") {
             users += line;

@@ -1,6 +1,5 @@
 //! A pod's worker: from the moment that the node sees it until nothing of it is left.
 
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,7 +38,7 @@ pub(super) struct State {
     /// Whether it runs before the others.
     pub(super) init: bool,
     /// `{"running": ..}`, as its status says it.
-    pub(super) state: Value,
+    pub(super) now: Value,
     /// How its last run ended.
     pub(super) last: Value,
     /// How often it was started again.
@@ -119,17 +118,8 @@ impl Worker {
         };
         lock(&self.running).clear();
         let root = self.root.clone();
-        let clean = move || {
-            processes::kill_pod(root.directory());
-            if deleted
-                && let Err(error) = std::fs::remove_dir_all(root.directory())
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(%error, "a pod's directory stays");
-            }
-        };
         // Its only error is a panic, which has been printed.
-        let _ = tokio::task::spawn_blocking(clean).await;
+        let _ = tokio::task::spawn_blocking(move || processes::kill_pod(root.directory())).await;
         if let Some(token) = lock(&self.node.issued).remove(self.root.directory()) {
             self.node.parts.tokens.revoke(&token);
         }
@@ -137,6 +127,12 @@ impl Worker {
             let how = Delete { uid: Some(self.uid.clone()), grace: Some(0), ..Delete::default() };
             // Somebody may have deleted it already.
             let _ = self.node.parts.registry.delete(&self.key, &how);
+            // After it: nobody writes into the directory of a pod that is gone.
+            if let Err(error) = tokio::fs::remove_dir_all(self.root.directory()).await
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "a pod's directory stays");
+            }
         }
     }
 
@@ -207,10 +203,12 @@ impl Worker {
         let registry = &self.node.parts.registry;
         let Some(pod) = self.pod() else { return false };
         let known = pod["status"]["podIP"].as_str().filter(|a| registry.network.has(a));
-        let Some(address) = known.map(str::to_owned).or_else(|| admission::free_address(registry)) else {
+        let Some(address) = known.map(str::to_owned).or_else(|| admission::free_address(registry))
+        else {
             return false;
         };
-        let started = pod["status"]["startTime"].as_str().map_or_else(super::super::now, str::to_owned);
+        let started =
+            pod["status"]["startTime"].as_str().map_or_else(super::super::now, str::to_owned);
         let settled = registry.update(&self.key, WRITER, false, |pod| {
             pod["status"]["podIP"] = json!(address);
             pod["status"]["podIPs"] = json!([{"ip": address}]);
@@ -293,7 +291,7 @@ fn first_state(spec: &Value, init: bool, before: Option<&Value>) -> State {
     let mut state = State {
         spec: spec.clone(),
         init,
-        state: json!({"waiting": {"reason": reason}}),
+        now: json!({"waiting": {"reason": reason}}),
         last: json!({}),
         restarts: 0,
         started: false,
@@ -316,12 +314,12 @@ fn first_state(spec: &Value, init: bool, before: Option<&Value>) -> State {
 /// The status of a pod by its containers.
 fn describe(pod: &mut Value, states: &[State], restart: &str) {
     let of = |init| states.iter().filter(move |state| state.init == init);
-    let done = |state: &State| state.state["terminated"]["exitCode"] == 0;
+    let done = |state: &State| state.now["terminated"]["exitCode"] == 0;
     let initialized = of(true).all(done);
     let all_ready = of(false).all(|state| state.ready);
-    let ended = |state: &State| state.state["terminated"].is_object();
+    let ended = |state: &State| state.now["terminated"].is_object();
     let begun = |state: &State| {
-        state.state["running"].is_object() || ended(state) || state.last["terminated"].is_object()
+        state.now["running"].is_object() || ended(state) || state.last["terminated"].is_object()
     };
     let failed = |state: &State| ended(state) && !done(state);
     let phase = if restart != "Always" && of(false).all(done) {
@@ -342,29 +340,29 @@ fn describe(pod: &mut Value, states: &[State], restart: &str) {
     } else {
         ("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" ")))
     };
-    let status = &mut pod["status"];
-    status["phase"] = json!(phase);
+    let written = &mut pod["status"];
+    written["phase"] = json!(phase);
     if inits != json!([]) {
-        status["initContainerStatuses"] = inits;
+        written["initContainerStatuses"] = inits;
     }
-    status["containerStatuses"] = mains;
+    written["containerStatuses"] = mains;
     for (kind, holds, reason, message) in [
         ("Initialized", initialized, "", ""),
         ("ContainersReady", all_ready, reason, message.as_str()),
         ("Ready", all_ready && initialized, reason, message.as_str()),
     ] {
-        status["conditions"] = with_condition(&status["conditions"], kind, holds, reason, message);
+        written["conditions"] =
+            with_condition(&written["conditions"], kind, holds, reason, message);
     }
 }
 
 fn status(state: &State, uid: &Value) -> Value {
     let id = format!("process://{}-{}", uid.as_str().unwrap_or_default(), state.restarts);
-    let begun = state.state["running"].is_object() || state.state["terminated"].is_object();
+    let begun = state.now["running"].is_object() || state.now["terminated"].is_object();
     json!({
         "name": state.name(), "image": state.spec["image"], "imageID": "",
-        "state": state.state, "lastState": state.last, "restartCount": state.restarts,
-        "started": state.started, "ready": state.ready || (state.init && state.state["terminated"]["exitCode"] == 0),
+        "state": state.now, "lastState": state.last, "restartCount": state.restarts,
+        "started": state.started, "ready": state.ready || (state.init && state.now["terminated"]["exitCode"] == 0),
         "containerID": if begun { id } else { String::new() },
     })
 }
-

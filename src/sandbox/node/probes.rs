@@ -73,10 +73,10 @@ async fn starts(worker: &Worker, index: usize, setting: &Setting, probe: &Value)
     let mut failures = 0;
     sleep(pace.delay).await;
     loop {
-        match ask(worker, index, setting, probe, "Startup", &pace).await {
-            true => return true,
-            false => failures += 1,
+        if ask(worker, index, setting, probe, "Startup", &pace).await {
+            return true;
         }
+        failures += 1;
         if failures >= pace.failures {
             return false;
         }

@@ -39,6 +39,7 @@ pub struct MissingTool {
 
 impl MissingTool {
     /// How to install it.
+    #[must_use]
     pub fn hints(&self) -> Vec<String> {
         vec![format!("apt-get install {}  # Debian and Ubuntu", self.package)]
     }
@@ -52,10 +53,16 @@ impl Tools {
     pub fn find() -> Result<Self, MissingTool> {
         let missing = |what: &str, package| MissingTool { what: what.to_owned(), package };
         if !cfg!(target_os = "linux") {
-            return Err(missing("Linux: elsewhere kind, minikube or Docker Desktop give you a cluster", "podman"));
+            return Err(missing(
+                "Linux: elsewhere kind, minikube or Docker Desktop give you a cluster",
+                "podman",
+            ));
         }
         let postgres = postgres().ok_or_else(|| {
-            missing("PostgreSQL 13 to 18 on this machine, the server's programs included", "postgresql")
+            missing(
+                "PostgreSQL 13 to 18 on this machine, the server's programs included",
+                "postgresql",
+            )
         })?;
         let wrapper = wrapper().ok_or_else(|| {
             missing("libnss_wrapper.so, which gives each pod its names", "libnss-wrapper")
@@ -76,7 +83,8 @@ fn postgres() -> Option<PathBuf> {
         [format!("/usr/lib/postgresql/{major}/bin"), format!("/usr/pgsql-{major}/bin")]
     });
     let complete = |directory: &PathBuf| PROGRAMS.iter().all(|p| directory.join(p).is_file());
-    let mut found = usual.map(PathBuf::from).chain(["/usr/local/pgsql/bin".into(), "/usr/bin".into()]);
+    let mut found =
+        usual.map(PathBuf::from).chain(["/usr/local/pgsql/bin".into(), "/usr/bin".into()]);
     found.find(complete).or_else(|| {
         let output = Command::new("pg_config").arg("--bindir").output().ok()?;
         let directory = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
@@ -85,7 +93,8 @@ fn postgres() -> Option<PathBuf> {
 }
 
 fn wrapper() -> Option<PathBuf> {
-    let mut directories: Vec<PathBuf> = ["/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from).to_vec();
+    let mut directories: Vec<PathBuf> =
+        ["/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from).to_vec();
     // Debian has a directory for each architecture.
     let below = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     directories.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));

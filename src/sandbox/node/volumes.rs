@@ -27,8 +27,9 @@ pub(super) fn mount(
 ) -> Result<Mapping, String> {
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let root = Root::of(&node.parts.place, uid);
-    let mut mapping = Mapping::new(root.files());
     let failed = |name: &str, e: io::Error| mount_failed(name, &e.to_string());
+    let own = root.files(container["name"].as_str().unwrap_or_default());
+    let mut mapping = Mapping::new(own).map_err(|e| failed("/", e))?;
     for path in image.empty {
         let directory = mapping.directory(path).map_err(|e| failed(path, e))?;
         give(node, &directory).map_err(|e| failed(path, e))?;
@@ -231,8 +232,8 @@ fn keys(
     let Some(object) = node.parts.registry.store.get(&Key::new(resource, namespace, name)) else {
         return if optional { Ok(Files::new()) } else { Err(format!("{word} {name:?} not found")) };
     };
-    let none = Map::new();
-    let data = object["data"].as_object().unwrap_or(&none);
+    let empty = Map::new();
+    let data = object["data"].as_object().unwrap_or(&empty);
     let bytes = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         if word == "configmap" {
