@@ -219,3 +219,15 @@ async fn a_second_run_takes_the_passwords_of_the_first() {
     output.never_says("second0password").never_says("first0password");
     assert_eq!(server.object(secret).unwrap()["data"], before);
 }
+
+#[tokio::test]
+async fn whoever_loses_the_race_to_create_an_object_applies_it_once_more() {
+    let server = Server::start().await;
+    let there = Reply::status(409, "AlreadyExists", "services \"pgset-replica\" already exists");
+    server.script(Method::PATCH, "/services/pgset-replica", 0..1, there);
+    up(&server).run().await.ok().never_says("--force-conflicts");
+    let patches = server.writes();
+    let patches = patches.iter().filter(|w| w.path.contains("/services/pgset-replica")).count();
+    assert_eq!(patches, 2);
+    assert!(server.object(STATEFUL_SET).is_some());
+}

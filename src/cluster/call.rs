@@ -167,7 +167,7 @@ impl Cluster {
         let mut attempt = 0;
         loop {
             let (client, generation) = self.current();
-            let answer = self.attempt(client, clone_request(&request)).await;
+            let answer = self.attempt(client, request.clone()).await;
             let contacted = self.inner.contacted.load(Ordering::Relaxed);
             let (pause, last) = match judge(answer, attempt, contacted) {
                 Judgement::Done(body) => return Ok(body),
@@ -377,14 +377,6 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
         }
         _ => words,
     }
-}
-
-fn clone_request(request: &Request<Vec<u8>>) -> Request<Vec<u8>> {
-    let mut copy = Request::new(request.body().clone());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
 }
 
 #[cfg(test)]

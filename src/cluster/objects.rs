@@ -17,6 +17,10 @@ pub struct Apply {
     pub force: bool,
 }
 
+/// How many times an apply may meet somebody who creates the same object at the same moment. Once is
+/// all it takes, unless the object is deleted and made again meanwhile.
+const CREATION_RACES: u32 = 5;
+
 /// What a server can do, by its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerVersion {
@@ -99,7 +103,16 @@ impl Cluster {
             "application/apply-patch+yaml",
             &object.value,
         );
-        self.call(&format!("applying {}", object.id), request).await
+        let action = format!("applying {}", object.id);
+        let mut attempt = 1;
+        loop {
+            match self.call(&action, request.clone()).await {
+                // Two applies that both found nothing: the server makes the object for one and refuses
+                // the other. It is there now, so that this is an update.
+                Err(e) if e.is_already_there() && attempt < CREATION_RACES => attempt += 1,
+                other => return other,
+            }
+        }
     }
 
     /// Creates an object that must not be there yet. A conflict means that somebody else made it, or
