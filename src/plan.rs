@@ -80,6 +80,15 @@ pub enum Action {
     Unchanged,
 }
 
+/// Whether a Secret that another run made first will do: it must say what was given; keys of `made`
+/// hold passwords that were made up, and give way.
+///
+/// # Errors
+/// [`Refusal::FirstStartOnly`] with the keys that differ.
+pub fn adopt_secret(wanted: &Object, there: &Value, made: &[&str]) -> Result<(), Refusal> {
+    safety::same_secret(wanted, there, made)
+}
+
 /// Compares what is wanted with what is there.
 ///
 /// `live` holds what was found of the desired objects; the set's claims and volumes beyond them, and

@@ -231,3 +231,22 @@ async fn whoever_loses_the_race_to_create_an_object_applies_it_once_more() {
     assert_eq!(patches, 2);
     assert!(server.object(STATEFUL_SET).is_some());
 }
+
+#[tokio::test]
+async fn whoever_loses_the_race_for_the_secret_takes_it_unless_it_says_something_else() {
+    let server = Server::start().await;
+    let secret = "/api/v1/namespaces/pg/secrets/pgset-auth";
+    up(&server).env("PG_PASSWORD", "first0password").run().await.ok();
+    let before = server.object(secret).unwrap()["data"].clone();
+    // Not there yet when it is looked for, there when it is to be made.
+    let unseen = || {
+        let reply = Reply::status(404, "NotFound", "secrets \"pgset-auth\" not found");
+        server.script(Method::GET, "/secrets/pgset-auth", 0..1, reply);
+    };
+    unseen();
+    up(&server).run().await.ok().says("another run made it first");
+    unseen();
+    let output = up(&server).env("PG_PASSWORD", "second0password").run().await.exits(4);
+    output.says("user-password").never_says("second0password").never_says("first0password");
+    assert_eq!(server.object(secret).unwrap()["data"], before);
+}

@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::Kind;
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{self, Action, Plan, Step};
 use crate::settings::SetIdentity;
 
 /// How many writes are under way at once.
@@ -23,6 +23,8 @@ pub struct How<'a> {
     /// The set. Its Secret is only ever created: of two runs at once one makes the passwords, and
     /// both use them.
     pub set: &'a SetIdentity,
+    /// Keys of the Secret whose passwords this run made up: those of another run are as good.
+    pub made: &'a [&'a str],
     /// `--force-conflicts`.
     pub force: bool,
     /// `--dry-run`.
@@ -122,7 +124,7 @@ async fn write(
     let once = object.id == desired::secret_id(how.set);
     let result = if once && matches!(step.action, Action::Create) {
         match cluster.create(object, dry).await {
-            Err(e) if e.is_conflict() => return adopt(cluster, step, how.set).await,
+            Err(e) if e.is_conflict() => return adopt(cluster, step, how).await,
             other => other,
         }
     } else {
@@ -136,21 +138,22 @@ async fn write(
 }
 
 /// The Secret was made between our look and our write: by a request of ours whose answer was lost, or
-/// by another run, whose passwords are as good as ours.
+/// by another run, whose passwords are as good as those that we made up.
 async fn adopt(
     cluster: &Cluster,
     mut step: Step,
-    set: &SetIdentity,
+    how: How<'_>,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     let id = &step.object.id;
     let live = cluster.get(id).await?.ok_or_else(|| {
         Failure::new(Exit::Refused, format!("{id} was made and deleted by somebody else just now"))
             .hint("run the same command again")
     })?;
-    live::check_ours(&live, id, set)?;
+    live::check_ours(&live, id, how.set)?;
     if live["data"] == step.object.value["data"] {
         return Ok((step, Outcome::Created, Some(live)));
     }
+    plan::adopt_secret(&step.object, &live, how.made)?;
     step.detail = Some("another run made it first; its passwords are used".to_owned());
     Ok((step, Outcome::Unchanged, Some(live)))
 }

@@ -40,7 +40,12 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
-    let how = How { set: &settings.set, force: args.force_conflicts, dry_run: args.dry_run };
+    let how = How {
+        set: &settings.set,
+        made: &desired::made(&settings),
+        force: args.force_conflicts,
+        dry_run: args.dry_run,
+    };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
     if args.dry_run.is_some() {
