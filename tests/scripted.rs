@@ -250,3 +250,20 @@ async fn whoever_loses_the_race_for_the_secret_takes_it_unless_it_says_something
     output.says("user-password").never_says("second0password").never_says("first0password");
     assert_eq!(server.object(secret).unwrap()["data"], before);
 }
+
+/// Fault 10: the credentials run out while a command waits.
+#[tokio::test]
+async fn credentials_that_run_out_while_waiting_are_read_once_more() {
+    let server = Server::start().await;
+    let pods = "/api/v1/namespaces/pg/pods";
+    let unauthorized = Reply::status(401, "Unauthorized", "Unauthorized");
+    server.script(Method::GET, pods, 0..1, unauthorized.clone());
+    // Nothing runs here, so that the wait ends at its deadline: not with the refusal.
+    let wait = || pgset(&server, "up --storage class --timeout 3s");
+    wait().run().await.exits(70).never_says("Unauthorized");
+    let lists = server.requests().iter().filter(|r| r.path.contains(pods)).count();
+    assert!(lists > 1, "the pods were listed {lists} times");
+
+    server.script(Method::GET, pods, 0..usize::MAX, unauthorized);
+    wait().run().await.exits(3).says("Unauthorized").mentions(&["log in"]);
+}

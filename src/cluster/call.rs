@@ -128,7 +128,8 @@ impl Cluster {
         self.current().0
     }
 
-    fn current(&self) -> (Client, u32) {
+    /// The client in use, and how many were in use before it.
+    pub(super) fn current(&self) -> (Client, u32) {
         let current = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
         (current.client.clone(), current.generation)
     }
@@ -228,7 +229,7 @@ impl Cluster {
 
     /// Reads the credentials anew, if that may help whoever was refused with the client of this
     /// generation. Whether to try again.
-    fn renew(&self, refused: u32) -> bool {
+    pub(super) fn renew(&self, refused: u32) -> bool {
         let Some(target) = &self.inner.target else { return false };
         let mut current = self.inner.client.write().unwrap_or_else(PoisonError::into_inner);
         match renewal(refused, current.generation, current.since.elapsed()) {

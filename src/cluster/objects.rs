@@ -17,6 +17,18 @@ pub struct Apply {
     pub force: bool,
 }
 
+/// How new a list has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// All that was written before the question. Servers from 1.31 on wait until their watch cache has
+    /// caught up with etcd, which takes some 30 ms, and older ones read all of etcd.
+    #[default]
+    Latest,
+    /// What the server's watch cache holds at this moment: it may be a little behind, or on a server
+    /// of several some seconds. (Kubernetes API concepts, "resourceVersion=0": any.)
+    Cached,
+}
+
 /// How many times an apply may meet somebody who creates the same object at the same moment. Once is
 /// all it takes, unless the object is deleted and made again meanwhile.
 const CREATION_RACES: u32 = 5;
@@ -69,13 +81,19 @@ impl Cluster {
         kind: Kind,
         namespace: &str,
         selector: &str,
+        freshness: Freshness,
     ) -> Result<Vec<Value>, ClusterError> {
-        let path = collection(kind, Some(namespace));
-        let uri = if selector.is_empty() {
-            path
-        } else {
-            format!("{path}?labelSelector={}", encode(selector))
-        };
+        let mut query = Vec::new();
+        if !selector.is_empty() {
+            query.push(format!("labelSelector={}", encode(selector)));
+        }
+        if freshness == Freshness::Cached {
+            query.push("resourceVersion=0".to_owned());
+        }
+        let mut uri = collection(kind, Some(namespace));
+        if !query.is_empty() {
+            uri = format!("{uri}?{}", query.join("&"));
+        }
         let list: List = self.call(&format!("listing {}", kind.plural()), get(&uri)).await?;
         // Items of a list come without their kind; everybody downstream wants it.
         Ok(list

@@ -11,7 +11,7 @@ use super::wait::{self, Wait};
 use super::{Context, live, rights, scale, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
@@ -297,7 +297,9 @@ async fn until_gone(
 async fn holder(cluster: &Cluster, id: &ObjectId, live: &Value) -> Option<String> {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let pods = match id.kind {
-        Kind::PersistentVolumeClaim => cluster.list(Kind::Pod, namespace, "").await.ok()?,
+        Kind::PersistentVolumeClaim => {
+            cluster.list(Kind::Pod, namespace, "", Freshness::Latest).await.ok()?
+        }
         _ => Vec::new(),
     };
     let pods: Vec<_> = pods.into_iter().filter_map(|p| serde_json::from_value(p).ok()).collect();

@@ -8,10 +8,11 @@ use super::apply::{self, How};
 use super::wait::{self, Wait};
 use super::{Context, desired, live, rights, scale};
 use crate::cli::UpArgs;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::Cluster;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
-use crate::manifest::ObjectId;
+use crate::manifest::Object;
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
@@ -29,14 +30,12 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates)?;
-    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
-    let rights = |version: &ServerVersion| rights::up(&settings.set, &draft, wait, version);
-    let live = live::read(&cluster, &settings, ids, rights).await?;
-    let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
+    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait };
+    let (live, plan, replicas) = look.plan(&cluster, args.force_conflicts).await?;
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
@@ -75,8 +74,50 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What a look at the cluster starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// The settings.
+    pub(crate) settings: &'a Settings,
+    /// The templates in force.
+    pub(crate) templates: &'a crate::render::TemplateSet,
+    /// The objects that there will be.
+    pub(crate) draft: &'a [Object],
+    /// Whether the command will wait for the set, which takes more rights.
+    pub(crate) wait: bool,
+}
+
+impl Look<'_> {
+    /// Reads what is there, and plans.
+    ///
+    /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of
+    /// the time. What is refused, though, is never refused for what a cache said: then the lists are
+    /// read once more.
+    pub(crate) async fn plan(
+        self,
+        cluster: &Cluster,
+        force: bool,
+    ) -> anyhow::Result<(live::Live, Plan, u32)> {
+        let live = self.read(cluster, Freshness::Cached).await?;
+        if let Ok((plan, replicas)) = plan_of(self.settings, self.templates, &live, force) {
+            return Ok((live, plan, replicas));
+        }
+        let live = self.read(cluster, Freshness::Latest).await?;
+        let (plan, replicas) = plan_of(self.settings, self.templates, &live, force)?;
+        Ok((live, plan, replicas))
+    }
+
+    async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
+        let ids = self.draft.iter().map(|object| object.id.clone()).collect();
+        let rights = |version: &ServerVersion| {
+            rights::up(&self.settings.set, self.draft, self.wait, version)
+        };
+        live::read(cluster, self.settings, ids, freshness, rights).await
+    }
+}
+
 /// What is to be done, from what is wanted and what is there; and how many pods there are to be.
-pub(crate) fn plan_of(
+fn plan_of(
     settings: &Settings,
     templates: &crate::render::TemplateSet,
     live: &live::Live,
