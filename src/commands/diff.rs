@@ -28,8 +28,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target).await?;
     let look = Look { settings: &settings, templates: &templates, draft: &draft, wait: false };
     let (live, plan, _) = look.plan(&cluster, true).await?;
-    let steps = plan.phases.into_iter().flatten();
-    let changing = steps.filter(|step| !matches!(step.action, Action::Unchanged));
+    let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));
     let texts: Vec<String> = stream::iter(changing)
         .map(|step| one(&cluster, step, &live.objects))
         .buffered(live::READS)

@@ -204,7 +204,7 @@ async fn stop(
     Ok(())
 }
 
-/// Deletes in the reverse of the order of apply, phase by phase, and waits until each is gone.
+/// Deletes in the reverse of the order of apply, what needs the others first, and waits until each is gone.
 async fn remove(
     context: &Context,
     cluster: &Cluster,
@@ -212,14 +212,14 @@ async fn remove(
     next: &str,
 ) -> anyhow::Result<()> {
     let total = going.len();
-    let mut phases: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
+    let mut depths: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
     for (id, value) in going {
-        phases.entry(id.kind.phase()).or_default().push((id, value));
+        depths.entry(id.kind.depth()).or_default().push((id, value));
     }
     let mut done = 0;
-    for (_, phase) in phases.into_iter().rev() {
+    for (_, objects) in depths.into_iter().rev() {
         context.interrupt.check(|| format!("{done} of {total} objects are deleted"), next)?;
-        let mut gone = stream::iter(phase)
+        let mut gone = stream::iter(objects)
             .map(|(id, value)| async move {
                 let uid = live::uid_of(&value).to_owned();
                 cluster.delete(&id, &uid).await?;

@@ -42,22 +42,25 @@ pub async fn read(
     freshness: Freshness,
     rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
 ) -> anyhow::Result<Live> {
-    // The first request makes the connection, so that the others find it, or resume its session.
-    let version = cluster.version().await?;
+    // One request makes the connection, so that the others find it.
     let set = &settings.set;
-    let namespace = check_namespace(cluster, set);
-    let missing = check_rights(cluster, rights(&version));
+    check_namespace(cluster, set).await?;
+    let rights = async {
+        let version = cluster.version().await?;
+        let missing = check_rights(cluster, rights(&version)).await;
+        anyhow::Ok((version, missing))
+    };
     let storage = check_storage(cluster, settings, freshness);
     let selector = set.selector();
     let claims =
         cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
     let volumes = volumes(cluster, settings, freshness);
     let objects = objects(cluster, ids);
-    let (missing, namespace, storage, claims, volumes, objects) =
-        futures::join!(missing, namespace, storage, claims, volumes, objects);
+    let (rights, storage, claims, volumes, objects) =
+        futures::join!(rights, storage, claims, volumes, objects);
+    let (version, missing) = rights?;
     // In this order: whoever may not read gets told of the missing right, not of the failed read.
     missing?;
-    namespace?;
     let mut all = objects?;
     for (kind, found) in
         [(Kind::PersistentVolumeClaim, claims?), (Kind::PersistentVolume, volumes?)]

@@ -142,7 +142,7 @@ fn plan_of(
     // The Secret is made once, and kept as it was made as long as it says the same.
     let secret = desired::secret_id(&settings.set);
     if let Some(there) = live.objects.get(&secret) {
-        for step in plan.phases.iter_mut().flatten().filter(|step| step.object.id == secret) {
+        for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
             if step.object.value["data"] == there["data"] {
                 step.action = Action::Unchanged;
             }
