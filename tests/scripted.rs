@@ -267,3 +267,11 @@ async fn credentials_that_run_out_while_waiting_are_read_once_more() {
     server.script(Method::GET, pods, 0..usize::MAX, unauthorized);
     wait().run().await.exits(3).says("Unauthorized").mentions(&["log in"]);
 }
+
+#[tokio::test]
+async fn the_status_of_no_set_is_a_document_too() {
+    let server = Server::start().await;
+    let output = pgset(&server, "status -o json").run().await.exits(1).says("there is no set");
+    let status = output.json();
+    assert_eq!((&status["health"], &status["set"]), (&json!("down"), &json!("pgset")));
+}
