@@ -148,7 +148,7 @@ async fn ask(
     }
     context.note_that_matters(lines.join("\n"));
     let agreed = if args.delete_data {
-        let question = "This deletes the data for good. Type the set's name to go on";
+        let question = "This deletes the data for good. Type the set's name to go on:";
         context.type_name(question, set.name.as_str()).await?
     } else {
         context.confirm("Take it down?").await?
