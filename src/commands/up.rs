@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, live, rights, scale};
+use super::{Context, desired, live, rights, scale, topology};
 use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
@@ -29,7 +29,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
-    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
+    let topology = topology::id(&settings);
+    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).chain(topology.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
@@ -64,6 +65,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
+    let recorded = topology.and_then(|id| live.objects.get(&id));
+    topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
