@@ -14,6 +14,7 @@ use crate::cluster::objects::Apply;
 use crate::error::Exit;
 use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
+use crate::render::NEWEST_SERVER;
 
 /// Prints what `up` would change, as the server sees it: nothing is written.
 ///
@@ -22,9 +23,8 @@ use crate::plan::{Action, Step};
 pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let settings = context.settings(&args.settings, Some(&target))?;
-    desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
-    let draft = desired::draft(&settings, &templates)?;
+    let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let cluster = context.cluster(&target).await?;
     let look = Look { settings: &settings, templates: &templates, draft: &draft, wait: false };
     let (live, plan, _) = look.plan(&cluster, true).await?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, live, rights, scale};
+use super::{Context, desired, live, rights, scale, topology};
 use crate::cli::UpArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::{Freshness, ServerVersion};
@@ -16,6 +16,7 @@ use crate::manifest::Object;
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
+use crate::render::{Inputs, NEWEST_SERVER};
 use crate::settings::{SetIdentity, Settings};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
@@ -26,10 +27,10 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
     let settings = context.settings(&args.settings, Some(&target))?;
-    desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
-    let draft = desired::draft(&settings, &templates)?;
+    let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
+    let topology = topology::id(&settings);
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
@@ -68,6 +69,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
+    let recorded = topology.and_then(|id| live.objects.get(&id));
+    topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
@@ -108,7 +111,8 @@ impl Look<'_> {
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
-        let ids = self.draft.iter().map(|object| object.id.clone()).collect();
+        let ids = self.draft.iter().map(|object| object.id.clone());
+        let ids = ids.chain(topology::id(self.settings)).collect();
         let rights = |version: &ServerVersion| {
             rights::up(&self.settings.set, self.draft, self.wait, version)
         };
@@ -132,7 +136,14 @@ fn plan_of(
     }
     let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
-    let objects = desired::objects(settings, templates, decision.rendered(), &passwords)?;
+    let inputs = Inputs {
+        settings,
+        replicas: decision.rendered(),
+        pods: decision.count(),
+        server_minor: live.version.minor,
+        passwords: &passwords,
+    };
+    let objects = desired::objects(templates, &inputs)?;
     let options = Options {
         set: &settings.set,
         replicas: Some(&decision),
