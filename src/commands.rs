@@ -10,6 +10,7 @@ pub mod environment;
 pub mod erase;
 pub(crate) mod facts;
 pub mod live;
+pub(crate) mod named;
 pub mod render;
 pub mod rights;
 #[cfg(feature = "sandbox")]
@@ -19,6 +20,7 @@ pub mod sql;
 pub mod status;
 pub mod templates;
 pub mod test;
+pub(crate) mod topology;
 pub mod up;
 pub mod wait;
 

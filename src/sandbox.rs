@@ -83,6 +83,7 @@ impl Sandbox {
         let (journal, (objects, version)) =
             Journal::open(&place.journal()).map_err(|e| place.unwritable(&e))?;
         let (listener, address) = serve::listen(&place).await?;
+        tracing::info!(%address, postgres = %tools.postgres.display(), "the sandbox starts");
         let token = random(32);
         let tls = serve::Tls::new(address).map_err(|e| PlaceError::Tls(e.to_string()))?;
         place.write_kubeconfig(address, &tls.pem, &token)?;
@@ -128,6 +129,7 @@ impl Sandbox {
     pub async fn stop(self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.node.stop().await;
+        tracing::info!("the sandbox is stopped");
         node::processes::kill_all(&self.place);
     }
 }

@@ -90,6 +90,12 @@ impl ClusterError {
         self.status().is_some_and(|s| s.code == 404)
     }
 
+    /// Whether an object could not be created because there is one of its name.
+    #[must_use]
+    pub fn is_already_there(&self) -> bool {
+        self.status().is_some_and(|s| s.code == 409 && s.reason == "AlreadyExists")
+    }
+
     /// Whether the server said that somebody else was there first.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
@@ -128,7 +134,9 @@ impl Diagnose for ClusterError {
         match self {
             Self::NoKubeconfig => vec![
                 "name a kubeconfig with --kubeconfig FILE or KUBECONFIG, or put one at ~/.kube/config".into(),
-                "a cluster on this machine in a minute: `kind create cluster`".into(),
+                #[cfg(feature = "sandbox")]
+                "pgset sandbox start  # a small Kubernetes on this machine, to try pgset on".into(),
+                "kind create cluster  # a whole one, with Docker".into(),
             ],
             Self::Kubeconfig { .. } => vec!["kubectl config get-contexts".into()],
             Self::CredentialPlugin { .. } => {

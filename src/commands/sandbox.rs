@@ -60,7 +60,7 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
 
 fn start(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    spawn(place, Stdio::null())?;
+    spawn(place, Stdio::null(), context)?;
     let message = format!(
         "the sandbox runs, for trying and testing; pgset sandbox stop{} ends it",
         flag(place)
@@ -80,7 +80,7 @@ fn flag(place: &Place) -> String {
 
 /// Starts the process in the background, and waits until it serves. It ends when its standard input
 /// does, unless that is nothing from the start.
-fn spawn(place: &Place, stdin: Stdio) -> anyhow::Result<std::process::Child> {
+fn spawn(place: &Place, stdin: Stdio, context: &Context) -> anyhow::Result<std::process::Child> {
     if let Some(pid) = place.running() {
         let directory = place.directory().display().to_string();
         return Err(crate::sandbox::place::PlaceError::Running { directory, pid }.into());
@@ -90,9 +90,10 @@ fn spawn(place: &Place, stdin: Stdio) -> anyhow::Result<std::process::Child> {
     let log = log.with_context(|| format!("writing {}", place.log().display()))?;
     let program = std::env::current_exe().context("finding pgset itself")?;
     let mut command = Command::new(program);
-    // Its own log tells decisions; the filter of the caller may say otherwise.
     command.args(["sandbox", "serve", "--directory"]).arg(place.directory());
     command.stdin(stdin).stdout(Stdio::piped()).stderr(log);
+    command
+        .env("PGSET_LOG", if context.general.verbosity > 0 { "pgset=debug" } else { "pgset=info" });
     let mut child = command.spawn().context("starting the sandbox")?;
     let mut line = String::new();
     let stdout = child.stdout.take().context("reading from the sandbox")?;
@@ -200,7 +201,7 @@ async fn run_in(
         directory.to_owned()
     };
     let place = Place::open(&directory)?;
-    let mut server = spawn(&place, Stdio::piped())?;
+    let mut server = spawn(&place, Stdio::piped(), context)?;
     let mut child = tokio::process::Command::new(&command[0]);
     child.args(&command[1..]).env("KUBECONFIG", place.kubeconfig());
     let status = match child.spawn() {

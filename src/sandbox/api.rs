@@ -109,6 +109,10 @@ impl Api {
                 let manager = manager(&asked.query, request);
                 let content = content_type(request);
                 let body = body(request).await?;
+                if content.contains("protobuf") {
+                    let only = "the sandbox reads JSON alone: `kubectl apply --server-side -f FILE` sends it";
+                    return Err(Refusal::new(415, "UnsupportedMediaType", only));
+                }
                 write::write(&self.registry, method, &asked, &manager, &content, &body)
             }
         }

@@ -171,6 +171,13 @@ impl Registry {
         if how.dry {
             return Ok(before);
         }
+        if resource == &NAMESPACES && matches!(key.name.as_str(), "default" | "kube-system") {
+            return Err(Refusal::forbidden(
+                resource,
+                &key.name,
+                "this namespace may not be deleted",
+            ));
+        }
         let mut object = Value::clone(&before);
         let grace = grace(resource, &before, how.grace);
         if how.orphan {

@@ -17,6 +17,8 @@ pub fn document(path: &str) -> Option<Value> {
             "groups": groups().into_iter().map(group).collect::<Vec<_>>(),
         })),
         "/api/v1" => Some(resources("")),
+        "/openapi/v3" => Some(json!({"paths": open_api_paths()})),
+        path if path.starts_with("/openapi/v3/") => open_api(path.strip_prefix("/openapi/v3/")?),
         path => {
             let (name, version) = path.strip_prefix("/apis/")?.split_once('/')?;
             (version == "v1" && groups().contains(&name)).then(|| resources(name))
@@ -79,6 +81,37 @@ fn resources(group: &str) -> Value {
     }
     let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
+}
+
+/// Where the descriptions of the groups are.
+fn open_api_paths() -> Value {
+    let mut paths = json!({"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1"}});
+    for group in groups() {
+        let path = format!("apis/{group}/v1");
+        paths[&path] = json!({"serverRelativeURL": format!("/openapi/v3/{path}")});
+    }
+    paths
+}
+
+/// Of the description of a group, what `kubectl apply` looks for: whether the server checks fields.
+fn open_api(path: &str) -> Option<Value> {
+    let group = match path {
+        "api/v1" => "",
+        path => path.strip_prefix("apis/")?.strip_suffix("/v1")?,
+    };
+    let mut paths = json!({});
+    for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
+        let place = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
+        let patch = json!({
+            "parameters": [{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}],
+            "responses": {},
+            "x-kubernetes-group-version-kind":
+                {"group": group, "version": resource.version, "kind": resource.kind},
+        });
+        paths[format!("/{path}{place}/{}/{{name}}", resource.plural)] = json!({"patch": patch});
+    }
+    let info = json!({"title": "pgset sandbox", "version": ""});
+    Some(json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {}}))
 }
 
 fn entry(resource: &Resource, name: &str, kind: &str, verbs: &[&str]) -> Value {

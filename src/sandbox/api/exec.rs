@@ -3,6 +3,7 @@
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
@@ -17,7 +18,8 @@ use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 
 use super::super::node::{Node, kill_group};
 use super::super::refusal::{Answer, Refusal};
@@ -34,6 +36,9 @@ const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 /// A message that closes the stream that it names.
 const CLOSE: u8 = 255;
+
+/// How long a client may take to close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -93,9 +98,9 @@ pub fn upgrade(
 async fn talk(upgrade: OnUpgrade, spawned: Result<Child, Value>) {
     let Ok(upgraded) = upgrade.await else { return };
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-    let (mut sink, stream) = socket.split();
+    let (mut sink, mut rest) = socket.split();
     let status = match spawned {
-        Ok(child) => match run(child, &mut sink, stream).await {
+        Ok(child) => match run(child, &mut sink, &mut rest).await {
             Some(status) => status,
             None => return,
         },
@@ -103,14 +108,17 @@ async fn talk(upgrade: OnUpgrade, spawned: Result<Child, Value>) {
     };
     // The client may have left by now.
     let _ = sink.send(message(STATUS, status.to_string().as_bytes())).await;
-    let _ = sink.send(Message::Close(None)).await;
+    let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    let _ = sink.send(Message::Close(Some(normal))).await;
+    // The client closes, too; then nothing is lost that is still on its way.
+    let _ = tokio::time::timeout(CLOSE_WITHIN, rest.for_each(|_| async {})).await;
 }
 
 /// None when the client went away before the process ended.
 async fn run(
     mut child: Child,
     sink: &mut SplitSink<Socket, Message>,
-    stream: SplitStream<Socket>,
+    stream: &mut SplitStream<Socket>,
 ) -> Option<Value> {
     let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let (sender, mut messages) = mpsc::channel(16);
@@ -119,8 +127,7 @@ async fn run(
         child.stderr.take().map(|err| tokio::spawn(pump(err, STDERR, sender.clone()))),
     ];
     drop(sender);
-    let mut input = tokio::spawn(feed(stream, child.stdin.take()));
-    let mut listening = true;
+    let input = feed(stream, child.stdin.take());
     let forward = async {
         while let Some(message) = messages.recv().await {
             if sink.send(message).await.is_err() {
@@ -129,7 +136,7 @@ async fn run(
         }
         true
     };
-    tokio::pin!(forward);
+    tokio::pin!(forward, input);
     let mut status = None;
     let mut forwarded = None;
     // The end of the process is not enough: its output has to be out, too.
@@ -137,10 +144,7 @@ async fn run(
         tokio::select! {
             all = &mut forward, if forwarded.is_none() => forwarded = Some(all),
             ended = child.wait(), if status.is_none() => status = Some(ended),
-            _ = &mut input, if listening => {
-                listening = false;
-                forwarded = Some(false);
-            }
+            () = &mut input => forwarded = Some(false),
         }
         if forwarded == Some(false) {
             pid.into_iter().for_each(kill_group);
@@ -148,7 +152,6 @@ async fn run(
             break;
         }
     }
-    input.abort();
     pumps.into_iter().flatten().for_each(|pump| pump.abort());
     (forwarded == Some(true)).then(|| status.and_then(Result::ok).map(ended)).flatten()
 }
@@ -164,7 +167,7 @@ async fn pump(mut stream: impl AsyncRead + Unpin, channel: u8, sender: mpsc::Sen
 }
 
 /// What the client sends, to the process. Ends when the client has gone.
-async fn feed(mut stream: SplitStream<Socket>, mut stdin: Option<ChildStdin>) {
+async fn feed(stream: &mut SplitStream<Socket>, mut stdin: Option<ChildStdin>) {
     while let Some(Ok(message)) = stream.next().await {
         let bytes = match message {
             Message::Binary(bytes) => bytes,

@@ -23,6 +23,9 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 /// How soon what is missing is looked for again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How much of a log explains an exit code.
+const MESSAGE_LIMIT: usize = 2048;
+
 /// A container that runs.
 struct Process {
     child: Child,
@@ -248,6 +251,11 @@ impl Worker {
             "exitCode": code, "reason": reason, "startedAt": began,
             "finishedAt": super::super::now(),
         });
+        if code != 0
+            && self.state(index).spec["terminationMessagePolicy"] == "FallbackToLogsOnError"
+        {
+            ended["message"] = json!(self.last_words(index));
+        }
         if let Some(signal) = signal {
             ended["signal"] = json!(signal);
         }
@@ -256,6 +264,14 @@ impl Worker {
             (state.started, state.ready) = (false, false);
         });
         code
+    }
+
+    /// The end of a container's log.
+    fn last_words(&self, index: usize) -> String {
+        let state = self.state(index);
+        let text = std::fs::read(self.root.log(state.name(), state.restarts)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text[text.len().saturating_sub(MESSAGE_LIMIT)..]);
+        text.into_owned()
     }
 
     /// As long as the pod's grace lasts, which may be shortened meanwhile.

@@ -40,6 +40,9 @@ impl Setting {
         let root = Root::of(&parts.place, uid);
         let files = root.files(container["name"].as_str().unwrap_or_default());
         let mut variables = base(parts, pod, container, image, &root);
+        for (name, value) in image.variables {
+            variables.insert((*name).to_owned(), mapping.outside(value));
+        }
         let given = container["env"].as_array();
         for variable in given.into_iter().flatten() {
             let name = variable["name"].as_str().unwrap_or_default();

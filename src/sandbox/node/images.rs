@@ -28,6 +28,8 @@ pub(super) struct Image {
     pub(super) directories: Vec<(&'static str, PathBuf)>,
     /// Directories that it has, and that are empty at the start.
     pub(super) empty: &'static [&'static str],
+    /// Variables that it sets.
+    pub(super) variables: &'static [(&'static str, &'static str)],
     /// What it runs when the pod does not say.
     pub(super) entry: Option<&'static str>,
     /// Searched for programs before this machine's.
@@ -64,6 +66,7 @@ impl Images {
             "crunchy-postgres" => Some(Image {
                 directories: vec![("/opt/cpm", known("crunchy/opt/cpm"))],
                 empty: &["/tmp"],
+                variables: &[("PGHOST", "/tmp")],
                 entry: Some("/opt/cpm/bin/start.sh"),
                 path: Some(known("crunchy/opt/cpm/bin")),
                 stop: Signal::INT,
@@ -71,6 +74,8 @@ impl Images {
             "postgres" if is_official(tag) => Some(Image {
                 directories: Vec::new(),
                 empty: &["/tmp", "/var/run/postgresql"],
+                // Where its libpq looks for the socket.
+                variables: &[("PGHOST", "/var/run/postgresql")],
                 entry: None,
                 path: Some(known("postgres/usr/local/bin")),
                 stop: Signal::INT,

@@ -28,7 +28,8 @@ pub(super) fn mount(
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let root = Root::of(&node.parts.place, uid);
     let failed = |name: &str, e: io::Error| mount_failed(name, &e.to_string());
-    let own = root.files(container["name"].as_str().unwrap_or_default());
+    let own = root.files(container_name(container));
+    let mut written: Vec<(PathBuf, Content)> = Vec::new();
     let mut mapping = Mapping::new(own).map_err(|e| failed("/", e))?;
     for path in image.empty {
         let directory = mapping.directory(path).map_err(|e| failed(path, e))?;
@@ -46,7 +47,14 @@ pub(super) fn mount(
         let volumes = pod["spec"]["volumes"].as_array();
         let volume = volumes.into_iter().flatten().find(|volume| volume["name"] == name);
         let volume = volume.ok_or_else(|| mount_failed(name, "the pod has no such volume"))?;
-        let mut directory = source(node, pod, &root, name, volume)?;
+        let mut directory = match source(node, pod, &root, name, volume)? {
+            Source::Directory(directory) => directory,
+            Source::Files(files) => {
+                let directory = root.volume(&format!("{name}.{}", container_name(container)));
+                written.push((directory.clone(), files));
+                directory
+            }
+        };
         if let Some(below) = mount["subPath"].as_str() {
             directory = directory.join(below);
         }
@@ -56,11 +64,41 @@ pub(super) fn mount(
     let named = mounts.iter().any(|mount| mount["mountPath"] == ACCOUNT);
     if !named && automounts(node, pod) {
         let directory = root.volume("kube-api-access");
-        let files = account(node, pod, &root);
-        write(node, &directory, &files, 0o644).map_err(|e| failed("kube-api-access", e))?;
+        let content = Content { files: account(node, pod, &root), mode: 0o644, text: false };
+        written.push((directory.clone(), content));
         mapping.link(ACCOUNT, &directory).map_err(|e| failed("kube-api-access", e))?;
     }
+    for (directory, mut content) in written {
+        if content.text {
+            // A configuration names paths of the container, too.
+            for (_, bytes) in &mut content.files {
+                if let Ok(text) = std::str::from_utf8(bytes) {
+                    *bytes = mapping.outside(text).into_bytes();
+                }
+            }
+        }
+        write(node, &directory, &content.files, content.mode)
+            .map_err(|e| failed(&directory.display().to_string(), e))?;
+    }
     Ok(mapping)
+}
+
+/// Where a volume is.
+enum Source {
+    Directory(PathBuf),
+    Files(Content),
+}
+
+/// A volume that is made of objects.
+struct Content {
+    files: Files,
+    mode: u32,
+    /// Whether it is a ConfigMap's.
+    text: bool,
+}
+
+fn container_name(container: &Value) -> &str {
+    container["name"].as_str().unwrap_or_default()
 }
 
 fn mount_failed(volume: &str, why: &str) -> String {
@@ -90,7 +128,7 @@ fn source(
     root: &Root,
     name: &str,
     volume: &Value,
-) -> Result<PathBuf, String> {
+) -> Result<Source, String> {
     if let Some(words) = node.parts.faults.broken(&format!("mount {name}")) {
         return Err(mount_failed(name, &words));
     }
@@ -99,17 +137,16 @@ fn source(
     if volume.get("emptyDir").is_some() {
         std::fs::create_dir_all(&own).map_err(failed)?;
         give(node, &own).map_err(failed)?;
-        return Ok(own);
+        return Ok(Source::Directory(own));
     }
     if let Some(claim) = volume["persistentVolumeClaim"]["claimName"].as_str() {
-        return claimed(node, pod, claim);
+        return claimed(node, pod, claim).map(Source::Directory);
     }
     if volume.get("hostPath").is_some() || volume.get("nfs").is_some() {
-        return persistent(node, name, volume);
+        return persistent(node, name, volume).map(Source::Directory);
     }
     let (files, mode) = files(node, pod, root, volume).map_err(|e| mount_failed(name, &e))?;
-    write(node, &own, &files, mode).map_err(failed)?;
-    Ok(own)
+    Ok(Source::Files(Content { files, mode, text: volume.get("configMap").is_some() }))
 }
 
 /// The directory behind a claim.
