@@ -8,5 +8,7 @@ mod forgotten;
 mod generated;
 mod harness;
 mod render;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod scripted;
 mod support;

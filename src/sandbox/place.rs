@@ -100,6 +100,12 @@ impl Place {
         if metadata.mode() & 0o022 != 0 {
             return Err(error("others may write to it".to_owned()));
         }
+        // Nothing else is ever started in, or deleted.
+        let own = ["lock", "log", "objects"].iter().any(|name| directory.join(name).exists());
+        let empty = std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none());
+        if !own && !empty {
+            return Err(error("it holds files that are no sandbox's".to_owned()));
+        }
         let directory = directory.canonicalize().map_err(|e| error(e.to_string()))?;
         // The longest: .../pods/123456/c/postgres/var/run/postgresql/.s.PGSQL.5432
         if directory.as_os_str().len() > 44 {

@@ -1,0 +1,87 @@
+//! The whole program in the sandbox, with real PostgreSQL of this machine.
+//!
+//! `PGSET_POSTGRES=1 tests/run.sh`, or `cargo test --test pgset -- --ignored sandbox::`; needs PostgreSQL's
+//! server programs (13 to 18) and libnss-wrapper. Root runs them as the user `postgres`.
+
+mod faults;
+mod kubectl;
+mod lives;
+mod story;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pgset::sandbox::Sandbox;
+use pgset::sandbox::faults::Faults;
+use pgset::sandbox::place::Place;
+use tempfile::TempDir;
+
+use crate::support::CRUNCHY_TAG;
+use crate::support::pgset::Pgset;
+
+/// A directory for a sandbox, in which the user that servers run as gets through.
+fn directory() -> TempDir {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+    let permissions = Permissions::from_mode(0o711);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("pgset-").permissions(permissions).tempdir_in("/tmp").unwrap()
+}
+
+/// A sandbox in this process: its faults are at hand.
+struct World {
+    sandbox: Sandbox,
+    directory: TempDir,
+}
+
+impl World {
+    async fn start() -> Self {
+        let directory = directory();
+        let place = Place::open(&directory.path().join("s")).unwrap();
+        let sandbox = Sandbox::start(place).await.unwrap_or_else(|error| panic!("{error}"));
+        Self { sandbox, directory }
+    }
+
+    fn faults(&self) -> &Arc<Faults> {
+        &self.sandbox.faults
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.sandbox.place().kubeconfig()
+    }
+
+    /// The program, with the article's image and a claim per pod.
+    fn pgset(&self, line: &str) -> Pgset {
+        pgset(line, &self.kubeconfig())
+    }
+
+    /// Stops it, and checks that nothing is left of it.
+    async fn stop(self) {
+        let Self { sandbox, directory } = self;
+        let place = sandbox.place().directory().to_owned();
+        sandbox.stop().await;
+        assert_eq!(processes(&place), Vec::<String>::new(), "processes that were left behind");
+        drop(directory);
+    }
+}
+
+fn pgset(line: &str, kubeconfig: &Path) -> Pgset {
+    Pgset::new(line)
+        .kubeconfig(kubeconfig)
+        .env("CCP_IMAGE_TAG", CRUNCHY_TAG)
+        .env("PGSET_STORAGE", "class")
+}
+
+/// The command lines of the containers' processes of the sandbox in a directory.
+fn processes(place: &Path) -> Vec<String> {
+    let mark = format!("PGSET_SANDBOX={}/", place.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|text| text.starts_with(mark.as_bytes())) {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+        }
+    }
+    found
+}
