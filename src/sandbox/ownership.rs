@@ -103,10 +103,8 @@ pub fn apply(
     let own = entries.iter().position(|entry| entry.is(writer, "Apply"));
     let before = own.map(|own| entries.remove(own));
     if let Some(before) = &before {
-        // The deepest first: an item goes when nothing of it is left that somebody owns.
-        let mut dropped: Vec<&FieldPath> = before.fields.0.difference(&wanted.0).collect();
-        dropped.reverse();
-        for path in dropped {
+        // An item goes before its fields do, by which it is found.
+        for path in before.fields.0.difference(&wanted.0) {
             let needed = wanted.covers(path) || entries.iter().any(|e| e.fields.covers(path));
             if !needed {
                 fields::remove(&mut object, path);

@@ -65,7 +65,7 @@ async fn the_commands_that_the_readme_names() {
     says("get pods -l colour=blue -o name", "pod/pgset-1").await;
     let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: x}, data: {a: b}}";
     run("apply --server-side -f -", map).await.unwrap();
-    let unknown = map.replace("data", "date");
+    let unknown = map.replace("data: {a", "date: {a");
     assert!(run("apply --server-side -f -", &unknown).await.unwrap_err().contains("date"));
     says("get configmap x -o jsonpath={.data.a}", "b").await;
     says("scale sts pgset --replicas=1", "scaled").await;

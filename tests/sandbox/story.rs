@@ -51,7 +51,7 @@ async fn story(world: &World, with: impl Fn(Pgset) -> Pgset) {
     run("status").await.prints("is healthy");
     // The data outlives the pods.
     run("down --yes").await;
-    run("up").await.says("replicas streaming");
+    run("up").await.says("streaming (");
     run("test").await.prints(" passed, 0 failed");
     run("down --yes --delete-data").await;
     run("down --yes").await.says("there is no set pgset");

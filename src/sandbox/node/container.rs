@@ -153,6 +153,9 @@ impl Worker {
                 event: ("FailedMount", message),
                 backoff: None,
             })?;
+        let reference = &state.spec["image"];
+        let present = format!("Container image {reference} already present on machine");
+        self.tell(&name, false, "Pulled", &present);
         let setting = Setting::new(&self.node, &pod, &state.spec, &image, mapping);
         let setting = setting.map_err(|message| Obstacle {
             reason: "CreateContainerConfigError",
@@ -185,18 +188,13 @@ impl Worker {
         Ok(Process { child, pid, setting, stop: image.stop })
     }
 
-    /// The image of a container, "pulled".
+    /// The image of a container.
     fn image(&self, spec: &Value) -> Result<Image, Obstacle> {
         let reference = spec["image"].as_str().unwrap_or_default();
         let broken = self.node.parts.faults.broken(&format!("pull {reference}"));
         let found = self.node.images.find(reference);
-        let name = spec["name"].as_str().unwrap_or_default();
         match (broken, found) {
-            (None, Some(image)) => {
-                let message = format!("Container image {reference:?} already present on machine");
-                self.tell(name, false, "Pulled", &message);
-                Ok(image)
-            }
+            (None, Some(image)) => Ok(image),
             (None, None) if spec["imagePullPolicy"] == "Never" => {
                 let message = format!(
                     "Container image {reference:?} is not present with pull policy of Never"
