@@ -8,11 +8,13 @@ use super::apply::{self, How};
 use super::wait::{self, Wait};
 use super::{Context, desired, live, rights, scale, topology};
 use crate::cli::UpArgs;
+use crate::cluster::Cluster;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
-use crate::manifest::ObjectId;
+use crate::image::Profile;
 use crate::manifest::object::MANAGER;
+use crate::manifest::{Kind, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
@@ -68,6 +70,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let recorded = topology.and_then(|id| live.objects.get(&id));
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
+    left_policy(context, &cluster, &settings).await;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)
@@ -161,6 +164,24 @@ pub(crate) fn pods(replicas: u32) -> String {
         1 => "1 pod ready, no replica".to_owned(),
         2 => "2 pods ready, 1 replica streaming".to_owned(),
         n => format!("{n} pods ready, {} replicas streaming", n - 1),
+    }
+}
+
+/// `up` deletes nothing: a NetworkPolicy that is no longer asked for still keeps clients out.
+async fn left_policy(context: &Context, cluster: &Cluster, settings: &Settings) {
+    let (set, namespace) = (&settings.set, settings.set.namespace.as_str());
+    if settings.pods.network_policy || matches!(settings.profile, Profile::Crunchy(_)) {
+        return;
+    }
+    let id = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
+    // Whoever may not look did not make one.
+    if let Ok(Some(policy)) = cluster.get(&id).await
+        && live::check_ours(&policy, &id, set).is_ok()
+    {
+        context.warn(format!(
+            "{id} is left from before and still in force; kubectl -n {namespace} delete networkpolicy {}",
+            id.name
+        ));
     }
 }
 

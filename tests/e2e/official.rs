@@ -141,6 +141,9 @@ async fn what_was_asked_for_is_on_the_pods() {
     assert_eq!(set.metadata.labels.unwrap()["team"], "db");
     assert!(space.api::<NetworkPolicy>().get_opt("pgset").await.unwrap().is_some());
     up().run().await.ok().says("unchanged").never_says("configured");
+    // What is no longer asked for is not deleted, and that is said.
+    let output = space.pgset("up --replicas 1").run().await.ok();
+    output.says("delete networkpolicy pgset");
     space.pgset("down --yes --delete-data").run().await.ok();
     assert!(state::of(&space).await.is_empty());
 }
