@@ -74,6 +74,10 @@ async fn the_role_names_the_pods_that_there_are_and_no_others() {
     space.pgset("scale --replicas 2").run().await.ok();
     assert_eq!(names().await, ["pgset-0", "pgset-1"]);
     space.pgset("up").run().await.ok().never_says("configured");
+    // Another's pod can't label itself, until `up` knows of it.
+    space.kubectl_scale("pgset", 3).await;
+    space.pgset("up").run().await.ok().says("3 pods ready, 2 replicas streaming");
+    assert_eq!(names().await, ["pgset-0", "pgset-1", "pgset-2"]);
 }
 
 #[tokio::test]
