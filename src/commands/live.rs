@@ -43,25 +43,23 @@ pub async fn read(
     freshness: Freshness,
     rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
 ) -> anyhow::Result<Live> {
-    // One request makes the connection, so that the others find it.
+    // The first request makes the connection, so that the others find it; and the paths of some kinds
+    // depend on the version.
+    let version = cluster.version().await?;
     let set = &settings.set;
-    check_namespace(cluster, set).await?;
-    let rights = async {
-        let version = cluster.version().await?;
-        let missing = check_rights(cluster, rights(&version)).await;
-        anyhow::Ok((version, missing))
-    };
+    let namespace = check_namespace(cluster, set);
+    let missing = check_rights(cluster, rights(&version));
     let storage = check_storage(cluster, settings, freshness);
     let selector = set.selector();
     let claims =
         cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
     let volumes = volumes(cluster, settings, freshness);
     let objects = objects(cluster, ids);
-    let (rights, storage, claims, volumes, objects) =
-        futures::join!(rights, storage, claims, volumes, objects);
-    let (version, missing) = rights?;
+    let (missing, namespace, storage, claims, volumes, objects) =
+        futures::join!(missing, namespace, storage, claims, volumes, objects);
     // In this order: whoever may not read gets told of the missing right, not of the failed read.
     missing?;
+    namespace?;
     let mut all = objects?;
     for (kind, found) in
         [(Kind::PersistentVolumeClaim, claims?), (Kind::PersistentVolume, volumes?)]
