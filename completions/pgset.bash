@@ -159,7 +159,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -197,6 +197,10 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --templates)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --requests)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -230,10 +234,6 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -331,7 +331,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -369,6 +369,10 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --templates)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --requests)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -402,10 +406,6 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -503,7 +503,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -541,6 +541,10 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --templates)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --requests)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -574,10 +578,6 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -891,7 +891,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --dry-run --no-wait --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -929,6 +929,10 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --templates)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --requests)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -962,10 +966,6 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

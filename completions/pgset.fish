@@ -61,6 +61,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l storage -d 'Where the
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l node-selector -d 'Label that a node must have' -r
@@ -70,7 +71,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l label -d 'Label of ev
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing: show what would change (client), or let the API server check it too (server)' -r -f -a "client\t'Compare with what is there'
 server\t'Let the API server check, and keep nothing'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l kubeconfig -d 'Kubeconfig file' -r -F
@@ -169,6 +169,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l storage -d 'Where
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l node-selector -d 'Label that a node must have' -r
@@ -178,7 +179,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l label -d 'Label o
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per object into this directory' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l kube-version -d 'The Kubernetes that the objects are for, such as 1.20 [default: a current one]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l kubeconfig -d 'Kubeconfig file' -r -F
@@ -208,6 +208,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l storage -d 'Where t
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l node-selector -d 'Label that a node must have' -r
@@ -217,7 +218,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l label -d 'Label of 
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s n -l namespace -d 'Namespace of the set' -r
@@ -276,6 +276,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l storage -d 'Where th
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l node-selector -d 'Label that a node must have' -r
@@ -285,7 +286,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l label -d 'Label of e
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s n -l namespace -d 'Namespace of the set' -r
