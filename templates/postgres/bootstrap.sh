@@ -48,6 +48,9 @@ export LC_ALL=C
 : "${PGSET_MASTER_WAIT:=300}"               # seconds after which a good standby starts without its master
 : "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone that are not the master going away
 export PGSET_AUTH
+# Debian's psql in /usr/bin is a wrapper that takes many times as long as psql itself.
+server=$(command -v postgres) || server=
+[ -z "$server" ] || [[ $PATH == "${server%/*}":* ]] || PATH=${server%/*}:$PATH
 
 log() { printf 'bootstrap: %s\n' "$*" >&2; }
 die() { # code message
