@@ -17,6 +17,22 @@ pub struct Apply {
     pub force: bool,
 }
 
+/// How new a list has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// All that was written before the question. Servers from 1.31 on wait until their watch cache has
+    /// caught up with etcd, which takes some 30 ms, and older ones read all of etcd.
+    #[default]
+    Latest,
+    /// What the server's watch cache holds at this moment: it may be a little behind, or on a server
+    /// of several some seconds. (Kubernetes API concepts, "resourceVersion=0": any.)
+    Cached,
+}
+
+/// How many times an apply may meet somebody who creates the same object at the same moment. Once is
+/// all it takes, unless the object is deleted and made again meanwhile.
+const CREATION_RACES: u32 = 5;
+
 /// What a server can do, by its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerVersion {
@@ -47,12 +63,14 @@ impl Cluster {
         let text = answer["gitVersion"].as_str().unwrap_or_default().to_owned();
         let minor = answer["minor"].as_str().unwrap_or_default();
         let digits: String = minor.chars().take_while(char::is_ascii_digit).collect();
-        Ok(ServerVersion { text, minor: digits.parse().unwrap_or(0) })
+        let minor = digits.parse().unwrap_or(0);
+        self.set_minor(minor);
+        Ok(ServerVersion { text, minor })
     }
 
     /// The live object; none when there is none.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
-        match self.call(&format!("getting {id}"), get(&path_of(id))).await {
+        match self.call(&format!("getting {id}"), get(&self.path_of(id).await?)).await {
             Ok(value) => Ok(Some(value)),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
@@ -65,20 +83,27 @@ impl Cluster {
         kind: Kind,
         namespace: &str,
         selector: &str,
+        freshness: Freshness,
     ) -> Result<Vec<Value>, ClusterError> {
-        let path = collection(kind, Some(namespace));
-        let uri = if selector.is_empty() {
-            path
-        } else {
-            format!("{path}?labelSelector={}", encode(selector))
-        };
+        let minor = self.minor_for(kind).await?;
+        let mut query = Vec::new();
+        if !selector.is_empty() {
+            query.push(format!("labelSelector={}", encode(selector)));
+        }
+        if freshness == Freshness::Cached {
+            query.push("resourceVersion=0".to_owned());
+        }
+        let mut uri = collection(kind, Some(namespace), minor);
+        if !query.is_empty() {
+            uri = format!("{uri}?{}", query.join("&"));
+        }
         let list: List = self.call(&format!("listing {}", kind.plural()), get(&uri)).await?;
         // Items of a list come without their kind; everybody downstream wants it.
         Ok(list
             .items
             .into_iter()
             .map(|mut item| {
-                item["apiVersion"] = json!(kind.api_version());
+                item["apiVersion"] = json!(kind.api_version_on(minor));
                 item["kind"] = json!(kind.name());
                 item
             })
@@ -95,31 +120,82 @@ impl Cluster {
         );
         let request = with_body(
             Method::PATCH,
-            &format!("{}?{query}", path_of(&object.id)),
+            &format!("{}?{query}", self.path_of(&object.id).await?),
             "application/apply-patch+yaml",
             &object.value,
         );
-        self.call(&format!("applying {}", object.id), request).await
+        let action = format!("applying {}", object.id);
+        let mut attempt = 1;
+        loop {
+            match self.call(&action, request.clone()).await {
+                // Two applies that both found nothing: the server makes the object for one and refuses
+                // the other. It is there now, so that this is an update.
+                Err(e) if e.is_already_there() && attempt < CREATION_RACES => attempt += 1,
+                other => return other,
+            }
+        }
     }
 
     /// Creates an object that must not be there yet. A conflict means that somebody else made it, or
     /// that a retried request of ours had arrived after all: read and compare.
     pub async fn create(&self, object: &Object, dry: bool) -> Result<Value, ClusterError> {
-        let path = collection(object.id.kind, object.id.namespace.as_deref());
+        let minor = self.minor_for(object.id.kind).await?;
+        let path = collection(object.id.kind, object.id.namespace.as_deref(), minor);
         let uri = format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
         let request = with_body(Method::POST, &uri, "application/json", &object.value);
         self.call(&format!("creating {}", object.id), request).await
     }
 
+    async fn path_of(&self, id: &ObjectId) -> Result<String, ClusterError> {
+        Ok(path_of(id, self.minor_for(id.kind).await?))
+    }
+
+    /// The server's minor version, where it decides under which version a kind is found. Asked once.
+    async fn minor_for(&self, kind: Kind) -> Result<u32, ClusterError> {
+        match self.minor() {
+            Some(minor) => Ok(minor),
+            None if kind.varies() => Ok(self.version().await?.minor),
+            None => Ok(0),
+        }
+    }
+
+    /// Changes single fields of an object that somebody else made, by a merge patch.
+    pub async fn merge(
+        &self,
+        id: &ObjectId,
+        patch: &Value,
+        dry: bool,
+    ) -> Result<Value, ClusterError> {
+        let query = format!("fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
+        let uri = format!("{}?{query}", self.path_of(id).await?);
+        let request = with_body(Method::PATCH, &uri, "application/merge-patch+json", patch);
+        self.call(&format!("changing {id}"), request).await
+    }
+
     /// Deletes the object of this UID. False when it is gone already, or another has its name.
     pub async fn delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Background").await
+    }
+
+    /// Deletes the object of this UID alone: what it owns is left behind, owned by nobody.
+    pub async fn orphan(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Orphan").await
+    }
+
+    async fn delete_with(
+        &self,
+        id: &ObjectId,
+        uid: &str,
+        propagation: &str,
+    ) -> Result<bool, ClusterError> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": { "uid": uid },
-            "propagationPolicy": "Background",
+            "propagationPolicy": propagation,
         });
-        let request = with_body(Method::DELETE, &path_of(id), "application/json", &options);
+        let request =
+            with_body(Method::DELETE, &self.path_of(id).await?, "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
             // 409: the UID precondition does not hold, so ours is gone.
@@ -159,9 +235,9 @@ fn with(method: Method, uri: &str, body: Vec<u8>) -> Request<Vec<u8>> {
 }
 
 /// `/apis/apps/v1/namespaces/pg/statefulsets`.
-fn collection(kind: Kind, namespace: Option<&str>) -> String {
+fn collection(kind: Kind, namespace: Option<&str>, minor: u32) -> String {
     let root = if kind.group().is_empty() { "/api" } else { "/apis" };
-    let (version, plural) = (kind.api_version(), kind.plural());
+    let (version, plural) = (kind.api_version_on(minor), kind.plural());
     match namespace {
         Some(namespace) if kind.namespaced() => {
             format!("{root}/{version}/namespaces/{namespace}/{plural}")
@@ -170,8 +246,8 @@ fn collection(kind: Kind, namespace: Option<&str>) -> String {
     }
 }
 
-fn path_of(id: &ObjectId) -> String {
-    format!("{}/{}", collection(id.kind, id.namespace.as_deref()), encode(&id.name))
+fn path_of(id: &ObjectId, minor: u32) -> String {
+    format!("{}/{}", collection(id.kind, id.namespace.as_deref(), minor), encode(&id.name))
 }
 
 /// Percent-encodes a query value; label selectors hold only ASCII.
@@ -199,7 +275,12 @@ mod tests {
             (Kind::Namespace, "/api/v1/namespaces/x"),
             (Kind::Role, "/apis/rbac.authorization.k8s.io/v1/namespaces/pg/roles/x"),
         ] {
-            assert_eq!(path_of(&ObjectId::new(kind, "pg", "x")), expected);
+            assert_eq!(path_of(&ObjectId::new(kind, "pg", "x"), 20), expected);
+        }
+        let budget = ObjectId::new(Kind::PodDisruptionBudget, "pg", "x");
+        for (minor, version) in [(20, "v1beta1"), (21, "v1"), (37, "v1"), (0, "v1")] {
+            let expected = format!("/apis/policy/{version}/namespaces/pg/poddisruptionbudgets/x");
+            assert_eq!(path_of(&budget, minor), expected);
         }
     }
 

@@ -8,10 +8,10 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::wait::{self, Wait};
-use super::{Context, live, rights, scale, up};
+use super::{Context, desired, live, rights, scale, topology, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
@@ -39,9 +39,10 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
     context.begin("down", &set, &target);
+    let version = cluster.version().await?;
     let all = live::of_set(&cluster, &set).await?;
     let (data, rest): (Objects, Objects) =
-        all.into_iter().partition(|(id, _)| id.kind.holds_data());
+        all.into_iter().partition(|(id, _)| desired::holds_data(&set, id));
     let (going, staying) = if args.delete_data {
         (rest.into_iter().chain(data).collect(), Objects::new())
     } else {
@@ -51,7 +52,6 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.finish(nothing(&set, &staying), started);
         return Ok(Exit::Done);
     }
-    let version = cluster.version().await?;
     let mut kinds: Vec<Kind> = going.keys().map(|id| id.kind).collect();
     kinds.dedup();
     let erases = super::erase::shared(&set, &going).is_some();
@@ -68,7 +68,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     // Passwords and claim go only after the files that they open: else the next `up` would find a
     // database that nobody can log in to.
     let (kept, going) = if files_stay.is_some() {
-        going.into_iter().partition(|(id, _)| id.kind.holds_data())
+        going.into_iter().partition(|(id, _)| desired::holds_data(&set, id))
     } else {
         (Objects::new(), going)
     };
@@ -148,7 +148,7 @@ async fn ask(
     }
     context.note_that_matters(lines.join("\n"));
     let agreed = if args.delete_data {
-        let question = "This deletes the data for good. Type the set's name to go on";
+        let question = "This deletes the data for good. Type the set's name to go on:";
         context.type_name(question, set.name.as_str()).await?
     } else {
         context.confirm("Take it down?").await?
@@ -174,6 +174,9 @@ fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
             spec["volumeName"].as_str().map(|volume| format!("volume {volume}"))
         }
         Kind::Secret => Some("the passwords that open the data".to_owned()),
+        Kind::ConfigMap if value["data"][topology::KEY].is_string() => {
+            Some("whose data it is".to_owned())
+        }
         _ => None,
     }
 }
@@ -204,7 +207,7 @@ async fn stop(
     Ok(())
 }
 
-/// Deletes in the reverse of the order of apply, phase by phase, and waits until each is gone.
+/// Deletes in the reverse of the order of apply, what needs the others first, and waits until each is gone.
 async fn remove(
     context: &Context,
     cluster: &Cluster,
@@ -212,14 +215,14 @@ async fn remove(
     next: &str,
 ) -> anyhow::Result<()> {
     let total = going.len();
-    let mut phases: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
+    let mut depths: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
     for (id, value) in going {
-        phases.entry(id.kind.phase()).or_default().push((id, value));
+        depths.entry(id.kind.depth()).or_default().push((id, value));
     }
     let mut done = 0;
-    for (_, phase) in phases.into_iter().rev() {
+    for (_, objects) in depths.into_iter().rev() {
         context.interrupt.check(|| format!("{done} of {total} objects are deleted"), next)?;
-        let mut gone = stream::iter(phase)
+        let mut gone = stream::iter(objects)
             .map(|(id, value)| async move {
                 let uid = live::uid_of(&value).to_owned();
                 cluster.delete(&id, &uid).await?;
@@ -297,7 +300,9 @@ async fn until_gone(
 async fn holder(cluster: &Cluster, id: &ObjectId, live: &Value) -> Option<String> {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let pods = match id.kind {
-        Kind::PersistentVolumeClaim => cluster.list(Kind::Pod, namespace, "").await.ok()?,
+        Kind::PersistentVolumeClaim => {
+            cluster.list(Kind::Pod, namespace, "", Freshness::Latest).await.ok()?
+        }
         _ => Vec::new(),
     };
     let pods: Vec<_> = pods.into_iter().filter_map(|p| serde_json::from_value(p).ok()).collect();

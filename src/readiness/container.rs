@@ -52,10 +52,19 @@ pub(super) fn ending(end: &ContainerStateTerminated) -> String {
     } else if let Some(signal) = end.signal.filter(|signal| *signal > 0) {
         text = format!("{text} (signal {signal})");
     }
-    match end.message.as_deref().map(one_line) {
+    match end.message.as_deref().map(last_words) {
         Some(message) if !message.is_empty() => format!("{text}: {message}"),
         _ => text,
     }
+}
+
+/// What a termination message says. The kubelet may have put the end of the log there: then it is the
+/// last line that names an error, else the last one.
+fn last_words(message: &str) -> String {
+    let names_error = |line: &&str| says(line, &["error: ", "fatal: ", "panic: "]);
+    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines().rfind(names_error).or(lines().next_back()).unwrap_or_default();
+    one_line(line.strip_prefix("bootstrap: error: ").unwrap_or(line))
 }
 
 pub(super) fn out_of_memory(end: &ContainerStateTerminated) -> bool {
@@ -168,6 +177,14 @@ pub(super) fn probe_trouble(
 
 fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs())
+}
+
+/// Whether an init container goes on running beside the others, as a sidecar.
+pub(super) fn runs_beside(pod: &Pod, name: &str) -> bool {
+    let inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    inits
+        .into_iter()
+        .any(|init| init.name == name && init.restart_policy.as_deref() == Some("Always"))
 }
 
 fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {

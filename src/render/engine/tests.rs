@@ -31,6 +31,7 @@ fn settings() -> Settings {
             password: None,
             database: "userdb".parse().unwrap(),
         },
+        pods: crate::settings::Pods::default(),
         templates: None,
     }
 }
@@ -45,19 +46,25 @@ fn passwords(user: &str) -> Passwords {
 
 /// A set of the given files and nothing else.
 fn set(files: &[(&str, &str)]) -> TemplateSet {
-    TemplateSet::builtin(&Profile::Postgres).overridden_by(files.iter().map(|(name, text)| {
-        TemplateFile {
+    TemplateSet { profile: "crunchy", templates: std::collections::BTreeMap::new() }.overridden_by(
+        files.iter().map(|(name, text)| TemplateFile {
             path: PathBuf::from("/t/crunchy").join(name),
             name: (*name).to_owned(),
             text: (*text).to_owned(),
-        }
-    }))
+        }),
+    )
 }
 
 fn render_files(files: &[(&str, &str)], user: &str) -> Result<String, RenderError> {
     let settings = settings();
     let passwords = passwords(user);
-    let inputs = Inputs { settings: &settings, replicas: None, passwords: &passwords };
+    let inputs = Inputs {
+        settings: &settings,
+        replicas: None,
+        pods: 2,
+        server_minor: 37,
+        passwords: &passwords,
+    };
     render(&set(files), &inputs).map(|mut rendered| rendered.remove(0).text)
 }
 
@@ -86,6 +93,25 @@ fn pieces_can_be_included_and_are_not_rendered_themselves() {
         ),
     ];
     assert_eq!(render_files(&files, "x").unwrap(), "app: \"pgset\"\npiece: \"pgset\"");
+}
+
+#[test]
+fn texts_are_one_scalar_each_and_values_in_them_are_plain() {
+    let files = [
+        ("a.yaml.j2", "conf: {{ files[\"a.conf\"] }}\nscript: {{ files[\"run.sh\"] }}\n"),
+        ("a.conf.j2", "name = '{{ set.name }}'\nsize = {{ storage.size }}\n# \"quoted\"\n"),
+        ("run.sh", "echo \"${x:-{{ not a value }}}\" {% neither %}\n\ttab\n"),
+    ];
+    let text = render_files(&files, "x").unwrap();
+    let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    assert_eq!(read["conf"], "name = 'pgset'\nsize = 100M\n# \"quoted\"\n");
+    assert_eq!(read["script"], files[2].1);
+    // What is wrong in a text is wrong in that file.
+    let error = render_files(&[("a.yaml.j2", "a: 1\n"), ("b.conf.j2", "\n{{ nope }}\n")], "x");
+    assert_eq!(
+        error.unwrap_err().to_string().split(": ").next(),
+        Some("template /t/crunchy/b.conf.j2, line 2")
+    );
 }
 
 #[test]
