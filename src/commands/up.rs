@@ -109,11 +109,11 @@ impl Look<'_> {
         cluster: &Cluster,
         force: bool,
     ) -> anyhow::Result<(live::Live, Plan, u32)> {
-        let live = self.read(cluster, Freshness::Cached).await?;
+        let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
         if let Ok((plan, replicas)) = plan_of(self.settings, self.templates, &live, force) {
             return Ok((live, plan, replicas));
         }
-        let live = self.read(cluster, Freshness::Latest).await?;
+        let live = Box::pin(self.read(cluster, Freshness::Latest)).await?;
         let (plan, replicas) = plan_of(self.settings, self.templates, &live, force)?;
         Ok((live, plan, replicas))
     }
