@@ -2,6 +2,7 @@
 
 pub(crate) mod again;
 pub mod apply;
+pub mod connect;
 pub mod context;
 pub mod desired;
 pub mod diff;
@@ -9,7 +10,10 @@ pub mod down;
 pub mod environment;
 pub mod erase;
 pub(crate) mod facts;
+pub(crate) mod given;
 pub mod live;
+pub mod password;
+pub mod psql;
 pub mod render;
 pub mod rights;
 pub mod scale;

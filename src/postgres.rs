@@ -3,8 +3,11 @@
 //! Everything here takes values and returns values. Running psql in a pod is `cluster`'s, deciding
 //! what to run is `commands`'.
 
+pub mod address;
+pub mod interactive;
 pub mod psql;
 pub mod replication;
+pub mod rotation;
 pub mod smoke;
 pub mod status;
 mod table;

@@ -105,7 +105,7 @@ async fn read_to_end(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> Strin
 
 /// The exit code in a status of the exec protocol: `Success`, or `NonZeroExitCode` with a cause
 /// `ExitCode`. Anything else means that the command was never run.
-fn exit_code(
+pub(super) fn exit_code(
     status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status,
 ) -> Result<i32, String> {
     if status.status.as_deref() == Some("Success") {
@@ -122,7 +122,7 @@ fn exit_code(
         })
 }
 
-fn refusal(pod: &str, error: kube::Error) -> ClusterError {
+pub(super) fn refusal(pod: &str, error: kube::Error) -> ClusterError {
     match error {
         kube::Error::Api(status) => {
             ClusterError::Refused { action: format!("running a command in pod {pod}"), status }

@@ -6,14 +6,16 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, live, rights, scale};
+use super::{Context, desired, given, live, rights, scale};
 use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
+use crate::image::Profile;
 use crate::manifest::ObjectId;
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
+use crate::postgres::address::Addresses;
 use crate::readiness::Expectation;
 use crate::settings::{SetIdentity, Settings};
 
@@ -24,8 +26,12 @@ use crate::settings::{SetIdentity, Settings};
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
-    let settings = context.settings(&args.settings, Some(&target))?;
+    let mut settings = context.settings(&args.settings, Some(&target))?;
     desired::supported(&settings)?;
+    if let Some(file) = &args.password_file {
+        let crunchy = settings.profile.name() == Profile::CRUNCHY;
+        settings.credentials.password = Some(given::password(file, crunchy, context).await?);
+    }
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates)?;
@@ -86,7 +92,8 @@ pub(crate) fn plan_of(
     }
     let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
-    let objects = desired::objects(settings, templates, decision.rendered(), &passwords)?;
+    let mut objects = desired::objects(settings, templates, decision.rendered(), &passwords)?;
+    desired::keep_pending(&mut objects, live, &settings.set);
     let options = Options {
         set: &settings.set,
         replicas: Some(&decision),
@@ -155,19 +162,12 @@ pub(crate) fn pods(replicas: u32) -> String {
 }
 
 fn connection(context: &Context, settings: &Settings, replicas: u32) {
-    let set = &settings.set;
-    let (user, database) = (&settings.credentials.user, &settings.credentials.database);
-    let uri = |service: String| {
-        format!("postgresql://{user}@{service}.{}.svc:5432/{database}", set.namespace)
+    let addresses = Addresses {
+        set: &settings.set,
+        user: settings.credentials.user.as_str(),
+        database: settings.credentials.database.as_str(),
+        has_replica: replicas > 1,
+        password: None,
     };
-    let mut lines = vec![format!("read and write:  {}", uri(set.master()))];
-    if replicas > 1 {
-        lines.push(format!("read only:       {}", uri(set.replica())));
-    }
-    lines.push(format!(
-        "password:        kubectl -n {} get secret {} -o jsonpath='{{.data.user-password}}' | base64 -d",
-        set.namespace,
-        set.secret()
-    ));
-    context.note(lines.join("\n"));
+    context.note(super::connect::human(context, &addresses));
 }

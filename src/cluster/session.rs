@@ -1,0 +1,116 @@
+//! A program in a pod that somebody, or a pipe, talks to while it runs.
+
+use futures::future::{BoxFuture, FutureExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{Api, AttachParams, AttachedProcess, TerminalSize};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::exec::{exit_code, refusal};
+use super::{Cluster, ClusterError};
+
+/// How much of a stream is under way at once.
+const BUFFER: usize = 64 << 10;
+
+/// What to run, and where.
+#[derive(Clone, Debug)]
+pub struct Program<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The pod.
+    pub pod: &'a str,
+    /// The container.
+    pub container: &'a str,
+    /// The program and its arguments; never a password.
+    pub argv: Vec<String>,
+    /// Whether it gets a terminal of its own. Its stderr is its stdout then.
+    pub terminal: bool,
+}
+
+/// A program that runs. Dropping it breaks the connection.
+pub struct Session {
+    /// What it reads. Its end can't be told over the older exec protocols: keep it until the program
+    /// has ended.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What it prints.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// What it complains of; none with a terminal.
+    pub stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    resize: Option<futures::channel::mpsc::Sender<TerminalSize>>,
+    status: Option<BoxFuture<'static, Option<Status>>>,
+    pod: String,
+    _process: AttachedProcess,
+}
+
+impl Cluster {
+    /// Starts a program. From then on there is no deadline: it runs as long as somebody talks to it.
+    ///
+    /// # Errors
+    /// When it could not be started.
+    pub async fn start(&self, program: Program<'_>) -> Result<Session, ClusterError> {
+        let pods: Api<Pod> = Api::namespaced(self.upgrading_client()?, program.namespace);
+        let parameters = AttachParams::default()
+            .container(program.container)
+            .stdin(true)
+            .stdout(true)
+            .stderr(!program.terminal)
+            .tty(program.terminal)
+            .max_stdin_buf_size(BUFFER)
+            .max_stdout_buf_size(BUFFER)
+            .max_stderr_buf_size(BUFFER);
+        let starting = pods.exec(program.pod, program.argv, &parameters);
+        let broken = |reason: &str| ClusterError::Exec {
+            pod: program.pod.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let mut process = match tokio::time::timeout(self.deadline.remaining(), starting).await {
+            Ok(process) => process.map_err(|e| refusal(program.pod, e))?,
+            Err(_) => return Err(broken("it was not started in time")),
+        };
+        let (Some(stdin), Some(stdout), Some(status)) =
+            (process.stdin(), process.stdout(), process.take_status())
+        else {
+            return Err(broken("the connection has no streams"));
+        };
+        Ok(Session {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: process.stderr().map(|stderr| Box::new(stderr) as _),
+            resize: process.terminal_size(),
+            status: Some(status.boxed()),
+            pod: program.pod.to_owned(),
+            _process: process,
+        })
+    }
+}
+
+impl Session {
+    /// Tells the program how large its terminal is.
+    pub fn resize(&mut self, (width, height): (u16, u16)) {
+        if let Some(resize) = &mut self.resize {
+            // A full queue holds sizes that are no older than what this one would have told.
+            let _ = resize.try_send(TerminalSize { width, height });
+        }
+    }
+
+    /// Takes the program's end: its exit code. Read both streams meanwhile, or it waits for ever.
+    ///
+    /// # Errors
+    /// When the connection broke before it ended, or the program could not be started.
+    pub fn take_end(
+        &mut self,
+    ) -> impl Future<Output = Result<i32, ClusterError>> + Send + use<> {
+        let (status, pod) = (self.status.take(), self.pod.clone());
+        async move {
+            let failed = |reason: String| ClusterError::Exec { pod, reason };
+            let status = match status {
+                Some(status) => status.await,
+                None => None,
+            };
+            match status {
+                Some(status) => exit_code(&status).map_err(failed),
+                None => Err(failed("the connection broke before it ended".to_owned())),
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! `pgset password`.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use super::{Context, desired, given, live, psql, rights, scale, sql};
+use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
+use crate::cluster::objects::Apply;
+use crate::cluster::Cluster;
+use crate::error::{Exit, Failure};
+use crate::manifest::object::MANAGER;
+use crate::manifest::{Object, ObjectId};
+use crate::plan;
+use crate::postgres::{Script, rotation};
+use crate::settings::{Secret, SetIdentity};
+
+/// Shows or replaces a password.
+pub async fn run(command: &PasswordCommand, context: &Context) -> anyhow::Result<Exit> {
+    match command {
+        PasswordCommand::Show(args) => show(*args, context).await,
+        PasswordCommand::Rotate(args) => rotate(args, context).await,
+    }
+}
+
+/// The Secret's keys of a role.
+#[derive(Clone, Copy)]
+struct Keys {
+    /// The password.
+    password: &'static str,
+    /// The role's name; none where the name never changes.
+    name: Option<&'static str>,
+}
+
+fn keys(role: RoleKind) -> Keys {
+    match role {
+        RoleKind::Superuser => Keys { password: desired::SUPERUSER_PASSWORD, name: None },
+        RoleKind::Replication => {
+            Keys { password: desired::PRIMARY_PASSWORD, name: Some("primary-user") }
+        }
+        RoleKind::User => Keys { password: desired::USER_PASSWORD, name: Some("user") },
+    }
+}
+
+/// Prints a password, alone.
+async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let cluster = context.cluster(&target).await?;
+    live::check_rights(&cluster, rights::reading_passwords(&set)).await?;
+    let secret = sql::secret(&cluster, &set).await?;
+    let key = keys(args.role).password;
+    let password = desired::password(&secret, key)
+        .ok_or_else(|| lacks(&set, key))?;
+    if desired::password(&secret, &desired::pending(key)).is_some() {
+        context.warn(format!(
+            "a rotation was interrupted, so PostgreSQL may have a newer one already: {} goes on",
+            context.sibling(&format!("password rotate {}", args.role))
+        ));
+    }
+    context.reporter.print(&format!("{}\n", password.expose()))?;
+    Ok(Exit::Done)
+}
+
+fn lacks(set: &SetIdentity, key: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("Secret {} has no key {key}", set.secret()))
+}
+
+/// What a rotation works on.
+struct Rotation<'a> {
+    context: &'a Context,
+    cluster: &'a Cluster,
+    set: &'a SetIdentity,
+    master: String,
+}
+
+/// Gives roles new passwords, one role after the other.
+async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let roles = roles(args)?;
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let read = match &args.password_file {
+        // What every image takes; what this one doesn't is refused when it is known.
+        Some(file) => Some(given::password(file, false, context).await?),
+        None => None,
+    };
+    let cluster = context.cluster(&target).await?;
+    context.begin("password rotate", &set, &target);
+    let id = scale::statefulset_id(&set);
+    let (missing, statefulset) = futures::join!(
+        live::check_rights(&cluster, rights::rotating(&set)),
+        cluster.get(&id)
+    );
+    missing?;
+    let statefulset = statefulset?.ok_or_else(|| scale::no_set(&set, context))?;
+    live::check_ours(&statefulset, &id, &set)?;
+    if is_crunchy(&statefulset) {
+        check_crunchy(&roles, read.as_ref())?;
+    }
+    let master = psql::master(context, &cluster, &set).await?;
+    let rotation = Rotation { context, cluster: &cluster, set: &set, master };
+    for role in &roles {
+        rotation.one(*role, read.as_ref()).await?;
+    }
+    let names: Vec<String> = roles.iter().map(ToString::to_string).collect();
+    context.finish(format!("{}: new password of {}", set.name, names.join(", ")), started);
+    Ok(Exit::Done)
+}
+
+/// Which roles, in their order, each once.
+fn roles(args: &RotateArgs) -> Result<Vec<RoleKind>, Failure> {
+    let mut roles = args.roles.clone();
+    if roles.is_empty() {
+        roles.push(RoleKind::User);
+    }
+    roles.sort();
+    roles.dedup();
+    if args.password_file.is_some() && roles.len() > 1 {
+        let message = "one password for several roles: --password-file is for one role at a time";
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("pgset password rotate user --password-file FILE"));
+    }
+    Ok(roles)
+}
+
+/// Whether the image's own entry point runs the set, as Crunchy's does: the other profile prepares each
+/// pod by an init container of its own.
+pub(crate) fn is_crunchy(statefulset: &Value) -> bool {
+    let before = statefulset["spec"]["template"]["spec"]["initContainers"].as_array();
+    !before.into_iter().flatten().any(|container| container["name"] == "bootstrap")
+}
+
+fn check_crunchy(roles: &[RoleKind], given: Option<&Secret>) -> Result<(), Failure> {
+    if roles.contains(&RoleKind::Replication) {
+        let message = "the replication password of Crunchy's images can't be replaced: each replica keeps it in its recovery.conf from the time when it was cloned, and would not find its master again";
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("pgset password rotate superuser user  # the others can be"));
+    }
+    if let Some(given) = given
+        && let Err(invalid) = crate::settings::credentials::check_password(given.expose(), true)
+    {
+        return Err(Failure::new(Exit::Usage, format!("the password {}", invalid.reason)));
+    }
+    Ok(())
+}
+
+impl Rotation<'_> {
+    /// Gives one role a new password.
+    ///
+    /// The new password is kept beside the old one before anything is done with it, so that it is
+    /// known whenever this is killed; it becomes the Secret's when PostgreSQL has it. Each write of
+    /// the Secret names the version that was read: two rotations at once come out as one after the
+    /// other, never as a password that nobody knows.
+    async fn one(&self, role: RoleKind, given: Option<&Secret>) -> anyhow::Result<()> {
+        let keys = keys(role);
+        let made = Secret::random();
+        let (name, password) = loop {
+            let secret = sql::secret(self.cluster, self.set).await?;
+            let current = desired::password(&secret, keys.password);
+            let pending = desired::password(&secret, &desired::pending(keys.password));
+            let name = match keys.name {
+                Some(key) => desired::text(&secret, key).ok_or_else(|| lacks(self.set, key))?,
+                None => "postgres".to_owned(),
+            };
+            let next = given.or(pending.as_ref()).unwrap_or(&made).clone();
+            if given.is_none() && pending.is_some() && pending.as_ref() != Some(&made) {
+                self.context.note(format!("{role}: an interrupted rotation goes on"));
+            }
+            let mut secret = secret;
+            if pending.as_ref() != Some(&next) && current.as_ref() != Some(&next) {
+                match self.write(&secret, keys, &next, Step::Keep).await? {
+                    Some(written) => secret = written,
+                    None => continue,
+                }
+            }
+            self.check_interrupt("the new password is kept in the Secret, not yet in force")?;
+            self.alter(&name, &next).await?;
+            let done = current.as_ref() == Some(&next) && pending.is_none();
+            if done || self.write(&secret, keys, &next, Step::Promote).await?.is_some() {
+                break (name, next);
+            }
+        };
+        self.context.note(format!("{role}: {name} has its new password, in PostgreSQL and in Secret {}", self.set.secret()));
+        self.verify(&name, &password).await
+    }
+
+    fn check_interrupt(&self, done: &str) -> Result<(), Failure> {
+        self.context.interrupt.check(|| done.to_owned(), &self.context.again)
+    }
+
+    /// Writes the Secret, if it is still what was read; none when it is not.
+    async fn write(
+        &self,
+        read: &Value,
+        keys: Keys,
+        password: &Secret,
+        step: Step,
+    ) -> anyhow::Result<Option<Value>> {
+        let object = changed(read, &desired::secret_id(self.set), keys.password, password, step);
+        match self.cluster.apply(&object, Apply { dry_run: false, force: true }).await {
+            Ok(written) => Ok(Some(written)),
+            Err(error) if error.is_conflict() => Ok(None),
+            Err(error) => Err(error).context("writing the new password into the Secret"),
+        }
+    }
+
+    async fn alter(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
+        let script = Script::new(&self.master, &rotation::statements(name, password)?);
+        let namespace = self.set.namespace.as_str();
+        let failed = format!("giving {name} its new password on {}", self.master);
+        let output = sql::run(self.cluster, namespace, &script).await.with_context(|| failed.clone())?;
+        let Some(trouble) = output.trouble() else { return Ok(()) };
+        Err(Failure::new(Exit::Failed, format!("{failed}: {trouble}"))
+            .hint(format!("{}  # goes on with the same password", self.context.again))
+            .into())
+    }
+
+    /// Logs in with it, through the master's Service.
+    async fn verify(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
+        let secret = sql::credentials(self.cluster, self.set).await?;
+        let login = sql::Login { user: name, password, database: &secret.database };
+        match sql::log_in(self.cluster, self.set, &self.master, login).await? {
+            None => Ok(()),
+            Some(trouble) => Err(Failure::new(
+                Exit::Failed,
+                format!("{name} can't log in with the new password: {}", trouble.message),
+            )
+            .hint(format!("{}  # what is there, and what is wrong", self.context.sibling("status")))
+            .into()),
+        }
+    }
+}
+
+/// A step of the Secret's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The new password is kept beside the one in force.
+    Keep,
+    /// It takes its place.
+    Promote,
+}
+
+/// The Secret as pgset applied it, with a password more or another one. The version that was read is a
+/// precondition.
+fn changed(read: &Value, id: &ObjectId, key: &str, password: &Secret, step: Step) -> Object {
+    let mut value = plan::extract(read, MANAGER).unwrap_or_else(|| {
+        json!({
+            "apiVersion": id.kind.api_version(),
+            "kind": id.kind.name(),
+            "metadata": { "name": id.name, "namespace": id.namespace },
+        })
+    });
+    for field in ["uid", "resourceVersion"] {
+        value["metadata"][field] = read["metadata"][field].clone();
+    }
+    let encoded = base64::engine::general_purpose::STANDARD.encode(password.expose());
+    if !value["data"].is_object() {
+        value["data"] = json!({});
+    }
+    let pending = desired::pending(key);
+    match step {
+        Step::Keep => value["data"][&pending] = json!(encoded),
+        Step::Promote => {
+            value["data"][key] = json!(encoded);
+            if let Some(data) = value["data"].as_object_mut() {
+                data.remove(&pending);
+            }
+        }
+    }
+    Object { id: id.clone(), value, template: "the live Secret".to_owned() }
+}
