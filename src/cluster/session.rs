@@ -97,9 +97,7 @@ impl Session {
     ///
     /// # Errors
     /// When the connection broke before it ended, or the program could not be started.
-    pub fn take_end(
-        &mut self,
-    ) -> impl Future<Output = Result<i32, ClusterError>> + Send + use<> {
+    pub fn take_end(&mut self) -> impl Future<Output = Result<i32, ClusterError>> + Send + use<> {
         let (status, pod) = (self.status.take(), self.pod.clone());
         async move {
             let failed = |reason: String| ClusterError::Exec { pod, reason };

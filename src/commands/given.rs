@@ -46,9 +46,12 @@ fn shown(file: &Path) -> String {
 async fn from_stdin(context: &Context) -> anyhow::Result<Vec<u8>> {
     if std::io::stdin().is_terminal() {
         // What is typed would be seen.
-        return Err(Failure::new(Exit::Usage, "--password-file - reads stdin, which is a terminal")
-            .hint(format!("pass show db/user | {}", context.again))
-            .into());
+        return Err(Failure::new(
+            Exit::Usage,
+            "--password-file - reads stdin, which is a terminal",
+        )
+        .hint(format!("pass show db/user | {}", context.again))
+        .into());
     }
     let mut bytes = Vec::new();
     let mut stdin = tokio::io::stdin().take(LIMIT + 1);

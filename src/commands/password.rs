@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Context, desired, given, live, psql, rights, scale, sql};
 use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
-use crate::cluster::objects::Apply;
 use crate::cluster::Cluster;
+use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Object, ObjectId};
@@ -52,8 +52,7 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
     live::check_rights(&cluster, rights::reading_passwords(&set)).await?;
     let secret = sql::secret(&cluster, &set).await?;
     let key = keys(args.role).password;
-    let password = desired::password(&secret, key)
-        .ok_or_else(|| lacks(&set, key))?;
+    let password = desired::password(&secret, key).ok_or_else(|| lacks(&set, key))?;
     if desired::password(&secret, &desired::pending(key)).is_some() {
         context.warn(format!(
             "a rotation was interrupted, so PostgreSQL may have a newer one already: {} goes on",
@@ -90,10 +89,8 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target).await?;
     context.begin("password rotate", &set, &target);
     let id = scale::statefulset_id(&set);
-    let (missing, statefulset) = futures::join!(
-        live::check_rights(&cluster, rights::rotating(&set)),
-        cluster.get(&id)
-    );
+    let (missing, statefulset) =
+        futures::join!(live::check_rights(&cluster, rights::rotating(&set)), cluster.get(&id));
     missing?;
     let statefulset = statefulset?.ok_or_else(|| scale::no_set(&set, context))?;
     live::check_ours(&statefulset, &id, &set)?;
@@ -183,7 +180,10 @@ impl Rotation<'_> {
                 break (name, next);
             }
         };
-        self.context.note(format!("{role}: {name} has its new password, in PostgreSQL and in Secret {}", self.set.secret()));
+        self.context.note(format!(
+            "{role}: {name} has its new password, in PostgreSQL and in Secret {}",
+            self.set.secret()
+        ));
         self.verify(&name, &password).await
     }
 
@@ -211,7 +211,8 @@ impl Rotation<'_> {
         let script = Script::new(&self.master, &rotation::statements(name, password)?);
         let namespace = self.set.namespace.as_str();
         let failed = format!("giving {name} its new password on {}", self.master);
-        let output = sql::run(self.cluster, namespace, &script).await.with_context(|| failed.clone())?;
+        let output =
+            sql::run(self.cluster, namespace, &script).await.with_context(|| failed.clone())?;
         let Some(trouble) = output.trouble() else { return Ok(()) };
         Err(Failure::new(Exit::Failed, format!("{failed}: {trouble}"))
             .hint(format!("{}  # goes on with the same password", self.context.again))

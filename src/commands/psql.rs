@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, live, rights, sql, wait};
 use crate::cli::PsqlArgs;
-use crate::cluster::session::{Program, Session};
 use crate::cluster::Cluster;
+use crate::cluster::session::{Program, Session};
 use crate::error::{Exit, Failure};
 use crate::manifest::Kind;
 use crate::postgres::interactive::{self, Interactive};
@@ -44,15 +44,22 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
     );
     missing?;
     let (pod, database) = (pod?, database?);
-    let psql =
-        Interactive { role: args.user.as_deref(), database: &database, args: &args.args };
+    let psql = Interactive { role: args.user.as_deref(), database: &database, args: &args.args };
     let terminal = terminal::is_interactive();
     let argv = if terminal { psql.on_a_terminal() } else { psql.on_a_pipe() };
     let program = Program { namespace, pod: &pod, container: sql::CONTAINER, argv, terminal };
     let code = if terminal {
-        let role = if args.replica.is_some() { "a replica, which only reads" } else { "the master" };
+        let role =
+            if args.replica.is_some() { "a replica, which only reads" } else { "the master" };
         context.note(format!("{pod}, {role}; \\q ends"));
-        on_a_terminal(&cluster, program).await?
+        let code = on_a_terminal(&cluster, program).await?;
+        if code > 128 {
+            context.warn(format!(
+                "psql in {pod} was ended by signal {}: is the pod gone?",
+                code - 128
+            ));
+        }
+        code
     } else {
         let mut session = cluster.start(program).await?;
         on_a_pipe(&mut session).await?
@@ -166,7 +173,10 @@ async fn on_a_terminal(cluster: &Cluster, program: Program<'_>) -> anyhow::Resul
         tokio::select! {
             code = &mut show => {
                 let code = code?;
-                raw.ended_well();
+                // Killed, by whatever took the pod: then nobody has tidied up.
+                if code < 128 {
+                    raw.ended_well();
+                }
                 return Ok(code);
             }
             error = &mut typed => error?,
@@ -174,7 +184,7 @@ async fn on_a_terminal(cluster: &Cluster, program: Program<'_>) -> anyhow::Resul
                 session.resize(size);
             },
             // The terminal is gone; so is whoever would have read anything.
-            _ = hangup.recv() => return Ok(i32::from(Exit::Terminated.code())),
+            _ = hangup.recv() => return Ok(129),
         }
     }
 }
@@ -191,8 +201,8 @@ async fn on_a_pipe(session: &mut Session) -> anyhow::Result<i32> {
                 None => Ok(()),
             }
         };
-        let (printed, said) = futures::join!(copy(stdout, &mut here), said);
-        printed.and(said)?;
+        // Not joined: who reads no more of the one would wait for the end of the other for ever.
+        futures::try_join!(copy(stdout, &mut here), said)?;
         Ok::<_, anyhow::Error>(end.await?)
     };
     let fed = async {

@@ -85,7 +85,8 @@ impl Addresses<'_> {
             ("PGUSER", self.user.to_owned()),
             ("PGDATABASE", self.database.to_owned()),
         ];
-        variables.extend(self.password.map(|password| ("PGPASSWORD", password.expose().to_owned())));
+        variables
+            .extend(self.password.map(|password| ("PGPASSWORD", password.expose().to_owned())));
         variables
     }
 

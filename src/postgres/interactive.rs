@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn a_role_is_one_value_of_the_options() {
         let interactive = Interactive { role: Some(r"a b\c"), database: "d", args: &[] };
-        let options = interactive.on_a_pipe().into_iter().find(|word| word.starts_with("PGOPTIONS"));
+        let options =
+            interactive.on_a_pipe().into_iter().find(|word| word.starts_with("PGOPTIONS"));
         assert_eq!(options.unwrap(), r"PGOPTIONS=-c role=a\ b\\c");
     }
 

@@ -180,6 +180,7 @@ pub fn check_password(
     if password.chars().any(char::is_control) {
         return Err(Invalid::new("must not hold control characters"));
     }
-    let warning = (password == "password").then_some("is the word \"password\": leave it out to have one made");
+    let warning = (password == "password")
+        .then_some("is the word \"password\": leave it out to have one made");
     Ok((Secret::new(password.to_owned()), warning))
 }
