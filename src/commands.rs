@@ -12,6 +12,7 @@ pub mod erase;
 pub(crate) mod facts;
 pub(crate) mod given;
 pub mod live;
+pub(crate) mod named;
 pub mod password;
 pub mod psql;
 pub mod render;
@@ -21,6 +22,7 @@ pub mod sql;
 pub mod status;
 pub mod templates;
 pub mod test;
+pub(crate) mod topology;
 pub mod up;
 pub mod wait;
 

@@ -4,6 +4,7 @@ pub mod credentials;
 pub mod duration;
 pub mod error;
 pub mod general;
+pub mod pods;
 pub mod quantity;
 mod reserved;
 pub mod resolve;
@@ -16,10 +17,13 @@ pub mod values;
 pub use credentials::Credentials;
 pub use error::SettingsError;
 pub use general::General;
+pub use pods::Pods;
 pub use quantity::Quantity;
 pub use secret::Secret;
 pub use storage::{AccessMode, Storage};
-pub use values::{DatabaseName, Namespace, Replicas, RoleName, SetName, VolumePrefix};
+pub use values::{
+    DatabaseName, MajorVersion, Namespace, Replicas, RoleName, SetName, VolumePrefix,
+};
 
 use crate::image::{ImageReference, Profile};
 
@@ -87,6 +91,8 @@ pub struct Settings {
     pub volume_prefix: String,
     /// Users, database, and the passwords that somebody gave.
     pub credentials: Credentials,
+    /// What the pods ask for, where they run, and what is written on them.
+    pub pods: Pods,
     /// Where templates of the user's own are.
     pub templates: Option<Sourced<std::path::PathBuf>>,
 }
@@ -124,6 +130,16 @@ impl SetIdentity {
     #[must_use]
     pub fn secret(&self) -> String {
         format!("{}-auth", self.name)
+    }
+    /// The ConfigMap of what the pods run and how PostgreSQL is set up.
+    #[must_use]
+    pub fn config(&self) -> String {
+        format!("{}-config", self.name)
+    }
+    /// The ConfigMap that says whose data the set's is.
+    #[must_use]
+    pub fn topology(&self) -> String {
+        format!("{}-topology", self.name)
     }
     /// The ServiceAccount, Role and RoleBinding.
     #[must_use]

@@ -35,6 +35,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
             password: None,
             database: "userdb".parse().unwrap(),
         },
+        pods: pgset::settings::Pods::default(),
         templates: None,
     }
 }
@@ -55,7 +56,7 @@ fn make(settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
         user: secret("userPassword1"),
     };
     let templates = TemplateSet::builtin(&settings.profile);
-    let inputs = Inputs { settings, replicas, passwords: &passwords };
+    let inputs = Inputs { settings, replicas, pods: 2, server_minor: 37, passwords: &passwords };
     let rendered = render(&templates, &inputs).unwrap();
     objects(&rendered, &settings.set).unwrap()
 }

@@ -194,10 +194,14 @@ fn eraser(
     Some(Object { id, value, template: "the eraser".to_owned() })
 }
 
-/// Only directories named SET-NUMBER: another set's `SET-0-1` or `SET-other-0` stays.
+/// Only what is named SET-NUMBER, and what lies beside it (a lock, a clone that is not finished): another
+/// set's `SET-0-1` or `SET-other-0` stays, and no set's name has a dot.
 const ERASE: &str = r#"
 for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
+  ordinal=${ordinal%.lock}
+  ordinal=${ordinal%.new}
+  ordinal=${ordinal%.old}
   case $ordinal in
     '' | *[!0-9]*) continue ;;
   esac

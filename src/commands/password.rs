@@ -6,11 +6,12 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{Context, desired, given, live, psql, rights, scale, sql};
+use super::{Context, desired, given, live, named, psql, rights, scale, sql};
 use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
+use crate::image::Profile;
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Object, ObjectId};
 use crate::plan;
@@ -123,11 +124,9 @@ fn roles(args: &RotateArgs) -> Result<Vec<RoleKind>, Failure> {
     Ok(roles)
 }
 
-/// Whether the image's own entry point runs the set, as Crunchy's does: the other profile prepares each
-/// pod by an init container of its own.
+/// Whether Crunchy's entry point runs the set, and not a bootstrap of pgset's.
 pub(crate) fn is_crunchy(statefulset: &Value) -> bool {
-    let before = statefulset["spec"]["template"]["spec"]["initContainers"].as_array();
-    !before.into_iter().flatten().any(|container| container["name"] == "bootstrap")
+    named::profile(statefulset) != Some(Profile::POSTGRES)
 }
 
 fn check_crunchy(roles: &[RoleKind], given: Option<&Secret>) -> Result<(), Failure> {

@@ -143,6 +143,14 @@ pub fn reading_passwords(set: &SetIdentity) -> Vec<Right> {
     vec![on(Kind::Secret, "get", set)]
 }
 
+/// The rights to change which pods the set's Role names: nobody grants what they do not have themselves.
+#[must_use]
+pub fn naming(set: &SetIdentity) -> Vec<Right> {
+    let mut rights = ["get", "patch"].map(|verb| on(Kind::Role, verb, set)).to_vec();
+    rights.push(in_set("patch", "", "pods/status", set));
+    rights
+}
+
 /// The rights to run a command in a pod. Servers ask for `get` or `create`, by version.
 #[must_use]
 pub fn executing(set: &SetIdentity) -> Vec<Right> {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::wait::{self, Wait};
-use super::{Context, live, rights, up};
+use super::{Context, live, named, rights, up};
 use crate::cli::ScaleArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
@@ -35,16 +35,21 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let live = live?.ok_or_else(|| no_set(&set, context))?;
     live::check_ours(&live, &id, &set)?;
     check_image(&live, wanted)?;
+    let role = role(&cluster, &set, &live, wanted.get()).await?;
     let before = replicas_of(&live);
     let owner = other_owner(&live);
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was changed".into(), next)?;
+    // Named before they start; forgotten once they were told to go.
+    let forget = before > wanted.get();
+    rename(context, &cluster, role.as_ref().filter(|_| !forget)).await?;
     let applied = if before == wanted.get() {
         live
     } else {
         set_replicas(&cluster, &live, &id, wanted.get()).await?
     };
+    rename(context, &cluster, role.as_ref().filter(|_| forget)).await?;
     let detail = detail(before, wanted.get(), owner.as_deref(), &set);
     let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };
     context.reporter.emit(Event::Object { object: id, outcome, detail });
@@ -105,12 +110,35 @@ pub(crate) async fn set_replicas(
     cluster.apply(&object, Apply { dry_run: false, force: true }).await.context("scaling")
 }
 
+/// The Role with the names of the pods that there will be, where it has others.
+async fn role(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    live: &Value,
+    pods: u32,
+) -> anyhow::Result<Option<Object>> {
+    if named::profile(live) != Some(Profile::POSTGRES) {
+        return Ok(None);
+    }
+    live::check_rights(cluster, rights::naming(set)).await?;
+    named::changed(cluster, set, pods).await
+}
+
+async fn rename(context: &Context, cluster: &Cluster, role: Option<&Object>) -> anyhow::Result<()> {
+    let Some(role) = role else { return Ok(()) };
+    named::apply(cluster, role).await.context("naming the pods in their Role")?;
+    let (object, outcome) = (role.id.clone(), Outcome::Configured);
+    context.reporter.emit(Event::Object { object, outcome, detail: None });
+    Ok(())
+}
+
 /// What the image can carry is read from the live pods' template: the settings may have changed.
 fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
     let Some(image) = image.and_then(|i| i.parse::<ImageReference>().ok()) else { return Ok(()) };
-    let crunchy = Profile::name_for(&image) == Profile::CRUNCHY;
-    let limit = Profile::of(&image, crunchy).ok().and_then(|profile| profile.replicas_limit());
+    let by_name = Profile::name_for(&image);
+    let crunchy = named::profile(live).unwrap_or(by_name) == Profile::CRUNCHY;
+    let limit = Profile::of(&image, crunchy).ok().map(|profile| profile.limit());
     resolve::replicas(&wanted.to_string(), Source::Flag("--replicas"), limit)?;
     Ok(())
 }
@@ -169,7 +197,8 @@ mod tests {
         let crunchy = live("crunchydata/crunchy-postgres:centos7-9.5-1.2.6");
         assert!(check_image(&crunchy, "6".parse().unwrap()).is_ok());
         assert!(check_image(&crunchy, "20".parse().unwrap()).is_err());
-        assert!(check_image(&live("registry.example/unknown"), "20".parse().unwrap()).is_ok());
+        assert!(check_image(&live("registry.example/unknown"), "31".parse().unwrap()).is_ok());
+        assert!(check_image(&live("postgres:17"), "32".parse().unwrap()).is_err());
         assert_eq!(replicas_of(&json!({"spec": {}})), 1);
     }
 }

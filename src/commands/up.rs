@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, given, live, rights, scale};
+use super::{Context, desired, given, live, rights, scale, topology};
 use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
@@ -17,6 +17,7 @@ use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
 use crate::postgres::address::Addresses;
 use crate::readiness::Expectation;
+use crate::render::{Inputs, NEWEST_SERVER};
 use crate::settings::{SetIdentity, Settings};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
@@ -27,15 +28,15 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
     let mut settings = context.settings(&args.settings, Some(&target))?;
-    desired::supported(&settings)?;
     if let Some(file) = &args.password_file {
         let crunchy = settings.profile.name() == Profile::CRUNCHY;
         settings.credentials.password = Some(given::password(file, crunchy, context).await?);
     }
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
-    let draft = desired::draft(&settings, &templates)?;
-    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
+    let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
+    let topology = topology::id(&settings);
+    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).chain(topology.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
@@ -70,6 +71,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
+    let recorded = topology.and_then(|id| live.objects.get(&id));
+    topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
@@ -92,7 +95,14 @@ pub(crate) fn plan_of(
     }
     let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
-    let mut objects = desired::objects(settings, templates, decision.rendered(), &passwords)?;
+    let inputs = Inputs {
+        settings,
+        replicas: decision.rendered(),
+        pods: decision.count(),
+        server_minor: live.version.minor,
+        passwords: &passwords,
+    };
+    let mut objects = desired::objects(templates, &inputs)?;
     desired::keep_pending(&mut objects, live, &settings.set);
     let options = Options {
         set: &settings.set,
