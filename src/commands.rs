@@ -18,6 +18,7 @@ pub mod psql;
 pub mod render;
 pub mod rights;
 pub mod scale;
+pub(crate) mod slots;
 pub mod sql;
 pub mod status;
 pub mod templates;

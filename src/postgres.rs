@@ -9,6 +9,7 @@ pub mod interactive;
 pub mod psql;
 pub mod replication;
 pub mod rotation;
+pub mod slots;
 pub mod smoke;
 pub mod status;
 mod table;

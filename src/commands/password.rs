@@ -1,14 +1,15 @@
 //! `pgset password`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{Context, desired, given, live, named, psql, rights, scale, sql};
+use super::{Context, desired, given, live, named, psql, rights, scale, sql, wait};
 use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
 use crate::cluster::Cluster;
+use crate::cluster::exec::Exec;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
 use crate::image::Profile;
@@ -17,6 +18,13 @@ use crate::manifest::{Object, ObjectId};
 use crate::plan;
 use crate::postgres::{Script, rotation};
 use crate::settings::{Secret, SetIdentity};
+
+/// How often somebody else may change the Secret under a rotation.
+const CONFLICTS: usize = 20;
+/// How long a pod may take for its passfile, and a login with it.
+const PASSFILE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a replica may take to stream again.
+const STREAMING_WITHIN: Duration = Duration::from_secs(30);
 
 /// Shows or replaces a password.
 pub async fn run(command: &PasswordCommand, context: &Context) -> anyhow::Result<Exit> {
@@ -54,7 +62,7 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
     let secret = sql::secret(&cluster, &set).await?;
     let key = keys(args.role).password;
     let password = desired::password(&secret, key).ok_or_else(|| lacks(&set, key))?;
-    if desired::password(&secret, &desired::pending(key)).is_some() {
+    if desired::password(&secret, &desired::pending(key)).is_some_and(|next| next != password) {
         context.warn(format!(
             "a rotation was interrupted, so PostgreSQL may have a newer one already: {} goes on",
             context.sibling(&format!("password rotate {}", args.role))
@@ -146,44 +154,119 @@ fn check_crunchy(roles: &[RoleKind], given: Option<&Secret>) -> Result<(), Failu
 impl Rotation<'_> {
     /// Gives one role a new password.
     ///
-    /// The new password is kept beside the old one before anything is done with it, so that it is
-    /// known whenever this is killed; it becomes the Secret's when PostgreSQL has it. Each write of
-    /// the Secret names the version that was read: two rotations at once come out as one after the
-    /// other, never as a password that nobody knows.
+    /// The new password is kept beside the old one before anything is done with it, and until all is
+    /// done: it is known whenever this is killed, and the next run goes on with it. Each write of the
+    /// Secret names the version that was read: two rotations at once come out as one after the other,
+    /// never as a password that nobody knows.
     async fn one(&self, role: RoleKind, given: Option<&Secret>) -> anyhow::Result<()> {
         let keys = keys(role);
         let made = Secret::random();
-        let (name, password) = loop {
-            let secret = sql::secret(self.cluster, self.set).await?;
-            let current = desired::password(&secret, keys.password);
-            let pending = desired::password(&secret, &desired::pending(keys.password));
+        for _ in 0..CONFLICTS {
+            let mut secret = sql::secret(self.cluster, self.set).await?;
             let name = match keys.name {
                 Some(key) => desired::text(&secret, key).ok_or_else(|| lacks(self.set, key))?,
                 None => "postgres".to_owned(),
             };
-            let next = given.or(pending.as_ref()).unwrap_or(&made).clone();
-            if given.is_none() && pending.is_some() && pending.as_ref() != Some(&made) {
+            let pending = desired::password(&secret, &desired::pending(keys.password));
+            if given.is_none() && pending.as_ref().is_some_and(|pending| *pending != made) {
                 self.context.note(format!("{role}: an interrupted rotation goes on"));
             }
-            let mut secret = secret;
-            if pending.as_ref() != Some(&next) && current.as_ref() != Some(&next) {
-                match self.write(&secret, keys, &next, Step::Keep).await? {
-                    Some(written) => secret = written,
-                    None => continue,
-                }
+            let next = given.or(pending.as_ref()).unwrap_or(&made);
+            if pending.as_ref() != Some(next) {
+                let Some(written) = self.write(&secret, keys, next, Step::Keep).await? else {
+                    continue;
+                };
+                secret = written;
             }
-            self.check_interrupt("the new password is kept in the Secret, not yet in force")?;
-            self.alter(&name, &next).await?;
-            let done = current.as_ref() == Some(&next) && pending.is_none();
-            if done || self.write(&secret, keys, &next, Step::Promote).await?.is_some() {
-                break (name, next);
+            self.check_interrupt(
+                "the new password is kept in the Secret, and is not in force yet",
+            )?;
+            self.alter(&name, next).await?;
+            let Some(written) = self.write(&secret, keys, next, Step::Promote).await? else {
+                continue;
+            };
+            self.context.note(format!(
+                "{role}: {name} has its new password, in PostgreSQL and in Secret {}",
+                self.set.secret()
+            ));
+            match role {
+                RoleKind::Replication => self.passfiles(&name, next).await?,
+                RoleKind::Superuser | RoleKind::User => self.verify(&name, next).await?,
             }
-        };
-        self.context.note(format!(
-            "{role}: {name} has its new password, in PostgreSQL and in Secret {}",
-            self.set.secret()
-        ));
-        self.verify(&name, &password).await
+            if self.write(&written, keys, next, Step::Clear).await?.is_some() {
+                return Ok(());
+            }
+        }
+        let message =
+            format!("Secret {} is changed by somebody else all the time", self.set.secret());
+        Err(Failure::new(Exit::Refused, message).hint(self.context.again.clone()).into())
+    }
+
+    /// Gives each pod the passfile that its replica logs in with, and logs in with it.
+    ///
+    /// A pod that does not run reads the Secret when it starts.
+    async fn passfiles(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
+        let line = rotation::passfile_line(name, password);
+        for pod in psql::pods(self.cluster, self.set).await? {
+            let Some(ordinal) = psql::ordinal(self.set, &pod) else { continue };
+            let pod_name = self.set.pod(ordinal);
+            if !wait::ready(&pod) {
+                self.context
+                    .note(format!("{pod_name} is not ready: it reads the Secret when it starts"));
+                continue;
+            }
+            let exec = Exec {
+                namespace: self.set.namespace.as_str(),
+                pod: &pod_name,
+                container: sql::CONTAINER,
+                argv: rotation::write_passfile(name),
+                stdin: line.clone(),
+                timeout: PASSFILE_WITHIN,
+            };
+            let output = self.cluster.exec(exec).await?;
+            if output.code != 0 {
+                let said = output.stderr.trim().lines().last().unwrap_or("no message").to_owned();
+                let message =
+                    format!("{pod_name}: {name} can't log in with its new passfile: {said}");
+                return Err(Failure::new(Exit::Failed, message)
+                    .hint(format!("{}  # goes on with the same password", self.context.again))
+                    .into());
+            }
+        }
+        self.streaming().await
+    }
+
+    /// Waits until every ready replica streams; none has had a reason to stop.
+    async fn streaming(&self) -> anyhow::Result<()> {
+        let pods: Vec<(String, String)> = psql::pods(self.cluster, self.set)
+            .await?
+            .iter()
+            .filter(|pod| wait::ready(pod) && wait::role(pod) == Some(&self.set.replica()))
+            .filter_map(|pod| {
+                Some((pod.metadata.name.clone()?, pod.status.as_ref()?.pod_ip.clone()?))
+            })
+            .collect();
+        let until = tokio::time::Instant::now() + STREAMING_WITHIN;
+        loop {
+            let (cluster, namespace) = (self.cluster.clone(), self.set.namespace.to_string());
+            let seen = sql::streaming(cluster, namespace, self.master.clone(), pods.clone()).await;
+            let streams =
+                |pod: &str| seen.replicas.iter().any(|r| r.pod == pod && r.state == "streaming");
+            let missing: Vec<&str> =
+                pods.iter().map(|(pod, _)| pod.as_str()).filter(|pod| !streams(pod)).collect();
+            if missing.is_empty() && seen.error.is_none() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= until {
+                let reason =
+                    seen.error.unwrap_or_else(|| format!("{} does not", missing.join(", ")));
+                let message = format!("not every replica streams: {reason}");
+                return Err(Failure::new(Exit::Failed, message)
+                    .hint(self.context.sibling("status"))
+                    .into());
+            }
+            tokio::time::sleep(sql::LOOK_EVERY).await;
+        }
     }
 
     fn check_interrupt(&self, done: &str) -> Result<(), Failure> {
@@ -239,8 +322,10 @@ impl Rotation<'_> {
 enum Step {
     /// The new password is kept beside the one in force.
     Keep,
-    /// It takes its place.
+    /// It takes its place, and stays kept: not everybody has it yet.
     Promote,
+    /// All is done.
+    Clear,
 }
 
 /// The Secret as pgset applied it, with a password more or another one. The version that was read is a
@@ -263,12 +348,78 @@ fn changed(read: &Value, id: &ObjectId, key: &str, password: &Secret, step: Step
     let pending = desired::pending(key);
     match step {
         Step::Keep => value["data"][&pending] = json!(encoded),
-        Step::Promote => {
-            value["data"][key] = json!(encoded);
+        Step::Promote => value["data"][key] = json!(encoded),
+        Step::Clear => {
             if let Some(data) = value["data"].as_object_mut() {
                 data.remove(&pending);
             }
         }
     }
     Object { id: id.clone(), value, template: "the live Secret".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
+    }
+
+    /// What the server would hold after each step: the new password is in the Secret from the first to
+    /// the last, and the old one until PostgreSQL has the new.
+    #[test]
+    fn a_password_is_known_at_every_step() {
+        let id = desired::secret_id(&set());
+        let live = |data: Value, owned: Value| {
+            json!({"apiVersion": "v1", "kind": "Secret", "data": data, "metadata": {
+                "name": "pgset-auth", "namespace": "pg", "uid": "u", "resourceVersion": "7",
+                "managedFields": [{"manager": "pgset", "operation": "Apply",
+                    "fieldsV1": {"f:data": owned}}]}})
+        };
+        let (old, new) = ("b2xk", Secret::new("new".to_owned()));
+        let key = desired::USER_PASSWORD;
+        let read = live(json!({key: old, "user": "eA=="}), json!({"f:user-password": {}}));
+        let kept = changed(&read, &id, key, &new, Step::Keep);
+        assert_eq!(kept.value["data"], json!({key: old, "next-user-password": "bmV3"}));
+        assert_eq!(kept.value["metadata"]["resourceVersion"], "7");
+        assert_eq!(kept.value["metadata"]["uid"], "u");
+
+        let both = json!({"f:user-password": {}, "f:next-user-password": {}});
+        let read = live(json!({key: old, "next-user-password": "bmV3"}), both.clone());
+        let promoted = changed(&read, &id, key, &new, Step::Promote);
+        assert_eq!(promoted.value["data"], json!({key: "bmV3", "next-user-password": "bmV3"}));
+
+        let read = live(promoted.value["data"].clone(), both);
+        let cleared = changed(&read, &id, key, &new, Step::Clear);
+        assert_eq!(cleared.value["data"], json!({key: "bmV3"}));
+        // A Secret that was made, and not applied: only what changes becomes ours.
+        let mut made = live(json!({key: old}), json!({}));
+        made["metadata"]["managedFields"] = json!([]);
+        let kept = changed(&made, &id, key, &new, Step::Keep);
+        assert_eq!(kept.value["data"], json!({"next-user-password": "bmV3"}));
+    }
+
+    #[test]
+    fn roles_come_once_and_one_password_is_for_one_role() {
+        let of = |names: &[RoleKind], file: bool| {
+            roles(&RotateArgs { roles: names.to_vec(), password_file: file.then(|| "-".into()) })
+        };
+        assert_eq!(of(&[], true).unwrap(), [RoleKind::User]);
+        let twice = [RoleKind::User, RoleKind::Superuser, RoleKind::User];
+        assert_eq!(of(&twice, false).unwrap(), [RoleKind::Superuser, RoleKind::User]);
+        assert_eq!(of(&twice, true).unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn crunchys_replication_password_is_refused_with_the_reason() {
+        let refused = check_crunchy(&[RoleKind::Replication], None).unwrap_err();
+        assert_eq!(refused.exit, Exit::Refused);
+        assert!(refused.message.contains("recovery.conf"));
+        let given = Secret::new("with-dash".to_owned());
+        let refused = check_crunchy(&[RoleKind::User], Some(&given)).unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage);
+        assert!(!refused.message.contains("with-dash"));
+        assert!(check_crunchy(&[RoleKind::User, RoleKind::Superuser], None).is_ok());
+    }
 }

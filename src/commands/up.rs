@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, given, live, rights, scale, topology};
+use super::{Context, desired, given, live, rights, scale, slots, topology};
 use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
@@ -74,6 +74,10 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let recorded = topology.and_then(|id| live.objects.get(&id));
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
+    let before = live.objects.get(&id).map_or(0, scale::replicas_of);
+    if matches!(settings.profile, Profile::Postgres(_)) && before > replicas {
+        slots::drop_beyond(context, &cluster, &settings.set, replicas).await?;
+    }
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)

@@ -61,6 +61,24 @@ pub fn passfile_line(role: &str, password: &Secret) -> String {
     format!("*:*:*:{}:{}\n", escaped(role), escaped(password.expose()))
 }
 
+/// Puts the line on stdin in the place of a pod's passfile, whole, and logs in with it as a replica does.
+const WRITE: &str = r#"
+set -eu
+umask 077
+file=${PGSET_RUN:-/run/pgset}/passfile
+IFS= read -r line
+printf '%s\n' "$line" >"$file.new"
+mv "$file.new" "$file"
+PGPASSFILE=$file PGUSER=$1 PGHOST=$PGSET_MASTER_HOST psql --no-psqlrc --no-password -Atq \
+  -d 'dbname=replication replication=true connect_timeout=10' -c IDENTIFY_SYSTEM </dev/null >/dev/null
+"#;
+
+/// The arguments of what writes [`passfile_line`], which it reads from stdin.
+#[must_use]
+pub fn write_passfile(role: &str) -> Vec<String> {
+    ["bash", "-c", WRITE, "pgset", role].map(str::to_owned).to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
