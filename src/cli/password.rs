@@ -20,8 +20,14 @@ First the new password is put beside the old one in the Secret, then PostgreSQL
 takes it, then it is the Secret's. Killed at any point and run again, it goes on.
 Sessions stay; whoever logs in afterwards needs the new password.";
 
+const AFTER_HELP: &str = "\
+Examples:
+  pgset password show
+  pgset password rotate";
+
 /// Arguments of `pgset password`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub struct PasswordArgs {
     /// What to do with it.
     #[command(subcommand)]
