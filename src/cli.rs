@@ -52,7 +52,7 @@ PG_PRIMARY_PASSWORD and PG_ROOT_PASSWORD, or are made.
 
 Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 no cluster, or not let
 in; 4 conflict, or refused for safety; 5 the test found something wrong;
-70 timed out; 130 interrupted; 143 terminated.";
+70 timed out; 130 interrupted; 143 terminated. psql ends with psql's own.";
 
 /// Run a PostgreSQL replica set on Kubernetes
 #[derive(Clone, Debug, Parser)]

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess, TerminalSize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::exec::{exit_code, refusal};
+use super::exec::{BROKEN, exit_code, output_and_end, refusal};
 use super::{Cluster, ClusterError};
 
 /// How much of a stream is under way at once.
@@ -27,7 +27,7 @@ pub struct Program<'a> {
     pub terminal: bool,
 }
 
-/// A program that runs. Dropping it breaks the connection.
+/// A program that runs.
 pub struct Session {
     /// What it reads. Its end can't be told over the older exec protocols: keep it until the program
     /// has ended.
@@ -36,8 +36,18 @@ pub struct Session {
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// What it complains of; none with a terminal.
     pub stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
-    resize: Option<futures::channel::mpsc::Sender<TerminalSize>>,
-    status: Option<BoxFuture<'static, Option<Status>>>,
+    /// The size of its terminal.
+    pub size: Size,
+    /// How it ends.
+    pub end: End,
+}
+
+/// Tells a program how large its terminal is.
+pub struct Size(Option<futures::channel::mpsc::Sender<TerminalSize>>);
+
+/// How a program ends. Dropping it breaks the connection.
+pub struct End {
+    status: BoxFuture<'static, Option<Status>>,
     pod: String,
     _process: AttachedProcess,
 }
@@ -76,39 +86,35 @@ impl Cluster {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
             stderr: process.stderr().map(|stderr| Box::new(stderr) as _),
-            resize: process.terminal_size(),
-            status: Some(status.boxed()),
-            pod: program.pod.to_owned(),
-            _process: process,
+            size: Size(process.terminal_size()),
+            end: End { status: status.boxed(), pod: program.pod.to_owned(), _process: process },
         })
     }
 }
 
-impl Session {
-    /// Tells the program how large its terminal is.
-    pub fn resize(&mut self, (width, height): (u16, u16)) {
-        if let Some(resize) = &mut self.resize {
+impl Size {
+    /// Tells columns and rows; without a terminal nobody listens.
+    pub fn is(&mut self, (width, height): (u16, u16)) {
+        if let Some(size) = &mut self.0 {
             // A full queue holds sizes that are no older than what this one would have told.
-            let _ = resize.try_send(TerminalSize { width, height });
+            let _ = size.try_send(TerminalSize { width, height });
         }
     }
+}
 
-    /// Takes the program's end: its exit code. Read both streams meanwhile, or it waits for ever.
+impl End {
+    /// Waits for it while somebody reads what the program prints; its exit code, and what became of the
+    /// reading.
     ///
     /// # Errors
-    /// When the connection broke before it ended, or the program could not be started.
-    pub fn take_end(&mut self) -> impl Future<Output = Result<i32, ClusterError>> + Send + use<> {
-        let (status, pod) = (self.status.take(), self.pod.clone());
-        async move {
-            let failed = |reason: String| ClusterError::Exec { pod, reason };
-            let status = match status {
-                Some(status) => status.await,
-                None => None,
-            };
-            match status {
-                Some(status) => exit_code(&status).map_err(failed),
-                None => Err(failed("the connection broke before it ended".to_owned())),
-            }
-        }
+    /// When the connection broke before that, or the program could not be started.
+    pub async fn while_reading<O>(
+        self,
+        reading: impl Future<Output = O>,
+    ) -> Result<(O, i32), ClusterError> {
+        let failed = |reason: String| ClusterError::Exec { pod: self.pod.clone(), reason };
+        let end = output_and_end(std::pin::pin!(reading), self.status).await;
+        let (read, status) = end.ok_or_else(|| failed(BROKEN.to_owned()))?;
+        Ok((read, exit_code(&status).map_err(failed)?))
     }
 }

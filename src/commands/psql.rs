@@ -2,6 +2,7 @@
 
 use std::io;
 
+use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +19,8 @@ use crate::terminal::{self, Raw};
 
 /// How much is read from stdin at once.
 const CHUNK: usize = 16 << 10;
+/// How a program ends that a hang-up ended.
+const HUNG_UP: i32 = 129;
 
 /// Opens psql in a pod: with a terminal of its own where somebody types, else on a pipe. Ends with
 /// psql's own exit code.
@@ -61,8 +64,7 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
         }
         code
     } else {
-        let mut session = cluster.start(program).await?;
-        on_a_pipe(&mut session).await?
+        on_a_pipe(cluster.start(program).await?).await?
     };
     Ok(match code {
         0 => Exit::Done,
@@ -148,31 +150,26 @@ pub(crate) fn ordinal(set: &SetIdentity, pod: &Pod) -> Option<u32> {
 
 /// Every key goes to psql, and what it prints comes back as it is.
 async fn on_a_terminal(cluster: &Cluster, program: Program<'_>) -> anyhow::Result<i32> {
-    let mut session = cluster.start(program).await?;
+    let Session { mut stdin, mut stdout, mut size, end, .. } = cluster.start(program).await?;
     let mut changes = signal(SignalKind::window_change())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut raw = Raw::enter()?;
-    if let Some(size) = terminal::size() {
-        session.resize(size);
+    if let Some(now) = terminal::size() {
+        size.is(now);
     }
-    let end = session.take_end();
-    let Session { stdin, stdout, .. } = &mut session;
-    let mut stdout = std::mem::replace(stdout, Box::new(tokio::io::empty()));
-    let mut stdin = std::mem::replace(stdin, Box::new(tokio::io::sink()));
-    let show = async move {
-        copy(&mut stdout, &mut tokio::io::stdout()).await?;
-        Ok::<_, anyhow::Error>(end.await?)
-    };
-    let typed = async move {
+    let mut here = tokio::io::stdout();
+    let shown = end.while_reading(copy(&mut stdout, &mut here));
+    let typed = async {
         copy(&mut tokio::io::stdin(), &mut stdin).await?;
         // psql ends by itself at the end of its input; the connection stays for its last words.
         std::future::pending::<io::Result<()>>().await
     };
-    let (mut show, mut typed) = (std::pin::pin!(show), std::pin::pin!(typed));
+    let (mut shown, mut typed) = (std::pin::pin!(shown), std::pin::pin!(typed));
     loop {
         tokio::select! {
-            code = &mut show => {
-                let code = code?;
+            ended = &mut shown => {
+                let (shown, code) = ended?;
+                shown?;
                 // Killed, by whatever took the pod: then nobody has tidied up.
                 if code < 128 {
                     raw.ended_well();
@@ -180,50 +177,46 @@ async fn on_a_terminal(cluster: &Cluster, program: Program<'_>) -> anyhow::Resul
                 return Ok(code);
             }
             error = &mut typed => error?,
-            _ = changes.recv() => if let Some(size) = terminal::size() {
-                session.resize(size);
+            _ = changes.recv() => if let Some(now) = terminal::size() {
+                size.is(now);
             },
             // The terminal is gone; so is whoever would have read anything.
-            _ = hangup.recv() => return Ok(129),
+            _ = hangup.recv() => return Ok(HUNG_UP),
         }
     }
 }
 
 /// stdin goes to psql to its end; stdout and stderr are psql's alone.
-async fn on_a_pipe(session: &mut Session) -> anyhow::Result<i32> {
-    let end = session.take_end();
-    let Session { stdin, stdout, stderr, .. } = session;
+async fn on_a_pipe(session: Session) -> anyhow::Result<i32> {
+    let Session { mut stdin, mut stdout, stderr, end, .. } = session;
     let (mut here, mut errors) = (tokio::io::stdout(), tokio::io::stderr());
+    let said = async {
+        match stderr {
+            Some(mut stderr) => copy(&mut stderr, &mut errors).await,
+            None => Ok(()),
+        }
+    };
+    // psql waits for ever for somebody to read on: what can't be written ends it at once.
+    let (broke, broken) = futures::channel::oneshot::channel();
     let printed = async {
-        let said = async {
-            match stderr {
-                Some(stderr) => copy(stderr, &mut errors).await,
-                None => Ok(()),
-            }
-        };
-        // Not joined: who reads no more of the one would wait for the end of the other for ever.
-        futures::try_join!(copy(stdout, &mut here), said)?;
-        Ok::<_, anyhow::Error>(end.await?)
+        if let Err(error) = futures::try_join!(copy(&mut stdout, &mut here), said) {
+            let _ = broke.send(error);
+            std::future::pending::<()>().await;
+        }
     };
     let fed = async {
-        feed(&mut tokio::io::stdin(), stdin).await?;
+        feed(&mut tokio::io::stdin(), &mut stdin).await?;
         std::future::pending::<io::Result<()>>().await
     };
     tokio::select! {
-        code = printed => match code {
-            // Whoever read has had enough, as of `head`.
-            Err(error) if is_closed(&error) => Ok(0),
-            code => code,
+        ended = end.while_reading(printed) => Ok(ended?.1),
+        // Whoever read has had enough, as of `head`.
+        Ok(error) = broken => match error.kind() {
+            io::ErrorKind::BrokenPipe => Ok(0),
+            _ => Err(error).context("printing what psql says"),
         },
-        error = fed => {
-            error?;
-            Ok(0)
-        }
+        error = fed => error.map(|()| 0).context("reading stdin"),
     }
-}
-
-fn is_closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Copies what comes as it comes.

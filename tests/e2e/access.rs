@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::{CLASS, skipped};
+use crate::support::proxy::Proxy;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds};
 
@@ -240,7 +241,15 @@ async fn the_terminal_is_restored_however_psql_ends() {
     for (way, expected) in [("TERM", 143), ("HUP", 129), ("connection", 1)] {
         let [pid, before, after] =
             ["pid", "before", "after"].map(|n| directory.join(format!("{way}-{n}")));
-        let proxy = crate::support::proxy::Proxy::start(&space.cluster).await;
+        // On a runtime of its own: with it, every connection is gone at once.
+        let between = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let cluster = space.cluster.another().await;
+        let proxy = between.spawn(async move { Proxy::start(&cluster.another().await).await });
+        let proxy = proxy.await.unwrap();
         let call = space.pgset_through(&proxy.kubeconfig(&space.name), "psql --replica");
         // The shell that is replaced by the program tells the program's number.
         let line = format!(
@@ -256,12 +265,13 @@ async fn the_terminal_is_restored_however_psql_ends() {
         let mut seen = 0;
         terminal.shows(&mut seen, "userdb=#").await;
         if way == "connection" {
-            drop(proxy);
+            between.shutdown_background();
             terminal.shows(&mut seen, "the connection broke").await;
         } else {
             let pid = std::fs::read_to_string(&pid).unwrap();
             let kill = std::process::Command::new("kill").args(["-s", way, pid.trim()]).status();
             assert!(kill.unwrap().success());
+            between.shutdown_background();
         }
         assert_eq!(terminal.ends().await, Some(expected), "{way}");
         let modes = |path: &Path| std::fs::read_to_string(path).unwrap();
