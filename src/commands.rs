@@ -11,6 +11,7 @@ pub mod environment;
 pub mod erase;
 pub(crate) mod facts;
 pub(crate) mod given;
+pub(crate) mod grow;
 pub mod live;
 pub(crate) mod named;
 pub mod password;

@@ -17,6 +17,22 @@ pub struct Apply {
     pub force: bool,
 }
 
+/// How new a list has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// All that was written before the question. Servers from 1.31 on wait until their watch cache has
+    /// caught up with etcd, which takes some 30 ms, and older ones read all of etcd.
+    #[default]
+    Latest,
+    /// What the server's watch cache holds at this moment: it may be a little behind, or on a server
+    /// of several some seconds. (Kubernetes API concepts, "resourceVersion=0": any.)
+    Cached,
+}
+
+/// How many times an apply may meet somebody who creates the same object at the same moment. Once is
+/// all it takes, unless the object is deleted and made again meanwhile.
+const CREATION_RACES: u32 = 5;
+
 /// What a server can do, by its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerVersion {
@@ -67,13 +83,19 @@ impl Cluster {
         kind: Kind,
         namespace: &str,
         selector: &str,
+        freshness: Freshness,
     ) -> Result<Vec<Value>, ClusterError> {
-        let path = collection(kind, Some(namespace), self.minor());
-        let uri = if selector.is_empty() {
-            path
-        } else {
-            format!("{path}?labelSelector={}", encode(selector))
-        };
+        let mut query = Vec::new();
+        if !selector.is_empty() {
+            query.push(format!("labelSelector={}", encode(selector)));
+        }
+        if freshness == Freshness::Cached {
+            query.push("resourceVersion=0".to_owned());
+        }
+        let mut uri = collection(kind, Some(namespace), self.minor());
+        if !query.is_empty() {
+            uri = format!("{uri}?{}", query.join("&"));
+        }
         let list: List = self.call(&format!("listing {}", kind.plural()), get(&uri)).await?;
         // Items of a list come without their kind; everybody downstream wants it.
         Ok(list
@@ -101,7 +123,16 @@ impl Cluster {
             "application/apply-patch+yaml",
             &object.value,
         );
-        self.call(&format!("applying {}", object.id), request).await
+        let action = format!("applying {}", object.id);
+        let mut attempt = 1;
+        loop {
+            match self.call(&action, request.clone()).await {
+                // Two applies that both found nothing: the server makes the object for one and refuses
+                // the other. It is there now, so that this is an update.
+                Err(e) if e.is_already_there() && attempt < CREATION_RACES => attempt += 1,
+                other => return other,
+            }
+        }
     }
 
     /// Creates an object that must not be there yet. A conflict means that somebody else made it, or
@@ -117,13 +148,40 @@ impl Cluster {
         path_of(id, self.minor())
     }
 
+    /// Changes single fields of an object that somebody else made, by a merge patch.
+    pub async fn merge(
+        &self,
+        id: &ObjectId,
+        patch: &Value,
+        dry: bool,
+    ) -> Result<Value, ClusterError> {
+        let query = format!("fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
+        let uri = format!("{}?{query}", self.path_of(id));
+        let request = with_body(Method::PATCH, &uri, "application/merge-patch+json", patch);
+        self.call(&format!("changing {id}"), request).await
+    }
+
     /// Deletes the object of this UID. False when it is gone already, or another has its name.
     pub async fn delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Background").await
+    }
+
+    /// Deletes the object of this UID alone: what it owns is left behind, owned by nobody.
+    pub async fn orphan(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Orphan").await
+    }
+
+    async fn delete_with(
+        &self,
+        id: &ObjectId,
+        uid: &str,
+        propagation: &str,
+    ) -> Result<bool, ClusterError> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": { "uid": uid },
-            "propagationPolicy": "Background",
+            "propagationPolicy": propagation,
         });
         let request = with_body(Method::DELETE, &self.path_of(id), "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {

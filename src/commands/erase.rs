@@ -245,7 +245,20 @@ mod tests {
     #[test]
     fn only_the_directories_of_the_set_go() {
         let volume = tempfile::tempdir().unwrap();
-        let names = ["pgset-0", "pgset-11", "pgset-", "pgset-0-1", "pgset-b-0", "other-0", "pgset"];
+        let names = [
+            "pgset-0",
+            "pgset-0.lock",
+            "pgset-1.new",
+            "pgset-1.old",
+            "pgset-11",
+            "pgset-",
+            "pgset-0-1",
+            "pgset-0-1.old",
+            "pgset-b-0",
+            "other-0",
+            "pgset",
+            "pgset-0.mine",
+        ];
         for name in names {
             std::fs::create_dir_all(volume.path().join(name).join("base")).unwrap();
         }
@@ -258,6 +271,17 @@ mod tests {
         assert!(ended.success());
         let stays = |name: &&str| volume.path().join(name).exists();
         let left: Vec<&str> = names.into_iter().filter(stays).collect();
-        assert_eq!(left, ["pgset-", "pgset-0-1", "pgset-b-0", "other-0", "pgset"]);
+        assert_eq!(
+            left,
+            [
+                "pgset-",
+                "pgset-0-1",
+                "pgset-0-1.old",
+                "pgset-b-0",
+                "other-0",
+                "pgset",
+                "pgset-0.mine"
+            ]
+        );
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::named;
 use crate::cluster::access::Right;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::manifest::object::{LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
@@ -29,6 +29,9 @@ pub struct Live {
     pub objects: BTreeMap<ObjectId, Value>,
     /// Why the storage can't be had, if that is known already.
     pub storage: Option<Failure>,
+    /// How many pods a StatefulSet would have that adopts the pods which run without one, owned by
+    /// nobody; 0 where there are none.
+    pub orphans: u32,
 }
 
 /// Asks everything that a command needs to know before it writes: the server's version, whether we
@@ -40,20 +43,24 @@ pub async fn read(
     cluster: &Cluster,
     settings: &Settings,
     ids: Vec<ObjectId>,
+    freshness: Freshness,
     rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
 ) -> anyhow::Result<Live> {
-    // The first request makes the connection, so that the others find it, or resume its session.
+    // The first request makes the connection, so that the others find it; and the paths of some kinds
+    // depend on the version.
     let version = cluster.version().await?;
     let set = &settings.set;
     let namespace = check_namespace(cluster, set);
     let missing = check_rights(cluster, rights(&version));
-    let storage = check_storage(cluster, settings);
+    let storage = check_storage(cluster, settings, freshness);
     let selector = set.selector();
-    let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector);
-    let volumes = volumes(cluster, settings);
+    let claims =
+        cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
+    let volumes = volumes(cluster, settings, freshness);
+    let orphans = orphans(cluster, set, freshness);
     let objects = objects(cluster, ids);
-    let (missing, namespace, storage, claims, volumes, objects) =
-        futures::join!(missing, namespace, storage, claims, volumes, objects);
+    let (missing, namespace, storage, claims, volumes, orphans, objects) =
+        futures::join!(missing, namespace, storage, claims, volumes, orphans, objects);
     // In this order: whoever may not read gets told of the missing right, not of the failed read.
     missing?;
     namespace?;
@@ -63,19 +70,48 @@ pub async fn read(
     {
         all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
     }
-    Ok(Live { version, objects: all, storage: storage? })
+    Ok(Live { version, objects: all, storage: storage?, orphans: orphans? })
 }
 
 /// The volumes that pgset made, for whichever set: two sets must not share a directory.
-async fn volumes(cluster: &Cluster, settings: &Settings) -> Result<Vec<Value>, ClusterError> {
+async fn volumes(
+    cluster: &Cluster,
+    settings: &Settings,
+    freshness: Freshness,
+) -> Result<Vec<Value>, ClusterError> {
     if !settings.storage.is_static() {
         return Ok(Vec::new());
     }
     let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
-    match cluster.list(Kind::PersistentVolume, "", &selector).await {
+    match cluster.list(Kind::PersistentVolume, "", &selector, freshness).await {
         Err(e) if e.is_forbidden() => Ok(Vec::new()),
         other => other,
     }
+}
+
+/// The highest ordinal of a pod of the set that nobody owns, plus one: what is left when a StatefulSet
+/// was deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
+async fn orphans(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    freshness: Freshness,
+) -> Result<u32, ClusterError> {
+    let pods =
+        match cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), freshness).await {
+            Err(e) if e.is_forbidden() => return Ok(0),
+            other => other?,
+        };
+    let orphans = pods.iter().filter(|pod| {
+        pod["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
+            && pod["metadata"]["deletionTimestamp"].is_null()
+    });
+    let ordinals = orphans.filter_map(|pod| ordinal(pod, set));
+    Ok(ordinals.max().map_or(0, |ordinal| ordinal + 1))
+}
+
+fn ordinal(pod: &Value, set: &SetIdentity) -> Option<u32> {
+    let name = pod["metadata"]["name"].as_str()?;
+    name.strip_prefix(set.name.as_str())?.strip_prefix('-')?.parse().ok()
 }
 
 /// Reads objects by name.
@@ -109,7 +145,7 @@ pub async fn of_set(
             if !kind.namespaced() {
                 selector = format!("{selector},{LABEL_NAMESPACE}={}", set.namespace);
             }
-            match cluster.list(kind, set.namespace.as_str(), &selector).await {
+            match cluster.list(kind, set.namespace.as_str(), &selector, Freshness::Latest).await {
                 Ok(items) => Ok((items.into_iter().map(|v| (id_of(kind, &v), v)).collect(), None)),
                 // A server that does not have the kind has none of it.
                 Err(e) if e.is_not_found() => Ok((Vec::new(), None)),
@@ -214,9 +250,13 @@ async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
 }
 
 /// Finds out early what would only show as a claim that stays Pending.
-async fn check_storage(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Option<Failure>> {
+async fn check_storage(
+    cluster: &Cluster,
+    settings: &Settings,
+    freshness: Freshness,
+) -> anyhow::Result<Option<Failure>> {
     match &settings.storage {
-        Storage::Class { name } => check_class(cluster, name.as_deref()).await,
+        Storage::Class { name } => check_class(cluster, name.as_deref(), freshness).await,
         Storage::Claim { name } => {
             let namespace = settings.set.namespace.as_str();
             let id = ObjectId::new(Kind::PersistentVolumeClaim, namespace, name);
@@ -233,8 +273,12 @@ async fn check_storage(cluster: &Cluster, settings: &Settings) -> anyhow::Result
     }
 }
 
-async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Option<Failure>> {
-    let classes = match cluster.list(Kind::StorageClass, "", "").await {
+async fn check_class(
+    cluster: &Cluster,
+    name: Option<&str>,
+    freshness: Freshness,
+) -> anyhow::Result<Option<Failure>> {
+    let classes = match cluster.list(Kind::StorageClass, "", "", freshness).await {
         Ok(classes) => classes,
         // Cluster-scoped: whoever may not read it finds out by the claim.
         Err(e) if e.is_forbidden() => return Ok(None),

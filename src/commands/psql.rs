@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Context, live, rights, sql, wait};
 use crate::cli::PsqlArgs;
 use crate::cluster::Cluster;
+use crate::cluster::objects::Freshness;
 use crate::cluster::session::{Program, Session};
 use crate::error::{Exit, Failure};
 use crate::manifest::Kind;
@@ -139,7 +140,9 @@ async fn choose(
 
 /// The set's pods.
 pub(crate) async fn pods(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
-    let pods = cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector()).await?;
+    // Whom a label calls the master has to be so now.
+    let (namespace, selector) = (set.namespace.as_str(), set.selector());
+    let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Latest).await?;
     Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
 }
 

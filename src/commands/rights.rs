@@ -143,6 +143,18 @@ pub fn reading_passwords(set: &SetIdentity) -> Vec<Right> {
     vec![on(Kind::Secret, "get", set)]
 }
 
+/// The rights to let claims ask for more, and to make the StatefulSet again around its pods.
+#[must_use]
+pub fn growing(set: &SetIdentity) -> Vec<Right> {
+    vec![
+        on(Kind::PersistentVolumeClaim, "patch", set),
+        on(Kind::StatefulSet, "get", set),
+        on(Kind::StatefulSet, "create", set),
+        on(Kind::StatefulSet, "patch", set),
+        on(Kind::StatefulSet, "delete", set),
+    ]
+}
+
 /// The rights to change which pods the set's Role names: nobody grants what they do not have themselves.
 #[must_use]
 pub fn naming(set: &SetIdentity) -> Vec<Right> {

@@ -6,19 +6,20 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, given, live, rights, scale, slots, topology};
+use super::{Context, desired, given, grow, live, rights, scale, slots, topology};
 use crate::cli::UpArgs;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::Cluster;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
 use crate::image::Profile;
-use crate::manifest::ObjectId;
+use crate::manifest::Object;
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
 use crate::postgres::address::Addresses;
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
-use crate::settings::{SetIdentity, Settings};
+use crate::settings::{Replicas, SetIdentity, Settings};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
 ///
@@ -36,18 +37,28 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let topology = topology::id(&settings);
-    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).chain(topology.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
-    let rights = |version: &ServerVersion| rights::up(&settings.set, &draft, wait, version);
-    let live = live::read(&cluster, &settings, ids, rights).await?;
-    let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
+    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait };
+    let (live, plan, replicas) = look.plan(&cluster, args.force_conflicts).await?;
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
-    let how = How { set: &settings.set, force: args.force_conflicts, dry_run: args.dry_run };
+    let how = How {
+        set: &settings.set,
+        made: &desired::made(&settings),
+        force: args.force_conflicts,
+        dry_run: args.dry_run,
+    };
+    let plan = if args.dry_run.is_some() {
+        plan.without_growth(&live.objects)
+    } else {
+        grow::carry_out(context, &cluster, &settings.set, &plan, &live, args.force_conflicts)
+            .await?;
+        plan
+    };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
     if args.dry_run.is_some() {
@@ -83,8 +94,51 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What a look at the cluster starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// The settings.
+    pub(crate) settings: &'a Settings,
+    /// The templates in force.
+    pub(crate) templates: &'a crate::render::TemplateSet,
+    /// The objects that there will be.
+    pub(crate) draft: &'a [Object],
+    /// Whether the command will wait for the set, which takes more rights.
+    pub(crate) wait: bool,
+}
+
+impl Look<'_> {
+    /// Reads what is there, and plans.
+    ///
+    /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of
+    /// the time. What is refused, though, is never refused for what a cache said: then the lists are
+    /// read once more.
+    pub(crate) async fn plan(
+        self,
+        cluster: &Cluster,
+        force: bool,
+    ) -> anyhow::Result<(live::Live, Plan, u32)> {
+        let live = self.read(cluster, Freshness::Cached).await?;
+        if let Ok((plan, replicas)) = plan_of(self.settings, self.templates, &live, force) {
+            return Ok((live, plan, replicas));
+        }
+        let live = self.read(cluster, Freshness::Latest).await?;
+        let (plan, replicas) = plan_of(self.settings, self.templates, &live, force)?;
+        Ok((live, plan, replicas))
+    }
+
+    async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
+        let ids = self.draft.iter().map(|object| object.id.clone());
+        let ids = ids.chain(topology::id(self.settings)).collect();
+        let rights = |version: &ServerVersion| {
+            rights::up(&self.settings.set, self.draft, self.wait, version)
+        };
+        live::read(cluster, self.settings, ids, freshness, rights).await
+    }
+}
+
 /// What is to be done, from what is wanted and what is there; and how many pods there are to be.
-pub(crate) fn plan_of(
+fn plan_of(
     settings: &Settings,
     templates: &crate::render::TemplateSet,
     live: &live::Live,
@@ -97,7 +151,10 @@ pub(crate) fn plan_of(
     {
         return Err(anyhow::Error::from(failure.clone()));
     }
-    let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
+    let asked = settings.replicas.as_ref().map(|r| r.value);
+    // Pods that run without a StatefulSet are adopted by the one that is made, none of them goes.
+    let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
+    let decision = plan::replicas(asked.or(running), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
     let inputs = Inputs {
         settings,
@@ -117,7 +174,7 @@ pub(crate) fn plan_of(
     // The Secret is made once, and kept as it was made as long as it says the same.
     let secret = desired::secret_id(&settings.set);
     if let Some(there) = live.objects.get(&secret) {
-        for step in plan.phases.iter_mut().flatten().filter(|step| step.object.id == secret) {
+        for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
             if step.object.value["data"] == there["data"] {
                 step.action = Action::Unchanged;
             }

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::Role;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, ListParams};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -43,9 +43,16 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
     pods_are_ready(&theirs, &["pgset-0", "pgset-1"]).await;
     theirs.pgset("test").run().await.ok();
 
-    // `up` finds the set as it wants it, and writes down whose data it is.
-    let up = theirs.pgset("up --network-policy --label team=db").run().await.ok();
-    up.never_says("configured").says("configmap/pgset-topology created");
+    // `up` takes it over as it is, and writes down whose data it is.
+    let uids = async || {
+        let pods = theirs.api::<Pod>().list(&ListParams::default()).await.unwrap();
+        pods.items.into_iter().map(|pod| pod.metadata.uid).collect::<Vec<_>>()
+    };
+    let before = uids().await;
+    let up = || theirs.pgset("up --network-policy --label team=db");
+    up().run().await.ok().says("configmap/pgset-topology created");
+    up().run().await.ok().never_says("configured");
+    assert_eq!(uids().await, before, "no pod was replaced");
     assert_eq!(state::difference(&state::of(&ours).await, &state::of(&theirs).await), "");
     // Its size changes as that of any set.
     theirs.pgset("scale --replicas 3").run().await.ok();
