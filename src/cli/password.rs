@@ -17,7 +17,7 @@ Examples:
   pass show db/user | pgset password rotate user --password-file -
 
 First the new password is put beside the old one in the Secret, then PostgreSQL
-takes it, then it is the Secret's. Killed at any point and run again, it goes on.
+takes it, then it is the Secret's. Killed anywhere and run again, it goes on.
 Sessions stay; whoever logs in afterwards needs the new password.";
 
 const AFTER_HELP: &str = "\

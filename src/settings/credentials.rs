@@ -181,6 +181,6 @@ pub fn check_password(
         return Err(Invalid::new("must not hold control characters"));
     }
     let warning = (password == "password")
-        .then_some("is the word \"password\": leave it out to have one made");
+        .then_some("is the word \"password\": without it one is made");
     Ok((Secret::new(password.to_owned()), warning))
 }
