@@ -13,8 +13,8 @@ use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
 use crate::image::Profile;
-use crate::manifest::Object;
 use crate::manifest::object::MANAGER;
+use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
 use crate::postgres::address::Addresses;
 use crate::readiness::Expectation;
@@ -36,7 +36,6 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
-    let topology = topology::id(&settings);
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
@@ -82,13 +81,14 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
-    let recorded = topology.and_then(|id| live.objects.get(&id));
+    let recorded = topology::id(&settings).and_then(|id| live.objects.get(&id));
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     let before = live.objects.get(&id).map_or(0, scale::replicas_of);
     if matches!(settings.profile, Profile::Postgres(_)) && before > replicas {
         slots::drop_beyond(context, &cluster, &settings.set, replicas).await?;
     }
+    left_policy(context, &cluster, &settings).await;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)
@@ -128,8 +128,8 @@ impl Look<'_> {
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
-        let ids = self.draft.iter().map(|object| object.id.clone());
-        let ids = ids.chain(topology::id(self.settings)).collect();
+        let draft = self.draft.iter().map(|object| object.id.clone());
+        let ids = draft.chain(topology::id(self.settings)).collect();
         let rights = |version: &ServerVersion| {
             rights::up(&self.settings.set, self.draft, self.wait, version)
         };
@@ -229,6 +229,24 @@ pub(crate) fn pods(replicas: u32) -> String {
         1 => "1 pod ready, no replica".to_owned(),
         2 => "2 pods ready, 1 replica streaming".to_owned(),
         n => format!("{n} pods ready, {} replicas streaming", n - 1),
+    }
+}
+
+/// `up` deletes nothing: a NetworkPolicy that is no longer asked for still keeps clients out.
+async fn left_policy(context: &Context, cluster: &Cluster, settings: &Settings) {
+    let (set, namespace) = (&settings.set, settings.set.namespace.as_str());
+    if settings.pods.network_policy || matches!(settings.profile, Profile::Crunchy(_)) {
+        return;
+    }
+    let id = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
+    // Whoever may not look did not make one.
+    if let Ok(Some(policy)) = cluster.get(&id).await
+        && live::check_ours(&policy, &id, set).is_ok()
+    {
+        context.warn(format!(
+            "{id} is left from before and still in force; kubectl -n {namespace} delete networkpolicy {}",
+            id.name
+        ));
     }
 }
 

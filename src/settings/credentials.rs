@@ -180,7 +180,7 @@ pub fn check_password(
     if password.chars().any(char::is_control) {
         return Err(Invalid::new("must not hold control characters"));
     }
-    let warning = (password == "password")
-        .then_some("is the word \"password\": without it one is made");
+    let warning =
+        (password == "password").then_some("is the word \"password\": without it one is made");
     Ok((Secret::new(password.to_owned()), warning))
 }
