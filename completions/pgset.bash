@@ -19,6 +19,9 @@ _pgset() {
             pgset,completions)
                 cmd="pgset__subcmd__completions"
                 ;;
+            pgset,connect)
+                cmd="pgset__subcmd__connect"
+                ;;
             pgset,diff)
                 cmd="pgset__subcmd__diff"
                 ;;
@@ -31,11 +34,14 @@ _pgset() {
             pgset,man)
                 cmd="pgset__subcmd__man"
                 ;;
+            pgset,password)
+                cmd="pgset__subcmd__password"
+                ;;
+            pgset,psql)
+                cmd="pgset__subcmd__psql"
+                ;;
             pgset,render)
                 cmd="pgset__subcmd__render"
-                ;;
-            pgset,sandbox)
-                cmd="pgset__subcmd__sandbox"
                 ;;
             pgset,scale)
                 cmd="pgset__subcmd__scale"
@@ -52,23 +58,11 @@ _pgset() {
             pgset,up)
                 cmd="pgset__subcmd__up"
                 ;;
-            pgset__subcmd__sandbox,logs)
-                cmd="pgset__subcmd__sandbox__subcmd__logs"
+            pgset__subcmd__password,rotate)
+                cmd="pgset__subcmd__password__subcmd__rotate"
                 ;;
-            pgset__subcmd__sandbox,run)
-                cmd="pgset__subcmd__sandbox__subcmd__run"
-                ;;
-            pgset__subcmd__sandbox,serve)
-                cmd="pgset__subcmd__sandbox__subcmd__serve"
-                ;;
-            pgset__subcmd__sandbox,start)
-                cmd="pgset__subcmd__sandbox__subcmd__start"
-                ;;
-            pgset__subcmd__sandbox,status)
-                cmd="pgset__subcmd__sandbox__subcmd__status"
-                ;;
-            pgset__subcmd__sandbox,stop)
-                cmd="pgset__subcmd__sandbox__subcmd__stop"
+            pgset__subcmd__password,show)
+                cmd="pgset__subcmd__password__subcmd__show"
                 ;;
             pgset__subcmd__templates,export)
                 cmd="pgset__subcmd__templates__subcmd__export"
@@ -80,7 +74,7 @@ _pgset() {
 
     case "${cmd}" in
         pgset)
-            opts="-n -o -q -v -y -h -V --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help --version up scale test status down render diff templates env sandbox completions man"
+            opts="-n -o -q -v -y -h -V --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help --version up scale test status down psql connect password render diff templates env completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -107,11 +101,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -157,11 +151,61 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__connect)
+            opts="-n -o -q -v -y -h --replica --show-password --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -180,7 +224,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,6 +259,10 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -254,10 +302,6 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --templates)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -279,11 +323,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -329,11 +373,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -352,7 +396,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -387,6 +431,10 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -426,10 +474,6 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --templates)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -451,11 +495,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -501,11 +545,235 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__password)
+            opts="-n -o -q -v -y -h --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help show rotate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__password__subcmd__rotate)
+            opts="-n -o -q -v -y -h --password-file --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help superuser replication user"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__password__subcmd__show)
+            opts="-n -o -q -v -y -h --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help superuser replication user"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__psql)
+            opts="-U -d -n -o -q -v -y -h --replica --user --database --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --replica)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -U)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -524,7 +792,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -559,6 +827,10 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -598,10 +870,6 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --templates)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -631,389 +899,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        pgset__subcmd__sandbox)
-            opts="-n -o -q -v -y -h --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help start status logs stop run serve"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --directory)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kubeconfig)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        pgset__subcmd__sandbox__subcmd__logs)
-            opts="-n -o -q -v -y -h --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --directory)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kubeconfig)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        pgset__subcmd__sandbox__subcmd__run)
-            opts="-n -o -q -v -y -h --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --directory)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kubeconfig)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        pgset__subcmd__sandbox__subcmd__serve)
-            opts="-n -o -q -v -y -h --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --directory)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kubeconfig)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        pgset__subcmd__sandbox__subcmd__start)
-            opts="-n -o -q -v -y -h --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --directory)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kubeconfig)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        pgset__subcmd__sandbox__subcmd__status)
-            opts="-n -o -q -v -y -h --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --directory)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kubeconfig)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        pgset__subcmd__sandbox__subcmd__stop)
-            opts="-n -o -q -v -y -h --delete --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --directory)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kubeconfig)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --context)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1063,11 +953,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1113,11 +1003,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1163,11 +1053,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1213,11 +1103,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1267,11 +1157,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1290,7 +1180,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --dry-run --no-wait --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --password-file --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1325,6 +1215,10 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --templates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1364,12 +1258,12 @@ _pgset() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --templates)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --dry-run)
                     COMPREPLY=($(compgen -W "client server" -- "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -1393,11 +1287,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)

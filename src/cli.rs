@@ -1,10 +1,13 @@
 //! The command line: clap derive and nothing else. What values mean is settled in `settings`.
 
 pub mod completions;
+pub mod connect;
 pub mod diff;
 pub mod down;
 pub mod env;
 pub mod man;
+pub mod password;
+pub mod psql;
 pub mod render;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
@@ -22,10 +25,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use completions::{CompletionsArgs, Shell, completions};
+pub use connect::ConnectArgs;
 pub use diff::DiffArgs;
 pub use down::DownArgs;
 pub use env::EnvArgs;
 pub use man::{ManArgs, man};
+pub use password::{PasswordArgs, PasswordCommand, RoleKind, RotateArgs, ShowArgs};
+pub use psql::PsqlArgs;
 pub use render::RenderArgs;
 #[cfg(feature = "sandbox")]
 pub use sandbox::{SandboxArgs, SandboxCommand};
@@ -41,6 +47,7 @@ Examples:
   pgset test                prove by SQL that it replicates
   pgset scale --replicas 3  add a replica
   pgset status              what runs, what is wrong
+  pgset psql                open psql on the master
   pgset down                take it down, keep its data
 
 Settings: flag, else PGSET_* variable, else the article's variable, else
@@ -49,7 +56,7 @@ PG_PRIMARY_PASSWORD and PG_ROOT_PASSWORD, or are made.
 
 Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 no cluster, or not let
 in; 4 conflict, or refused for safety; 5 the test found something wrong;
-70 timed out; 130 interrupted; 143 terminated.";
+70 timed out; 130 interrupted; 143 terminated. psql ends with psql's own.";
 
 /// Run a PostgreSQL replica set on Kubernetes
 #[derive(Clone, Debug, Parser)]
@@ -77,6 +84,12 @@ pub enum Command {
     Status(StatusArgs),
     /// Take the set down; its data stays unless told otherwise
     Down(DownArgs),
+    /// Open psql on the master or on a replica, inside its pod
+    Psql(PsqlArgs),
+    /// Print how to connect: URIs, and variables for libpq
+    Connect(ConnectArgs),
+    /// Show a password, or replace it by a new one
+    Password(PasswordArgs),
     /// Print the objects that up would apply
     Render(RenderArgs),
     /// Show what up would change
@@ -102,7 +115,10 @@ impl Command {
             Self::Test(_) => &[Output::Human, Output::Json, Output::Junit],
             Self::Status(_) => &[Output::Human, Output::Json, Output::Yaml],
             Self::Render(_) => &[Output::Human, Output::Yaml],
-            Self::Completions(_) | Self::Man(_) => &[Output::Human],
+            Self::Connect(_) => &[Output::Human, Output::Json, Output::Yaml, Output::Env],
+            Self::Psql(_) | Self::Password(_) | Self::Completions(_) | Self::Man(_) => {
+                &[Output::Human]
+            }
             #[cfg(feature = "sandbox")]
             Self::Sandbox(_) => &[Output::Human],
             Self::Up(_)
@@ -152,6 +168,9 @@ pub struct GlobalArgs {
     pub timeout: Option<Duration>,
 }
 
+/// What only the official image's pods have.
+const PODS: &str = "Pods, of the official image";
+
 /// Flags that decide what the set is made of.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Settings")]
@@ -188,37 +207,37 @@ pub struct SettingsArgs {
     /// Prefix of the static volumes' names: pv makes pv1, pv2, pv3 [default: pv]
     #[arg(long, value_name = "PREFIX")]
     pub volume_prefix: Option<String>,
-    /// What each container is promised, such as cpu=500m,memory=1Gi
-    #[arg(long, value_name = "RESOURCES")]
-    pub requests: Vec<String>,
-    /// What each container can't exceed; none takes a limit away: cpu=none
-    #[arg(long, value_name = "RESOURCES")]
-    pub limits: Vec<String>,
-    /// Label that a node must have
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub node_selector: Vec<String>,
-    /// Taint that the pods put up with, such as dedicated=db:NoSchedule
-    #[arg(long, value_name = "TAINT")]
-    pub toleration: Vec<String>,
-    /// Secret that opens the image's registry
-    #[arg(long, value_name = "SECRET")]
-    pub image_pull_secret: Vec<String>,
-    /// Label of every object and pod
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub label: Vec<String>,
-    /// Annotation of every object and pod
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub annotation: Vec<String>,
-    /// Let pods of this namespace in, and nobody else
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
-    pub network_policy: Option<String>,
-    /// How long a pod may take to stop before it is killed [default: 10m]
-    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub termination_grace_period: Option<String>,
     /// Directory of your own templates
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,
+    /// What each container is promised, such as cpu=500m,memory=1Gi
+    #[arg(long, help_heading = PODS, value_name = "RESOURCES")]
+    pub requests: Vec<String>,
+    /// What each container can't exceed; none takes a limit away: cpu=none
+    #[arg(long, help_heading = PODS, value_name = "RESOURCES")]
+    pub limits: Vec<String>,
+    /// Label that a node must have
+    #[arg(long, help_heading = PODS, value_name = "KEY=VALUE")]
+    pub node_selector: Vec<String>,
+    /// Taint that the pods put up with, such as dedicated=db:NoSchedule
+    #[arg(long, help_heading = PODS, value_name = "TAINT")]
+    pub toleration: Vec<String>,
+    /// Secret that opens the image's registry
+    #[arg(long, help_heading = PODS, value_name = "SECRET")]
+    pub image_pull_secret: Vec<String>,
+    /// Label of every object and pod
+    #[arg(long, help_heading = PODS, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// Annotation of every object and pod
+    #[arg(long, help_heading = PODS, value_name = "KEY=VALUE")]
+    pub annotation: Vec<String>,
+    /// Let pods of this namespace in, and nobody else
+    #[arg(long, help_heading = PODS, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub network_policy: Option<String>,
+    /// How long a pod may take to stop before it is killed [default: 10m]
+    #[arg(long, help_heading = PODS, value_name = "DURATION", allow_negative_numbers = true)]
+    pub termination_grace_period: Option<String>,
 }
 
 /// `--output`.
@@ -232,6 +251,8 @@ pub enum Output {
     Yaml,
     /// JUnit XML
     Junit,
+    /// Lines NAME=VALUE for a shell or an env file
+    Env,
 }
 
 /// `--color`.
@@ -269,11 +290,14 @@ display_as_possible_value!(Output, Color, ProfileName);
 /// [`clap::Error::exit_code`] says how the program ends.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
-    if args.iter().skip(1).any(|argument| holds_password(&argument.to_string_lossy())) {
+    // What stands behind `--` is psql's; what it may hold is looked at there.
+    let ours = args.iter().skip(1).take_while(|argument| *argument != "--");
+    if ours.into_iter().any(|argument| holds_password(&argument.to_string_lossy())) {
         return Err(Cli::command().error(
             ErrorKind::UnknownArgument,
             "passwords are never taken from the command line, where every process can read them: \
-             set PG_PASSWORD, PG_PRIMARY_PASSWORD or PG_ROOT_PASSWORD, or leave them to be made",
+             set PG_PASSWORD, PG_PRIMARY_PASSWORD or PG_ROOT_PASSWORD, give a file with \
+             --password-file, or leave them to be made",
         ));
     }
     Cli::try_parse_from(args)
@@ -286,6 +310,10 @@ fn holds_password(argument: &str) -> bool {
         Some((name, value)) => (name, Some(value)),
         None => (argument, None),
     };
+    // These name a file, or ask.
+    if ["--password-file", "--show-password"].contains(&name) {
+        return false;
+    }
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     (name.starts_with("--") || value.is_some())
         && is_name

@@ -31,6 +31,8 @@ pub enum Exit {
     Terminated,
     /// As a command that was run for somebody did: `pgset sandbox run`.
     Other(u8),
+    /// `psql`: what psql itself ended with.
+    Psql(u8),
 }
 
 impl Exit {
@@ -48,6 +50,7 @@ impl Exit {
             Self::Interrupted => 130,
             Self::Terminated => 143,
             Self::Other(code) => code,
+            Self::Psql(code) => code,
         }
     }
 }

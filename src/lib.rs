@@ -14,7 +14,7 @@
 //! | [`cluster`] | everything that talks to Kubernetes |
 //! | [`commands`] | one file per subcommand: orchestration |
 //! | `sandbox` | a small Kubernetes to try pgset on, imported by its command alone |
-//! | [`event`], [`report`], [`prompt`], [`error`] | what a person or a script gets to see |
+//! | [`event`], [`report`], [`prompt`], [`terminal`], [`error`] | what a person or a script gets to see |
 //!
 //! `settings`, `image`, `render`, `manifest`, `plan`, `readiness` and `postgres` are pure: values in,
 //! values out.
@@ -37,6 +37,7 @@ pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;
+pub mod terminal;
 
 mod run;
 

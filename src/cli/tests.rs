@@ -32,6 +32,34 @@ fn global_flags_stand_before_and_behind_the_command() {
 }
 
 #[test]
+fn a_version_of_kubernetes_is_read_as_people_write_it() {
+    for (text, minor) in [("1.20", 20), ("v1.37.2", 37), ("1.33.5-eks-1", 33), ("v1.21.0+k3s1", 21)]
+    {
+        let Command::Render(render) = parsed(&format!("render --kube-version {text}")).command
+        else {
+            panic!("{text}")
+        };
+        assert_eq!(render.kube_version.unwrap().minor, minor, "{text}");
+    }
+    for text in ["1.19", "2.0", "1", "1.x", "37"] {
+        let error = refused(&format!("render --kube-version {text}"));
+        assert!(error.to_string().contains("must be 1.20 or later"), "{error}");
+    }
+}
+
+#[test]
+fn an_image_and_a_version_are_one_or_the_other() {
+    assert_eq!(refused("up --image x --postgres-version 17").kind(), ErrorKind::ArgumentConflict);
+    let Command::Up(up) = parsed("up --network-policy --label a=b --label c=d").command else {
+        panic!()
+    };
+    assert_eq!(up.settings.network_policy.as_deref(), Some("true"));
+    assert_eq!(up.settings.label, ["a=b", "c=d"]);
+    let Command::Up(up) = parsed("up --network-policy=false").command else { panic!() };
+    assert_eq!(up.settings.network_policy.as_deref(), Some("false"));
+}
+
+#[test]
 fn negative_numbers_reach_our_own_message() {
     for line in ["up --replicas -1", "render --replicas -1", "up --replicas=-1"] {
         let (Command::Up(UpArgs { settings, .. }) | Command::Render(RenderArgs { settings, .. })) =
@@ -57,6 +85,38 @@ fn dry_run_has_an_optional_value() {
         let Command::Up(up) = parsed(line).command else { panic!("{line}") };
         assert_eq!(up.dry_run, expected, "{line}");
     }
+}
+
+#[test]
+fn what_stands_behind_two_dashes_is_psqls() {
+    let psql = |line: &str| match parsed(line).command {
+        Command::Psql(psql) => psql,
+        other => panic!("{line}: {other:?}"),
+    };
+    let none = psql("psql");
+    assert_eq!((none.replica, none.user, none.args.len()), (None, None, 0));
+    assert_eq!(psql("psql --replica").replica, Some(None));
+    assert_eq!(psql("psql --replica 2 -- -At").replica, Some(Some(2)));
+    assert_eq!(psql("psql --replica -- -At").replica, Some(None));
+    // psql's own flag, that asks; ours would hold one.
+    assert_eq!(psql("psql -- --password -U joe").args, ["--password", "-U", "joe"]);
+    assert_eq!(refused("psql --password x").kind(), ErrorKind::UnknownArgument);
+    assert_eq!(refused("psql -At").exit_code(), 2);
+}
+
+#[test]
+fn a_file_with_a_password_is_no_password() {
+    let Command::Up(up) = parsed("up --password-file=-").command else { panic!() };
+    assert_eq!(up.password_file, Some(PathBuf::from("-")));
+    let Command::Connect(connect) = parsed("connect --show-password").command else { panic!() };
+    assert!(connect.show_password);
+    let Command::Password(password) = parsed("password rotate superuser user").command else {
+        panic!()
+    };
+    let PasswordCommand::Rotate(rotate) = password.command else { panic!() };
+    assert_eq!(rotate.roles, [RoleKind::Superuser, RoleKind::User]);
+    assert_eq!(refused("password rotate --password s3cret").exit_code(), 2);
+    assert!(!refused("password rotate --password s3cret").to_string().contains("s3cret"));
 }
 
 #[test]
@@ -146,9 +206,20 @@ fn help_has_examples_and_exit_codes() {
 
 #[test]
 fn every_command_has_a_default_format() {
-    for line in
-        ["up", "test", "status", "render", "env", "man", "scale --replicas 1", "down", "diff"]
-    {
+    for line in [
+        "up",
+        "test",
+        "status",
+        "render",
+        "env",
+        "man",
+        "scale --replicas 1",
+        "down",
+        "diff",
+        "psql",
+        "connect",
+        "password show",
+    ] {
         assert_eq!(parsed(line).command.outputs().first(), Some(&Output::Human), "{line}");
     }
 }

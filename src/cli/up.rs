@@ -1,5 +1,7 @@
 //! `pgset up`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::SettingsArgs;
@@ -8,6 +10,7 @@ const AFTER_HELP: &str = "\
 Examples:
   pgset up
   pgset up --replicas 3 --storage class:fast --size 10Gi
+  pgset up --postgres-version 16 --requests cpu=1,memory=2Gi
   pgset up --dry-run=server
   CCP_IMAGE_TAG=centos7-9.5-1.2.6 pgset up --storage hostpath:/srv/pgset
 
@@ -27,6 +30,9 @@ pub struct UpArgs {
     /// Apply, and do not wait
     #[arg(long)]
     pub no_wait: bool,
+    /// Take the application's password from this file, or from stdin (-)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
     /// Take over fields that another manager owns
     #[arg(long)]
     pub force_conflicts: bool,

@@ -125,9 +125,9 @@ impl Cluster {
         &self.inner.server
     }
 
-    /// The server's minor version; 0 when it was not asked, or does not say.
-    pub(super) fn minor(&self) -> u32 {
-        self.inner.minor.get().copied().unwrap_or(0)
+    /// The server's minor version, once it was asked; 0 when it does not say.
+    pub(super) fn minor(&self) -> Option<u32> {
+        self.inner.minor.get().copied()
     }
 
     pub(super) fn set_minor(&self, minor: u32) {

@@ -57,7 +57,7 @@ struct List {
 }
 
 impl Cluster {
-    /// `GET /version`. It comes first: where a kind is found depends on it.
+    /// `GET /version`.
     pub async fn version(&self) -> Result<ServerVersion, ClusterError> {
         let answer: Value = self.call("reading the server's version", get("/version")).await?;
         let text = answer["gitVersion"].as_str().unwrap_or_default().to_owned();
@@ -70,7 +70,7 @@ impl Cluster {
 
     /// The live object; none when there is none.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
-        match self.call(&format!("getting {id}"), get(&self.path_of(id))).await {
+        match self.call(&format!("getting {id}"), get(&self.path_of(id).await?)).await {
             Ok(value) => Ok(Some(value)),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
@@ -85,6 +85,7 @@ impl Cluster {
         selector: &str,
         freshness: Freshness,
     ) -> Result<Vec<Value>, ClusterError> {
+        let minor = self.minor_for(kind).await?;
         let mut query = Vec::new();
         if !selector.is_empty() {
             query.push(format!("labelSelector={}", encode(selector)));
@@ -92,7 +93,7 @@ impl Cluster {
         if freshness == Freshness::Cached {
             query.push("resourceVersion=0".to_owned());
         }
-        let mut uri = collection(kind, Some(namespace), self.minor());
+        let mut uri = collection(kind, Some(namespace), minor);
         if !query.is_empty() {
             uri = format!("{uri}?{}", query.join("&"));
         }
@@ -102,7 +103,7 @@ impl Cluster {
             .items
             .into_iter()
             .map(|mut item| {
-                item["apiVersion"] = json!(kind.api_version_on(self.minor()));
+                item["apiVersion"] = json!(kind.api_version_on(minor));
                 item["kind"] = json!(kind.name());
                 item
             })
@@ -119,7 +120,7 @@ impl Cluster {
         );
         let request = with_body(
             Method::PATCH,
-            &format!("{}?{query}", self.path_of(&object.id)),
+            &format!("{}?{query}", self.path_of(&object.id).await?),
             "application/apply-patch+yaml",
             &object.value,
         );
@@ -138,25 +139,64 @@ impl Cluster {
     /// Creates an object that must not be there yet. A conflict means that somebody else made it, or
     /// that a retried request of ours had arrived after all: read and compare.
     pub async fn create(&self, object: &Object, dry: bool) -> Result<Value, ClusterError> {
-        let path = collection(object.id.kind, object.id.namespace.as_deref(), self.minor());
+        let minor = self.minor_for(object.id.kind).await?;
+        let path = collection(object.id.kind, object.id.namespace.as_deref(), minor);
         let uri = format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
         let request = with_body(Method::POST, &uri, "application/json", &object.value);
         self.call(&format!("creating {}", object.id), request).await
     }
 
-    fn path_of(&self, id: &ObjectId) -> String {
-        path_of(id, self.minor())
+    async fn path_of(&self, id: &ObjectId) -> Result<String, ClusterError> {
+        Ok(path_of(id, self.minor_for(id.kind).await?))
+    }
+
+    /// The server's minor version, where it decides under which version a kind is found. Asked once.
+    async fn minor_for(&self, kind: Kind) -> Result<u32, ClusterError> {
+        match self.minor() {
+            Some(minor) => Ok(minor),
+            // Boxed, as it is hardly ever asked here and would be a part of every call.
+            None if kind.varies() => Ok(Box::pin(self.version()).await?.minor),
+            None => Ok(0),
+        }
+    }
+
+    /// Changes single fields of an object that somebody else made, by a merge patch.
+    pub async fn merge(
+        &self,
+        id: &ObjectId,
+        patch: &Value,
+        dry: bool,
+    ) -> Result<Value, ClusterError> {
+        let query = format!("fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
+        let uri = format!("{}?{query}", self.path_of(id).await?);
+        let request = with_body(Method::PATCH, &uri, "application/merge-patch+json", patch);
+        self.call(&format!("changing {id}"), request).await
     }
 
     /// Deletes the object of this UID. False when it is gone already, or another has its name.
     pub async fn delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Background").await
+    }
+
+    /// Deletes the object of this UID alone: what it owns is left behind, owned by nobody.
+    pub async fn orphan(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Orphan").await
+    }
+
+    async fn delete_with(
+        &self,
+        id: &ObjectId,
+        uid: &str,
+        propagation: &str,
+    ) -> Result<bool, ClusterError> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": { "uid": uid },
-            "propagationPolicy": "Background",
+            "propagationPolicy": propagation,
         });
-        let request = with_body(Method::DELETE, &self.path_of(id), "application/json", &options);
+        let request =
+            with_body(Method::DELETE, &self.path_of(id).await?, "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
             // 409: the UID precondition does not hold, so ours is gone.

@@ -6,18 +6,20 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, live, rights, scale, topology};
+use super::{Context, desired, given, grow, live, rights, scale, slots, topology};
 use crate::cli::UpArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
-use crate::manifest::Object;
+use crate::image::Profile;
 use crate::manifest::object::MANAGER;
+use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
+use crate::postgres::address::Addresses;
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
-use crate::settings::{SetIdentity, Settings};
+use crate::settings::{Replicas, SetIdentity, Settings};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
 ///
@@ -26,11 +28,14 @@ use crate::settings::{SetIdentity, Settings};
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
-    let settings = context.settings(&args.settings, Some(&target))?;
+    let mut settings = context.settings(&args.settings, Some(&target))?;
+    if let Some(file) = &args.password_file {
+        let crunchy = settings.profile.name() == Profile::CRUNCHY;
+        settings.credentials.password = Some(given::password(file, crunchy, context).await?);
+    }
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
-    let topology = topology::id(&settings);
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
@@ -45,6 +50,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         made: &desired::made(&settings),
         force: args.force_conflicts,
         dry_run: args.dry_run,
+    };
+    let plan = if args.dry_run.is_some() {
+        plan.without_growth(&live.objects)
+    } else {
+        grow::carry_out(context, &cluster, &settings.set, &plan, &live, args.force_conflicts)
+            .await?;
+        plan
     };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
@@ -69,9 +81,14 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait).await?;
-    let recorded = topology.and_then(|id| live.objects.get(&id));
+    let recorded = topology::id(&settings).and_then(|id| live.objects.get(&id));
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
+    let before = live.objects.get(&id).map_or(0, scale::replicas_of);
+    if matches!(settings.profile, Profile::Postgres(_)) && before > replicas {
+        slots::drop_beyond(context, &cluster, &settings.set, replicas).await?;
+    }
+    left_policy(context, &cluster, &settings).await;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)
@@ -101,18 +118,18 @@ impl Look<'_> {
         cluster: &Cluster,
         force: bool,
     ) -> anyhow::Result<(live::Live, Plan, u32)> {
-        let live = self.read(cluster, Freshness::Cached).await?;
+        let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
         if let Ok((plan, replicas)) = plan_of(self.settings, self.templates, &live, force) {
             return Ok((live, plan, replicas));
         }
-        let live = self.read(cluster, Freshness::Latest).await?;
+        let live = Box::pin(self.read(cluster, Freshness::Latest)).await?;
         let (plan, replicas) = plan_of(self.settings, self.templates, &live, force)?;
         Ok((live, plan, replicas))
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
-        let ids = self.draft.iter().map(|object| object.id.clone());
-        let ids = ids.chain(topology::id(self.settings)).collect();
+        let draft = self.draft.iter().map(|object| object.id.clone());
+        let ids = draft.chain(topology::id(self.settings)).collect();
         let rights = |version: &ServerVersion| {
             rights::up(&self.settings.set, self.draft, self.wait, version)
         };
@@ -134,7 +151,10 @@ fn plan_of(
     {
         return Err(anyhow::Error::from(failure.clone()));
     }
-    let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
+    let asked = settings.replicas.as_ref().map(|r| r.value);
+    // Pods that run without a StatefulSet are adopted by the one that is made, none of them goes.
+    let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
+    let decision = plan::replicas(asked.or(running), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
     let inputs = Inputs {
         settings,
@@ -143,7 +163,8 @@ fn plan_of(
         server_minor: live.version.minor,
         passwords: &passwords,
     };
-    let objects = desired::objects(templates, &inputs)?;
+    let mut objects = desired::objects(templates, &inputs)?;
+    desired::keep_pending(&mut objects, live, &settings.set);
     let options = Options {
         set: &settings.set,
         replicas: Some(&decision),
@@ -211,20 +232,31 @@ pub(crate) fn pods(replicas: u32) -> String {
     }
 }
 
-fn connection(context: &Context, settings: &Settings, replicas: u32) {
-    let set = &settings.set;
-    let (user, database) = (&settings.credentials.user, &settings.credentials.database);
-    let uri = |service: String| {
-        format!("postgresql://{user}@{service}.{}.svc:5432/{database}", set.namespace)
-    };
-    let mut lines = vec![format!("read and write:  {}", uri(set.master()))];
-    if replicas > 1 {
-        lines.push(format!("read only:       {}", uri(set.replica())));
+/// `up` deletes nothing: a NetworkPolicy that is no longer asked for still keeps clients out.
+async fn left_policy(context: &Context, cluster: &Cluster, settings: &Settings) {
+    let (set, namespace) = (&settings.set, settings.set.namespace.as_str());
+    if settings.pods.network_policy || matches!(settings.profile, Profile::Crunchy(_)) {
+        return;
     }
-    lines.push(format!(
-        "password:        kubectl -n {} get secret {} -o jsonpath='{{.data.user-password}}' | base64 -d",
-        set.namespace,
-        set.secret()
-    ));
-    context.note(lines.join("\n"));
+    let id = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
+    // Whoever may not look did not make one.
+    if let Ok(Some(policy)) = cluster.get(&id).await
+        && live::check_ours(&policy, &id, set).is_ok()
+    {
+        context.warn(format!(
+            "{id} is left from before and still in force; kubectl -n {namespace} delete networkpolicy {}",
+            id.name
+        ));
+    }
+}
+
+fn connection(context: &Context, settings: &Settings, replicas: u32) {
+    let addresses = Addresses {
+        set: &settings.set,
+        user: settings.credentials.user.as_str(),
+        database: settings.credentials.database.as_str(),
+        has_replica: replicas > 1,
+        password: None,
+    };
+    context.note(super::connect::human(context, &addresses));
 }

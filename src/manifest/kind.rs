@@ -128,6 +128,12 @@ impl Kind {
         }
     }
 
+    /// Whether some server has it under another version.
+    #[must_use]
+    pub fn varies(self) -> bool {
+        self.api_version_on(1) != self.api_version()
+    }
+
     /// Whether objects of this kind live in a namespace.
     #[must_use]
     pub fn namespaced(self) -> bool {
