@@ -419,7 +419,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -442,7 +443,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -459,7 +461,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -476,7 +479,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -493,7 +497,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -511,7 +516,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -528,7 +534,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
