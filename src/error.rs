@@ -49,8 +49,7 @@ impl Exit {
             Self::TimedOut => 70,
             Self::Interrupted => 130,
             Self::Terminated => 143,
-            Self::Other(code) => code,
-            Self::Psql(code) => code,
+            Self::Other(code) | Self::Psql(code) => code,
         }
     }
 }

@@ -102,13 +102,13 @@ fn open_api(path: &str) -> Option<Value> {
     let mut paths = json!({});
     for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
         let place = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
-        let patch = json!({
+        let described = json!({
             "parameters": [{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}],
             "responses": {},
             "x-kubernetes-group-version-kind":
                 {"group": group, "version": resource.version, "kind": resource.kind},
         });
-        paths[format!("/{path}{place}/{}/{{name}}", resource.plural)] = json!({"patch": patch});
+        paths[format!("/{path}{place}/{}/{{name}}", resource.plural)] = json!({"patch": described});
     }
     let info = json!({"title": "pgset sandbox", "version": ""});
     Some(json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {}}))
