@@ -4,6 +4,7 @@ pub mod credentials;
 pub mod duration;
 pub mod error;
 pub mod general;
+pub mod parameters;
 pub mod quantity;
 mod reserved;
 pub mod resolve;
@@ -16,6 +17,7 @@ pub mod values;
 pub use credentials::Credentials;
 pub use error::SettingsError;
 pub use general::General;
+pub use parameters::Parameters;
 pub use quantity::Quantity;
 pub use secret::Secret;
 pub use storage::{AccessMode, Storage};
@@ -87,6 +89,10 @@ pub struct Settings {
     pub volume_prefix: String,
     /// Users, database, and the passwords that somebody gave.
     pub credentials: Credentials,
+    /// PostgreSQL's own settings, when somebody gave any. Otherwise those that run.
+    pub parameters: Option<Parameters>,
+    /// For how many replicas a commit waits, when somebody said it. Otherwise for as many as it does.
+    pub synchronous: Option<Sourced<u32>>,
     /// Where templates of the user's own are.
     pub templates: Option<Sourced<std::path::PathBuf>>,
 }

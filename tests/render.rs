@@ -35,6 +35,8 @@ fn settings(tag: &str, storage: Storage) -> Settings {
             password: None,
             database: "userdb".parse().unwrap(),
         },
+        parameters: None,
+        synchronous: None,
         templates: None,
     }
 }

@@ -41,6 +41,8 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
             password: None,
             database: "userdb".parse().unwrap(),
         },
+        parameters: None,
+        synchronous: None,
         templates: None,
     };
     let secret = |text: &str| Secret::new(text.to_owned());

@@ -18,7 +18,7 @@ use super::table::InForce;
 use super::values::Invalid;
 use super::{
     Namespace, Replicas, SetIdentity, SetName, Settings, SettingsError, Source, Sourced,
-    credentials,
+    credentials, parameters,
 };
 use crate::cli::{GlobalArgs, ProfileName, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -46,6 +46,8 @@ pub struct Host<'a> {
     pub local_address: &'a dyn Fn() -> Result<IpAddr, String>,
     /// Whether a path is a directory.
     pub is_directory: &'a dyn Fn(&Path) -> bool,
+    /// The text of a file; the error says what the system says.
+    pub read_file: &'a dyn Fn(&Path) -> Result<String, String>,
 }
 
 impl std::fmt::Debug for Host<'_> {
@@ -90,6 +92,17 @@ pub fn resolve(
     let access_mode = storage::access_mode(&mut sources, args, &storage)?;
     let volume_prefix = storage::volume_prefix(&mut sources, args)?;
     let templates = templates(&mut sources, args, host)?;
+    let parameters = parameters::parameters(
+        &mut sources,
+        &args.set,
+        args.config.as_deref(),
+        host.read_file,
+        &mut warnings,
+    )?;
+    let synchronous = synchronous(&mut sources, args, replicas.as_ref())?;
+    if matches!(profile, Profile::Crunchy(_)) {
+        parameters::only_official(parameters.as_ref(), synchronous.as_ref())?;
+    }
     let credentials = credentials::credentials(&mut sources, &profile, &mut warnings)?;
     let settings = Settings {
         set: SetIdentity { name: name.value, namespace: namespace.value },
@@ -100,6 +113,8 @@ pub fn resolve(
         size,
         access_mode,
         volume_prefix,
+        parameters,
+        synchronous,
         credentials,
         templates,
     };
@@ -254,6 +269,33 @@ fn check_name_fits(
         }
         _ => Ok(()),
     }
+}
+
+/// For how many replicas a commit waits; 0 for none.
+fn synchronous(
+    sources: &mut Sources<'_>,
+    args: &SettingsArgs,
+    replicas: Option<&Sourced<Replicas>>,
+) -> Result<Option<Sourced<u32>>, SettingsError> {
+    const FIELD: &str = "number of synchronous replicas";
+    let variable = &variables::PGSET_SYNCHRONOUS;
+    let given = sources.given("--synchronous", args.synchronous.as_deref(), &[variable])?;
+    let Some(Sourced { value: text, source }) = given else { return Ok(None) };
+    let refused = |invalid| SettingsError::of(FIELD, text, source.clone(), invalid);
+    let number: u32 = text
+        .parse()
+        .ok()
+        .filter(|n| text.bytes().all(|b| b.is_ascii_digit()) && *n < Replicas::MAX)
+        .ok_or_else(|| {
+            let reason =
+                format!("must be a whole number from 0 (no commit waits) to {}", Replicas::MAX - 1);
+            refused(Invalid::new(reason))
+        })?;
+    if let Some(pods) = replicas {
+        parameters::check_synchronous(number, pods.value.get()).map_err(refused)?;
+    }
+    sources.settle(variable, number, &source);
+    Ok(Some(Sourced { value: number, source }))
 }
 
 fn templates(
