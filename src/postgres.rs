@@ -3,6 +3,7 @@
 //! Everything here takes values and returns values. Running psql in a pod is `cluster`'s, deciding
 //! what to run is `commands`'.
 
+pub mod configuration;
 pub mod psql;
 pub mod replication;
 pub mod smoke;

@@ -42,7 +42,7 @@ const TLS: [&str; 9] = [
 ];
 
 /// How many connections of replicas a set of any size has room for.
-pub const FEWEST_SENDERS: u32 = 10;
+pub(super) const FEWEST_SENDERS: u32 = 10;
 
 /// `max_wal_senders` and `max_replication_slots` of a set: a replica that is being cloned needs two
 /// connections, and there is room for a tool's.
