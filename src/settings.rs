@@ -131,6 +131,11 @@ impl SetIdentity {
     pub fn secret(&self) -> String {
         format!("{}-auth", self.name)
     }
+    /// The ConfigMap of what the pods run and how PostgreSQL is set up.
+    #[must_use]
+    pub fn config(&self) -> String {
+        format!("{}-config", self.name)
+    }
     /// The ServiceAccount, Role and RoleBinding.
     #[must_use]
     pub fn service_account(&self) -> String {

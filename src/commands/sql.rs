@@ -14,7 +14,7 @@ use crate::readiness::{Snapshot, Streaming, StreamingReplica};
 use crate::settings::SetIdentity;
 
 /// The container that PostgreSQL runs in, in every profile.
-const CONTAINER: &str = "postgres";
+pub(crate) const CONTAINER: &str = "postgres";
 
 /// How long after its endpoints are ready a Service may take to lead to a server: each node learns of
 /// it by itself, and the first server of an image may be one that only makes the users.
