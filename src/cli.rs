@@ -157,6 +157,9 @@ pub struct SettingsArgs {
         help = "Image [default: the article's when CCP_IMAGE_TAG is set, else postgres:17]"
     )]
     pub image: Option<String>,
+    /// Major version of PostgreSQL, 13 to 18: the image postgres:N
+    #[arg(long, value_name = "N", conflicts_with = "image", allow_negative_numbers = true)]
+    pub postgres_version: Option<String>,
     /// How the image is run [default: by its name]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<ProfileName>,
@@ -185,6 +188,34 @@ pub struct SettingsArgs {
     /// For how many replicas a commit waits; 0 for none [default: what runs]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub synchronous: Option<String>,
+    /// What each container is promised, such as cpu=500m,memory=1Gi
+    #[arg(long, value_name = "RESOURCES")]
+    pub requests: Vec<String>,
+    /// What each container can't exceed; none takes a limit away: cpu=none
+    #[arg(long, value_name = "RESOURCES")]
+    pub limits: Vec<String>,
+    /// Label that a node must have
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub node_selector: Vec<String>,
+    /// Taint that the pods put up with, such as dedicated=db:NoSchedule
+    #[arg(long, value_name = "TAINT")]
+    pub toleration: Vec<String>,
+    /// Secret that opens the image's registry
+    #[arg(long, value_name = "SECRET")]
+    pub image_pull_secret: Vec<String>,
+    /// Label of every object and pod
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// Annotation of every object and pod
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub annotation: Vec<String>,
+    /// Let pods of this namespace in, and nobody else
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub network_policy: Option<String>,
+    /// How long a pod may take to stop before it is killed [default: 10m]
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub termination_grace_period: Option<String>,
     /// Directory of your own templates
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,

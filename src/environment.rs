@@ -42,6 +42,7 @@ variables! {
     PGSET_NAMESPACE: "namespace (`--namespace`)", "CCP_NAMESPACE, or the context's, or default";
     PGSET_CONTEXT: "context of the kubeconfig (`--context`)", "the current one";
     PGSET_IMAGE: "image (`--image`)", "the article's when CCP_IMAGE_TAG is set, else postgres:17";
+    PGSET_POSTGRES_VERSION: "major version of PostgreSQL, for the image of that tag (`--postgres-version`)", "";
     PGSET_PROFILE: "how the image is run, crunchy or postgres (`--profile`)", "by the image's name";
     PGSET_STORAGE: "where the data lies (`--storage`)", "crunchy: nfs://LOCAL_IP/nfsfileshare, postgres: class";
     PGSET_SIZE: "what each claim asks for (`--size`)", "1Gi";
@@ -51,6 +52,15 @@ variables! {
     PGSET_SET: "PostgreSQL's settings, a line each: `work_mem = 64MB` (`--set`)", "what runs";
     PGSET_CONFIG: "file of PostgreSQL's settings, as postgresql.conf (`--config`)", "what runs";
     PGSET_SYNCHRONOUS: "for how many replicas a commit waits (`--synchronous`)", "what runs, else 0";
+    PGSET_REQUESTS: "what each container is promised (`--requests`)", "cpu=100m,memory=256Mi,ephemeral-storage=64Mi";
+    PGSET_LIMITS: "what each container can't exceed (`--limits`)", "cpu=2,memory=1Gi,ephemeral-storage=1Gi";
+    PGSET_NODE_SELECTOR: "labels that a node must have (`--node-selector`)", "";
+    PGSET_TOLERATION: "taints that the pods put up with (`--toleration`)", "";
+    PGSET_IMAGE_PULL_SECRET: "Secrets that open the image's registry (`--image-pull-secret`)", "";
+    PGSET_LABEL: "labels of every object and pod, with commas between them (`--label`)", "";
+    PGSET_ANNOTATION: "annotations of every object and pod, one a line (`--annotation`)", "";
+    PGSET_NETWORK_POLICY: "true keeps other namespaces out (`--network-policy`)", "false";
+    PGSET_TERMINATION_GRACE_PERIOD: "how long a pod may take to stop (`--termination-grace-period`)", "10m";
     PGSET_TEMPLATES: "directory of your own templates (`--templates`)", "$BUILDBASE/templates if it exists";
     PGSET_TIMEOUT: "how long a command may wait (`--timeout`)", "10m";
     PGSET_OUTPUT: "output format (`--output`)", "human";

@@ -2,10 +2,12 @@
 
 pub mod crunchy;
 pub mod error;
+pub mod official;
 pub mod reference;
 
 pub use crunchy::Crunchy;
 pub use error::ImageError;
+pub use official::Official;
 pub use reference::ImageReference;
 
 /// How an image is run.
@@ -13,8 +15,8 @@ pub use reference::ImageReference;
 pub enum Profile {
     /// Crunchy's images of 2017 to 2019: their entry point does the replication.
     Crunchy(Crunchy),
-    /// PostgreSQL's official image.
-    Postgres,
+    /// PostgreSQL's official image, and those made from it: pgset's own script does the replication.
+    Postgres(Official),
 }
 
 impl Profile {
@@ -34,10 +36,10 @@ impl Profile {
         }
     }
 
-    /// The profile of an image, Crunchy's if `crunchy`: its tag is read then.
+    /// The profile of an image, Crunchy's if `crunchy`. Its tag is read.
     pub fn of(image: &ImageReference, crunchy: bool) -> Result<Self, ImageError> {
         if !crunchy {
-            return Ok(Self::Postgres);
+            return Ok(Self::Postgres(Official::from_image(image)?));
         }
         let tag = image.tag.as_deref().ok_or(ImageError::NoTag)?;
         Ok(Self::Crunchy(Crunchy::from_tag(tag)?))
@@ -48,18 +50,37 @@ impl Profile {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Crunchy(_) => Self::CRUNCHY,
-            Self::Postgres => Self::POSTGRES,
+            Self::Postgres(_) => Self::POSTGRES,
         }
     }
 
-    /// How many pods a set of the image can have, master included, where the image bounds it.
+    /// How many pods a set of the image can have, and what bounds it.
     #[must_use]
-    pub fn replicas_limit(&self) -> Option<u32> {
+    pub fn limit(&self) -> Limit {
         match self {
-            Self::Crunchy(crunchy) => Some(crunchy.replicas_limit()),
-            Self::Postgres => None,
+            Self::Crunchy(image) => Limit {
+                pods: image.replicas_limit(),
+                max_wal_senders: image.max_wal_senders_default(),
+                cloned: "as one that is being cloned needs two",
+            },
+            Self::Postgres(image) => Limit {
+                pods: image.replicas_limit(),
+                max_wal_senders: official::MAX_WAL_SENDERS,
+                cloned: "as each that is being cloned needs two",
+            },
         }
     }
+}
+
+/// How many pods a set can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The most, master included.
+    pub pods: u32,
+    /// The setting that bounds it.
+    pub max_wal_senders: u32,
+    /// How replicas use it, in words.
+    pub cloned: &'static str,
 }
 
 #[cfg(test)]
@@ -83,6 +104,7 @@ mod tests {
     fn crunchy_needs_a_tag() {
         let image = "crunchydata/crunchy-postgres".parse().unwrap();
         assert_eq!(Profile::of(&image, true), Err(ImageError::NoTag));
-        assert_eq!(Profile::of(&image, false), Ok(Profile::Postgres));
+        let official = Official { major: None, alpine: false };
+        assert_eq!(Profile::of(&image, false), Ok(Profile::Postgres(official)));
     }
 }

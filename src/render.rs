@@ -24,9 +24,16 @@ pub struct Inputs<'a> {
     pub settings: &'a Settings,
     /// The number of pods; none leaves `spec.replicas` out, for whoever owns it.
     pub replicas: Option<Replicas>,
+    /// The number of pods that there are or will be, whoever decides it.
+    pub pods: u32,
+    /// The minor version of the Kubernetes that the objects are for: 37 for 1.37.
+    pub server_minor: u32,
     /// The passwords in force.
     pub passwords: &'a Passwords,
 }
+
+/// The minor version of Kubernetes that is assumed where no server was asked, or says none.
+pub const NEWEST_SERVER: u32 = 37;
 
 /// The passwords in force: given, read from the live Secret, or made.
 #[derive(Clone, Debug)]

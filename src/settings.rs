@@ -5,6 +5,7 @@ pub mod duration;
 pub mod error;
 pub mod general;
 pub mod parameters;
+pub mod pods;
 pub mod quantity;
 mod reserved;
 pub mod resolve;
@@ -18,10 +19,13 @@ pub use credentials::Credentials;
 pub use error::SettingsError;
 pub use general::General;
 pub use parameters::Parameters;
+pub use pods::Pods;
 pub use quantity::Quantity;
 pub use secret::Secret;
 pub use storage::{AccessMode, Storage};
-pub use values::{DatabaseName, Namespace, Replicas, RoleName, SetName, VolumePrefix};
+pub use values::{
+    DatabaseName, MajorVersion, Namespace, Replicas, RoleName, SetName, VolumePrefix,
+};
 
 use crate::image::{ImageReference, Profile};
 
@@ -93,6 +97,8 @@ pub struct Settings {
     pub parameters: Option<Parameters>,
     /// For how many replicas a commit waits, when somebody said it. Otherwise for as many as it does.
     pub synchronous: Option<Sourced<u32>>,
+    /// What the pods ask for, where they run, and what is written on them.
+    pub pods: Pods,
     /// Where templates of the user's own are.
     pub templates: Option<Sourced<std::path::PathBuf>>,
 }
@@ -135,6 +141,11 @@ impl SetIdentity {
     #[must_use]
     pub fn config(&self) -> String {
         format!("{}-config", self.name)
+    }
+    /// The ConfigMap that says whose data the set's is.
+    #[must_use]
+    pub fn topology(&self) -> String {
+        format!("{}-topology", self.name)
     }
     /// The ServiceAccount, Role and RoleBinding.
     #[must_use]

@@ -37,6 +37,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
         },
         parameters: None,
         synchronous: None,
+        pods: pgset::settings::Pods::default(),
         templates: None,
     }
 }
@@ -57,7 +58,7 @@ fn make(settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
         user: secret("userPassword1"),
     };
     let templates = TemplateSet::builtin(&settings.profile);
-    let inputs = Inputs { settings, replicas, passwords: &passwords };
+    let inputs = Inputs { settings, replicas, pods: 2, server_minor: 37, passwords: &passwords };
     let rendered = render(&templates, &inputs).unwrap();
     objects(&rendered, &settings.set).unwrap()
 }

@@ -14,6 +14,31 @@ Examples:
 
 Talks to no cluster. The Secret is left out unless --show-secrets is given.";
 
+/// `--kube-version`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KubeVersion {
+    /// 37 of 1.37.
+    pub minor: u32,
+}
+
+impl KubeVersion {
+    /// Reads `1.20`, `v1.20.2` and what providers add to it: `v1.33.5-eks-1`.
+    fn parse(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix('v').unwrap_or(text).strip_prefix("1.");
+        let minor = rest.and_then(|rest| {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..digits].parse().ok()
+        });
+        match minor {
+            Some(minor) if minor >= OLDEST => Ok(Self { minor }),
+            _ => Err(format!("must be 1.{OLDEST} or later, such as 1.33")),
+        }
+    }
+}
+
+/// The oldest minor version of Kubernetes that pgset is tried on.
+const OLDEST: u32 = 20;
+
 /// Arguments of `pgset render`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = AFTER_HELP)]
@@ -27,6 +52,9 @@ pub struct RenderArgs {
     /// Write a file per object into this directory
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
+    /// The Kubernetes that the objects are for, such as 1.20 [default: a current one]
+    #[arg(long, value_name = "VERSION", value_parser = KubeVersion::parse)]
+    pub kube_version: Option<KubeVersion>,
     /// Print the Secret, too: it holds the passwords
     #[arg(long)]
     pub show_secrets: bool,

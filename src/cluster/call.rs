@@ -73,6 +73,8 @@ struct Inner {
     server: String,
     /// Whether the server ever answered: before that a refused connection is final.
     contacted: AtomicBool,
+    /// The server's minor version, once it was asked.
+    minor: OnceLock<u32>,
 }
 
 /// The client in use.
@@ -112,6 +114,7 @@ impl Cluster {
             target,
             server,
             contacted: AtomicBool::new(false),
+            minor: OnceLock::new(),
         };
         Self { inner: Arc::new(inner), deadline }
     }
@@ -120,6 +123,16 @@ impl Cluster {
     #[must_use]
     pub fn server(&self) -> &str {
         &self.inner.server
+    }
+
+    /// The server's minor version; 0 when it was not asked, or does not say.
+    pub(super) fn minor(&self) -> u32 {
+        self.inner.minor.get().copied().unwrap_or(0)
+    }
+
+    pub(super) fn set_minor(&self, minor: u32) {
+        // The first answer stands.
+        let _ = self.inner.minor.set(minor);
     }
 
     /// The library's client, for what it does better: watches.

@@ -41,18 +41,20 @@ struct List {
 }
 
 impl Cluster {
-    /// `GET /version`.
+    /// `GET /version`. It comes first: where a kind is found depends on it.
     pub async fn version(&self) -> Result<ServerVersion, ClusterError> {
         let answer: Value = self.call("reading the server's version", get("/version")).await?;
         let text = answer["gitVersion"].as_str().unwrap_or_default().to_owned();
         let minor = answer["minor"].as_str().unwrap_or_default();
         let digits: String = minor.chars().take_while(char::is_ascii_digit).collect();
-        Ok(ServerVersion { text, minor: digits.parse().unwrap_or(0) })
+        let minor = digits.parse().unwrap_or(0);
+        self.set_minor(minor);
+        Ok(ServerVersion { text, minor })
     }
 
     /// The live object; none when there is none.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
-        match self.call(&format!("getting {id}"), get(&path_of(id))).await {
+        match self.call(&format!("getting {id}"), get(&self.path_of(id))).await {
             Ok(value) => Ok(Some(value)),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
@@ -66,7 +68,7 @@ impl Cluster {
         namespace: &str,
         selector: &str,
     ) -> Result<Vec<Value>, ClusterError> {
-        let path = collection(kind, Some(namespace));
+        let path = collection(kind, Some(namespace), self.minor());
         let uri = if selector.is_empty() {
             path
         } else {
@@ -78,7 +80,7 @@ impl Cluster {
             .items
             .into_iter()
             .map(|mut item| {
-                item["apiVersion"] = json!(kind.api_version());
+                item["apiVersion"] = json!(kind.api_version_on(self.minor()));
                 item["kind"] = json!(kind.name());
                 item
             })
@@ -95,7 +97,7 @@ impl Cluster {
         );
         let request = with_body(
             Method::PATCH,
-            &format!("{}?{query}", path_of(&object.id)),
+            &format!("{}?{query}", self.path_of(&object.id)),
             "application/apply-patch+yaml",
             &object.value,
         );
@@ -105,10 +107,14 @@ impl Cluster {
     /// Creates an object that must not be there yet. A conflict means that somebody else made it, or
     /// that a retried request of ours had arrived after all: read and compare.
     pub async fn create(&self, object: &Object, dry: bool) -> Result<Value, ClusterError> {
-        let path = collection(object.id.kind, object.id.namespace.as_deref());
+        let path = collection(object.id.kind, object.id.namespace.as_deref(), self.minor());
         let uri = format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
         let request = with_body(Method::POST, &uri, "application/json", &object.value);
         self.call(&format!("creating {}", object.id), request).await
+    }
+
+    fn path_of(&self, id: &ObjectId) -> String {
+        path_of(id, self.minor())
     }
 
     /// Deletes the object of this UID. False when it is gone already, or another has its name.
@@ -119,7 +125,7 @@ impl Cluster {
             "preconditions": { "uid": uid },
             "propagationPolicy": "Background",
         });
-        let request = with_body(Method::DELETE, &path_of(id), "application/json", &options);
+        let request = with_body(Method::DELETE, &self.path_of(id), "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
             // 409: the UID precondition does not hold, so ours is gone.
@@ -159,9 +165,9 @@ fn with(method: Method, uri: &str, body: Vec<u8>) -> Request<Vec<u8>> {
 }
 
 /// `/apis/apps/v1/namespaces/pg/statefulsets`.
-fn collection(kind: Kind, namespace: Option<&str>) -> String {
+fn collection(kind: Kind, namespace: Option<&str>, minor: u32) -> String {
     let root = if kind.group().is_empty() { "/api" } else { "/apis" };
-    let (version, plural) = (kind.api_version(), kind.plural());
+    let (version, plural) = (kind.api_version_on(minor), kind.plural());
     match namespace {
         Some(namespace) if kind.namespaced() => {
             format!("{root}/{version}/namespaces/{namespace}/{plural}")
@@ -170,8 +176,8 @@ fn collection(kind: Kind, namespace: Option<&str>) -> String {
     }
 }
 
-fn path_of(id: &ObjectId) -> String {
-    format!("{}/{}", collection(id.kind, id.namespace.as_deref()), encode(&id.name))
+fn path_of(id: &ObjectId, minor: u32) -> String {
+    format!("{}/{}", collection(id.kind, id.namespace.as_deref(), minor), encode(&id.name))
 }
 
 /// Percent-encodes a query value; label selectors hold only ASCII.
@@ -199,7 +205,12 @@ mod tests {
             (Kind::Namespace, "/api/v1/namespaces/x"),
             (Kind::Role, "/apis/rbac.authorization.k8s.io/v1/namespaces/pg/roles/x"),
         ] {
-            assert_eq!(path_of(&ObjectId::new(kind, "pg", "x")), expected);
+            assert_eq!(path_of(&ObjectId::new(kind, "pg", "x"), 20), expected);
+        }
+        let budget = ObjectId::new(Kind::PodDisruptionBudget, "pg", "x");
+        for (minor, version) in [(20, "v1beta1"), (21, "v1"), (37, "v1"), (0, "v1")] {
+            let expected = format!("/apis/policy/{version}/namespaces/pg/poddisruptionbudgets/x");
+            assert_eq!(path_of(&budget, minor), expected);
         }
     }
 

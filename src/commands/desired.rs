@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::live::Live;
 use crate::error::{Exit, Failure};
-use crate::image::Profile;
 use crate::manifest::parse;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::render::{self, Inputs, Passwords, TemplateSet};
@@ -15,39 +14,43 @@ pub(crate) const SUPERUSER_PASSWORD: &str = "superuser-password";
 pub(crate) const PRIMARY_PASSWORD: &str = "primary-password";
 pub(crate) const USER_PASSWORD: &str = "user-password";
 
-/// Refuses a profile that this version can't run.
-pub fn supported(settings: &Settings) -> Result<(), Failure> {
-    match &settings.profile {
-        Profile::Crunchy(_) => Ok(()),
-        Profile::Postgres => Err(Failure::new(
-            Exit::Usage,
-            format!("image {} needs the profile postgres, which this version of pgset does not have yet", settings.image),
-        )
-        .hint("export CCP_IMAGE_TAG=centos7-9.5-1.2.6  # the image of the article")
-        .hint("an image that behaves like Crunchy's under another name: --profile crunchy")),
-    }
-}
-
 /// The Secret with the passwords.
 pub(crate) fn secret_id(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::Secret, set.namespace.as_str(), &set.secret())
 }
 
-/// The objects with made-up passwords: which there are, and whether they are all right.
-pub fn draft(settings: &Settings, templates: &TemplateSet) -> anyhow::Result<Vec<Object>> {
-    let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
-    objects(settings, templates, Some(replicas), &given_or_made(settings))
+/// The ConfigMap that says whose data the set's is.
+pub(crate) fn topology_id(set: &SetIdentity) -> ObjectId {
+    ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.topology())
 }
 
-/// The objects as they should be. Without `replicas`, `spec.replicas` is left to its owner.
-pub fn objects(
+/// Whether an object is the data, or is needed to read it: `down` keeps it.
+pub(crate) fn holds_data(set: &SetIdentity, id: &ObjectId) -> bool {
+    id.kind.holds_data() || *id == topology_id(set)
+}
+
+/// The objects with made-up passwords: which there are, and whether they are all right.
+pub fn draft(
     settings: &Settings,
     templates: &TemplateSet,
-    replicas: Option<Replicas>,
-    passwords: &Passwords,
+    server_minor: u32,
 ) -> anyhow::Result<Vec<Object>> {
-    let rendered = render::render(templates, &Inputs { settings, replicas, passwords })?;
-    Ok(parse::objects(&rendered, &settings.set)?)
+    let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
+    let passwords = given_or_made(settings);
+    let inputs = Inputs {
+        settings,
+        replicas: Some(replicas),
+        pods: replicas.get(),
+        server_minor,
+        passwords: &passwords,
+    };
+    objects(templates, &inputs)
+}
+
+/// The objects as they should be.
+pub fn objects(templates: &TemplateSet, inputs: &Inputs<'_>) -> anyhow::Result<Vec<Object>> {
+    let rendered = render::render(templates, inputs)?;
+    Ok(parse::objects(&rendered, &inputs.settings.set)?)
 }
 
 /// Passwords as given, and made where none was given.

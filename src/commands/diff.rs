@@ -13,6 +13,7 @@ use crate::cluster::objects::Apply;
 use crate::error::Exit;
 use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
+use crate::render::NEWEST_SERVER;
 
 /// Prints what `up` would change, as the server sees it: nothing is written.
 ///
@@ -21,9 +22,8 @@ use crate::plan::{Action, Step};
 pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let settings = context.settings(&args.settings, Some(&target))?;
-    desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
-    let draft = desired::draft(&settings, &templates)?;
+    let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
     let cluster = context.cluster(&target).await?;
     let rights = |version: &_| rights::up(&settings.set, &draft, false, version);

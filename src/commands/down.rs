@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::wait::{self, Wait};
-use super::{Context, live, rights, scale, up};
+use super::{Context, desired, live, rights, scale, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::ServerVersion;
@@ -39,9 +39,10 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
     context.begin("down", &set, &target);
+    let version = cluster.version().await?;
     let all = live::of_set(&cluster, &set).await?;
     let (data, rest): (Objects, Objects) =
-        all.into_iter().partition(|(id, _)| id.kind.holds_data());
+        all.into_iter().partition(|(id, _)| desired::holds_data(&set, id));
     let (going, staying) = if args.delete_data {
         (rest.into_iter().chain(data).collect(), Objects::new())
     } else {
@@ -51,7 +52,6 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         context.finish(nothing(&set, &staying), started);
         return Ok(Exit::Done);
     }
-    let version = cluster.version().await?;
     let mut kinds: Vec<Kind> = going.keys().map(|id| id.kind).collect();
     kinds.dedup();
     let erases = super::erase::shared(&set, &going).is_some();
@@ -68,7 +68,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     // Passwords and claim go only after the files that they open: else the next `up` would find a
     // database that nobody can log in to.
     let (kept, going) = if files_stay.is_some() {
-        going.into_iter().partition(|(id, _)| id.kind.holds_data())
+        going.into_iter().partition(|(id, _)| desired::holds_data(&set, id))
     } else {
         (Objects::new(), going)
     };
@@ -174,6 +174,9 @@ fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
             spec["volumeName"].as_str().map(|volume| format!("volume {volume}"))
         }
         Kind::Secret => Some("the passwords that open the data".to_owned()),
+        Kind::ConfigMap if value["data"]["system-identifier"].is_string() => {
+            Some("whose data it is".to_owned())
+        }
         _ => None,
     }
 }

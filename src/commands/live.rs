@@ -109,7 +109,7 @@ pub async fn of_set(
             }
             match cluster.list(kind, set.namespace.as_str(), &selector).await {
                 Ok(items) => Ok(items.into_iter().map(|v| (id_of(kind, &v), v)).collect()),
-                // A server older than the kind's version has none of it (policy/v1 before 1.21).
+                // A server that does not have the kind has none of it.
                 Err(e) if e.is_not_found() => Ok(Vec::new()),
                 Err(e) if e.is_forbidden() && (!kind.namespaced() || !essential(kind)) => {
                     Ok(Vec::new())

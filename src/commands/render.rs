@@ -9,13 +9,13 @@ use super::{Context, desired};
 use crate::cli::RenderArgs;
 use crate::error::Exit;
 use crate::manifest::{Kind, Object, parse};
+use crate::render::NEWEST_SERVER;
 
 /// Prints the manifests, or which templates they come from. Sends nothing to the cluster.
 pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
     // The kubeconfig only says the namespace: without one there is still something to render.
     let target = context.target().await.ok();
     let settings = context.settings(&args.settings, target.as_ref())?;
-    desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
     if args.list {
         let list = templates.list();
@@ -24,7 +24,8 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         context.reporter.print(&lines.collect::<String>())?;
         return Ok(Exit::Done);
     }
-    let objects = desired::draft(&settings, &templates)?;
+    let server = args.kube_version.map_or(NEWEST_SERVER, |version| version.minor);
+    let objects = desired::draft(&settings, &templates, server)?;
     match &args.output_dir {
         Some(directory) => {
             write_files(context, directory, &objects, args.show_secrets)?;

@@ -110,7 +110,7 @@ fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
     let Some(image) = image.and_then(|i| i.parse::<ImageReference>().ok()) else { return Ok(()) };
     let crunchy = Profile::name_for(&image) == Profile::CRUNCHY;
-    let limit = Profile::of(&image, crunchy).ok().and_then(|profile| profile.replicas_limit());
+    let limit = Profile::of(&image, crunchy).ok().map(|profile| profile.limit());
     resolve::replicas(&wanted.to_string(), Source::Flag("--replicas"), limit)?;
     Ok(())
 }
@@ -169,7 +169,8 @@ mod tests {
         let crunchy = live("crunchydata/crunchy-postgres:centos7-9.5-1.2.6");
         assert!(check_image(&crunchy, "6".parse().unwrap()).is_ok());
         assert!(check_image(&crunchy, "20".parse().unwrap()).is_err());
-        assert!(check_image(&live("registry.example/unknown"), "20".parse().unwrap()).is_ok());
+        assert!(check_image(&live("registry.example/unknown"), "31".parse().unwrap()).is_ok());
+        assert!(check_image(&live("postgres:17"), "32".parse().unwrap()).is_err());
         assert_eq!(replicas_of(&json!({"spec": {}})), 1);
     }
 }

@@ -15,6 +15,7 @@ use crate::manifest::ObjectId;
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
+use crate::render::{Inputs, NEWEST_SERVER};
 use crate::settings::{SetIdentity, Settings};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
@@ -25,10 +26,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
     let settings = context.settings(&args.settings, Some(&target))?;
-    desired::supported(&settings)?;
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
-    let draft = desired::draft(&settings, &templates)?;
+    let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
@@ -86,7 +86,14 @@ pub(crate) fn plan_of(
     }
     let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
-    let objects = desired::objects(settings, templates, decision.rendered(), &passwords)?;
+    let inputs = Inputs {
+        settings,
+        replicas: decision.rendered(),
+        pods: decision.count(),
+        server_minor: live.version.minor,
+        passwords: &passwords,
+    };
+    let objects = desired::objects(templates, &inputs)?;
     let options = Options {
         set: &settings.set,
         replicas: Some(&decision),

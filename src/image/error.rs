@@ -68,6 +68,20 @@ pub enum ImageError {
         /// The version.
         version: String,
     },
+    /// A PostgreSQL that lacks what the bootstrap script needs.
+    #[error(
+        "must be PostgreSQL 13 to 18: {major} has no pg_verifybackup, which checks a clone, and no limit on the WAL that a dead replica holds"
+    )]
+    PostgresTooOld {
+        /// The major version.
+        major: u32,
+    },
+    /// A PostgreSQL that this version of pgset was not made for.
+    #[error("must be PostgreSQL 13 to 18: {major} is not known to this version of pgset")]
+    PostgresTooNew {
+        /// The major version.
+        major: u32,
+    },
 }
 
 impl ImageError {
@@ -80,6 +94,9 @@ impl ImageError {
             Self::NoTag | Self::NoVersion { .. } => Some(example.to_owned()),
             Self::TooOld { .. } | Self::TooNew { .. } => {
                 Some(format!("{example}; newer PostgreSQL: --image postgres:17"))
+            }
+            Self::PostgresTooOld { .. } | Self::PostgresTooNew { .. } => {
+                Some("an image that works: postgres:17".to_owned())
             }
             Self::Empty => Some("an image is [registry/]repository[:tag]: postgres:17".to_owned()),
             _ => None,

@@ -25,7 +25,7 @@ pub enum Kind {
     Service,
     /// `networking.k8s.io/v1`.
     NetworkPolicy,
-    /// `policy/v1`.
+    /// `policy/v1`; `policy/v1beta1` on servers before 1.21.
     PodDisruptionBudget,
     /// `apps/v1`.
     StatefulSet,
@@ -118,6 +118,16 @@ impl Kind {
         }
     }
 
+    /// The same on a server of this minor version (0: not known): before 1.21 a PodDisruptionBudget was
+    /// still a beta, of the same fields.
+    #[must_use]
+    pub fn api_version_on(self, minor: u32) -> String {
+        match (self, minor) {
+            (Self::PodDisruptionBudget, 1..=20) => "policy/v1beta1".to_owned(),
+            _ => self.api_version(),
+        }
+    }
+
     /// Whether objects of this kind live in a namespace.
     #[must_use]
     pub fn namespaced(self) -> bool {
@@ -162,7 +172,8 @@ impl Kind {
     /// The kind of a document by its `apiVersion` and `kind`.
     #[must_use]
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
-        KINDS.into_iter().find(|k| k.name() == kind && k.api_version() == api_version)
+        let known = |k: &Self| [0, 1].iter().any(|minor| k.api_version_on(*minor) == api_version);
+        KINDS.into_iter().find(|k| k.name() == kind && known(k))
     }
 }
 

@@ -43,6 +43,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         },
         parameters: None,
         synchronous: None,
+        pods: crate::settings::Pods::default(),
         templates: None,
     };
     let secret = |text: &str| Secret::new(text.to_owned());
@@ -52,7 +53,8 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         user: secret("user1"),
     };
     let replicas: Option<Replicas> = replicas.map(|n| n.to_string().parse().unwrap());
-    let inputs = Inputs { settings: &settings, replicas, passwords: &passwords };
+    let inputs =
+        Inputs { settings: &settings, replicas, pods: 2, server_minor: 37, passwords: &passwords };
     let rendered = render(&TemplateSet::builtin(&settings.profile), &inputs).unwrap();
     objects(&rendered, &settings.set).unwrap()
 }

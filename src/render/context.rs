@@ -1,10 +1,13 @@
 //! What templates see.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::Inputs;
-use crate::image::{Crunchy, Profile};
-use crate::manifest::object::MANAGER;
+use super::{Inputs, NEWEST_SERVER};
+use crate::image::{Crunchy, Official, Profile, official};
+use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
+use crate::settings::pods::{Resources, Toleration};
 use crate::settings::{Settings, Storage};
 
 /// How many static volumes there are: as many as the article makes.
@@ -22,10 +25,16 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
             "replica": set.replica(),
             "claim": set.claim(),
             "secret": set.secret(),
+            "config": set.config(),
+            "topology": set.topology(),
             "service_account": set.service_account(),
             "static_storage_class": set.static_storage_class(),
         },
-        "labels": { "managed_by": MANAGER },
+        "labels": labels(settings),
+        "annotations": settings.pods.annotations,
+        "network_policy": settings.pods.network_policy,
+        "pods": pods(inputs),
+        "server": { "minor": if inputs.server_minor == 0 { NEWEST_SERVER } else { inputs.server_minor } },
         "image": settings.image.to_string(),
         "replicas": inputs.replicas.map(crate::settings::Replicas::get),
         "storage": storage(settings),
@@ -40,10 +49,65 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
             "user": inputs.passwords.user.expose(),
         },
     });
-    if let Profile::Crunchy(facts) = &settings.profile {
-        context["crunchy"] = crunchy(facts);
+    match &settings.profile {
+        Profile::Crunchy(facts) => context["crunchy"] = crunchy(facts),
+        Profile::Postgres(facts) => context["postgres"] = postgres(facts, settings),
     }
     context
+}
+
+/// The labels of every object and those of the pods, each as a whole.
+fn labels(settings: &Settings) -> Value {
+    let set = &settings.set;
+    let mut objects = settings.pods.labels.clone();
+    objects.insert("app".to_owned(), set.name.to_string());
+    let mut pods = objects.clone();
+    // The master labels itself when it starts: a pod that did not get that far is no master.
+    pods.insert("name".to_owned(), set.replica());
+    pods.insert(LABEL_INSTANCE.to_owned(), set.name.to_string());
+    pods.insert(LABEL_MANAGED_BY.to_owned(), MANAGER.to_owned());
+    json!({ "managed_by": MANAGER, "objects": objects, "pods": pods })
+}
+
+fn pods(inputs: &Inputs<'_>) -> Value {
+    let Settings { set, pods, .. } = inputs.settings;
+    let resources =
+        |resources: &Resources| resources.pairs().into_iter().collect::<BTreeMap<_, _>>();
+    json!({
+        "names": (0..inputs.pods).map(|ordinal| set.pod(ordinal)).collect::<Vec<_>>(),
+        "requests": resources(&pods.requests),
+        "limits": resources(&pods.limits),
+        "node_selector": pods.node_selector,
+        "tolerations": pods.tolerations.iter().map(toleration).collect::<Vec<_>>(),
+        "image_pull_secrets": pods.image_pull_secrets,
+        "termination_grace_period": pods.termination_grace_period.as_secs(),
+    })
+}
+
+fn toleration(toleration: &Toleration) -> Value {
+    let mut value = match &toleration.value {
+        Some(value) => json!({ "key": toleration.key, "operator": "Equal", "value": value }),
+        None => json!({ "key": toleration.key, "operator": "Exists" }),
+    };
+    if let Some(effect) = toleration.effect {
+        value["effect"] = json!(effect.name());
+    }
+    value
+}
+
+/// How PostgreSQL is set up, as far as the image and the size of the volume decide it.
+fn postgres(facts: &Official, settings: &Settings) -> Value {
+    let bytes = settings.size.bytes();
+    let megabytes = |bytes: u64| format!("{}MB", (bytes >> 20).max(1));
+    json!({
+        "user_id": facts.user_id(),
+        "max_wal_senders": official::MAX_WAL_SENDERS,
+        // PostgreSQL's own default is a gigabyte, which is all of a small volume.
+        "max_wal_size": megabytes((bytes / 4).clamp(80 << 20, 1 << 30)),
+        // A dead replica fills at most a quarter of the volume, and is cloned anew.
+        "max_slot_wal_keep_size": megabytes(bytes / 4),
+        "wal_keep_size": megabytes((bytes / 8).min(1 << 30)),
+    })
 }
 
 fn storage(settings: &Settings) -> Value {

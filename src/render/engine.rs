@@ -8,14 +8,19 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 
+use serde_json::Map;
+
 use super::context::context;
 use super::escape::yaml_safe;
+use super::set::{SCRIPT, TEXT};
 use super::{Inputs, Passwords, RenderError, Rendered, TemplateSet};
 
 /// The most that one template may make, in bytes.
 const MAX_OUTPUT: usize = 1 << 20;
 /// Instructions and bytes that one template may use: a few tenths of a second.
 const FUEL: u64 = 4 << 20;
+/// What is taken off the name of a rendered text: `postgresql.conf.j2` makes `postgresql.conf`.
+const RENDERED: &str = ".j2";
 /// How deep includes, macros and loops may nest; an include counts 10.
 const RECURSION: usize = 200;
 
@@ -25,12 +30,28 @@ const RECURSION: usize = 200;
 /// When there is no template, and for the first one that is wrong: it names file, line and variable.
 pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Rendered>, RenderError> {
     let mut environment = environment()?;
-    for (name, template) in &templates.templates {
+    let is_script = |name: &str| name.ends_with(SCRIPT);
+    for (name, template) in templates.templates.iter().filter(|(name, _)| !is_script(name)) {
         environment
             .add_template(name, &template.text)
             .map_err(|error| explain(&error, name, templates, inputs.passwords))?;
     }
-    let context = Value::from(minijinja::value::Serde(context(inputs)));
+    let mut context = context(inputs);
+    let mut files = Map::new();
+    for (name, template) in templates.texts() {
+        let (key, text) = match name.strip_suffix(RENDERED) {
+            None => (name, template.text.clone()),
+            Some(key) => {
+                let values = Value::from(minijinja::value::Serde(context.clone()));
+                let text = render_one(&environment, name, &values)
+                    .map_err(|error| explain(&error, name, templates, inputs.passwords))?;
+                (key, text)
+            }
+        };
+        files.insert(key.to_owned(), text.into());
+    }
+    context["files"] = files.into();
+    let context = Value::from(minijinja::value::Serde(context));
     let mut rendered = Vec::new();
     for (name, _) in templates.rendered() {
         let text = render_one(&environment, name, &context)
@@ -57,7 +78,9 @@ fn environment<'source>() -> Result<Environment<'source>, RenderError> {
     let mut environment = Environment::new();
     environment.set_syntax(syntax);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| AutoEscape::Json);
+    environment.set_auto_escape_callback(|name| {
+        if name.ends_with(TEXT) { AutoEscape::None } else { AutoEscape::Json }
+    });
     environment.set_formatter(format);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION);
@@ -68,10 +91,12 @@ fn environment<'source>() -> Result<Environment<'source>, RenderError> {
     Ok(environment)
 }
 
-/// Every value comes out as JSON; what macros and blocks made is text already.
-fn format(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+/// Every value comes out as JSON; what macros and blocks made is text already, and in a text for a
+/// ConfigMap a value is text as it is.
+fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let plain = matches!(state.auto_escape(), AutoEscape::None);
     match value.as_str() {
-        Some(text) if value.is_safe() => out.write_str(text)?,
+        Some(text) if plain || value.is_safe() => out.write_str(text)?,
         _ => out.write_str(&json(value)?)?,
     }
     Ok(())

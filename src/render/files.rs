@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::RenderError;
-use super::set::{EXTENSION, TemplateFile};
+use super::set::{EXTENSION, SCRIPT, TEXT, TemplateFile};
 
 /// The largest template that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -46,10 +46,11 @@ fn other_profile_has_some(directory: &Path, profile: &str) -> Result<bool, Rende
 }
 
 fn is_template(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(EXTENSION)
+    let path = path.to_string_lossy();
+    [EXTENSION, TEXT, SCRIPT].iter().any(|known| path.ends_with(known))
 }
 
-/// The files whose names end in `.j2`, sorted; none where there is no such directory.
+/// The files whose names end in `.j2` or `.sh`, sorted; none where there is no such directory.
 fn candidates(directory: &Path) -> Result<Vec<PathBuf>, RenderError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -59,7 +60,8 @@ fn candidates(directory: &Path) -> Result<Vec<PathBuf>, RenderError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| wrong(directory, error))?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INCLUDED)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(INCLUDED) || name.ends_with(SCRIPT) {
             paths.push(path);
         }
         if paths.len() > MAX_FILES {

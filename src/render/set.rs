@@ -8,19 +8,31 @@ use crate::image::Profile;
 
 /// What the name of a template ends in.
 pub(super) const EXTENSION: &str = ".yaml.j2";
+/// What the name of a text that becomes a ConfigMap's value ends in, when it is rendered first. Values
+/// come out in it as they are.
+pub(super) const TEXT: &str = ".conf.j2";
+/// What the name of a text ends in that becomes a ConfigMap's value as it is.
+pub(super) const SCRIPT: &str = ".sh";
 
 macro_rules! built_in {
     ($($profile:literal: [$($name:literal),+ $(,)?]),+ $(,)?) => {
-        &[$($(($profile, concat!($name, ".yaml.j2"),
-            include_str!(concat!("../../templates/", $profile, "/", $name, ".yaml.j2")))),+),+]
+        &[$($(($profile, $name,
+            include_str!(concat!("../../templates/", $profile, "/", $name)))),+),+]
     };
 }
 
 /// Profile, name and text of each template in the binary.
 const BUILT_IN: &[(&str, &str, &str)] = built_in! {
     "crunchy": [
-        "serviceaccount", "role", "rolebinding", "secret", "persistentvolumes",
-        "persistentvolumeclaim", "services", "statefulset",
+        "serviceaccount.yaml.j2", "role.yaml.j2", "rolebinding.yaml.j2", "secret.yaml.j2",
+        "persistentvolumes.yaml.j2", "persistentvolumeclaim.yaml.j2", "services.yaml.j2",
+        "statefulset.yaml.j2",
+    ],
+    "postgres": [
+        "serviceaccount.yaml.j2", "role.yaml.j2", "rolebinding.yaml.j2", "secret.yaml.j2",
+        "configmap.yaml.j2", "persistentvolumes.yaml.j2", "persistentvolumeclaim.yaml.j2",
+        "services.yaml.j2", "networkpolicy.yaml.j2", "poddisruptionbudget.yaml.j2",
+        "statefulset.yaml.j2", "postgresql.conf.j2", "pg_hba.conf.j2", "bootstrap.sh",
     ],
 };
 
@@ -98,17 +110,27 @@ impl TemplateSet {
         self
     }
 
-    /// Each template that is rendered, by name, and where it comes from.
+    /// Each template that is rendered, each text that goes into one, by name, and where it comes from.
     #[must_use]
     pub fn list(&self) -> Vec<(&str, &Origin)> {
-        self.rendered().map(|(name, template)| (name, &template.origin)).collect()
+        let used = |name: &str| is_document(name) || is_text(name);
+        let used = self.templates.iter().filter(|(name, _)| used(name));
+        used.map(|(name, template)| (name.as_str(), &template.origin)).collect()
     }
 
     /// The templates that make documents. A name that begins with an underscore is only included.
     pub(super) fn rendered(&self) -> impl Iterator<Item = (&str, &Template)> {
         self.templates
             .iter()
-            .filter(|(name, _)| name.ends_with(EXTENSION) && !name.starts_with('_'))
+            .filter(|(name, _)| is_document(name))
+            .map(|(name, template)| (name.as_str(), template))
+    }
+
+    /// The texts that documents hold as values.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &Template)> {
+        self.templates
+            .iter()
+            .filter(|(name, _)| is_text(name))
             .map(|(name, template)| (name.as_str(), template))
     }
 
@@ -119,6 +141,16 @@ impl TemplateSet {
             _ => name.to_owned(),
         }
     }
+}
+
+/// Whether a template makes documents. A name that begins with an underscore is only included.
+fn is_document(name: &str) -> bool {
+    name.ends_with(EXTENSION) && !name.starts_with('_')
+}
+
+/// Whether a template makes a text for a document.
+fn is_text(name: &str) -> bool {
+    (name.ends_with(TEXT) || name.ends_with(SCRIPT)) && !name.starts_with('_')
 }
 
 /// Path (`PROFILE/NAME`) and text of every template in the binary: what `pgset templates export`

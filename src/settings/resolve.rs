@@ -7,6 +7,7 @@
 //! `CCP_STORAGE_PATH` together with `CCP_STORAGE_CLASS` say two kinds of storage, which is refused;
 //! `LOCAL_IP` alone chooses none, as the article's own script always sets it.
 
+mod image;
 mod storage;
 
 use std::net::IpAddr;
@@ -18,11 +19,11 @@ use super::table::InForce;
 use super::values::Invalid;
 use super::{
     Namespace, Replicas, SetIdentity, SetName, Settings, SettingsError, Source, Sourced,
-    credentials, parameters,
+    credentials, parameters, pods,
 };
 use crate::cli::{GlobalArgs, ProfileName, SettingsArgs};
 use crate::environment::{self as variables, Environment};
-use crate::image::{ImageReference, Profile, reference};
+use crate::image::{ImageReference, Limit, Profile};
 
 /// The image when nobody said one.
 pub const DEFAULT_IMAGE: &str = "postgres:17";
@@ -33,7 +34,6 @@ pub const DEFAULT_SIZE: &str = "1Gi";
 pub const DEFAULT_NFS_PATH: &str = "/nfsfileshare";
 const DEFAULT_NAME: &str = "pgset";
 const DEFAULT_NAMESPACE: &str = "default";
-const DEFAULT_IMAGE_PREFIX: &str = "crunchydata";
 const DEFAULT_VOLUME_PREFIX: &str = "pv";
 
 /// What the settings need to know of the world, brought from outside.
@@ -77,12 +77,12 @@ pub fn resolve(
     let mut sources = Sources::new(environment);
     let mut warnings = Vec::new();
     let (name, namespace) = names(&mut sources, global, host.context_namespace)?;
-    let image = image(&mut sources, args, &mut warnings)?;
+    let image = image::image(&mut sources, args, &mut warnings)?;
     let profile = profile(&mut sources, args, &image)?;
     check_name_fits(&name, &profile, &image.value)?;
     let replicas = sources
         .given("--replicas", args.replicas.as_deref(), &[&variables::PGSET_REPLICAS])?
-        .map(|given| replicas(given.value, given.source, profile.replicas_limit()))
+        .map(|given| replicas(given.value, given.source, Some(profile.limit())))
         .transpose()?;
     if let Some(replicas) = &replicas {
         sources.settle(&variables::PGSET_REPLICAS, replicas.value, &replicas.source);
@@ -104,6 +104,7 @@ pub fn resolve(
         parameters::only_official(parameters.as_ref(), synchronous.as_ref())?;
     }
     let credentials = credentials::credentials(&mut sources, &profile, &mut warnings)?;
+    let pods = pods::pods(&mut sources, args, &profile)?;
     let settings = Settings {
         set: SetIdentity { name: name.value, namespace: namespace.value },
         image: image.value,
@@ -116,6 +117,7 @@ pub fn resolve(
         parameters,
         synchronous,
         credentials,
+        pods,
         templates,
     };
     Ok(Resolved { settings, warnings, in_force: sources.in_force })
@@ -132,20 +134,20 @@ pub fn identity(
     Ok(SetIdentity { name: name.value, namespace: namespace.value })
 }
 
-/// Reads a number of pods; `limit` is the image's ([`Profile::replicas_limit`]).
+/// Reads a number of pods; `limit` is the image's ([`Profile::limit`]).
 pub fn replicas(
     text: &str,
     source: Source,
-    limit: Option<u32>,
+    limit: Option<Limit>,
 ) -> Result<Sourced<Replicas>, SettingsError> {
     let given = Sourced { value: text, source };
     let replicas: Sourced<Replicas> = parse("number of pods", &given)?;
     match limit {
-        Some(limit) if replicas.value.get() > limit => {
+        Some(Limit { pods, max_wal_senders, cloned }) if replicas.value.get() > pods => {
             let invalid = Invalid::new(format!(
-                "must be at most {limit}: the image's max_wal_senders of {limit} carries {} \
-                 replicas, as one that is being cloned needs two",
-                limit - 1
+                "must be at most {pods}: max_wal_senders of {max_wal_senders} carries {} \
+                 replicas, {cloned}",
+                pods - 1
             ));
             Err(SettingsError::of("number of pods", text, replicas.source, invalid))
         }
@@ -184,48 +186,6 @@ fn names(
     sources.settle(&variables::PGSET_NAME, &name.value, &name.source);
     sources.settle(&variables::PGSET_NAMESPACE, &namespace.value, &namespace.source);
     Ok((name, namespace))
-}
-
-fn image(
-    sources: &mut Sources<'_>,
-    args: &SettingsArgs,
-    warnings: &mut Vec<String>,
-) -> Result<Sourced<ImageReference>, SettingsError> {
-    let given = sources.given("--image", args.image.as_deref(), &[&variables::PGSET_IMAGE])?;
-    let prefix = sources.variable(&[&variables::CCP_IMAGE_PREFIX])?;
-    let tag = sources.variable(&[&variables::CCP_IMAGE_TAG])?;
-    let image = match (given, tag) {
-        (Some(given), _) => parse("image", &given)?,
-        (None, Some(tag)) => articles_image(prefix, &tag)?,
-        (None, None) => {
-            if prefix.is_some() {
-                warnings.push(format!(
-                    "CCP_IMAGE_PREFIX has no effect without CCP_IMAGE_TAG: the image is {DEFAULT_IMAGE}"
-                ));
-            }
-            parse("image", &Sourced { value: DEFAULT_IMAGE, source: Source::Default })?
-        }
-    };
-    sources.settle(&variables::PGSET_IMAGE, &image.value, &image.source);
-    Ok(image)
-}
-
-/// `$CCP_IMAGE_PREFIX/crunchy-postgres:$CCP_IMAGE_TAG`; each part is checked by itself, so that the
-/// error names the right variable.
-fn articles_image(
-    prefix: Option<Sourced<&str>>,
-    tag: &Sourced<&str>,
-) -> Result<Sourced<ImageReference>, SettingsError> {
-    let prefix = prefix.unwrap_or(Sourced { value: DEFAULT_IMAGE_PREFIX, source: Source::Default });
-    let repository = format!("{}/crunchy-postgres", prefix.value);
-    let image: ImageReference = repository.parse().map_err(|error: crate::image::ImageError| {
-        SettingsError::of("image prefix", prefix.value, prefix.source.clone(), error.into())
-    })?;
-    reference::check_tag(tag.value).map_err(|error| {
-        SettingsError::of("image tag", tag.value, tag.source.clone(), error.into())
-    })?;
-    let value = ImageReference { tag: Some(tag.value.to_owned()), ..image };
-    Ok(Sourced { value, source: tag.source.clone() })
 }
 
 fn profile(

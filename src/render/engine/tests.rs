@@ -33,6 +33,7 @@ fn settings() -> Settings {
         },
         parameters: None,
         synchronous: None,
+        pods: crate::settings::Pods::default(),
         templates: None,
     }
 }
@@ -47,19 +48,25 @@ fn passwords(user: &str) -> Passwords {
 
 /// A set of the given files and nothing else.
 fn set(files: &[(&str, &str)]) -> TemplateSet {
-    TemplateSet::builtin(&Profile::Postgres).overridden_by(files.iter().map(|(name, text)| {
-        TemplateFile {
+    TemplateSet { profile: "crunchy", templates: std::collections::BTreeMap::new() }.overridden_by(
+        files.iter().map(|(name, text)| TemplateFile {
             path: PathBuf::from("/t/crunchy").join(name),
             name: (*name).to_owned(),
             text: (*text).to_owned(),
-        }
-    }))
+        }),
+    )
 }
 
 fn render_files(files: &[(&str, &str)], user: &str) -> Result<String, RenderError> {
     let settings = settings();
     let passwords = passwords(user);
-    let inputs = Inputs { settings: &settings, replicas: None, passwords: &passwords };
+    let inputs = Inputs {
+        settings: &settings,
+        replicas: None,
+        pods: 2,
+        server_minor: 37,
+        passwords: &passwords,
+    };
     render(&set(files), &inputs).map(|mut rendered| rendered.remove(0).text)
 }
 

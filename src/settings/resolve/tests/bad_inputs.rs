@@ -20,7 +20,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ("--replicas three", "number of pods \"three\" (from --replicas) must be a whole", ""),
     (
         "CCP_IMAGE_TAG=centos7-9.5-1.2.6 --replicas 7",
-        "number of pods \"7\" (from --replicas) must be at most 6: the image's max_wal_senders of 6 carries 5 replicas",
+        "number of pods \"7\" (from --replicas) must be at most 6: max_wal_senders of 6 carries 5 replicas",
         "",
     ),
     ("--name PgSet", "set name \"PgSet\" (from --name) must be at most 52", "did you mean pgset?"),

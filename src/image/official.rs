@@ -1,0 +1,97 @@
+//! PostgreSQL's official image: what its tag says, and what pgset asks of it.
+
+use super::{ImageError, ImageReference};
+
+/// The oldest major version that can be run: `pg_verifybackup`, by which a clone is checked, and the
+/// limit on what a slot keeps came with it.
+pub const OLDEST: u32 = 13;
+/// The newest major version that pgset knows.
+pub const NEWEST: u32 = 18;
+
+/// Senders and slots of every server. Fixed, as a change means a restart, and much more than two pods
+/// need, as an unused one costs a few kilobytes.
+pub const MAX_WAL_SENDERS: u32 = 64;
+/// Senders that are nobody's replica: backups, and whoever looks.
+const SPARE_SENDERS: u32 = 4;
+
+/// An image whose server is started by pgset's own script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Official {
+    /// The major version, where the tag says it: `17` of `postgres:17.2-bookworm`. The script finds out
+    /// anyway, and refuses what it can't run.
+    pub major: Option<u32>,
+    /// Whether the image is built on Alpine, where PostgreSQL's user has another number.
+    pub alpine: bool,
+}
+
+impl Official {
+    /// Reads an image's tag.
+    ///
+    /// # Errors
+    /// When it is a version of PostgreSQL that is too old or not known yet.
+    pub fn from_image(image: &ImageReference) -> Result<Self, ImageError> {
+        let tag = image.tag.as_deref().unwrap_or_default();
+        // Elsewhere a number may be a version of anything.
+        let major = if image.base_name() == "postgres" { major(tag) } else { None };
+        match major {
+            Some(major) if major < OLDEST => Err(ImageError::PostgresTooOld { major }),
+            Some(major) if major > NEWEST => Err(ImageError::PostgresTooNew { major }),
+            _ => Ok(Self { major, alpine: tag.contains("alpine") }),
+        }
+    }
+
+    /// The uid, gid and fsGroup of PostgreSQL in the container.
+    #[must_use]
+    pub fn user_id(&self) -> u32 {
+        if self.alpine { 70 } else { 999 }
+    }
+
+    /// How many pods a set can have, master included: replicas are cloned side by side, and one that
+    /// is being cloned holds two senders.
+    #[must_use]
+    pub fn replicas_limit(&self) -> u32 {
+        (MAX_WAL_SENDERS - SPARE_SENDERS) / 2 + 1
+    }
+}
+
+/// `17` of `17`, `17.2`, `17-bookworm`, `17beta1`; none of `latest` and `bookworm`.
+fn major(tag: &str) -> Option<u32> {
+    let end = tag.find(|c: char| !c.is_ascii_digit()).unwrap_or(tag.len());
+    tag[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(image: &str) -> Result<Official, ImageError> {
+        Official::from_image(&image.parse().unwrap())
+    }
+
+    #[test]
+    fn reads_tags() {
+        for (image, major, user) in [
+            ("postgres", None, 999),
+            ("postgres:latest", None, 999),
+            ("postgres:alpine", None, 70),
+            ("postgres:13", Some(13), 999),
+            ("postgres:17.2-bookworm", Some(17), 999),
+            ("docker.io/library/postgres:18-alpine3.22", Some(18), 70),
+            ("postgres:18beta1", Some(18), 999),
+            // What the number of another image's tag says is not known.
+            ("registry.example/orders-db:5", None, 999),
+        ] {
+            let read = read(image).unwrap();
+            assert_eq!((read.major, read.user_id()), (major, user), "{image}");
+        }
+    }
+
+    #[test]
+    fn refuses_versions_with_the_reason() {
+        let old = read("postgres:12.4").unwrap_err();
+        assert!(old.to_string().contains("12 has no pg_verifybackup"), "{old}");
+        let new = read("registry:5000/postgres:19").unwrap_err();
+        assert!(new.to_string().contains("19 is not known"), "{new}");
+        assert!(old.hint().is_some() && new.hint().is_some());
+    }
+}

@@ -1,0 +1,309 @@
+//! What the pods ask for, where they run, and what is written on them: the settings that only the
+//! profile `postgres` has.
+
+mod metadata;
+mod resources;
+mod toleration;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+pub use metadata::{Annotation, Label};
+pub use resources::{Cpu, Resources};
+pub use toleration::{Effect, Toleration};
+
+use super::sources::Sources;
+use super::values::{Invalid, is_dns_name};
+use super::{SettingsError, Source, Sourced, duration};
+use crate::cli::SettingsArgs;
+use crate::environment::{self as variables, Variable};
+use crate::image::Profile;
+
+/// What the pods ask for, where they run, and what is written on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pods {
+    /// What each container is promised.
+    pub requests: Resources,
+    /// What each container can't exceed.
+    pub limits: Resources,
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods put up with.
+    pub tolerations: Vec<Toleration>,
+    /// Secrets that open the image's registry.
+    pub image_pull_secrets: Vec<String>,
+    /// Labels of every object, and of the pods.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of every object, and of the pods.
+    pub annotations: BTreeMap<String, String>,
+    /// Whether a NetworkPolicy keeps other namespaces out.
+    pub network_policy: bool,
+    /// How long a pod may take to stop, before it is killed.
+    pub termination_grace_period: Duration,
+}
+
+/// A checkpoint and a fast shutdown of a big, busy server take minutes; killed, it has to recover.
+const TERMINATION_GRACE_PERIOD: Duration = Duration::from_secs(600);
+
+impl Default for Pods {
+    fn default() -> Self {
+        let (requests, limits) = resources::defaults();
+        Self {
+            requests,
+            limits,
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            image_pull_secrets: Vec::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            network_policy: false,
+            termination_grace_period: TERMINATION_GRACE_PERIOD,
+        }
+    }
+}
+
+/// Settles them.
+///
+/// # Errors
+/// For the first that is not one, and for any that is given with another profile: its pods would not
+/// have it.
+pub(super) fn pods(
+    sources: &mut Sources<'_>,
+    args: &SettingsArgs,
+    profile: &Profile,
+) -> Result<Pods, SettingsError> {
+    let given = Given::read(sources, args)?;
+    if let Profile::Crunchy(_) = profile {
+        return match given.first() {
+            None => Ok(Pods::default()),
+            Some((field, found)) => {
+                let invalid = Invalid::new(
+                    "must be left out with the profile crunchy: only the profile postgres has it",
+                )
+                .hint("templates of your own can have it: pgset templates export DIR");
+                Err(SettingsError::of(field, &found.value, found.source.clone(), invalid))
+            }
+        };
+    }
+    given.settle(sources)
+}
+
+/// What was given, list by list; values that belong to one field share a source.
+struct Given {
+    requests: Vec<Sourced<String>>,
+    limits: Vec<Sourced<String>>,
+    node_selector: Vec<Sourced<String>>,
+    tolerations: Vec<Sourced<String>>,
+    image_pull_secrets: Vec<Sourced<String>>,
+    labels: Vec<Sourced<String>>,
+    annotations: Vec<Sourced<String>>,
+    network_policy: Vec<Sourced<String>>,
+    termination_grace_period: Vec<Sourced<String>>,
+}
+
+impl Given {
+    fn read(sources: &Sources<'_>, args: &SettingsArgs) -> Result<Self, SettingsError> {
+        let one = |flag, value: &Option<String>, variable| {
+            list(sources, flag, value.as_slice(), variable, None)
+        };
+        let many =
+            |flag, values: &[String], variable| list(sources, flag, values, variable, Some(','));
+        Ok(Self {
+            requests: many("--requests", &args.requests, &variables::PGSET_REQUESTS)?,
+            limits: many("--limits", &args.limits, &variables::PGSET_LIMITS)?,
+            node_selector: many(
+                "--node-selector",
+                &args.node_selector,
+                &variables::PGSET_NODE_SELECTOR,
+            )?,
+            tolerations: many("--toleration", &args.toleration, &variables::PGSET_TOLERATION)?,
+            image_pull_secrets: many(
+                "--image-pull-secret",
+                &args.image_pull_secret,
+                &variables::PGSET_IMAGE_PULL_SECRET,
+            )?,
+            labels: many("--label", &args.label, &variables::PGSET_LABEL)?,
+            // An annotation may hold commas.
+            annotations: list(
+                sources,
+                "--annotation",
+                &args.annotation,
+                &variables::PGSET_ANNOTATION,
+                Some('\n'),
+            )?,
+            network_policy: one(
+                "--network-policy",
+                &args.network_policy,
+                &variables::PGSET_NETWORK_POLICY,
+            )?,
+            termination_grace_period: one(
+                "--termination-grace-period",
+                &args.termination_grace_period,
+                &variables::PGSET_TERMINATION_GRACE_PERIOD,
+            )?,
+        })
+    }
+
+    /// The first that was given at all.
+    fn first(&self) -> Option<(&'static str, &Sourced<String>)> {
+        [
+            ("requests", &self.requests),
+            ("limits", &self.limits),
+            ("node selector", &self.node_selector),
+            ("toleration", &self.tolerations),
+            ("image pull secret", &self.image_pull_secrets),
+            ("label", &self.labels),
+            ("annotation", &self.annotations),
+            ("network policy", &self.network_policy),
+            ("termination grace period", &self.termination_grace_period),
+        ]
+        .into_iter()
+        .find_map(|(field, values)| Some((field, values.first()?)))
+    }
+
+    fn settle(self, sources: &mut Sources<'_>) -> Result<Pods, SettingsError> {
+        let (requests, limits) = resources::settle(&self.requests, &self.limits)?;
+        let grace = parsed("termination grace period", &self.termination_grace_period, |text| {
+            // Kubernetes counts seconds.
+            let read = duration::parse(text)?;
+            Ok(Duration::from_secs(read.as_millis().div_ceil(1000).try_into().unwrap_or(1)))
+        })?;
+        let network_policy = parsed("network policy", &self.network_policy, yes_or_no)?;
+        let pods = Pods {
+            requests,
+            limits,
+            node_selector: pairs::<Label>("node selector", &self.node_selector, false)?,
+            tolerations: parsed("toleration", &self.tolerations, str::parse)?,
+            image_pull_secrets: parsed("image pull secret", &self.image_pull_secrets, object_name)?,
+            labels: pairs::<Label>("label", &self.labels, true)?,
+            annotations: pairs::<Annotation>("annotation", &self.annotations, true)?,
+            network_policy: network_policy.last().copied().unwrap_or(false),
+            termination_grace_period: grace.last().copied().unwrap_or(TERMINATION_GRACE_PERIOD),
+        };
+        let mut settle = |variable, given: &[Sourced<String>], value: String| {
+            let source = given.first().map_or(&Source::Default, |given| &given.source);
+            sources.settle(variable, value, source);
+        };
+        settle(&variables::PGSET_REQUESTS, &self.requests, pods.requests.to_string());
+        settle(&variables::PGSET_LIMITS, &self.limits, pods.limits.to_string());
+        settle(
+            &variables::PGSET_NETWORK_POLICY,
+            &self.network_policy,
+            pods.network_policy.to_string(),
+        );
+        settle(
+            &variables::PGSET_TERMINATION_GRACE_PERIOD,
+            &self.termination_grace_period,
+            duration::display(pods.termination_grace_period),
+        );
+        for (variable, given, value) in [
+            (&variables::PGSET_NODE_SELECTOR, &self.node_selector, joined(&pods.node_selector)),
+            (&variables::PGSET_LABEL, &self.labels, joined(&pods.labels)),
+            (&variables::PGSET_ANNOTATION, &self.annotations, joined(&pods.annotations)),
+            (&variables::PGSET_TOLERATION, &self.tolerations, words(&pods.tolerations)),
+            (
+                &variables::PGSET_IMAGE_PULL_SECRET,
+                &self.image_pull_secrets,
+                words(&pods.image_pull_secrets),
+            ),
+        ] {
+            if !given.is_empty() {
+                settle(variable, given, value);
+            }
+        }
+        Ok(pods)
+    }
+}
+
+/// The values of a flag, else those of its variable, cut at `separator`.
+fn list(
+    sources: &Sources<'_>,
+    flag: &'static str,
+    values: &[String],
+    variable: &Variable,
+    separator: Option<char>,
+) -> Result<Vec<Sourced<String>>, SettingsError> {
+    let (texts, source) = match sources.variable(&[variable])? {
+        _ if !values.is_empty() => (values.to_vec(), Source::Flag(flag)),
+        Some(given) => (vec![given.value.to_owned()], given.source),
+        None => return Ok(Vec::new()),
+    };
+    let cut = |text: String| match separator {
+        Some(separator) => text.split(separator).map(|part| part.trim().to_owned()).collect(),
+        None => vec![text],
+    };
+    let parts = texts.into_iter().flat_map(cut);
+    Ok(parts.map(|value| Sourced { value, source: source.clone() }).collect())
+}
+
+/// Each of the values, read.
+fn parsed<T>(
+    field: &'static str,
+    given: &[Sourced<String>],
+    read: impl Fn(&str) -> Result<T, Invalid>,
+) -> Result<Vec<T>, SettingsError> {
+    let one = |given: &Sourced<String>| {
+        read(&given.value).map_err(|invalid| {
+            SettingsError::of(field, given.value.as_str(), given.source.clone(), invalid)
+        })
+    };
+    given.iter().map(one).collect()
+}
+
+/// A key and a value that Kubernetes takes.
+trait Pair: Sized {
+    /// Reads `key=value`; `own` where pgset's own keys are refused.
+    fn pair(text: &str, own: bool) -> Result<(String, String), Invalid>;
+}
+
+fn pairs<T: Pair>(
+    field: &'static str,
+    given: &[Sourced<String>],
+    own: bool,
+) -> Result<BTreeMap<String, String>, SettingsError> {
+    let mut map = BTreeMap::new();
+    for (pair, given) in parsed(field, given, |text| T::pair(text, own))?.into_iter().zip(given) {
+        let (key, value) = pair;
+        if let Some(other) = map.insert(key, value.clone())
+            && other != value
+        {
+            let invalid = Invalid::new(format!("must have one value: {other:?} was given, too"));
+            return Err(SettingsError::of(
+                field,
+                given.value.as_str(),
+                given.source.clone(),
+                invalid,
+            ));
+        }
+    }
+    Ok(map)
+}
+
+fn yes_or_no(text: &str) -> Result<bool, Invalid> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err(Invalid::new("must be true or false")),
+    }
+}
+
+fn object_name(name: &str) -> Result<String, Invalid> {
+    if is_dns_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err(Invalid::new("must be the name of a Secret: lower-case letters, digits, dashes and dots"))
+}
+
+fn joined(map: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(",")
+}
+
+fn words(list: &[impl Display]) -> String {
+    let words: Vec<String> = list.iter().map(ToString::to_string).collect();
+    words.join(",")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Labels and annotations.
+
+use super::Pair;
+use crate::settings::values::{Invalid, is_dns_name};
+
+/// A label: `key=value`.
+#[derive(Clone, Copy, Debug)]
+pub struct Label;
+
+/// An annotation: `key=value`, the value any text.
+#[derive(Clone, Copy, Debug)]
+pub struct Annotation;
+
+/// The most characters of a key's name, and of a label's value.
+const MAX: usize = 63;
+/// Labels by which the objects of a set are found, and pods are told apart.
+const OWN_LABELS: [&str; 6] = [
+    "app",
+    "name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/name",
+    "controller-revision-hash",
+];
+/// Prefixes whose keys others write.
+const OWN_PREFIXES: [&str; 4] =
+    ["pgset/", "statefulset.kubernetes.io/", "kubectl.kubernetes.io/", "apps.kubernetes.io/"];
+
+impl Pair for Label {
+    fn pair(text: &str, own: bool) -> Result<(String, String), Invalid> {
+        let (key, value) = split(text)?;
+        check_key(key, own)?;
+        if value.is_empty() || is_name(value) {
+            return Ok((key.to_owned(), value.to_owned()));
+        }
+        Err(Invalid::new(format!(
+            "must have a value of at most {MAX} letters, digits, dashes, underscores and dots, that \
+             begins and ends with a letter or digit"
+        )))
+    }
+}
+
+impl Pair for Annotation {
+    fn pair(text: &str, own: bool) -> Result<(String, String), Invalid> {
+        let (key, value) = split(text)?;
+        check_key(key, own)?;
+        Ok((key.to_owned(), value.to_owned()))
+    }
+}
+
+fn split(text: &str) -> Result<(&str, &str), Invalid> {
+    text.split_once('=').ok_or_else(|| Invalid::new("must be key=value"))
+}
+
+fn check_key(key: &str, own: bool) -> Result<(), Invalid> {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    if !prefix.is_none_or(is_dns_name) || !is_name(name) {
+        return Err(Invalid::new(format!(
+            "must have a key of at most {MAX} letters, digits, dashes, underscores and dots, a DNS \
+             name and a slash before it if you like: example.com/team=payments"
+        )));
+    }
+    let taken = OWN_LABELS.contains(&key) || OWN_PREFIXES.iter().any(|own| key.starts_with(own));
+    if own && taken {
+        return Err(Invalid::new(format!("must have another key: {key} is not yours to set")));
+    }
+    Ok(())
+}
+
+fn is_name(text: &str) -> bool {
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    text.len() <= MAX
+        && text.starts_with(edge)
+        && text.ends_with(edge)
+        && text.chars().all(|c| edge(c) || "-_.".contains(c))
+}

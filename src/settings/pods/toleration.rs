@@ -1,0 +1,82 @@
+//! Tolerations, written as taints are: `key=value:NoSchedule`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Pair as _;
+use super::metadata::Label;
+use crate::settings::values::Invalid;
+
+/// A taint that the pods put up with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toleration {
+    /// The taint's key.
+    pub key: String,
+    /// Its value; any when none.
+    pub value: Option<String>,
+    /// Its effect; every one when none.
+    pub effect: Option<Effect>,
+}
+
+/// What a taint does to pods that do not tolerate it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// They are not scheduled.
+    NoSchedule,
+    /// They are scheduled elsewhere where possible.
+    PreferNoSchedule,
+    /// They are evicted.
+    NoExecute,
+}
+
+impl Effect {
+    /// Kubernetes' own name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoSchedule => "NoSchedule",
+            Self::PreferNoSchedule => "PreferNoSchedule",
+            Self::NoExecute => "NoExecute",
+        }
+    }
+}
+
+impl FromStr for Toleration {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (taint, effect) = match text.split_once(':') {
+            Some((taint, effect)) => (taint, Some(read_effect(effect)?)),
+            None => (text, None),
+        };
+        let whole = if taint.contains('=') { taint.to_owned() } else { format!("{taint}=") };
+        let (key, value) = Label::pair(&whole, false).map_err(|_| {
+            Invalid::new("must be a taint: key=value:NoSchedule, or key:NoSchedule")
+        })?;
+        Ok(Self { key, value: taint.contains('=').then_some(value), effect })
+    }
+}
+
+fn read_effect(text: &str) -> Result<Effect, Invalid> {
+    [Effect::NoSchedule, Effect::PreferNoSchedule, Effect::NoExecute]
+        .into_iter()
+        .find(|effect| effect.name().eq_ignore_ascii_case(text))
+        .ok_or_else(|| {
+            Invalid::new(
+                "must end in :NoSchedule, :PreferNoSchedule or :NoExecute, or have no effect",
+            )
+        })
+}
+
+impl fmt::Display for Toleration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        if let Some(value) = &self.value {
+            write!(f, "={value}")?;
+        }
+        match self.effect {
+            Some(effect) => write!(f, ":{}", effect.name()),
+            None => Ok(()),
+        }
+    }
+}
