@@ -54,12 +54,25 @@ complete -c pgset -n "__fish_pgset_needs_command" -f -a "completions" -d 'Print 
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "man" -d 'Print the manual page'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l postgres-version -d 'Major version of PostgreSQL, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l node-selector -d 'Label that a node must have' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l toleration -d 'Taint that the pods put up with, such as dedicated=db:NoSchedule' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l image-pull-secret -d 'Secret that opens the image\'s registry' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l label -d 'Label of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l annotation -d 'Annotation of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing: show what would change (client), or let the API server check it too (server)' -r -f -a "client\t'Compare with what is there'
 server\t'Let the API server check, and keep nothing'"
@@ -152,14 +165,28 @@ complete -c pgset -n "__fish_pgset_using_subcommand down" -s y -l yes -d 'Answer
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l postgres-version -d 'Major version of PostgreSQL, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l node-selector -d 'Label that a node must have' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l toleration -d 'Taint that the pods put up with, such as dedicated=db:NoSchedule' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l image-pull-secret -d 'Secret that opens the image\'s registry' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l label -d 'Label of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l annotation -d 'Annotation of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per object into this directory' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l kube-version -d 'The Kubernetes that the objects are for, such as 1.20 [default: a current one]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s n -l namespace -d 'Namespace of the set' -r
@@ -180,12 +207,25 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -s y -l yes -d 'Answ
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l postgres-version -d 'Major version of PostgreSQL, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l node-selector -d 'Label that a node must have' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l toleration -d 'Taint that the pods put up with, such as dedicated=db:NoSchedule' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l image-pull-secret -d 'Secret that opens the image\'s registry' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l label -d 'Label of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l annotation -d 'Annotation of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l context -d 'Context of the kubeconfig' -r
@@ -238,12 +278,25 @@ complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_s
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l postgres-version -d 'Major version of PostgreSQL, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l profile -d 'How the image is run [default: by its name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l storage -d 'Where the data lies: nfs://SERVER/PATH, hostpath:/PATH, class[:NAME] or claim:NAME' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l node-selector -d 'Label that a node must have' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l toleration -d 'Taint that the pods put up with, such as dedicated=db:NoSchedule' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l image-pull-secret -d 'Secret that opens the image\'s registry' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l label -d 'Label of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l annotation -d 'Annotation of every object and pod' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l context -d 'Context of the kubeconfig' -r

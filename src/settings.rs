@@ -12,6 +12,7 @@ pub mod resolve;
 pub mod secret;
 mod sources;
 pub mod storage;
+pub mod synchronous;
 pub mod table;
 pub mod values;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, live, rights, scale};
+use super::{Context, configure, desired, live, rights, scale};
 use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
@@ -16,7 +16,7 @@ use crate::manifest::object::MANAGER;
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
-use crate::settings::{SetIdentity, Settings};
+use crate::settings::{Parameters, SetIdentity, Settings, synchronous};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
 ///
@@ -40,6 +40,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
+    let set = &settings.set;
+    let agreed = configure::check(context, &cluster, set, &plan, &live, args.dry_run.is_none());
+    let agreed = agreed.await?;
     let how = How { set: &settings.set, force: args.force_conflicts, dry_run: args.dry_run };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
@@ -63,7 +66,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let scope = scope(&settings.set, &statefulset, live.version.clone());
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
-    let snapshot = wait::until_ready(context, &cluster, wait).await?;
+    let snapshot = wait::until_ready(context, &cluster, wait.clone()).await?;
+    configure::settle(context, &cluster, set, &wait, agreed).await?;
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
@@ -86,6 +90,9 @@ pub(crate) fn plan_of(
     }
     let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
+    let config = live.objects.get(&configure::config_id(&settings.set));
+    let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));
+    fits(settings, decision.count())?;
     let inputs = Inputs {
         settings,
         replicas: decision.rendered(),
@@ -109,7 +116,20 @@ pub(crate) fn plan_of(
             }
         }
     }
+    configure::describe(&mut plan, &live.objects, &settings.set);
     Ok((plan, decision.count()))
+}
+
+/// Refuses settings of PostgreSQL's that do not fit the number of pods, which may be what runs.
+fn fits(settings: &Settings, pods: u32) -> anyhow::Result<()> {
+    let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
+    if let Err(invalid) = synchronous::check(number, pods) {
+        return Err(scale::too_few(number, pods, invalid.hint).into());
+    }
+    if let Some(parameters) = &settings.parameters {
+        parameters.check_for(pods, number)?;
+    }
+    Ok(())
 }
 
 /// What to watch of a set.

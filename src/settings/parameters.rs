@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::sources::Sources;
 use super::values::Invalid;
-use super::{SettingsError, Source};
+use super::{Settings, SettingsError, Source, Sourced};
 use crate::environment as variables;
 
 pub use refused::senders;
@@ -66,6 +66,20 @@ impl Parameters {
         Self(taken.map(|entry| (entry.name, entry.value)).collect())
     }
 
+    /// The settings with what nobody said about PostgreSQL's as it runs: `postgresql_conf` is that of the
+    /// live set, if there is one.
+    #[must_use]
+    pub fn in_force(settings: &Settings, postgresql_conf: Option<&str>) -> Settings {
+        let live = postgresql_conf.unwrap_or_default();
+        let mut settings = settings.clone();
+        settings.parameters.get_or_insert_with(|| Self::of_set(live));
+        settings.synchronous.get_or_insert_with(|| Sourced {
+            value: super::synchronous::of_set(live),
+            source: Source::Derived("the running set"),
+        });
+        settings
+    }
+
     /// Refuses what does not fit a set of so many pods, of which commits wait for `synchronous`.
     ///
     /// # Errors
@@ -103,27 +117,10 @@ impl Parameters {
 /// Where a setting came from once all are together.
 const SOURCE: Source = Source::Derived("--set or --config");
 
-/// Refuses more synchronous replicas than a set of so many pods has.
-///
-/// # Errors
-/// When commits would wait for replicas that there are not.
-pub fn check_synchronous(synchronous: u32, pods: u32) -> Result<(), Invalid> {
-    let replicas = pods.saturating_sub(1);
-    if synchronous <= replicas {
-        return Ok(());
-    }
-    let reason = match replicas {
-        0 => "must be 0 in a set of one pod: no commit would ever end".to_owned(),
-        n => format!("must be at most {n} in a set of {pods} pods: no commit would ever end"),
-    };
-    Err(Invalid::new(reason)
-        .hint(format!("more pods: --replicas {}", synchronous.saturating_add(1))))
-}
-
 /// Refuses what only the profile of the official image has.
 pub(super) fn only_official(
     parameters: Option<&Parameters>,
-    synchronous: Option<&super::Sourced<u32>>,
+    synchronous: Option<&Sourced<u32>>,
 ) -> Result<(), SettingsError> {
     let invalid = || {
         Invalid::new(
@@ -131,14 +128,8 @@ pub(super) fn only_official(
         )
         .hint("the official image: --image postgres:17")
     };
-    if let Some(synchronous) = synchronous.filter(|s| s.value > 0) {
-        let field = "number of synchronous replicas";
-        return Err(SettingsError::of(
-            field,
-            synchronous.value.to_string(),
-            synchronous.source.clone(),
-            invalid(),
-        ));
+    if let Some(synchronous) = synchronous.filter(|given| given.value > 0) {
+        return Err(super::synchronous::not_here(synchronous, invalid()));
     }
     match parameters.filter(|parameters| !parameters.is_empty()) {
         Some(parameters) => Err(SettingsError::of(FIELD, parameters.names(), SOURCE, invalid())),

@@ -19,7 +19,7 @@ use super::table::InForce;
 use super::values::Invalid;
 use super::{
     Namespace, Replicas, SetIdentity, SetName, Settings, SettingsError, Source, Sourced,
-    credentials, parameters, pods,
+    credentials, parameters, pods, synchronous,
 };
 use crate::cli::{GlobalArgs, ProfileName, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -99,7 +99,7 @@ pub fn resolve(
         host.read_file,
         &mut warnings,
     )?;
-    let synchronous = synchronous(&mut sources, args, replicas.as_ref())?;
+    let synchronous = synchronous::synchronous(&mut sources, args, replicas.as_ref())?;
     if matches!(profile, Profile::Crunchy(_)) {
         parameters::only_official(parameters.as_ref(), synchronous.as_ref())?;
     }
@@ -229,33 +229,6 @@ fn check_name_fits(
         }
         _ => Ok(()),
     }
-}
-
-/// For how many replicas a commit waits; 0 for none.
-fn synchronous(
-    sources: &mut Sources<'_>,
-    args: &SettingsArgs,
-    replicas: Option<&Sourced<Replicas>>,
-) -> Result<Option<Sourced<u32>>, SettingsError> {
-    const FIELD: &str = "number of synchronous replicas";
-    let variable = &variables::PGSET_SYNCHRONOUS;
-    let given = sources.given("--synchronous", args.synchronous.as_deref(), &[variable])?;
-    let Some(Sourced { value: text, source }) = given else { return Ok(None) };
-    let refused = |invalid| SettingsError::of(FIELD, text, source.clone(), invalid);
-    let number: u32 = text
-        .parse()
-        .ok()
-        .filter(|n| text.bytes().all(|b| b.is_ascii_digit()) && *n < Replicas::MAX)
-        .ok_or_else(|| {
-            let reason =
-                format!("must be a whole number from 0 (no commit waits) to {}", Replicas::MAX - 1);
-            refused(Invalid::new(reason))
-        })?;
-    if let Some(pods) = replicas {
-        parameters::check_synchronous(number, pods.value.get()).map_err(refused)?;
-    }
-    sources.settle(variable, number, &source);
-    Ok(Some(Sourced { value: number, source }))
 }
 
 fn templates(

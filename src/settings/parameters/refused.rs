@@ -48,7 +48,7 @@ pub(super) const FEWEST_SENDERS: u32 = 10;
 /// connections, and there is room for a tool's.
 #[must_use]
 pub fn senders(pods: u32) -> u32 {
-    pods.saturating_add(4).max(FEWEST_SENDERS)
+    pods.saturating_sub(1).saturating_mul(2).saturating_add(4).max(FEWEST_SENDERS)
 }
 
 /// Refuses what breaks a set, whatever else there is.
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn the_sets_size_decides_how_many_senders_it_needs() {
-        assert_eq!((senders(1), senders(6), senders(7), senders(100)), (10, 10, 11, 104));
-        assert!(check_for("max_wal_senders", "10", 6, 0).is_ok());
-        let error = check_for("max_replication_slots", "10", 7, 0).unwrap_err();
-        assert!(error.reason.starts_with("must be at least 11"), "{error}");
+        assert_eq!((senders(1), senders(4), senders(5), senders(31)), (10, 10, 12, 64));
+        assert!(check_for("max_wal_senders", "10", 4, 0).is_ok());
+        let error = check_for("max_replication_slots", "10", 5, 0).unwrap_err();
+        assert!(error.reason.starts_with("must be at least 12"), "{error}");
     }
 
     #[test]
