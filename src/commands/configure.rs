@@ -5,6 +5,7 @@ mod restart;
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub(crate) const POSTGRESQL_CONF: &str = "postgresql.conf";
 const PG_HBA_CONF: &str = "pg_hba.conf";
 /// A kubelet that was told of a change by an annotation is told again after this long.
 const NUDGE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+/// How many servers are brought up to date at once: none of them stops serving for it.
+const AT_ONCE: usize = 8;
 /// The annotation that tells the kubelet; its value is the version of the ConfigMap.
 const ANNOTATION: &str = "pgset/config";
 
@@ -229,9 +232,13 @@ pub(crate) async fn settle(
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     // Replicas first, the master last.
     pods.sort_by_key(|pod| wait::role(pod) == Some(&master));
+    let states: Vec<State> = stream::iter(&pods)
+        .map(|pod| follow(cluster, set, pod, &wanted, wait.next))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
     let mut pending = restart::Pending::default();
-    for pod in &pods {
-        let state = follow(cluster, set, pod, &wanted, wait.next).await?;
+    for (pod, state) in pods.iter().zip(states) {
         pending.add(pod, wait::role(pod) == Some(&master), state.pending);
     }
     if !pending.is_empty() {
@@ -273,35 +280,37 @@ async fn follow(
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let namespace = set.namespace.as_str();
     let mut nudged: Option<Instant> = None;
-    let mut reloaded = false;
+    // When the server had read its files before it was told to do so again.
+    let mut before: Option<String> = None;
     loop {
         let output = sql::run(cluster, namespace, &configuration::state(name)).await;
         let state = match output {
             Ok(output) => State::parse(&output),
             Err(error) => Err(error.to_string()),
         };
-        let why = match &state {
-            Ok(state) if !wanted.is(state) => {
+        let why = match state {
+            Ok(state) if !wanted.is(&state) => {
                 if nudged.is_none_or(|at| at.elapsed() >= NUDGE_EVERY) {
                     nudge(cluster, set, pod, wanted.version).await?;
                     nudged = Some(Instant::now());
                 }
                 "its kubelet has not brought the new files".to_owned()
             }
-            Ok(state) if state.stale => {
-                if !reloaded {
-                    sql::run(cluster, namespace, &configuration::reload(name)).await?;
-                    reloaded = true;
-                }
+            Ok(state) if before.is_none() && state.stale => {
+                sql::run(cluster, namespace, &configuration::reload(name)).await?;
+                before = Some(state.loaded);
+                continue;
+            }
+            Ok(state) if before.as_ref() == Some(&state.loaded) => {
                 "PostgreSQL has not read the new files".to_owned()
             }
             Ok(state) if !state.errors.is_empty() => {
-                return Err(unreadable(name, state, next).into());
+                return Err(unreadable(name, &state, next).into());
             }
-            Ok(state) => return Ok(state.clone()),
-            Err(words) => words.clone(),
+            Ok(state) => return Ok(state),
+            Err(words) => words,
         };
-        if cluster.deadline.remaining().is_zero() {
+        if cluster.deadline.remaining() < LOOK_EVERY {
             return Err(Failure::new(Exit::TimedOut, format!("pod {name}: {why}"))
                 .hint(format!("{next}  # goes on"))
                 .into());

@@ -168,7 +168,7 @@ pub fn order(
 
 /// What a server reads its configuration from, and how far it has.
 const STATE: &str = "\
-select row_to_json(r) from (select 'files' as kind, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale) r;
+select row_to_json(r) from (select 'files' as kind, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
 select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, s.setting as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart order by s.name) r;
 select row_to_json(r) from (select 'error' as kind, f.sourceline as line, f.name as subject, f.error from pg_file_settings f where f.error is not null and not exists (select 1 from pg_settings s where lower(s.name) = lower(f.name) and s.context = 'postmaster') order by f.seqno) r;
 select row_to_json(r) from (select 'error' as kind, h.line_number as line, 'pg_hba.conf' as subject, h.error from pg_hba_file_rules h where h.error is not null order by h.line_number) r;
@@ -180,7 +180,7 @@ pub fn state(pod: &str) -> Script {
     Script::new(pod, STATE)
 }
 
-/// Has a server read its files again. It does so a moment later: see [`State::stale`].
+/// Has a server read its files again. It does so a moment later: see [`State::loaded`].
 #[must_use]
 pub fn reload(pod: &str) -> Script {
     Script::new(pod, "select pg_reload_conf();\n")
@@ -211,8 +211,10 @@ pub struct State {
     pub config: String,
     /// `pg_hba.conf`, likewise.
     pub hba: String,
-    /// Whether the files may be newer than what the server has read.
+    /// Whether the files may be newer than what the server has read: their times have no fractions.
     pub stale: bool,
+    /// When the server read them last, by its own clock, in seconds.
+    pub loaded: String,
     /// What waits for a restart.
     pub pending: Vec<Pending>,
     /// What the server can't read in its files.
@@ -237,6 +239,7 @@ impl State {
                         config: text(&row, "config").unwrap_or_default(),
                         hba: text(&row, "hba").unwrap_or_default(),
                         stale: row.get("stale").and_then(Value::as_bool).unwrap_or(true),
+                        loaded: text(&row, "loaded").unwrap_or_default(),
                         ..Self::default()
                     });
                 }

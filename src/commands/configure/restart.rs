@@ -92,6 +92,13 @@ pub(super) async fn all(
     let ordinal = |name: &str| name.rsplit('-').next().and_then(|n| n.parse::<u32>().ok());
     pending.pods.sort_by_key(|pod| std::cmp::Reverse(ordinal(&pod.name)));
     pending.pods.sort_by_key(|pod| pod.master == (order == Order::ReplicasFirst));
+    if pending.followed()
+        && !pending.pods.iter().any(|pod| pod.master)
+        && let Some(master) = super::running_pod(cluster, set).await?
+    {
+        // Somebody restarted it before: what it has less of, they must know before they start with less.
+        replayed(cluster, set, &master).await?;
+    }
     let total = pending.pods.len();
     for (done, pod) in pending.pods.iter().enumerate() {
         let progress = || format!("{done} of {total} pods are restarted, nothing is lost");
