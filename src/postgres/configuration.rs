@@ -166,11 +166,12 @@ pub fn order(
     }
 }
 
-/// What a server reads its configuration from, and how far it has.
+/// What a server reads its configuration from, and how far it has. An error that is no file's is about a
+/// setting that was taken out of it and waits for a restart; so are those of settings read at the start.
 const STATE: &str = "\
 select row_to_json(r) from (select 'files' as kind, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
 select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, s.setting as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart order by s.name) r;
-select row_to_json(r) from (select 'error' as kind, f.sourceline as line, f.name as subject, f.error from pg_file_settings f where f.error is not null and not exists (select 1 from pg_settings s where lower(s.name) = lower(f.name) and s.context = 'postmaster') order by f.seqno) r;
+select row_to_json(r) from (select 'error' as kind, f.sourceline as line, f.name as subject, f.error from pg_file_settings f where f.error is not null and f.sourcefile is not null and not exists (select 1 from pg_settings s where lower(s.name) = lower(f.name) and s.context = 'postmaster') order by f.seqno) r;
 select row_to_json(r) from (select 'error' as kind, h.line_number as line, 'pg_hba.conf' as subject, h.error from pg_hba_file_rules h where h.error is not null order by h.line_number) r;
 ";
 
