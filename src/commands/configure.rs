@@ -22,7 +22,7 @@ use crate::plan::{Action, Plan};
 use crate::postgres::ExecOutput;
 use crate::postgres::configuration::{self, Mixed, Order, Setting, State};
 use crate::settings::parameters::conf;
-use crate::settings::{Parameters, SetIdentity};
+use crate::settings::{Parameters, SetIdentity, synchronous};
 
 /// The key of the ConfigMap that holds PostgreSQL's settings.
 pub(crate) const POSTGRESQL_CONF: &str = "postgresql.conf";
@@ -51,7 +51,11 @@ pub(crate) fn describe(plan: &mut Plan, live: &BTreeMap<ObjectId, Value>, set: &
     let Some(before) = live.get(&id).and_then(postgresql_conf).map(str::to_owned) else { return };
     for step in plan.phases.iter_mut().flatten().filter(|step| step.object.id == id) {
         let Some(after) = postgresql_conf(&step.object.value) else { continue };
-        let changes = Parameters::of_set(after).changes_since(&Parameters::of_set(&before));
+        let mut changes = Parameters::of_set(after).changes_since(&Parameters::of_set(&before));
+        let (was, is) = (synchronous::of_set(&before), synchronous::of_set(after));
+        if was != is {
+            changes.push(format!("synchronous replicas {was} -> {is}"));
+        }
         if !changes.is_empty() {
             step.detail = Some(changes.join("; "));
         }

@@ -205,6 +205,8 @@ pub struct Status {
     pub problems: Vec<String>,
     /// PostgreSQL's version: `9.5.5`, `15.18`; none when the master could not be asked.
     pub postgres_version: Option<String>,
+    /// For how many replicas a commit waits; none when the master could not be asked.
+    pub synchronous: Option<u32>,
     /// The pods asked for.
     pub desired_replicas: u32,
     /// Its pods, by ordinal.
@@ -250,6 +252,7 @@ impl Status {
             health,
             problems,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
+            synchronous: facts.observation.as_ref().map(|o| o.synchronous),
             desired_replicas: facts.desired_replicas,
             replication: facts
                 .observation
