@@ -11,6 +11,7 @@ pub mod environment;
 pub mod erase;
 pub(crate) mod facts;
 pub mod live;
+pub(crate) mod named;
 pub mod render;
 pub mod rights;
 pub mod scale;
@@ -18,6 +19,7 @@ pub mod sql;
 pub mod status;
 pub mod templates;
 pub mod test;
+pub(crate) mod topology;
 pub mod up;
 pub mod wait;
 

@@ -3,6 +3,7 @@
 //! An object that an apply would not change is not written. What is another's, or would lose data,
 //! is refused before anything is written.
 
+mod adopt;
 mod difference;
 pub mod fields;
 mod lists;
@@ -100,7 +101,10 @@ pub fn plan(
     safety::passwords(&desired, live, options)?;
     safety::volumes(&desired, live, options.set)?;
     let mut phases: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
-    for object in desired {
+    for mut object in desired {
+        if let Some(live) = live.get(&object.id) {
+            adopt::claim_templates(&mut object, live);
+        }
         let action = match live.get(&object.id) {
             None => Action::Create,
             Some(live) => {

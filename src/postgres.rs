@@ -4,6 +4,7 @@
 //! what to run is `commands`'.
 
 pub mod configuration;
+pub mod identity;
 pub mod psql;
 pub mod replication;
 pub mod smoke;

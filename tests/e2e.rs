@@ -6,6 +6,7 @@ mod failures;
 mod forbidden;
 mod interrupted;
 mod killed;
+mod official;
 mod repair;
 mod secrets;
 mod story;
@@ -54,13 +55,10 @@ async fn no_pod_is_left(space: &Space, deadline: Duration) {
 async fn own_template(space: &Space, name: &str, edit: impl FnOnce(&str) -> String) -> PathBuf {
     let exported = space.directory("exported");
     space.pgset("templates export").arg(&exported).run().await.ok();
-    let below = std::fs::read_dir(&exported).unwrap().map(|entry| entry.unwrap().path());
-    let mut places: Vec<_> = below.filter(|path| path.is_dir()).collect();
-    places.push(exported.clone());
-    let place = places.into_iter().find(|place| place.join(name).is_file()).expect("the template");
-    let text = std::fs::read_to_string(place.join(name)).unwrap();
+    let profile = space.image.profile();
+    let text = std::fs::read_to_string(exported.join(profile).join(name)).expect("the template");
     let own = space.directory("own");
-    let inside = own.join(place.strip_prefix(&exported).unwrap());
+    let inside = own.join(profile);
     std::fs::create_dir_all(&inside).unwrap();
     std::fs::write(inside.join(name), edit(&text)).unwrap();
     own

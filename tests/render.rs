@@ -49,8 +49,29 @@ fn nfs() -> Storage {
     Storage::Nfs { server: "192.0.2.7".to_owned(), path: "/nfsfileshare".to_owned() }
 }
 
+/// The same of an image that pgset's own script starts.
+fn official(image: &str) -> Settings {
+    let image: ImageReference = image.parse().unwrap();
+    Settings {
+        profile: Profile::of(&image, false).unwrap(),
+        image,
+        storage: Storage::Class { name: None },
+        size: "1Gi".parse().unwrap(),
+        access_mode: AccessMode::ReadWriteOnce,
+        credentials: Credentials {
+            primary_user: "primaryuser".parse().unwrap(),
+            ..settings(ARTICLE, nfs()).credentials
+        },
+        ..settings(ARTICLE, nfs())
+    }
+}
+
 /// The objects of a set with fixed passwords.
 fn make(settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
+    make_for(37, settings, replicas)
+}
+
+fn make_for(server_minor: u32, settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
     let secret = |text: &str| Secret::new(text.to_owned());
     let passwords = Passwords {
         superuser: secret("rootPassword1"),
@@ -58,7 +79,7 @@ fn make(settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
         user: secret("userPassword1"),
     };
     let templates = TemplateSet::builtin(&settings.profile);
-    let inputs = Inputs { settings, replicas, pods: 2, server_minor: 37, passwords: &passwords };
+    let inputs = Inputs { settings, replicas, pods: 2, server_minor, passwords: &passwords };
     let rendered = render(&templates, &inputs).unwrap();
     objects(&rendered, &settings.set).unwrap()
 }
@@ -106,6 +127,79 @@ fn each_storage() {
         let objects = make(&settings(ARTICLE, storage), None);
         compare(&format!("storage-{name}.yaml"), &objects);
     }
+}
+
+/// The objects, but for the script, which is compared as a file anyway.
+fn without_script(mut objects: Vec<Object>) -> Vec<Object> {
+    for object in objects.iter_mut().filter(|object| object.id.kind == Kind::ConfigMap) {
+        let script = include_str!("../templates/postgres/bootstrap.sh");
+        assert_eq!(object.value["data"]["bootstrap.sh"], script, "the script is there as it is");
+        object.value["data"]["bootstrap.sh"] = "left out of this file".into();
+    }
+    objects
+}
+
+#[test]
+fn each_official_image() {
+    for (name, image) in [
+        ("13", "postgres:13"),
+        ("17", "postgres:17"),
+        ("18", "postgres:18"),
+        ("alpine", "postgres:17-alpine"),
+    ] {
+        let objects = make(&official(image), Some(Replicas::DEFAULT));
+        compare(&format!("postgres-{name}.yaml"), &without_script(objects));
+    }
+}
+
+#[test]
+fn official_with_everything_that_can_be_asked_for() {
+    let mut settings = official("registry.example:5000/team/postgres:17");
+    settings.storage = Storage::HostPath { path: "/srv/pgset".to_owned() };
+    let pods = &mut settings.pods;
+    let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    pods.node_selector = pair("disk", "ssd");
+    pods.tolerations = ["dedicated=db:NoSchedule", "spot"].map(|t| t.parse().unwrap()).to_vec();
+    pods.image_pull_secrets = vec!["registry".to_owned()];
+    pods.labels = pair("team", "db");
+    pods.annotations = pair("example.com/note", "two\nlines: \"quoted\"");
+    pods.network_policy = true;
+    pods.termination_grace_period = std::time::Duration::from_secs(30);
+    compare("postgres-everything.yaml", &without_script(make(&settings, None)));
+}
+
+#[test]
+fn an_old_server_gets_what_it_knows() {
+    let old = make_for(20, &official("postgres:17"), None);
+    let new = make_for(37, &official("postgres:17"), None);
+    let of = |objects: &[Object], kind| {
+        objects.iter().find(|object| object.id.kind == kind).unwrap().value.clone()
+    };
+    let budget = |objects| of(objects, Kind::PodDisruptionBudget)["apiVersion"].clone();
+    assert_eq!((budget(&old), budget(&new)), ("policy/v1beta1".into(), "policy/v1".into()));
+    let retention = |objects| {
+        of(objects, Kind::StatefulSet)["spec"]["persistentVolumeClaimRetentionPolicy"].clone()
+    };
+    assert_eq!(retention(&old), serde_json::Value::Null);
+    assert_eq!(retention(&new)["whenDeleted"], "Retain");
+    assert_eq!(retention(&make_for(26, &official("postgres:17"), None)), serde_json::Value::Null);
+    // A server that does not say its version is taken for a current one.
+    assert_eq!(make_for(0, &official("postgres:17"), None), new);
+}
+
+/// The kubelet mounts what the pod may not see into no other container than the bootstrap.
+#[test]
+fn no_secret_is_in_the_server_s_container() {
+    let objects = make(&official("postgres:17"), None);
+    let set = objects.iter().find(|object| object.id.kind == Kind::StatefulSet).unwrap();
+    let spec = &set.value["spec"]["template"]["spec"];
+    let server = spec["containers"][0].to_string();
+    for word in ["auth", "token", "secret", "password"] {
+        assert!(!server.contains(word), "{word} is in {server}");
+    }
+    let bootstrap = spec["initContainers"][0].to_string();
+    assert!(bootstrap.contains("/etc/pgset-auth") && !bootstrap.contains("secretKeyRef"));
+    assert_eq!(spec["automountServiceAccountToken"], false);
 }
 
 #[test]

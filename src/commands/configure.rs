@@ -105,6 +105,11 @@ impl Change {
     }
 }
 
+/// Whether a plan changes what the servers of a set read.
+pub(crate) fn changes(plan: &Plan, live: &live::Live, set: &SetIdentity) -> bool {
+    Change::of(plan, &live.objects, set).is_some()
+}
+
 /// Has a running server check the configuration that is about to be written, and asks before a restart.
 /// Whether a restart was agreed to.
 ///

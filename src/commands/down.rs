@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::wait::{self, Wait};
-use super::{Context, desired, live, rights, scale, up};
+use super::{Context, desired, live, rights, scale, topology, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::ServerVersion;
@@ -174,7 +174,7 @@ fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
             spec["volumeName"].as_str().map(|volume| format!("volume {volume}"))
         }
         Kind::Secret => Some("the passwords that open the data".to_owned()),
-        Kind::ConfigMap if value["data"]["system-identifier"].is_string() => {
+        Kind::ConfigMap if value["data"][topology::KEY].is_string() => {
             Some("whose data it is".to_owned())
         }
         _ => None,

@@ -194,10 +194,14 @@ fn eraser(
     Some(Object { id, value, template: "the eraser".to_owned() })
 }
 
-/// Only directories named SET-NUMBER: another set's `SET-0-1` or `SET-other-0` stays.
+/// Only what is named SET-NUMBER, and what lies beside it (a lock, a clone that is not finished): another
+/// set's `SET-0-1` or `SET-other-0` stays, and no set's name has a dot.
 const ERASE: &str = r#"
 for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
+  ordinal=${ordinal%.lock}
+  ordinal=${ordinal%.new}
+  ordinal=${ordinal%.old}
   case $ordinal in
     '' | *[!0-9]*) continue ;;
   esac
@@ -241,7 +245,20 @@ mod tests {
     #[test]
     fn only_the_directories_of_the_set_go() {
         let volume = tempfile::tempdir().unwrap();
-        let names = ["pgset-0", "pgset-11", "pgset-", "pgset-0-1", "pgset-b-0", "other-0", "pgset"];
+        let names = [
+            "pgset-0",
+            "pgset-0.lock",
+            "pgset-1.new",
+            "pgset-1.old",
+            "pgset-11",
+            "pgset-",
+            "pgset-0-1",
+            "pgset-0-1.old",
+            "pgset-b-0",
+            "other-0",
+            "pgset",
+            "pgset-0.mine",
+        ];
         for name in names {
             std::fs::create_dir_all(volume.path().join(name).join("base")).unwrap();
         }
@@ -254,6 +271,17 @@ mod tests {
         assert!(ended.success());
         let stays = |name: &&str| volume.path().join(name).exists();
         let left: Vec<&str> = names.into_iter().filter(stays).collect();
-        assert_eq!(left, ["pgset-", "pgset-0-1", "pgset-b-0", "other-0", "pgset"]);
+        assert_eq!(
+            left,
+            [
+                "pgset-",
+                "pgset-0-1",
+                "pgset-0-1.old",
+                "pgset-b-0",
+                "other-0",
+                "pgset",
+                "pgset-0.mine"
+            ]
+        );
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
+use super::named;
 use crate::cluster::access::Right;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::{Cluster, ClusterError};
@@ -101,33 +102,49 @@ pub async fn of_set(
     set: &SetIdentity,
 ) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
     let kinds = crate::manifest::kind::KINDS.into_iter().filter(|k| k.applicable());
-    stream::iter(kinds)
+    type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
+    let found: Vec<Found> = stream::iter(kinds)
         .map(|kind| async move {
             let mut selector = set.selector();
             if !kind.namespaced() {
                 selector = format!("{selector},{LABEL_NAMESPACE}={}", set.namespace);
             }
             match cluster.list(kind, set.namespace.as_str(), &selector).await {
-                Ok(items) => Ok(items.into_iter().map(|v| (id_of(kind, &v), v)).collect()),
+                Ok(items) => Ok((items.into_iter().map(|v| (id_of(kind, &v), v)).collect(), None)),
                 // A server that does not have the kind has none of it.
-                Err(e) if e.is_not_found() => Ok(Vec::new()),
+                Err(e) if e.is_not_found() => Ok((Vec::new(), None)),
                 Err(e) if e.is_forbidden() && (!kind.namespaced() || !essential(kind)) => {
-                    Ok(Vec::new())
+                    Ok((Vec::new(), Some((kind, e))))
                 }
                 Err(e) => Err(e),
             }
         })
         .buffer_unordered(READS)
-        .try_fold(BTreeMap::new(), |mut all, items| async move {
-            all.extend(items);
-            Ok(all)
-        })
-        .await
+        .try_collect()
+        .await?;
+    let mut all = BTreeMap::new();
+    let mut unseen = Vec::new();
+    for (items, refused) in found {
+        all.extend(items);
+        unseen.extend(refused);
+    }
+    let official = all.get(&super::scale::statefulset_id(set)).is_some_and(|statefulset| {
+        named::profile(statefulset) == Some(crate::image::Profile::POSTGRES)
+    });
+    match unseen.into_iter().find(|(kind, _)| official && is_of_official(*kind)) {
+        Some((_, error)) => Err(error),
+        None => Ok(all),
+    }
 }
 
 /// Kinds that every set has.
 fn essential(kind: Kind) -> bool {
-    !matches!(kind, Kind::NetworkPolicy | Kind::PodDisruptionBudget | Kind::ConfigMap)
+    !matches!(kind, Kind::NetworkPolicy) && !is_of_official(kind)
+}
+
+/// Kinds that every set of the official image has.
+fn is_of_official(kind: Kind) -> bool {
+    matches!(kind, Kind::PodDisruptionBudget | Kind::ConfigMap)
 }
 
 /// Refuses an object that is not the set's.

@@ -128,6 +128,14 @@ pub fn scaling(set: &SetIdentity) -> Vec<Right> {
     ["get", "patch"].iter().map(|verb| on(Kind::StatefulSet, verb, set)).collect()
 }
 
+/// The rights to change which pods the set's Role names: nobody grants what they do not have themselves.
+#[must_use]
+pub fn naming(set: &SetIdentity) -> Vec<Right> {
+    let mut rights = ["get", "patch"].map(|verb| on(Kind::Role, verb, set)).to_vec();
+    rights.push(in_set("patch", "", "pods/status", set));
+    rights
+}
+
 /// The rights to run a command in a pod. Servers ask for `get` or `create`, by version.
 #[must_use]
 pub fn executing(set: &SetIdentity) -> Vec<Right> {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::wait::{self, Wait};
-use super::{Context, configure, live, rights, up};
+use super::{Context, configure, live, named, rights, up};
 use crate::cli::ScaleArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
@@ -36,16 +36,21 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     live::check_ours(&live, &id, &set)?;
     check_image(&live, wanted)?;
     check_synchronous(&cluster, &set, wanted).await?;
+    let role = role(&cluster, &set, &live, wanted.get()).await?;
     let before = replicas_of(&live);
     let owner = other_owner(&live);
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was changed".into(), next)?;
+    // Named before they start; forgotten once they were told to go.
+    let forget = before > wanted.get();
+    rename(context, &cluster, role.as_ref().filter(|_| !forget)).await?;
     let applied = if before == wanted.get() {
         live
     } else {
         set_replicas(&cluster, &live, &id, wanted.get()).await?
     };
+    rename(context, &cluster, role.as_ref().filter(|_| forget)).await?;
     let detail = detail(before, wanted.get(), owner.as_deref(), &set);
     let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };
     context.reporter.emit(Event::Object { object: id, outcome, detail });
@@ -106,11 +111,34 @@ pub(crate) async fn set_replicas(
     cluster.apply(&object, Apply { dry_run: false, force: true }).await.context("scaling")
 }
 
+/// The Role with the names of the pods that there will be, where it has others.
+async fn role(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    live: &Value,
+    pods: u32,
+) -> anyhow::Result<Option<Object>> {
+    if named::profile(live) != Some(Profile::POSTGRES) {
+        return Ok(None);
+    }
+    live::check_rights(cluster, rights::naming(set)).await?;
+    named::changed(cluster, set, pods).await
+}
+
+async fn rename(context: &Context, cluster: &Cluster, role: Option<&Object>) -> anyhow::Result<()> {
+    let Some(role) = role else { return Ok(()) };
+    named::apply(cluster, role).await.context("naming the pods in their Role")?;
+    let (object, outcome) = (role.id.clone(), Outcome::Configured);
+    context.reporter.emit(Event::Object { object, outcome, detail: None });
+    Ok(())
+}
+
 /// What the image can carry is read from the live pods' template: the settings may have changed.
 fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
     let Some(image) = image.and_then(|i| i.parse::<ImageReference>().ok()) else { return Ok(()) };
-    let crunchy = Profile::name_for(&image) == Profile::CRUNCHY;
+    let by_name = Profile::name_for(&image);
+    let crunchy = named::profile(live).unwrap_or(by_name) == Profile::CRUNCHY;
     let limit = Profile::of(&image, crunchy).ok().map(|profile| profile.limit());
     resolve::replicas(&wanted.to_string(), Source::Flag("--replicas"), limit)?;
     Ok(())

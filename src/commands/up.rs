@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, configure, desired, live, rights, scale};
+use super::{Context, configure, desired, live, rights, scale, topology};
 use crate::cli::UpArgs;
 use crate::cluster::objects::ServerVersion;
 use crate::cluster::observe::Scope;
@@ -29,7 +29,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
-    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
+    let topology = topology::id(&settings);
+    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).chain(topology.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
@@ -41,8 +42,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
     let set = &settings.set;
-    let agreed = configure::check(context, &cluster, set, &plan, &live, args.dry_run.is_none());
-    let agreed = agreed.await?;
+    let agreed = configure::check(context, &cluster, set, &plan, &live, wait).await?;
+    let configures = configure::changes(&plan, &live, set);
     let how = How { set: &settings.set, force: args.force_conflicts, dry_run: args.dry_run };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
@@ -57,6 +58,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     if args.no_wait {
         let state = if unchanged { "is as it should be" } else { "is applied" };
+        if configures {
+            context.warn("the servers do not read their new settings now, as nobody waits for it: the next `pgset up` has them do it");
+        }
         context.finish(
             format!("{} {state}; `{}` looks at it", settings.set.name, context.sibling("status")),
             started,
@@ -67,7 +71,12 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait.clone()).await?;
-    configure::settle(context, &cluster, set, &wait, agreed).await?;
+    let official = topology.is_some();
+    let recorded = topology.and_then(|id| live.objects.get(&id));
+    topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
+    if official {
+        configure::settle(context, &cluster, set, &wait, agreed).await?;
+    }
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);

@@ -55,7 +55,7 @@ fn at(path: &str, message: &str) -> Wrong {
 
 fn object(mut document: Value, set: &SetIdentity) -> Result<(ObjectId, Value), Wrong> {
     let kind = kind(&document)?;
-    schema::check(kind, &document)?;
+    check_schema(kind, &document)?;
     for (parent, field) in OF_THE_SERVER {
         let fields = if parent.is_empty() { Some(&document) } else { document.get(parent) };
         if fields.and_then(|fields| fields.get(field)).is_some_and(|value| !value.is_null()) {
@@ -83,6 +83,17 @@ fn object(mut document: Value, set: &SetIdentity) -> Result<(ObjectId, Value), W
         )
     })?;
     Ok((ObjectId::new(kind, set.namespace.as_str(), &name), document))
+}
+
+/// Against the structs of a kind, which know its newest version only. An older one has the same fields.
+fn check_schema(kind: Kind, document: &Value) -> Result<(), Wrong> {
+    let newest = kind.api_version();
+    if document["apiVersion"] == newest {
+        return schema::check(kind, document);
+    }
+    let mut renamed = document.clone();
+    renamed["apiVersion"] = newest.into();
+    schema::check(kind, &renamed)
 }
 
 fn kind(document: &Value) -> Result<Kind, Wrong> {

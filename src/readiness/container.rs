@@ -52,10 +52,19 @@ pub(super) fn ending(end: &ContainerStateTerminated) -> String {
     } else if let Some(signal) = end.signal.filter(|signal| *signal > 0) {
         text = format!("{text} (signal {signal})");
     }
-    match end.message.as_deref().map(one_line) {
+    match end.message.as_deref().map(last_words) {
         Some(message) if !message.is_empty() => format!("{text}: {message}"),
         _ => text,
     }
+}
+
+/// What a termination message says. The kubelet may have put the end of the log there: then it is the
+/// last line that names an error, else the last one.
+fn last_words(message: &str) -> String {
+    let names_error = |line: &&str| says(line, &["error: ", "fatal: ", "panic: "]);
+    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines().rfind(names_error).or(lines().next_back()).unwrap_or_default();
+    one_line(line.strip_prefix("bootstrap: error: ").unwrap_or(line))
 }
 
 pub(super) fn out_of_memory(end: &ContainerStateTerminated) -> bool {

@@ -165,6 +165,9 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if says(&text, &["this set was initialised"]) {
+        hints.push(format!("{}  # gives the data up", case.pgset("down --delete-data")));
+    }
     let container = case.trouble.container.as_deref();
     let container = container.map_or_else(String::new, |name| format!(" -c {name}"));
     let previous = if case.trouble.cause == Cause::CrashLoop { " --previous" } else { "" };

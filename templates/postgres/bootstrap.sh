@@ -495,7 +495,18 @@ compare_history() {
   fi
 }
 has_wal_after() { # lsn timeline: is there a whole record at or after it
-  pg_waldump -p "$PGDATA/pg_wal" -t "$2" -s "$1" -n 1 >/dev/null 2>&1
+  first_record "$(lsn_value "$1")" "$2" >/dev/null
+}
+# pg_waldump waits 5 s for a file that is not there, so it is looked for first.
+first_record() { # position timeline: the first record at or after it in this directory's WAL
+  [ -e "$PGDATA/pg_wal/$(wal_file "$1" "$2")" ] &&
+    pg_waldump -p "$PGDATA/pg_wal" -t "$2" -s "$(lsn_text "$1")" -n 1 2>/dev/null
+}
+wal_file() { # position timeline: the name of the segment that holds it
+  local size segments
+  size=$(control 'Bytes per WAL segment')
+  segments=$((0x100000000 / size))
+  printf '%08X%08X%08X' "$2" $(($1 / size / segments)) $(($1 / size % segments))
 }
 diverged() { # why
   die $E_DIVERGED "$PGDATA is not behind the master: $1; nothing was changed: save what only it has, then move $PGDATA away (in storage by class: delete the claim of pod $PGSET_POD) and delete the pod: it will be cloned"
@@ -559,7 +570,7 @@ last_segment() { # segment size
   local size=$1 segment last record lsn
   segment=$(($(lsn_value "$(control "Latest checkpoint's REDO location")") / size))
   last=$segment
-  while record=$(pg_waldump -p "$PGDATA/pg_wal" -t "$timeline" -s "$(lsn_text $((segment * size)))" -n 1 2>/dev/null); do
+  while record=$(first_record $((segment * size)) "$timeline"); do
     lsn=$(sed -n 's/.*, lsn: \([0-9A-F/]*\),.*/\1/p' <<<"$record" | tail -n 1)
     last=$(($(lsn_value "$lsn") / size))
     segment=$((last + 1))
@@ -567,19 +578,18 @@ last_segment() { # segment size
   echo "$last"
 }
 ends_with_switch() { # segment, segment size
-  pg_waldump -p "$PGDATA/pg_wal" -t "$timeline" -s "$(lsn_text $(($1 * $2)))" 2>/dev/null | tail -n 1 | grep -q 'desc: SWITCH'
+  pg_waldump -p "$PGDATA/pg_wal" -t "$timeline" -s "$(lsn_text $(($1 * $2)))" -e "$(lsn_text $((($1 + 1) * $2)))" 2>/dev/null |
+    tail -n 1 | grep -q 'desc: SWITCH'
 }
 
 # 0: streams; 1: the WAL is gone; 2: ask again; 3: the slot is no good
 try_segment() { # segment, segment size
-  local segment=$1 size=$2 directory=$scratch/wal name status=0 per_id
+  local segment=$1 size=$2 directory status=0
   # At the end of the master's WAL there is nothing to ask for yet.
   [ $((segment * size)) -lt "$(lsn_value "$master_lsn")" ] || return 0
-  per_id=$((0x100000000 / size))
-  name=$(printf '%08X%08X%08X' "$timeline" $((segment / per_id)) $((segment % per_id)))
   directory=$(mktemp -d "$PGSET_TMP/pgset-wal.XXXXXX")
   # pg_receivewal goes on with the partial file that it finds: with this one it starts where we want.
-  : >"$directory/$name.partial"
+  : >"$directory/$(wal_file $((segment * size)) "$timeline").partial"
   attended timeout 20 pg_receivewal -d "$(conninfo "bootstrap-$PGSET_POD")" -w -D "$directory" --slot="$(slot_name)" --no-loop --no-sync \
     --endpos="$(lsn_text $((segment * size + 1)))" || status=$?
   rm -rf "$directory"

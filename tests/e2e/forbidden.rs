@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::CLASS;
 use crate::support::seconds;
-use crate::support::space::Space;
+use crate::support::space::{Image, Space};
 use crate::support::state;
 
 /// A kubeconfig of a service account that has these rules in the namespace, and nothing elsewhere.
@@ -36,7 +36,17 @@ async fn account(space: &Space, rules: Value) -> PathBuf {
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn everything_works_with_rights_in_one_namespace() {
-    let space = Space::new("deployer").await;
+    everything_works(Image::Article).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn everything_of_the_official_image_works_with_rights_in_one_namespace() {
+    everything_works(Image::Official).await;
+}
+
+async fn everything_works(image: Image) {
+    let space = Space::of(image, "deployer").await;
     let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
     let deployer = account(&space, all).await;
     let pgset = |line: &str| space.pgset_through(&deployer, line);
@@ -62,7 +72,17 @@ async fn everything_works_with_rights_in_one_namespace() {
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn the_rules_that_are_missing_are_printed_and_are_enough() {
-    let space = Space::new("rules").await;
+    rules_are_enough(Image::Article).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn the_rules_of_the_official_image_are_printed_and_are_enough() {
+    rules_are_enough(Image::Official).await;
+}
+
+async fn rules_are_enough(image: Image) {
+    let space = Space::of(image, "rules").await;
     let deployer = account(&space, json!([])).await;
     let up = || space.pgset_through(&deployer, "up --replicas 1").args(CLASS);
     let output = up().run().await.exits(3).within(seconds(20));
@@ -78,4 +98,6 @@ async fn the_rules_that_are_missing_are_printed_and_are_enough() {
     let granted = space.api::<Role>();
     granted.patch("deployer", &kube::api::PatchParams::default(), &patch).await.unwrap();
     up().run().await.ok();
+    // Whoever may make a set may change its size: pods that are to come are named in the Role first.
+    space.pgset_through(&deployer, "scale --replicas 2").run().await.ok();
 }

@@ -2,10 +2,11 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::api::ListParams;
+use serde_json::json;
 
 use super::{CLASS, NOT_THIS_MACHINE, no_pod_is_left, pods_are_ready, skipped};
 use crate::support::proxy::Proxy;
-use crate::support::space::Space;
+use crate::support::space::{Image, Space};
 use crate::support::{seconds, state};
 
 const ROWS: &str = "select string_agg(word, ',' order by word) from kept";
@@ -13,20 +14,63 @@ const ROWS: &str = "select string_agg(word, ',' order by word) from kept";
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn by_class() {
-    let space = Space::new("class").await;
+    by_class_of(Image::Article).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn official_by_class() {
+    by_class_of(Image::Official).await;
+}
+
+async fn by_class_of(image: Image) {
+    let space = Space::of(image, "class").await;
     story(&space, CLASS).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn by_host_path() {
-    let mut space = Space::new("hostpath").await;
+    by_host_path_of(Image::Article).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn official_by_host_path() {
+    by_host_path_of(Image::Official).await;
+}
+
+async fn by_host_path_of(image: Image) {
+    let mut space = Space::of(image, "hostpath").await;
     let Some(storage) = space.host_storage(0o1777) else { return skipped(NOT_THIS_MACHINE) };
     story(&space, &storage).await;
     // The directory is the user's, what the set wrote into it is gone: a set of new passwords starts.
     let left: Vec<_> = std::fs::read_dir(space.host_directory()).unwrap().collect();
     assert!(left.is_empty(), "left behind: {left:?}");
     space.pgset("up --replicas 1").args(&storage).run().await.ok();
+    space.sql_yields("pgset-0", "userdb", "select to_regclass('kept') is null", "t").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn official_by_claim() {
+    let space = Space::of(Image::Official, "claim").await;
+    let claim = json!({
+        "metadata": {"name": "mine"},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    space.create::<PersistentVolumeClaim>(claim).await;
+    let storage = "--storage claim:mine";
+    first_up(&space, storage).await;
+    smoke_test(&space).await;
+    scaling(&space).await;
+    nothing_to_change(&space, storage).await;
+    down_and_up_again(&space, storage).await;
+    space.pgset("down --delete-data --yes").run().await.ok();
+    assert!(state::of(&space).await.is_empty());
+    // The claim is its owner's; what the set wrote into it is gone.
+    assert!(space.api::<PersistentVolumeClaim>().get_opt("mine").await.unwrap().is_some());
+    space.pgset("up --replicas 1").args(storage).run().await.ok();
     space.sql_yields("pgset-0", "userdb", "select to_regclass('kept') is null", "t").await;
 }
 

@@ -23,8 +23,28 @@ use super::{CRUNCHY_TAG, eventually, seconds, unique};
 /// Where the node of the test cluster, which is this machine, keeps host-path volumes.
 const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
 
+/// Which image the sets of a test run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Image {
+    /// The article's, by its variable.
+    Article,
+    /// The official one, by no variable and no flag; Pod Security "restricted" is enforced.
+    Official,
+}
+
+impl Image {
+    /// The profile that it is run by.
+    pub(crate) fn profile(self) -> &'static str {
+        match self {
+            Self::Article => "crunchy",
+            Self::Official => "postgres",
+        }
+    }
+}
+
 /// A namespace of the test's own.
 pub(crate) struct Space {
+    pub(crate) image: Image,
     pub(crate) cluster: Cluster,
     pub(crate) name: String,
     /// Names of static volumes are cluster-wide: this prefix is the namespace's own.
@@ -40,17 +60,31 @@ impl Space {
         Self::in_cluster(Cluster::connect().await, title).await
     }
 
+    /// The same for sets of either image.
+    pub(crate) async fn of(image: Image, title: &str) -> Self {
+        Self::made(Cluster::connect().await, title, image).await
+    }
+
     /// Another namespace with the same connection.
     pub(crate) async fn in_cluster(cluster: Cluster, title: &str) -> Self {
+        Self::made(cluster, title, Image::Article).await
+    }
+
+    async fn made(cluster: Cluster, title: &str, image: Image) -> Self {
         let suffix = unique();
         let name = format!("e2e-{title}-{suffix}");
-        let namespace: Namespace = object(json!({"metadata": {"name": name}}));
+        let labels = match image {
+            Image::Article => json!({}),
+            Image::Official => json!({"pod-security.kubernetes.io/enforce": "restricted"}),
+        };
+        let namespace: Namespace = object(json!({"metadata": {"name": name, "labels": labels}}));
         let all: Api<Namespace> = Api::all(cluster.client.clone());
         all.create(&PostParams::default(), &namespace).await.expect("a namespace of our own");
         let directory = TempDir::new().expect("a directory for the kubeconfig");
         let kubeconfig = directory.path().join("config");
         write_private(&kubeconfig, &cluster.kubeconfig(&name));
         let space = Self {
+            image,
             cluster,
             name,
             prefix: format!("pv-{suffix}-"),
@@ -67,9 +101,13 @@ impl Space {
         space
     }
 
-    /// The program, with the article's image, in this namespace.
+    /// The program, with the test's image, in this namespace.
     pub(crate) fn pgset(&self, line: &str) -> Pgset {
-        Pgset::new(line).kubeconfig(&self.kubeconfig).env("CCP_IMAGE_TAG", CRUNCHY_TAG)
+        let call = Pgset::new(line).kubeconfig(&self.kubeconfig);
+        match self.image {
+            Image::Article => call.env("CCP_IMAGE_TAG", CRUNCHY_TAG),
+            Image::Official => call,
+        }
     }
 
     /// The same through another kubeconfig.
@@ -161,7 +199,11 @@ impl Space {
 
     /// Runs SQL inside a pod, over its local socket, as `postgres`; the rows as text.
     pub(crate) async fn sql(&self, pod: &str, database: &str, sql: &str) -> Result<String, String> {
-        let command = ["psql", "-h", "/tmp", "-U", "postgres", "-d", database, "-Atqc", sql];
+        let socket = match self.image {
+            Image::Article => "/tmp",
+            Image::Official => "/var/run/postgresql",
+        };
+        let command = ["psql", "-h", socket, "-U", "postgres", "-d", database, "-Atqc", sql];
         let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
         let pods = self.api::<Pod>();
         let mut process = pods.exec(pod, command, &params).await.map_err(|e| e.to_string())?;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::{NamespaceResourceScope, api::apps::v1::StatefulSet};
 use kube::api::ListParams;
@@ -24,6 +27,8 @@ pub(crate) async fn of(space: &Space) -> State {
     add::<Role>(space, &mut state).await;
     add::<RoleBinding>(space, &mut state).await;
     add::<Secret>(space, &mut state).await;
+    add::<ConfigMap>(space, &mut state).await;
+    add::<NetworkPolicy>(space, &mut state).await;
     add::<PersistentVolumeClaim>(space, &mut state).await;
     add::<Service>(space, &mut state).await;
     add::<StatefulSet>(space, &mut state).await;
@@ -49,14 +54,14 @@ where
     for item in list {
         let name = item.name_any();
         let mut value = serde_json::to_value(item).expect("an object is JSON");
-        normalise(&kind, &mut value);
+        normalise(&kind, &name, &mut value);
         let text = value.to_string().replace(&space.name, "NAMESPACE");
         let value = serde_json::from_str(&text).expect("a name stays within its string");
         state.insert(format!("{kind} {name}"), value);
     }
 }
 
-fn normalise(kind: &str, value: &mut Value) {
+fn normalise(kind: &str, name: &str, value: &mut Value) {
     remove(value, "", &["status"]);
     let made_up = [
         "uid",
@@ -80,10 +85,10 @@ fn normalise(kind: &str, value: &mut Value) {
     if kind == "ServiceAccount" {
         remove(value, "", &["secrets"]);
     }
-    if kind == "Secret"
-        && let Some(Value::Object(data)) = value.pointer_mut("/data")
-    {
-        data.values_mut().for_each(|password| *password = Value::from("random"));
+    // A system identifier is made by `initdb`, and no two are the same.
+    let made_anew = kind == "Secret" || name.ends_with("-topology");
+    if made_anew && let Some(Value::Object(data)) = value.pointer_mut("/data") {
+        data.values_mut().for_each(|value| *value = Value::from("random"));
     }
 }
 

@@ -188,6 +188,18 @@ fn a_crash_loop_fails_at_the_second_restart() {
         trouble.message,
         "container database crashes: out of memory (exit code 137), 2 restarts"
     );
+    // The kubelet may have put the end of the log into the message: the cause is in it.
+    let said = "bootstrap: pod pgset-1 is the replica\nbootstrap: error: the volume is full\n\n";
+    let end = serde_json::json!({"exitCode": 22, "reason": "Error", "message": said});
+    let trouble = crashed(2, &end.to_string()).assert_trouble(POD, Cause::CrashLoop, 0);
+    assert_eq!(
+        trouble.message,
+        "container database crashes: exit code 22: the volume is full, 2 restarts"
+    );
+    let said = "LOG:  starting\nFATAL:  could not map memory\nLOG:  database system is shut down";
+    let end = serde_json::json!({"exitCode": 1, "message": said});
+    let trouble = crashed(2, &end.to_string()).assert_trouble(POD, Cause::CrashLoop, 0);
+    assert!(trouble.message.contains("exit code 1: FATAL: could not map memory, 2"));
     // It runs again: healed, as far as one can see.
     let running = healthy(2).container(1, "{ready: true, restartCount: 5}");
     running.pod(1, "status: {conditions: [{type: Ready, status: 'True'}]}").assert_ready();

@@ -98,6 +98,25 @@ fn pieces_can_be_included_and_are_not_rendered_themselves() {
 }
 
 #[test]
+fn texts_are_one_scalar_each_and_values_in_them_are_plain() {
+    let files = [
+        ("a.yaml.j2", "conf: {{ files[\"a.conf\"] }}\nscript: {{ files[\"run.sh\"] }}\n"),
+        ("a.conf.j2", "name = '{{ set.name }}'\nsize = {{ storage.size }}\n# \"quoted\"\n"),
+        ("run.sh", "echo \"${x:-{{ not a value }}}\" {% neither %}\n\ttab\n"),
+    ];
+    let text = render_files(&files, "x").unwrap();
+    let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    assert_eq!(read["conf"], "name = 'pgset'\nsize = 100M\n# \"quoted\"\n");
+    assert_eq!(read["script"], files[2].1);
+    // What is wrong in a text is wrong in that file.
+    let error = render_files(&[("a.yaml.j2", "a: 1\n"), ("b.conf.j2", "\n{{ nope }}\n")], "x");
+    assert_eq!(
+        error.unwrap_err().to_string().split(": ").next(),
+        Some("template /t/crunchy/b.conf.j2, line 2")
+    );
+}
+
+#[test]
 fn errors_name_variable_file_and_line() {
     for text in [
         "a: 1\nb: {{ set.nmae }}\n",

@@ -34,6 +34,7 @@ fn case(line: &str) -> Case {
             "--namespace" => case.global.namespace = { value }(),
             "--replicas" => case.args.replicas = { value }(),
             "--image" => case.args.image = { value }(),
+            "--postgres-version" => case.args.postgres_version = { value }(),
             "--storage" => case.args.storage = { value }(),
             "--size" => case.args.size = { value }(),
             "--access-mode" => case.args.access_mode = { value }(),
@@ -113,6 +114,20 @@ fn every_setting_by_precedence() {
         ),
         ("CCP_IMAGE_TAG=bad! PGSET_IMAGE=postgres:15", "PGSET_IMAGE", "postgres:15 < PGSET_IMAGE"),
         ("PGSET_IMAGE=postgres:15 --image postgres:16", "PGSET_IMAGE", "postgres:16 < --image"),
+        ("--postgres-version 15", "PGSET_IMAGE", "postgres:15 < --postgres-version"),
+        ("PGSET_POSTGRES_VERSION=13", "PGSET_IMAGE", "postgres:13 < PGSET_POSTGRES_VERSION"),
+        (
+            "CCP_IMAGE_TAG=bad! PGSET_POSTGRES_VERSION=13 --postgres-version 18",
+            "PGSET_IMAGE",
+            "postgres:18 < --postgres-version",
+        ),
+        // A flag wins over the other's variable.
+        ("PGSET_POSTGRES_VERSION=13 --image postgres:16", "PGSET_IMAGE", "postgres:16 < --image"),
+        (
+            "PGSET_IMAGE=x/y --postgres-version 16",
+            "PGSET_IMAGE",
+            "postgres:16 < --postgres-version",
+        ),
         ("", "PGSET_PROFILE", "postgres < the image's name"),
         (CRUNCHY, "PGSET_PROFILE", "crunchy < the image's name"),
         (

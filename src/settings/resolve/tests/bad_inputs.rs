@@ -23,6 +23,36 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
         "number of pods \"7\" (from --replicas) must be at most 6: max_wal_senders of 6 carries 5 replicas",
         "",
     ),
+    (
+        "--replicas 32",
+        "number of pods \"32\" (from --replicas) must be at most 31: max_wal_senders of 64 carries 30 replicas",
+        "",
+    ),
+    (
+        "--postgres-version 12",
+        "PostgreSQL version \"12\" (from --postgres-version) must be PostgreSQL 13 to 18: 12 has no pg_verifybackup",
+        "an image that works: postgres:17",
+    ),
+    (
+        "PGSET_POSTGRES_VERSION=19",
+        "PostgreSQL version \"19\" (from PGSET_POSTGRES_VERSION) must be PostgreSQL 13 to 18: 19 is not known",
+        "an image that works: postgres:17",
+    ),
+    (
+        "--postgres-version 17.2",
+        "PostgreSQL version \"17.2\" (from --postgres-version) must be a major version",
+        "a minor version, or a variant: --image postgres:17.2-bookworm",
+    ),
+    (
+        "PGSET_IMAGE=postgres:16 PGSET_POSTGRES_VERSION=15",
+        "PostgreSQL version \"15\" (from PGSET_POSTGRES_VERSION) must not be given together with PGSET_IMAGE",
+        "leave one of them out",
+    ),
+    (
+        "--image postgres:9.6",
+        "image \"postgres:9.6\" (from --image) must be PostgreSQL 13 to 18: 9 has no pg_verifybackup",
+        "an image that works: postgres:17",
+    ),
     ("--name PgSet", "set name \"PgSet\" (from --name) must be at most 52", "did you mean pgset?"),
     (
         "PGSET_NAME=pg.set",

@@ -1,0 +1,100 @@
+//! Clones that are disturbed from outside.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::machine::signal;
+use super::set::{Pod, Set};
+use super::{code, eventually};
+
+/// Puts a script in front of a command of this name.
+fn stand_before(set: &Set, pod: &Pod, command: &str, script: &str) -> Pod {
+    let path = set.make_directory("before").join(command);
+    fs::write(&path, format!("#!/bin/bash\nPATH=${{PATH#*:}}\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let directories = format!("{}:{}", path.parent().unwrap().display(), pod.value("PATH"));
+    pod.clone().env("PATH", directories)
+}
+
+fn has_files(directory: &Path) -> Result<(), String> {
+    let entries = fs::read_dir(directory).map_err(|e| e.to_string())?;
+    if entries.count() > 3 { Ok(()) } else { Err("few files".to_owned()) }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_master_restarts_during_a_clone() {
+    let set = Set::new();
+    let (master, server) = set.master();
+    master.sql("create table t as select generate_series(1, 1000) a");
+    let replica = set.pod(1);
+    // The first clone is slow: it would take minutes.
+    let slow = r#"[ -e "$PGSET_RUN/slow" ] && exec pg_basebackup "$@"
+: >"$PGSET_RUN/slow"; exec pg_basebackup --max-rate=64 "$@""#;
+    let mut cloning = stand_before(&set, &replica, "pg_basebackup", slow).start(&[]);
+    cloning.says("cloning from");
+    eventually("the clone is under way", || has_files(&replica.beside("new")));
+    server.stop();
+    cloning.says("clone failed: ");
+    let _server = master.serve_ready();
+    cloning.end().ok().says("cloned in");
+    assert!(!replica.beside("new").exists());
+    let _standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    assert_eq!(replica.sql("select count(*) from t"), "1000");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_clone_that_is_damaged_on_the_way_does_not_count() {
+    let set = Set::new();
+    let (_master, _server) = set.master();
+    let replica = set.pod(1).env("PGSET_CLONE_TRIES", 2);
+    let damage = r#"pg_basebackup "$@" && printf x >>"$PGDATA.new/PG_VERSION""#;
+    let damaged = stand_before(&set, &replica, "pg_basebackup", damage);
+    let words = ["failed 2 times", "PG_VERSION"];
+    damaged.bootstrap().refuses(code::CLONE, &words);
+    assert!(!replica.data().exists() && !replica.beside("new").exists());
+    replica.bootstrap().ok();
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_replica_waits_for_its_master_and_says_for_what() {
+    let set = Set::new();
+    let replica = set.pod(1);
+    let mut unknown = replica.clone().env("PGSET_MASTER_HOST", "pgset-master.invalid").start(&[]);
+    unknown.says("waiting for pgset-master.invalid:");
+    unknown.says("(no address yet), 0 s");
+    // A pod that is deleted meanwhile does not use up its grace period.
+    signal("TERM", &unknown.id().to_string());
+    let outcome = unknown.end();
+    assert_eq!(outcome.code, 143, "{}", outcome.log);
+    assert!(outcome.log.ends_with("stopped by a signal\n"), "{}", outcome.log);
+
+    let mut waiting = replica.start(&[]);
+    waiting.says("(no connection: Connection refused), 0 s");
+    let (_master, _server) = set.master();
+    waiting.end().ok().says("cloned in");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn replicas_clone_side_by_side() {
+    let set = Set::new();
+    let replicas: Vec<Pod> = (1..4).map(|ordinal| set.pod(ordinal)).collect();
+    let waiting: Vec<_> = replicas.iter().map(|pod| pod.start(&[])).collect();
+    let (master, _server) = set.master();
+    for clone in waiting {
+        clone.end().ok();
+    }
+    let _standbys: Vec<_> = replicas.iter().map(Pod::serve_ready).collect();
+    for replica in &replicas {
+        replica.catches_up_with(&master);
+    }
+    let names = "select string_agg(application_name, ' ' order by application_name) from pg_stat_replication";
+    assert_eq!(master.sql(names), "pgset-1 pgset-2 pgset-3");
+    let slots = "select string_agg(slot_name, ' ' order by slot_name) from pg_replication_slots where active";
+    assert_eq!(master.sql(slots), "pgset_1 pgset_2 pgset_3");
+}

@@ -1,0 +1,272 @@
+//! Replicas that were away: the WAL is still there, or it is gone, or there is more than the master has.
+
+use std::fs;
+use std::process::Command;
+
+use super::machine::{give, is_root};
+use super::set::{Pod, Server, Set};
+use super::{code, eventually, skipped};
+
+/// A master and a replica that streams.
+fn pair(set: &Set) -> (Pod, Server, Pod, Server) {
+    let (master, server) = set.master();
+    let replica = set.pod(1);
+    replica.bootstrap().ok();
+    let standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    (master, server, replica, standby)
+}
+
+/// Writes so much that a slot with a limit is lost and files of WAL are removed.
+fn write_past_the_limit(master: &Pod) {
+    master.sql("create table if not exists filler (a int)");
+    for _ in 0..4 {
+        master.sql("insert into filler select generate_series(1, 1000)");
+        master.sql("select pg_switch_wal()");
+    }
+    master.sql("checkpoint");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_replica_that_comes_back_goes_on() {
+    let set = Set::new();
+    let (master, _server, replica, standby) = pair(&set);
+    standby.stop();
+    master.sql("create table meanwhile (a int)");
+    replica.bootstrap().ok().says("goes on as a standby").does_not_say("clon");
+    let standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    assert_eq!(replica.sql("select count(*) from meanwhile"), "0");
+
+    // Killed instead of stopped, and after the last file of WAL was finished.
+    master.sql("select pg_switch_wal()");
+    replica.catches_up_with(&master);
+    drop(standby);
+    replica.bootstrap().ok().says("goes on as a standby").does_not_say("clon");
+    let _standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_slot_that_was_dropped_is_made_again_when_the_wal_is_there() {
+    let set = Set::new();
+    let (master, _server, replica, standby) = pair(&set);
+    standby.stop();
+    master.sql("select pg_drop_replication_slot('pgset_1')");
+    master.sql("create table meanwhile (a int)");
+    replica.bootstrap().ok().says("made the slot pgset_1").says("goes on as a standby");
+    // The slot holds what the replica needs before it streams.
+    master.sql("checkpoint");
+    master.sql("select pg_switch_wal()");
+    master.sql("checkpoint");
+    let _standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn wal_that_is_gone_means_another_clone_and_the_old_one_stays_until_it_streams() {
+    let set = Set::new();
+    for dropped in [false, true] {
+        let (master, server, replica, standby) = pair(&set);
+        standby.stop();
+        if dropped {
+            master.sql("select pg_drop_replication_slot('pgset_1')");
+        }
+        write_past_the_limit(&master);
+        replica.bootstrap().ok().says("has no WAL any more").says("cloned in");
+        assert!(replica.beside("old").join("PG_VERSION").exists(), "the old directory is kept");
+        let mut standby = replica.serve_ready();
+        standby.running().says("is deleted");
+        assert!(!replica.beside("old").exists());
+        replica.catches_up_with(&master);
+        drop(standby);
+        drop(server);
+        for pod in [&master, &replica] {
+            fs::remove_dir_all(pod.data()).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn more_than_the_master_has_is_never_discarded() {
+    let set = Set::new();
+    let (master, server, replica, standby) = pair(&set);
+    // The master's volume goes back to an older copy, as a restore does.
+    drop(server);
+    let copy = set.path().join("copy");
+    let copied = Command::new("cp").arg("-a").arg(master.data()).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    let server = master.serve_ready();
+    write_past_the_limit(&master);
+    replica.catches_up_with(&master);
+    standby.stop();
+    server.stop();
+    fs::remove_dir_all(master.data()).unwrap();
+    fs::rename(&copy, master.data()).unwrap();
+    let server = master.serve_ready();
+    let words =
+        ["is not behind the master", "it has WAL after", "nothing was changed", "delete the claim"];
+    replica.bootstrap().refuses(code::DIVERGED, &words);
+    assert!(replica.data().join("PG_VERSION").exists() && !replica.beside("old").exists());
+    drop(server);
+
+    // By a single record, which no segment's name and no checkpoint tells of.
+    fs::remove_dir_all(replica.data()).unwrap();
+    let server = master.serve_ready();
+    replica.bootstrap().ok();
+    let standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    drop(standby);
+    drop(server);
+    let copied = Command::new("cp").arg("-a").arg(master.data()).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    let server = master.serve_ready();
+    let standby = {
+        replica.bootstrap().ok().says("goes on");
+        replica.serve_ready()
+    };
+    master.sql("create table one_more ()");
+    replica.catches_up_with(&master);
+    drop(standby);
+    drop(server);
+    fs::remove_dir_all(master.data()).unwrap();
+    fs::rename(&copy, master.data()).unwrap();
+    let _server = master.serve_ready();
+    replica.bootstrap().refuses(code::DIVERGED, &["it has WAL after"]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_directory_that_was_written_to_is_no_replicas() {
+    let set = Set::new();
+    let (master, _server, replica, standby) = pair(&set);
+    // Promoted by hand: another timeline, which the master does not know.
+    replica.sql("select pg_promote(true, 30)");
+    let probe = replica.run(&["ready"]);
+    assert_eq!(probe.code, 1);
+    probe.says("the server is writable and pod pgset-1 is the replica");
+    standby.stop();
+    // The container restarts without a bootstrap: it does not start writable.
+    replica.run(&["serve"]).refuses(code::UNPREPARED, &["a replica is never started writable"]);
+    let words = ["is not behind the master", "on timeline 2 and the master 127.0.0.1 on 1"];
+    replica.bootstrap().says("it was a master").refuses(code::DIVERGED, &words);
+    assert!(!replica.data().join("standby.signal").exists(), "it was left as it was");
+    assert_eq!(master.sql("select pg_is_in_recovery()"), "f");
+}
+
+/// Two timelines, as after a switchover: the old master stopped cleanly is no fork, and streams.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn an_old_master_that_stopped_cleanly_streams_from_the_new_one() {
+    let set = Set::new();
+    let (old, server, new, standby) = pair(&set);
+    old.sql("create table before ()");
+    new.catches_up_with(&old);
+    server.stop();
+    new.sql("select pg_promote(true, 30)");
+    new.sql("create table after ()");
+    drop(standby);
+    // The directories change places: the promoted one is pod 0's from here on.
+    let aside = set.path().join("volume/aside");
+    fs::rename(old.data(), &aside).unwrap();
+    fs::rename(new.data(), old.data()).unwrap();
+    fs::rename(&aside, new.data()).unwrap();
+    let (master, replica) = (old, new);
+    let _server = master.serve_ready();
+    replica.bootstrap().says("it was a master").ok().says("goes on as a standby");
+    let _standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    assert_eq!(
+        replica.sql("select count(*) from pg_class where relname in ('before', 'after')"),
+        "2"
+    );
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_standby_in_the_masters_place_is_promoted_by_nobody() {
+    let set = Set::new();
+    let (master, server, _replica, _standby) = pair(&set);
+    drop(server);
+    fs::write(master.data().join("standby.signal"), "").unwrap();
+    give(&master.data().join("standby.signal"));
+    master.bootstrap().ok().says("is not ready until it is promoted");
+    let _server = master.serve();
+    eventually("a standby answers", || match master.try_sql("select pg_is_in_recovery()") {
+        Ok(answer) if answer == "t" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let probe = master.run(&["ready"]);
+    assert_eq!(probe.code, 1);
+    probe.says("the server is a standby and pod pgset-0 is the master");
+    master.sql("select pg_promote(true, 30)");
+    assert_eq!(master.run(&["ready"]).code, 0);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_standby_without_its_master_serves_reads() {
+    let set = Set::new();
+    let (_master, server, replica, standby) = pair(&set);
+    standby.stop();
+    server.stop();
+    let patient = replica.clone().env("PGSET_MASTER_WAIT", 1);
+    patient.bootstrap().ok().says("starting as a standby that was not compared");
+    let _standby = replica.serve_ready();
+    assert_eq!(replica.sql("select pg_is_in_recovery()"), "t");
+}
+
+/// A small file system of its own, unmounted at the end.
+struct Mount(std::path::PathBuf);
+
+impl Mount {
+    fn new(path: std::path::PathBuf, size: &str) -> Option<Self> {
+        let mount =
+            || Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(&path).status();
+        (is_root() && mount().is_ok_and(|status| status.success())).then(|| Self(path))
+    }
+
+    fn resize(&self, size: &str) {
+        let remounted =
+            Command::new("mount").args(["-o", &format!("remount,{size}")]).arg(&self.0).status();
+        assert!(remounted.unwrap().success());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_full_disk_while_cloning() {
+    let set = Set::new();
+    let (master, _server) = set.master();
+    let small = set.make_directory("small");
+    let Some(mount) = Mount::new(small.clone(), "size=100m") else {
+        skipped("a full disk: mounting a small file system needs root");
+        return;
+    };
+    give(&small);
+    let replica = set.pod(1).env("PGDATA", small.join("pgset-1").display());
+    replica.bootstrap().ok();
+    let standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    standby.stop();
+    write_past_the_limit(&master);
+    mount.resize("size=95m");
+    replica.bootstrap().refuses(code::FULL, &["is full", "make it larger", "pgset-1.old is kept"]);
+    assert!(replica.beside("old").join("global/pg_control").exists(), "what was good is kept");
+    assert!(!replica.data().exists() && !replica.beside("new").exists());
+    mount.resize("size=400m");
+    replica.bootstrap().ok();
+    let mut standby = replica.serve_ready();
+    standby.running().says("is deleted");
+    replica.catches_up_with(&master);
+}

@@ -1,0 +1,64 @@
+//! What the tests take from the machine: PostgreSQL's programs, a user who may run them, free ports.
+
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where the server programs of the newest PostgreSQL on this machine are.
+pub(super) fn binaries() -> PathBuf {
+    let told = std::process::Command::new("pg_config").arg("--bindir").output();
+    let mut found: Vec<PathBuf> = told
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map(|text| PathBuf::from(text.trim()))
+        .into_iter()
+        .collect();
+    for parent in ["/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt"] {
+        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        found.extend(entries.flatten().map(|entry| entry.path().join("bin")));
+    }
+    found.retain(|directory| directory.join("initdb").exists());
+    found.sort();
+    found.pop().expect("PostgreSQL's server programs (apt install postgresql)")
+}
+
+pub(super) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Who runs the servers when it can't be us: PostgreSQL refuses root.
+fn postgres() -> Option<(u32, u32)> {
+    let id = |flag| {
+        let output = Command::new("id").args([flag, "postgres"]).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    };
+    if is_root() { Some((id("-u")?, id("-g")?)) } else { None }
+}
+
+/// A command of the user who runs the servers.
+pub(super) fn as_postgres(program: &str) -> Command {
+    let Some((uid, gid)) = postgres() else { return Command::new(program) };
+    let mut command = Command::new("/usr/bin/setpriv");
+    let user = [format!("--reuid={uid}"), format!("--regid={gid}")];
+    command.args(user).args(["--init-groups", "--", program]);
+    command
+}
+
+/// Gives a path to the user who runs the servers.
+pub(super) fn give(path: &Path) {
+    if let Some((uid, gid)) = postgres() {
+        chown(path, Some(uid), Some(gid)).unwrap();
+    }
+}
+
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Sends a signal to a process, or with a leading dash to its whole group.
+pub(super) fn signal(name: &str, target: &str) {
+    let status =
+        Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
+    assert!(status.is_ok(), "kill: {status:?}");
+}

@@ -1,0 +1,166 @@
+//! The server's container: what it starts with, its probes, its end, certificates.
+
+use std::fs;
+use std::process::Command;
+
+use super::machine::give;
+use super::set::{PASSWORDS, Set};
+use super::{code, eventually};
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_probes_and_the_end() {
+    let set = Set::new();
+    let pod = set.pod(0);
+    pod.run(&["serve"]).refuses(code::UNPREPARED, &["the bootstrap has to run first"]);
+    pod.bootstrap().ok();
+    assert_eq!(pod.run(&["alive"]).code, 1);
+    let outcome = pod.run(&["ready"]);
+    assert_eq!(outcome.code, 1);
+    outcome.says("not ready: ").does_not_say("error: line");
+    let server = pod.serve_ready();
+    assert_eq!(pod.run(&["alive"]).code, 0);
+    assert_eq!(pod.sql("show wal_log_hints"), "on");
+    assert_eq!(pod.sql("show max_slot_wal_keep_size"), "32MB");
+    assert_eq!(pod.sql("show cluster_name"), "pgset-0");
+    // A client that stays does not hold up the end: the shutdown is a fast one.
+    assert_eq!(pod.run(&["checkpoint"]).code, 0);
+    server.end().ok().says("received fast shutdown request").says("database system is shut down");
+    pod.run(&["nonsense"]).refuses(2, &["no such subcommand: nonsense"]);
+    pod.env("PGSET_USER", "").bootstrap().refuses(2, &["PGSET_USER is not set"]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn no_secret_is_in_the_servers_environment_or_on_the_volume() {
+    let set = Set::new();
+    let (pod, mut server) = set.master();
+    let environment = fs::read(format!("/proc/{}/environ", server.running().id())).unwrap();
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(environment.contains("PGDATA="));
+    for (_, password) in PASSWORDS {
+        assert!(!environment.contains(password));
+        let found = Command::new("grep").args(["-rlF", password]).arg(pod.data()).output().unwrap();
+        assert_eq!(String::from_utf8(found.stdout).unwrap(), "", "{password} is on the volume");
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn who_may_connect_as_what() {
+    let set = Set::new();
+    let (pod, _server) = set.master();
+    let refused = pod.sql_as("primaryuser", "primary-password", "userdb", "select 1").unwrap_err();
+    assert!(refused.contains("pg_hba.conf rejects connection"), "{refused}");
+    let replication = "dbname=userdb replication=true";
+    let refused =
+        pod.sql_as("testuser", "user-password", replication, "IDENTIFY_SYSTEM").unwrap_err();
+    assert!(refused.contains("pg_hba.conf rejects replication connection"), "{refused}");
+    let answer =
+        pod.sql_as("primaryuser", "primary-password", "replication=true", "IDENTIFY_SYSTEM");
+    assert!(answer.unwrap().starts_with(&pod.identifier()));
+    let wrong = pod.sql_as("testuser", "primary-password", "userdb", "select 1").unwrap_err();
+    assert!(wrong.contains("password authentication failed"), "{wrong}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_bootstraps_word_about_the_master_is_the_last() {
+    let set = Set::new();
+    let (master, _server) = set.master();
+    master.sql("alter system set primary_conninfo = 'host=somewhere.invalid'");
+    master.sql("alter system set primary_slot_name = 'other'");
+    master.sql("alter system set work_mem = '5MB'");
+    let replica = set.pod(1);
+    replica.bootstrap().ok();
+    let standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    assert_eq!(replica.sql("show primary_slot_name"), "pgset_1");
+    assert_eq!(replica.sql("show work_mem"), "5MB");
+    // By hand on the replica, too: the next start puts it right.
+    replica.sql("alter system set primary_slot_name = 'other'");
+    standby.stop();
+    replica.bootstrap().ok();
+    let _standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn with_certificates_replication_verifies_in_full() {
+    let set = Set::new();
+    let tls = set.make_directory("tls");
+    let certificate = |name: &str, host: &str| {
+        let status = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ])
+            .args([
+                "-days",
+                "2",
+                "-subj",
+                "/CN=pgset",
+                "-addext",
+                &format!("subjectAltName={host}"),
+            ])
+            .arg("-keyout")
+            .arg(tls.join("tls.key"))
+            .arg("-out")
+            .arg(tls.join("tls.crt"))
+            .output()
+            .unwrap();
+        assert!(status.status.success(), "{name}");
+        fs::copy(tls.join("tls.crt"), tls.join("ca.crt")).unwrap();
+        for file in ["ca.crt", "tls.crt", "tls.key"] {
+            give(&tls.join(file));
+        }
+    };
+    certificate("right", "IP:127.0.0.1");
+    let master = set.pod(0).env("PGSET_SSLMODE", "verify-full");
+    master.bootstrap().ok();
+    let server = master.serve_ready();
+    let replica = set.pod(1).env("PGSET_SSLMODE", "verify-full");
+    replica.bootstrap().ok();
+    let standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    assert_eq!(
+        master.sql("select bool_and(ssl) from pg_stat_ssl join pg_stat_replication using (pid)"),
+        "t"
+    );
+    drop(standby);
+    drop(server);
+
+    // A server whose certificate names another host is not spoken to.
+    certificate("wrong", "DNS:elsewhere");
+    master.bootstrap().ok();
+    let _server = master.serve_ready();
+    let mut waiting = replica.start(&[]);
+    waiting.says("does not match host name");
+}
+
+/// `alive` is about the server, never about replication.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_replica_whose_master_is_gone_is_alive_and_ready() {
+    let set = Set::new();
+    let (master, server) = set.master();
+    let replica = set.pod(1);
+    replica.bootstrap().ok();
+    let _standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+    server.stop();
+    eventually("the stream ends", || {
+        match replica.sql("select count(*) from pg_stat_wal_receiver").as_str() {
+            "0" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+    assert_eq!(replica.run(&["alive"]).code, 0);
+    assert_eq!(replica.run(&["ready"]).code, 0);
+}

@@ -1,0 +1,398 @@
+//! A set of pods that are directories of this machine: each has a volume, a memory volume and a port.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use super::eventually;
+use super::machine::{as_postgres, binaries, free_port, give, signal};
+
+/// Passwords that no log, command line or environment may show; with what has to be escaped somewhere.
+pub(super) const PASSWORDS: [(&str, &str); 3] = [
+    ("superuser-password", "Sentinel0super"),
+    ("primary-password", r"Sentinel1:pri\mary"),
+    ("user-password", "Sentinel2'us\"er $HOME"),
+];
+
+const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/postgres");
+
+/// A directory for everything, gone at the end.
+pub(super) struct Set {
+    directory: TempDir,
+    master_port: u16,
+    binaries: Option<PathBuf>,
+}
+
+impl Set {
+    pub(super) fn new() -> Self {
+        Self::with(Some(binaries()))
+    }
+
+    /// For what comes before PostgreSQL's programs are needed.
+    pub(super) fn without_postgres() -> Self {
+        Self::with(None)
+    }
+
+    fn with(binaries: Option<PathBuf>) -> Self {
+        let directory = tempfile::Builder::new().prefix("pgset-").tempdir().unwrap();
+        let set = Self { directory, master_port: free_port(), binaries };
+        give(set.path());
+        for name in ["auth", "topology", "volume"] {
+            set.make_directory(name);
+        }
+        for (key, password) in PASSWORDS {
+            fs::write(set.path().join("auth").join(key), password).unwrap();
+        }
+        // The checkout need not be readable for the user who runs the servers.
+        fs::copy(format!("{TEMPLATES}/bootstrap.sh"), set.path().join("bootstrap.sh")).unwrap();
+        give(&set.path().join("bootstrap.sh"));
+        set
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A directory that the servers' user can write to.
+    pub(super) fn make_directory(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir_all(&path).unwrap();
+        give(&path);
+        path
+    }
+
+    /// What `pgset up` records when the master is there.
+    pub(super) fn record(&self, identifier: &str) {
+        fs::write(self.path().join("topology/system-identifier"), identifier).unwrap();
+    }
+
+    /// The pod with this ordinal.
+    pub(super) fn pod(&self, ordinal: u32) -> Pod {
+        let name = format!("pgset-{ordinal}");
+        let port = if ordinal == 0 { self.master_port } else { free_port() };
+        let run = self.make_directory(&format!("run-{ordinal}"));
+        let sockets = self.make_directory(&format!("sockets-{ordinal}"));
+        let etc = self.make_directory(&format!("etc-{ordinal}"));
+        let own = [
+            ("{{ max_wal_senders }}", "10"),
+            ("{{ max_replication_slots }}", "10"),
+            ("{{ max_slot_wal_keep_size_mb }}", "32"),
+            ("{{ wal_keep_size_mb }}", "0"),
+            ("{{ primary_user }}", "primaryuser"),
+            ("{{ host }}", "host"),
+            ("/run/pgset", run.to_str().unwrap()),
+        ];
+        for file in ["postgresql.conf", "pg_hba.conf"] {
+            let mut text = fs::read_to_string(format!("{TEMPLATES}/{file}.j2")).unwrap();
+            for (from, to) in own {
+                text = text.replace(from, to);
+            }
+            fs::write(etc.join(file), text).unwrap();
+        }
+        let root = self.path();
+        let programs =
+            self.binaries.as_ref().map_or(String::new(), |b| format!("{}:", b.display()));
+        let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+        let environment = [
+            ("PATH", format!("{programs}/usr/local/bin:/usr/bin:/bin")),
+            ("PGSET_ETC", etc.to_str().unwrap().to_owned()),
+            ("PGSET_RUN", run.to_str().unwrap().to_owned()),
+            ("PGSET_AUTH", path("auth")),
+            ("PGSET_TLS", path("tls")),
+            ("PGSET_TOPOLOGY", path("topology")),
+            ("PGSET_TOKEN", path("token")),
+            ("PGSET_SOCKETS", sockets.to_str().unwrap().to_owned()),
+            ("PGDATA", path(&format!("volume/{name}"))),
+            ("PGPORT", port.to_string()),
+            ("PGSET_MASTER_PORT", self.master_port.to_string()),
+            ("PGSET_MASTER_HOST", "127.0.0.1".to_owned()),
+            ("PGSET_REPLICA_HOST", "pgset-replica".to_owned()),
+            ("PGSET_NAME", "pgset".to_owned()),
+            ("PGSET_NAMESPACE", "pg".to_owned()),
+            ("PGSET_POD", name),
+            ("PGSET_PRIMARY_USER", "primaryuser".to_owned()),
+            ("PGSET_USER", "testuser".to_owned()),
+            ("PGSET_DATABASE", "userdb".to_owned()),
+        ];
+        Pod {
+            root: root.to_owned(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+        }
+    }
+
+    /// A master that is initialised and runs.
+    pub(super) fn master(&self) -> (Pod, Server) {
+        let pod = self.pod(0);
+        pod.bootstrap().ok();
+        let server = pod.serve_ready();
+        (pod, server)
+    }
+}
+
+/// One pod: an environment for the script.
+#[derive(Clone)]
+pub(super) struct Pod {
+    root: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Pod {
+    /// The same pod with another value of a variable.
+    pub(super) fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.retain(|(other, _)| other != name);
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub(super) fn value(&self, name: &str) -> &str {
+        &self.environment.iter().find(|(other, _)| other == name).unwrap().1
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.value("PGDATA").into()
+    }
+
+    /// `/volume/pgset-1.new`, `.old`, `.lock`.
+    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
+        format!("{}.{suffix}", self.value("PGDATA")).into()
+    }
+
+    /// A command in the pod's environment, and no other.
+    fn command(&self, program: &str) -> Command {
+        let mut command = as_postgres(program);
+        // The user's groups are looked up before; the script gets the pod's environment only.
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).current_dir("/");
+        command
+    }
+
+    /// Runs the script in a process group of its own, so that all of it can be killed at once.
+    pub(super) fn start(&self, arguments: &[&str]) -> Running {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let log = self.root.join(format!("log-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let output = fs::File::create(&log).unwrap();
+        let mut command = self.command("bash");
+        command.arg(self.root.join("bootstrap.sh")).args(arguments).process_group(0);
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        Running { child: command.spawn().unwrap(), log }
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Outcome {
+        self.start(arguments).end()
+    }
+
+    pub(super) fn bootstrap(&self) -> Outcome {
+        self.run(&[])
+    }
+
+    /// What the main container does.
+    pub(super) fn serve(&self) -> Server {
+        Server { running: Some(self.start(&["serve"])) }
+    }
+
+    /// The same, until the readiness probe succeeds.
+    pub(super) fn serve_ready(&self) -> Server {
+        let mut server = self.serve();
+        eventually("the server is ready", || {
+            let running = server.running.as_mut().unwrap();
+            assert!(running.is_alive(), "the server ended:\n{}", running.log());
+            let probe = self.run(&["ready"]);
+            if probe.code == 0 { Ok(()) } else { Err(probe.log) }
+        });
+        server
+    }
+
+    /// Runs SQL as the superuser; its answer, or what went wrong.
+    pub(super) fn try_sql(&self, sql: &str) -> Result<String, String> {
+        let mut command = self.command("psql");
+        command.args([
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "postgres",
+            "-d",
+            "postgres",
+            "-c",
+            sql,
+        ]);
+        let output = command.args(["-h", self.value("PGSET_SOCKETS")]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    pub(super) fn sql(&self, sql: &str) -> String {
+        self.try_sql(sql).unwrap_or_else(|e| panic!("{sql}: {e}"))
+    }
+
+    /// Connects by TCP with a password, as an application does.
+    pub(super) fn sql_as(
+        &self,
+        user: &str,
+        key: &str,
+        database: &str,
+        sql: &str,
+    ) -> Result<String, String> {
+        let password = PASSWORDS.iter().find(|(other, _)| *other == key).unwrap().1;
+        let mut command = self.command("psql");
+        command.args(["-XAtq", "-h", "127.0.0.1", "-U", user, "-d", database, "-c", sql]);
+        let output = command.env("PGPASSWORD", password).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    /// The data directory's system identifier.
+    pub(super) fn identifier(&self) -> String {
+        let output = self.command("pg_controldata").arg("-D").arg(self.data()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Database system identifier:"));
+        line.unwrap_or_else(|| panic!("{text}")).rsplit(' ').next().unwrap().to_owned()
+    }
+
+    /// Waits until this replica streams and has what the master has written up to now.
+    pub(super) fn catches_up_with(&self, master: &Pod) {
+        let position = master.sql("select pg_current_wal_lsn()");
+        eventually("the replica streams and catches up", || {
+            let status = self.try_sql("select status from pg_stat_wal_receiver")?;
+            let sql = format!("select pg_last_wal_replay_lsn() >= '{position}'");
+            let replayed = self.try_sql(&sql)?;
+            if status == "streaming" && replayed == "t" {
+                Ok(())
+            } else {
+                Err(format!("{status:?}, {replayed}"))
+            }
+        });
+        assert_eq!(self.sql("select pg_is_in_recovery()"), "t");
+    }
+}
+
+/// The script while it runs.
+pub(super) struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    pub(super) fn log(&self) -> String {
+        let log = String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned();
+        assert!(!log.contains("Sentinel"), "a password is in the log:\n{log}");
+        log
+    }
+
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the log says it.
+    pub(super) fn says(&mut self, text: &str) {
+        eventually(&format!("the script says {text:?}"), || {
+            let log = self.log();
+            if log.contains(text) {
+                return Ok(());
+            }
+            assert!(self.is_alive(), "the script ended without {text:?}:\n{log}");
+            Err(log)
+        });
+    }
+
+    /// Every process of the script's, at once, as when a node loses its power.
+    pub(super) fn kill(mut self) {
+        signal("KILL", &format!("-{}", self.child.id()));
+        self.child.wait().unwrap();
+    }
+
+    pub(super) fn end(mut self) -> Outcome {
+        let status = eventually("the script ends", || {
+            self.child.try_wait().unwrap().ok_or_else(|| self.log())
+        });
+        Outcome { code: status.code().unwrap_or(-1), log: self.log() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_alive() {
+            signal("KILL", &format!("-{}", self.child.id()));
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+/// How the script ended; -1 by a signal.
+pub(super) struct Outcome {
+    pub(super) code: i32,
+    pub(super) log: String,
+}
+
+impl Outcome {
+    pub(super) fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{}", self.log);
+        self
+    }
+
+    /// It failed with this code, and the last line says it.
+    pub(super) fn refuses(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{}", self.log);
+        let last = self.log.lines().last().unwrap();
+        assert!(last.starts_with("bootstrap: error: "), "{}", self.log);
+        for word in words {
+            assert!(last.contains(word), "{word:?} is not in the last line of\n{}", self.log);
+        }
+        self
+    }
+
+    pub(super) fn says(self, text: &str) -> Self {
+        assert!(self.log.contains(text), "{text:?} is not in\n{}", self.log);
+        self
+    }
+
+    pub(super) fn does_not_say(self, text: &str) -> Self {
+        assert!(!self.log.contains(text), "{text:?} is in\n{}", self.log);
+        self
+    }
+}
+
+/// A running server; ended when it goes out of scope.
+pub(super) struct Server {
+    running: Option<Running>,
+}
+
+impl Server {
+    pub(super) fn running(&mut self) -> &mut Running {
+        self.running.as_mut().unwrap()
+    }
+
+    /// A fast shutdown.
+    pub(super) fn stop(mut self) -> Outcome {
+        let running = self.running.take().unwrap();
+        signal("INT", &running.id().to_string());
+        running.end()
+    }
+
+    /// Waits for the end of a server that ends by itself.
+    pub(super) fn end(mut self) -> Outcome {
+        self.running.take().unwrap().end()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            // An immediate shutdown waits for the server's children.
+            signal("QUIT", &running.id().to_string());
+            if !std::thread::panicking() {
+                eventually("the server ends", || {
+                    if running.is_alive() { Err(running.log()) } else { Ok(()) }
+                });
+            }
+        }
+    }
+}
