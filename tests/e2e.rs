@@ -2,6 +2,7 @@
 //!
 //! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4`
 
+mod config;
 mod failures;
 mod forbidden;
 mod interrupted;
@@ -10,6 +11,7 @@ mod official;
 mod repair;
 mod secrets;
 mod story;
+mod synchronous;
 
 use std::path::PathBuf;
 use std::time::Duration;

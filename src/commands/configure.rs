@@ -83,11 +83,6 @@ impl Change {
         if before == after {
             return None;
         }
-        // Of a name that is set twice the last line holds.
-        let read = |text: &str| -> BTreeMap<String, String> {
-            let entries = conf::parse(text).unwrap_or_default();
-            entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
-        };
         let (was, is) = (read(before), read(after));
         let names = was.keys().chain(is.keys()).filter(|name| was.get(*name) != is.get(*name));
         let mut names: Vec<String> = names.cloned().collect();
@@ -103,6 +98,12 @@ impl Change {
         });
         Some(Self { after: after.to_owned(), names, rolls })
     }
+}
+
+/// What a file sets: of a name that is set twice the last line holds.
+fn read(text: &str) -> BTreeMap<String, String> {
+    let entries = conf::parse(text).unwrap_or_default();
+    entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
 }
 
 /// Whether a plan changes what the servers of a set read.
@@ -130,12 +131,20 @@ pub(crate) async fn check(
     };
     let after = dry_start(cluster, set, &pod, &change.after).await?;
     let names: Vec<&str> = change.names.iter().map(String::as_str).collect();
-    let script = configuration::settings(&pod, &names);
+    let libraries = configuration::libraries(&read(&change.after));
+    let script = configuration::settings(&pod, &names, &libraries);
     let output = sql::run(cluster, set.namespace.as_str(), &script).await?;
     if let Some(trouble) = output.trouble() {
         return Err(Failure::new(
             Exit::Failed,
             format!("PostgreSQL in pod {pod} does not say what it runs with: {trouble}"),
+        )
+        .into());
+    }
+    if let Some(library) = configuration::missing_library(&output) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("the image has no library {library}, which is to be loaded: no server would start; nothing was changed"),
         )
         .into());
     }
@@ -184,7 +193,6 @@ async fn dry_start(
     configuration::checked(&output).map_err(|words| {
         Failure::new(Exit::Usage, "PostgreSQL does not take these settings; nothing was changed")
             .details(words)
-            .hint(format!("what it has: {} -- -c '\\dconfig *'", set.command("psql")))
             .into()
     })
 }

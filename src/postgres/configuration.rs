@@ -88,15 +88,42 @@ fn complaint(line: &str) -> Option<String> {
     Some(format!("{before}\"postgresql.conf\"{after}"))
 }
 
-/// Asks which of these settings a server reads at its start only, and what it runs with.
+/// The libraries that a server, or each session, loads by these settings, as far as they are named and
+/// not found by a path. `postgres -C` does not look for them.
 #[must_use]
-pub fn settings(pod: &str, names: &[&str]) -> Script {
-    let known = names.iter().chain(&FOLLOWED).copied().collect::<Vec<_>>().join(",");
+pub fn libraries(settings: &BTreeMap<String, String>) -> Vec<String> {
+    const LISTS: [&str; 3] =
+        ["shared_preload_libraries", "session_preload_libraries", "local_preload_libraries"];
+    let lists = LISTS.iter().filter_map(|name| settings.get(*name));
+    let names = lists.flat_map(|list| list.split(',')).map(|name| {
+        let name = name.trim().trim_matches('"');
+        name.strip_prefix("$libdir/").unwrap_or(name)
+    });
+    let plain = |name: &&str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    };
+    names.filter(plain).map(str::to_owned).collect()
+}
+
+/// Asks which of these settings a server reads at its start only, and what it runs with; and which of
+/// these libraries its image has not.
+#[must_use]
+pub fn settings(pod: &str, names: &[&str], libraries: &[String]) -> Script {
     // Names are identifiers: there is nothing to quote in them.
-    let statement = format!(
-        "select row_to_json(r) from (select lower(name) as name, context, setting from pg_settings where lower(name) = any('{{{known}}}'::text[])) r;\n"
+    let known = names.iter().chain(&FOLLOWED).copied().collect::<Vec<_>>().join(",");
+    let libraries = libraries.join(",");
+    let statements = format!(
+        "select row_to_json(r) from (select lower(name) as name, context, setting from pg_settings where lower(name) = any('{{{known}}}'::text[])) r;
+select row_to_json(r) from (select l as missing_library from unnest('{{{libraries}}}'::text[]) l where (pg_stat_file((select setting from pg_config where name = 'PKGLIBDIR') || '/' || l || '.so', true)).size is null) r;
+"
     );
-    Script::new(pod, &statement)
+    Script::new(pod, &statements)
+}
+
+/// The first library that [`settings`] did not find.
+#[must_use]
+pub fn missing_library(output: &ExecOutput) -> Option<String> {
+    output.rows().find_map(|row| text(&row, "missing_library"))
 }
 
 /// A setting of a running server.
@@ -323,6 +350,20 @@ mod tests {
         let mixed = order(200, 4).unwrap_err();
         assert_eq!((mixed.grow.len(), mixed.shrink.len()), (1, 1));
         assert_eq!(mixed.shrink, ["max_worker_processes"]);
+    }
+
+    #[test]
+    fn libraries_are_found_by_name() {
+        let lists = [
+            ("shared_preload_libraries", "pg_stat_statements, \"auto_explain\""),
+            ("local_preload_libraries", "$libdir/a, /elsewhere/b, c'd"),
+            ("work_mem", "x"),
+        ];
+        let settings = lists.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(libraries(&settings), ["pg_stat_statements", "auto_explain", "a"]);
+        let missing = output("{\"missing_library\":\"nope\"}\n", "", 0);
+        assert_eq!(missing_library(&missing).as_deref(), Some("nope"));
+        assert_eq!(missing_library(&output("", "", 0)), None);
     }
 
     #[test]

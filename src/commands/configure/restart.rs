@@ -122,7 +122,7 @@ async fn order(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Order> {
     let config = cluster.get(&super::config_id(set)).await?.unwrap_or_default();
     let text = super::postgresql_conf(&config).unwrap_or_default();
     let after = super::dry_start(cluster, set, &pod, text).await?;
-    let script = configuration::settings(&pod, &[]);
+    let script = configuration::settings(&pod, &[], &[]);
     let output = sql::run(cluster, set.namespace.as_str(), &script).await?;
     let before: BTreeMap<String, i64> = super::numbers(&configuration::Setting::parse(&output));
     Ok(configuration::order(&before, &after).map_err(|mixed| super::two_steps(&mixed))?)
