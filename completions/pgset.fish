@@ -64,6 +64,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l volume-prefix -d 'Pre
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l node-selector -d 'Label that a node must have' -r
@@ -73,7 +74,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l label -d 'Label of ev
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing: show what would change (client), or let the API server check it too (server)' -r -f -a "client\t'Compare with what is there'
 server\t'Let the API server check, and keep nothing'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l kubeconfig -d 'Kubeconfig file' -r -F
@@ -175,6 +175,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l volume-prefix -d 
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l node-selector -d 'Label that a node must have' -r
@@ -184,7 +185,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l label -d 'Label o
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per object into this directory' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l kube-version -d 'The Kubernetes that the objects are for, such as 1.20 [default: a current one]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l kubeconfig -d 'Kubeconfig file' -r -F
@@ -217,6 +217,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l volume-prefix -d 'P
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l node-selector -d 'Label that a node must have' -r
@@ -226,7 +227,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l label -d 'Label of 
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s n -l namespace -d 'Namespace of the set' -r
@@ -288,6 +288,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l volume-prefix -d 'Pr
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l node-selector -d 'Label that a node must have' -r
@@ -297,7 +298,6 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l label -d 'Label of e
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l annotation -d 'Annotation of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l network-policy -d 'Let pods of this namespace in, and nobody else' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s n -l namespace -d 'Namespace of the set' -r

@@ -143,6 +143,9 @@ pub struct GlobalArgs {
     pub timeout: Option<Duration>,
 }
 
+/// What only the official image's pods have.
+const PODS: &str = "Pods, of the official image";
+
 /// Flags that decide what the set is made of.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Settings")]
@@ -188,37 +191,37 @@ pub struct SettingsArgs {
     /// For how many replicas a commit waits; 0 for none [default: what runs]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub synchronous: Option<String>,
-    /// What each container is promised, such as cpu=500m,memory=1Gi
-    #[arg(long, value_name = "RESOURCES")]
-    pub requests: Vec<String>,
-    /// What each container can't exceed; none takes a limit away: cpu=none
-    #[arg(long, value_name = "RESOURCES")]
-    pub limits: Vec<String>,
-    /// Label that a node must have
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub node_selector: Vec<String>,
-    /// Taint that the pods put up with, such as dedicated=db:NoSchedule
-    #[arg(long, value_name = "TAINT")]
-    pub toleration: Vec<String>,
-    /// Secret that opens the image's registry
-    #[arg(long, value_name = "SECRET")]
-    pub image_pull_secret: Vec<String>,
-    /// Label of every object and pod
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub label: Vec<String>,
-    /// Annotation of every object and pod
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub annotation: Vec<String>,
-    /// Let pods of this namespace in, and nobody else
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
-    pub network_policy: Option<String>,
-    /// How long a pod may take to stop before it is killed [default: 10m]
-    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub termination_grace_period: Option<String>,
     /// Directory of your own templates
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,
+    /// What each container is promised, such as cpu=500m,memory=1Gi
+    #[arg(long, help_heading = PODS, value_name = "RESOURCES")]
+    pub requests: Vec<String>,
+    /// What each container can't exceed; none takes a limit away: cpu=none
+    #[arg(long, help_heading = PODS, value_name = "RESOURCES")]
+    pub limits: Vec<String>,
+    /// Label that a node must have
+    #[arg(long, help_heading = PODS, value_name = "KEY=VALUE")]
+    pub node_selector: Vec<String>,
+    /// Taint that the pods put up with, such as dedicated=db:NoSchedule
+    #[arg(long, help_heading = PODS, value_name = "TAINT")]
+    pub toleration: Vec<String>,
+    /// Secret that opens the image's registry
+    #[arg(long, help_heading = PODS, value_name = "SECRET")]
+    pub image_pull_secret: Vec<String>,
+    /// Label of every object and pod
+    #[arg(long, help_heading = PODS, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    /// Annotation of every object and pod
+    #[arg(long, help_heading = PODS, value_name = "KEY=VALUE")]
+    pub annotation: Vec<String>,
+    /// Let pods of this namespace in, and nobody else
+    #[arg(long, help_heading = PODS, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub network_policy: Option<String>,
+    /// How long a pod may take to stop before it is killed [default: 10m]
+    #[arg(long, help_heading = PODS, value_name = "DURATION", allow_negative_numbers = true)]
+    pub termination_grace_period: Option<String>,
 }
 
 /// `--output`.

@@ -9,6 +9,7 @@ pub mod fields;
 mod lists;
 mod owner;
 mod path;
+mod progress;
 mod quantity;
 mod refusal;
 mod replicas;
@@ -22,6 +23,7 @@ pub use difference::{Difference, difference};
 pub use fields::{Manager, extract, owners};
 pub use owner::{Owner, foreign};
 pub use path::{Path, Segment};
+pub use progress::Progress;
 pub use refusal::Refusal;
 pub use replicas::{ReplicasDecision, replicas};
 
@@ -39,23 +41,19 @@ pub struct Options<'a> {
     pub passwords_given: bool,
 }
 
-/// What to do, phase by phase.
+/// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Steps of a phase may be done at the same time; a phase begins when the one before is done.
-    pub phases: Vec<Vec<Step>>,
+    /// A step for each object, in the order of apply. What may go out at the same time is
+    /// [`Progress`]'s to say.
+    pub steps: Vec<Step>,
 }
 
 impl Plan {
-    /// Every step, in the order of the phases.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.phases.iter().flatten()
-    }
-
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        self.steps().all(|step| step.action == Action::Unchanged)
+        self.steps.iter().all(|step| step.action == Action::Unchanged)
     }
 }
 
@@ -81,6 +79,15 @@ pub enum Action {
     Unchanged,
 }
 
+/// Whether a Secret that another run made first will do: it must say what was given; keys of `made`
+/// hold passwords that were made up, and give way.
+///
+/// # Errors
+/// [`Refusal::FirstStartOnly`] with the keys that differ.
+pub fn adopt_secret(wanted: &Object, there: &Value, made: &[&str]) -> Result<(), Refusal> {
+    safety::same_secret(wanted, there, made)
+}
+
 /// Compares what is wanted with what is there.
 ///
 /// `live` holds what was found of the desired objects; the set's claims and volumes beyond them, and
@@ -100,7 +107,7 @@ pub fn plan(
     }
     safety::passwords(&desired, live, options)?;
     safety::volumes(&desired, live, options.set)?;
-    let mut phases: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
+    let mut steps = Vec::new();
     for mut object in desired {
         if let Some(live) = live.get(&object.id) {
             adopt::claim_templates(&mut object, live);
@@ -120,9 +127,11 @@ pub fn plan(
         let of_set =
             object.id.kind == Kind::StatefulSet && object.id.name == options.set.name.as_str();
         let detail = options.replicas.filter(|_| of_set).and_then(ReplicasDecision::detail);
-        phases.entry(object.id.kind.phase()).or_default().push(Step { object, action, detail });
+        steps.push(Step { object, action, detail });
     }
-    Ok(Plan { phases: phases.into_values().collect() })
+    // The sort is stable: objects of a kind stay as the templates have them.
+    steps.sort_by_key(|step| step.object.id.kind);
+    Ok(Plan { steps })
 }
 
 #[cfg(test)]

@@ -146,14 +146,27 @@ fn read_line(question: &str, choices: &str) -> Result<String, PromptError> {
     // The library turns Ctrl-C into a SIGINT to this process, which would end it in the middle of
     // the line. A handler, once there, stays: the read returns instead, and the terminal is restored.
     let _handlers = signal_handlers();
-    let prompt =
-        if choices.is_empty() { question.to_owned() } else { format!("{question} {choices}") };
+    let (reasons, short) = apart(question);
+    if !reasons.is_empty() {
+        // Nobody reads it where the terminal is gone, and then the question fails, too.
+        let _ = writeln!(io::stderr(), "{reasons}");
+    }
+    let prompt = if choices.is_empty() { short.to_owned() } else { format!("{short} {choices}") };
     let answer =
         Input::<String>::with_theme(&Bare).with_prompt(prompt).allow_empty(true).interact_text();
     answer.map_err(|dialoguer::Error::IO(source)| {
         // What comes next starts a line of its own; a terminal that is gone needs none.
         let _ = writeln!(io::stderr());
         unanswered(question, source)
+    })
+}
+
+/// What is said before, and the question itself: the library draws a prompt anew when a key is typed,
+/// and can do so only for one that fits a line.
+fn apart(question: &str) -> (&str, &str) {
+    question.rsplit_once(". ").map_or(("", question), |(before, short)| {
+        // With the full stop.
+        (&question[..=before.len()], short)
     })
 }
 
@@ -217,6 +230,15 @@ mod tests {
         assert_eq!(yes_or_no("", true), Some(false));
         assert_eq!(yes_or_no("", false), Some(true));
         assert_eq!(yes_or_no("maybe", true), None);
+    }
+
+    #[test]
+    fn only_the_last_sentence_is_drawn_by_the_prompt() {
+        assert_eq!(
+            apart("It is old. It waits. Delete it?"),
+            ("It is old. It waits.", "Delete it?")
+        );
+        assert_eq!(apart("Go on?"), ("", "Go on?"));
     }
 
     #[test]

@@ -18,13 +18,12 @@ work=$(mktemp -d)
 run=$(printf '%05d' $((RANDOM % 100000)))
 # An image that no node has: pods would disturb what is measured.
 export CCP_IMAGE_TAG=centos7-9.6-1.2.9
-storage=(--storage nfs://10.240.0.1/nfsfileshare)
-prefix=pvbench$run
+prefix='' storage=()
 HOME=$work; export HOME
 
 finish() {
   kubectl get namespaces -o name | { grep "^namespace/bench-$run-" || true; } | xargs -r kubectl delete --wait=false >/dev/null 2>&1
-  kubectl get pv -o name | { grep "^persistentvolume/$prefix" || true; } | xargs -r kubectl delete --wait=false >/dev/null 2>&1
+  kubectl get pv -o name | { grep "^persistentvolume/pvbench$run" || true; } | xargs -r kubectl delete --wait=false >/dev/null 2>&1
   rm -rf "$work"
 }
 trap finish EXIT
@@ -39,10 +38,11 @@ clock() {
 }
 median() { sed 1d "$1" | sort -n | awk '{ v[NR] = $1 } END { printf "%.1f", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
-# A fresh namespace, with the service account that Kubernetes puts into each.
+# A fresh namespace, with the service account that Kubernetes puts into each. Volumes and export are
+# its own, so that nobody has to wait for the removal of those before it.
 namespace=
 fresh() {
-  namespace=bench-$run-$1
+  namespace=bench-$run-$1 prefix=pvbench$run-$1- storage=(--storage "nfs://10.240.0.1/nfsfileshare/$1")
   kubectl create namespace "$namespace" >/dev/null
   for _ in $(seq 100); do kubectl -n "$namespace" get serviceaccount default >/dev/null 2>&1 && return; done
   echo "bench: namespace $namespace has no service account" >&2
@@ -50,7 +50,7 @@ fresh() {
 }
 gone() {
   kubectl delete namespace "$namespace" --wait=false >/dev/null
-  kubectl get pv -o name | { grep "^persistentvolume/$prefix" || true; } | xargs -r kubectl delete --wait=true >/dev/null
+  kubectl delete persistentvolume "${prefix}1" "${prefix}2" "${prefix}3" --wait=false >/dev/null
 }
 
 # What run.sh and cleanup.sh of the article's example did: five deletes, nine creates, a call each.

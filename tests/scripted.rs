@@ -219,3 +219,59 @@ async fn a_second_run_takes_the_passwords_of_the_first() {
     output.never_says("second0password").never_says("first0password");
     assert_eq!(server.object(secret).unwrap()["data"], before);
 }
+
+#[tokio::test]
+async fn whoever_loses_the_race_to_create_an_object_applies_it_once_more() {
+    let server = Server::start().await;
+    let there = Reply::status(409, "AlreadyExists", "services \"pgset-replica\" already exists");
+    server.script(Method::PATCH, "/services/pgset-replica", 0..1, there);
+    up(&server).run().await.ok().never_says("--force-conflicts");
+    let patches = server.writes();
+    let patches = patches.iter().filter(|w| w.path.contains("/services/pgset-replica")).count();
+    assert_eq!(patches, 2);
+    assert!(server.object(STATEFUL_SET).is_some());
+}
+
+#[tokio::test]
+async fn whoever_loses_the_race_for_the_secret_takes_it_unless_it_says_something_else() {
+    let server = Server::start().await;
+    let secret = "/api/v1/namespaces/pg/secrets/pgset-auth";
+    up(&server).env("PG_PASSWORD", "first0password").run().await.ok();
+    let before = server.object(secret).unwrap()["data"].clone();
+    // Not there yet when it is looked for, there when it is to be made.
+    let unseen = || {
+        let reply = Reply::status(404, "NotFound", "secrets \"pgset-auth\" not found");
+        server.script(Method::GET, "/secrets/pgset-auth", 0..1, reply);
+    };
+    unseen();
+    up(&server).run().await.ok().says("another run made it first");
+    unseen();
+    let output = up(&server).env("PG_PASSWORD", "second0password").run().await.exits(4);
+    output.says("user-password").never_says("second0password").never_says("first0password");
+    assert_eq!(server.object(secret).unwrap()["data"], before);
+}
+
+/// Fault 10: the credentials run out while a command waits.
+#[tokio::test]
+async fn credentials_that_run_out_while_waiting_are_read_once_more() {
+    let server = Server::start().await;
+    let pods = "/api/v1/namespaces/pg/pods";
+    let unauthorized = Reply::status(401, "Unauthorized", "Unauthorized");
+    server.script(Method::GET, pods, 0..1, unauthorized.clone());
+    // Nothing runs here, so that the wait ends at its deadline: not with the refusal.
+    let wait = || pgset(&server, "up --storage class --timeout 3s");
+    wait().run().await.exits(70).never_says("Unauthorized");
+    let lists = server.requests().iter().filter(|r| r.path.contains(pods)).count();
+    assert!(lists > 1, "the pods were listed {lists} times");
+
+    server.script(Method::GET, pods, 0..usize::MAX, unauthorized);
+    wait().run().await.exits(3).says("Unauthorized").mentions(&["log in"]);
+}
+
+#[tokio::test]
+async fn the_status_of_no_set_is_a_document_too() {
+    let server = Server::start().await;
+    let output = pgset(&server, "status -o json").run().await.exits(1).says("there is no set");
+    let status = output.json();
+    assert_eq!((&status["health"], &status["set"]), (&json!("down"), &json!("pgset")));
+}

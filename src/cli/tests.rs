@@ -32,6 +32,34 @@ fn global_flags_stand_before_and_behind_the_command() {
 }
 
 #[test]
+fn a_version_of_kubernetes_is_read_as_people_write_it() {
+    for (text, minor) in [("1.20", 20), ("v1.37.2", 37), ("1.33.5-eks-1", 33), ("v1.21.0+k3s1", 21)]
+    {
+        let Command::Render(render) = parsed(&format!("render --kube-version {text}")).command
+        else {
+            panic!("{text}")
+        };
+        assert_eq!(render.kube_version.unwrap().minor, minor, "{text}");
+    }
+    for text in ["1.19", "2.0", "1", "1.x", "37"] {
+        let error = refused(&format!("render --kube-version {text}"));
+        assert!(error.to_string().contains("must be 1.20 or later"), "{error}");
+    }
+}
+
+#[test]
+fn an_image_and_a_version_are_one_or_the_other() {
+    assert_eq!(refused("up --image x --postgres-version 17").kind(), ErrorKind::ArgumentConflict);
+    let Command::Up(up) = parsed("up --network-policy --label a=b --label c=d").command else {
+        panic!()
+    };
+    assert_eq!(up.settings.network_policy.as_deref(), Some("true"));
+    assert_eq!(up.settings.label, ["a=b", "c=d"]);
+    let Command::Up(up) = parsed("up --network-policy=false").command else { panic!() };
+    assert_eq!(up.settings.network_policy.as_deref(), Some("false"));
+}
+
+#[test]
 fn negative_numbers_reach_our_own_message() {
     for line in ["up --replicas -1", "render --replicas -1", "up --replicas=-1"] {
         let (Command::Up(UpArgs { settings, .. }) | Command::Render(RenderArgs { settings, .. })) =

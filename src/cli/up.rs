@@ -8,6 +8,7 @@ const AFTER_HELP: &str = "\
 Examples:
   pgset up
   pgset up --replicas 3 --storage class:fast --size 10Gi
+  pgset up --postgres-version 16 --requests cpu=1,memory=2Gi
   pgset up --dry-run=server
   CCP_IMAGE_TAG=centos7-9.5-1.2.6 pgset up --storage hostpath:/srv/pgset
 

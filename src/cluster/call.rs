@@ -125,9 +125,9 @@ impl Cluster {
         &self.inner.server
     }
 
-    /// The server's minor version; 0 when it was not asked, or does not say.
-    pub(super) fn minor(&self) -> u32 {
-        self.inner.minor.get().copied().unwrap_or(0)
+    /// The server's minor version, once it was asked; 0 when it does not say.
+    pub(super) fn minor(&self) -> Option<u32> {
+        self.inner.minor.get().copied()
     }
 
     pub(super) fn set_minor(&self, minor: u32) {
@@ -141,7 +141,8 @@ impl Cluster {
         self.current().0
     }
 
-    fn current(&self) -> (Client, u32) {
+    /// The client in use, and how many were in use before it.
+    pub(super) fn current(&self) -> (Client, u32) {
         let current = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
         (current.client.clone(), current.generation)
     }
@@ -180,7 +181,7 @@ impl Cluster {
         let mut attempt = 0;
         loop {
             let (client, generation) = self.current();
-            let answer = self.attempt(client, clone_request(&request)).await;
+            let answer = self.attempt(client, request.clone()).await;
             let contacted = self.inner.contacted.load(Ordering::Relaxed);
             let (pause, last) = match judge(answer, attempt, contacted) {
                 Judgement::Done(body) => return Ok(body),
@@ -241,7 +242,7 @@ impl Cluster {
 
     /// Reads the credentials anew, if that may help whoever was refused with the client of this
     /// generation. Whether to try again.
-    fn renew(&self, refused: u32) -> bool {
+    pub(super) fn renew(&self, refused: u32) -> bool {
         let Some(target) = &self.inner.target else { return false };
         let mut current = self.inner.client.write().unwrap_or_else(PoisonError::into_inner);
         match renewal(refused, current.generation, current.since.elapsed()) {
@@ -390,14 +391,6 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
         }
         _ => words,
     }
-}
-
-fn clone_request(request: &Request<Vec<u8>>) -> Request<Vec<u8>> {
-    let mut copy = Request::new(request.body().clone());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
 }
 
 #[cfg(test)]

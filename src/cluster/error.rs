@@ -90,6 +90,12 @@ impl ClusterError {
         self.status().is_some_and(|s| s.code == 404)
     }
 
+    /// Whether an object could not be created because there is one of its name.
+    #[must_use]
+    pub fn is_already_there(&self) -> bool {
+        self.status().is_some_and(|s| s.code == 409 && s.reason == "AlreadyExists")
+    }
+
     /// Whether the server said that somebody else was there first.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

@@ -27,6 +27,8 @@ pub(super) enum Change<K> {
     Deleted(String),
     /// It may not be read. The server's words.
     Forbidden(String),
+    /// The credentials are not accepted (any more). The server's words.
+    Unauthorized(String),
     /// The server does not answer; it is tried again. Its last words.
     Trouble(String),
 }
@@ -88,10 +90,11 @@ where
         let answer = tokio::time::timeout(LIST_WITHIN, api.list(&parameters)).await;
         let (change, last) = match answer {
             Ok(Ok(list)) => (Change::All(list.items), Last::Answered),
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-                (Change::Forbidden(status.message), Last::Denied)
+            Ok(Err(e)) => {
+                let change = failed(&e);
+                let denied = matches!(change, Change::Forbidden(_));
+                (change, if denied { Last::Denied } else { Last::Answered })
             }
-            Ok(Err(e)) => (Change::Trouble(words(&e)), Last::Answered),
             Err(_) => (Change::Trouble("no answer".to_owned()), Last::Answered),
         };
         Some((change, (api, parameters, last)))
@@ -102,23 +105,26 @@ where
 fn trouble<K>(error: &watcher::Error) -> Change<K> {
     use watcher::Error;
     match error {
-        Error::InitialListFailed(e) | Error::WatchStartFailed(e) | Error::WatchFailed(e) => match e
-        {
-            kube::Error::Api(status) if status.code == 403 => {
-                Change::Forbidden(status.message.clone())
-            }
-            other => Change::Trouble(words(other)),
-        },
+        Error::InitialListFailed(e) | Error::WatchStartFailed(e) | Error::WatchFailed(e) => {
+            failed(e)
+        }
         Error::WatchError(status) => Change::Trouble(status.message.clone()),
         Error::NoResourceVersion => Change::Trouble(error.to_string()),
     }
 }
 
-fn words(error: &kube::Error) -> String {
+/// What a failed request means for the stream.
+fn failed<K>(error: &kube::Error) -> Change<K> {
     match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => std::error::Error::source(other)
-            .map_or_else(|| "the connection broke".to_owned(), ToString::to_string),
+        kube::Error::Api(status) if status.code == 403 => Change::Forbidden(status.message.clone()),
+        kube::Error::Api(status) if status.code == 401 => {
+            Change::Unauthorized(status.message.clone())
+        }
+        kube::Error::Api(status) => Change::Trouble(status.message.clone()),
+        other => Change::Trouble(
+            std::error::Error::source(other)
+                .map_or_else(|| "the connection broke".to_owned(), ToString::to_string),
+        ),
     }
 }
 
@@ -146,6 +152,7 @@ impl<K: Resource + Clone> Store<K> {
                 self.0.remove(&name);
             }
             Change::Forbidden(words) => return Err(Denied::Forbidden(words)),
+            Change::Unauthorized(words) => return Err(Denied::Unauthorized(words)),
             Change::Trouble(words) => return Err(Denied::Trouble(words)),
         }
         Ok(())
@@ -160,6 +167,7 @@ impl<K: Resource + Clone> Store<K> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Denied {
     Forbidden(String),
+    Unauthorized(String),
     Trouble(String),
 }
 

@@ -17,6 +17,22 @@ pub struct Apply {
     pub force: bool,
 }
 
+/// How new a list has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// All that was written before the question. Servers from 1.31 on wait until their watch cache has
+    /// caught up with etcd, which takes some 30 ms, and older ones read all of etcd.
+    #[default]
+    Latest,
+    /// What the server's watch cache holds at this moment: it may be a little behind, or on a server
+    /// of several some seconds. (Kubernetes API concepts, "resourceVersion=0": any.)
+    Cached,
+}
+
+/// How many times an apply may meet somebody who creates the same object at the same moment. Once is
+/// all it takes, unless the object is deleted and made again meanwhile.
+const CREATION_RACES: u32 = 5;
+
 /// What a server can do, by its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerVersion {
@@ -41,7 +57,7 @@ struct List {
 }
 
 impl Cluster {
-    /// `GET /version`. It comes first: where a kind is found depends on it.
+    /// `GET /version`.
     pub async fn version(&self) -> Result<ServerVersion, ClusterError> {
         let answer: Value = self.call("reading the server's version", get("/version")).await?;
         let text = answer["gitVersion"].as_str().unwrap_or_default().to_owned();
@@ -54,7 +70,7 @@ impl Cluster {
 
     /// The live object; none when there is none.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
-        match self.call(&format!("getting {id}"), get(&self.path_of(id))).await {
+        match self.call(&format!("getting {id}"), get(&self.path_of(id).await?)).await {
             Ok(value) => Ok(Some(value)),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
@@ -67,20 +83,27 @@ impl Cluster {
         kind: Kind,
         namespace: &str,
         selector: &str,
+        freshness: Freshness,
     ) -> Result<Vec<Value>, ClusterError> {
-        let path = collection(kind, Some(namespace), self.minor());
-        let uri = if selector.is_empty() {
-            path
-        } else {
-            format!("{path}?labelSelector={}", encode(selector))
-        };
+        let minor = self.minor_for(kind).await?;
+        let mut query = Vec::new();
+        if !selector.is_empty() {
+            query.push(format!("labelSelector={}", encode(selector)));
+        }
+        if freshness == Freshness::Cached {
+            query.push("resourceVersion=0".to_owned());
+        }
+        let mut uri = collection(kind, Some(namespace), minor);
+        if !query.is_empty() {
+            uri = format!("{uri}?{}", query.join("&"));
+        }
         let list: List = self.call(&format!("listing {}", kind.plural()), get(&uri)).await?;
         // Items of a list come without their kind; everybody downstream wants it.
         Ok(list
             .items
             .into_iter()
             .map(|mut item| {
-                item["apiVersion"] = json!(kind.api_version_on(self.minor()));
+                item["apiVersion"] = json!(kind.api_version_on(minor));
                 item["kind"] = json!(kind.name());
                 item
             })
@@ -97,24 +120,43 @@ impl Cluster {
         );
         let request = with_body(
             Method::PATCH,
-            &format!("{}?{query}", self.path_of(&object.id)),
+            &format!("{}?{query}", self.path_of(&object.id).await?),
             "application/apply-patch+yaml",
             &object.value,
         );
-        self.call(&format!("applying {}", object.id), request).await
+        let action = format!("applying {}", object.id);
+        let mut attempt = 1;
+        loop {
+            match self.call(&action, request.clone()).await {
+                // Two applies that both found nothing: the server makes the object for one and refuses
+                // the other. It is there now, so that this is an update.
+                Err(e) if e.is_already_there() && attempt < CREATION_RACES => attempt += 1,
+                other => return other,
+            }
+        }
     }
 
     /// Creates an object that must not be there yet. A conflict means that somebody else made it, or
     /// that a retried request of ours had arrived after all: read and compare.
     pub async fn create(&self, object: &Object, dry: bool) -> Result<Value, ClusterError> {
-        let path = collection(object.id.kind, object.id.namespace.as_deref(), self.minor());
+        let minor = self.minor_for(object.id.kind).await?;
+        let path = collection(object.id.kind, object.id.namespace.as_deref(), minor);
         let uri = format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
         let request = with_body(Method::POST, &uri, "application/json", &object.value);
         self.call(&format!("creating {}", object.id), request).await
     }
 
-    fn path_of(&self, id: &ObjectId) -> String {
-        path_of(id, self.minor())
+    async fn path_of(&self, id: &ObjectId) -> Result<String, ClusterError> {
+        Ok(path_of(id, self.minor_for(id.kind).await?))
+    }
+
+    /// The server's minor version, where it decides under which version a kind is found. Asked once.
+    async fn minor_for(&self, kind: Kind) -> Result<u32, ClusterError> {
+        match self.minor() {
+            Some(minor) => Ok(minor),
+            None if kind.varies() => Ok(self.version().await?.minor),
+            None => Ok(0),
+        }
     }
 
     /// Deletes the object of this UID. False when it is gone already, or another has its name.
@@ -125,7 +167,8 @@ impl Cluster {
             "preconditions": { "uid": uid },
             "propagationPolicy": "Background",
         });
-        let request = with_body(Method::DELETE, &self.path_of(id), "application/json", &options);
+        let request =
+            with_body(Method::DELETE, &self.path_of(id).await?, "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
             // 409: the UID precondition does not hold, so ours is gone.

@@ -42,7 +42,10 @@ pub struct Scope {
 /// Watches a set.
 pub struct Observer {
     updates: SelectAll<BoxStream<'static, Update>>,
-    set: SetIdentity,
+    /// Of the credentials that the streams began with.
+    generation: u32,
+    cluster: Cluster,
+    scope: Scope,
     statefulsets: Store<StatefulSet>,
     pods: Store<Pod>,
     claims: Store<PersistentVolumeClaim>,
@@ -60,36 +63,16 @@ impl Observer {
     /// Begins to watch. Nothing is sent before [`Observer::next`].
     #[must_use]
     pub fn new(cluster: &Cluster, scope: &Scope) -> Self {
-        let namespace = scope.set.namespace.as_str();
-        let selector = scope.set.selector();
-        let client = cluster.client();
-        let mut updates = SelectAll::new();
         let mut missing =
             vec!["statefulsets", "pods", "persistentvolumeclaims", "events", "endpoints"];
-        let api = || client.clone();
-        updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::StatefulSets));
-        updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Pods));
-        updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Claims));
-        updates.push(stream(Api::namespaced(api(), namespace), "", Update::Events));
-        if scope.version.has_endpoint_slices() {
-            let services = format!(
-                "kubernetes.io/service-name in ({},{},{})",
-                scope.set.name,
-                scope.set.master(),
-                scope.set.replica()
-            );
-            updates.push(stream(Api::namespaced(api(), namespace), &services, Update::Slices));
-        } else {
-            updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Endpoints));
-        }
         if scope.volumes {
-            let selector = format!("{selector},{LABEL_NAMESPACE}={namespace}");
-            updates.push(stream(Api::all(api()), &selector, Update::Volumes));
             missing.push("persistentvolumes");
         }
         Self {
-            updates,
-            set: scope.set.clone(),
+            updates: SelectAll::new(),
+            generation: 0,
+            cluster: cluster.clone(),
+            scope: scope.clone(),
             statefulsets: Store::default(),
             pods: Store::default(),
             claims: Store::default(),
@@ -100,12 +83,49 @@ impl Observer {
             missing,
             trouble: None,
         }
+        .begun()
+    }
+
+    /// With a stream for each kind, over the client whose credentials are in force.
+    fn begun(mut self) -> Self {
+        self.begin();
+        self
+    }
+
+    fn begin(&mut self) {
+        let (client, generation) = self.cluster.current();
+        let set = &self.scope.set;
+        let (namespace, selector) = (set.namespace.as_str(), set.selector());
+        let mut updates = SelectAll::new();
+        let api = || client.clone();
+        updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::StatefulSets));
+        updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Pods));
+        updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Claims));
+        updates.push(stream(Api::namespaced(api(), namespace), "", Update::Events));
+        if self.scope.version.has_endpoint_slices() {
+            let services = format!(
+                "kubernetes.io/service-name in ({},{},{})",
+                set.name,
+                set.master(),
+                set.replica()
+            );
+            updates.push(stream(Api::namespaced(api(), namespace), &services, Update::Slices));
+        } else {
+            updates.push(stream(Api::namespaced(api(), namespace), &selector, Update::Endpoints));
+        }
+        if self.scope.volumes {
+            let selector = format!("{selector},{LABEL_NAMESPACE}={namespace}");
+            updates.push(stream(Api::all(api()), &selector, Update::Volumes));
+        }
+        self.updates = updates;
+        self.generation = generation;
     }
 
     /// Waits for the next change. Safe to cancel.
     ///
     /// # Errors
-    /// When StatefulSets or pods may not be read; what else may not be read is left out.
+    /// When StatefulSets or pods may not be read; what else may not be read is left out. When the
+    /// credentials are not accepted, even after they were read anew.
     pub async fn next(&mut self) -> Result<(), ClusterError> {
         let Some(update) = self.updates.next().await else {
             return std::future::pending().await;
@@ -128,8 +148,15 @@ impl Observer {
                 tracing::debug!(kind, words, "watching");
                 self.trouble = Some(words);
             }
+            Err(Denied::Unauthorized(words)) if self.cluster.renew(self.generation) => {
+                tracing::debug!(kind, words, "credentials read anew");
+                self.begin();
+            }
+            Err(Denied::Unauthorized(words)) => {
+                return Err(refused(kind, &words, "Unauthorized", 401));
+            }
             Err(Denied::Forbidden(words)) if essential => {
-                return Err(forbidden(kind, &words));
+                return Err(refused(kind, &words, "Forbidden", 403));
             }
             Err(Denied::Forbidden(words)) => {
                 tracing::debug!(kind, words, "left out");
@@ -154,7 +181,7 @@ impl Observer {
     /// The set as it is now. What PostgreSQL says, and the StorageClasses, are the caller's to add.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let name = self.set.name.as_str();
+        let name = self.scope.set.name.as_str();
         let mut endpoints: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
         for slice in self.slices.values() {
             let labels = slice.metadata.labels.as_ref();
@@ -195,9 +222,9 @@ where
     follow(api, selector).map(update).boxed()
 }
 
-fn forbidden(kind: &str, words: &str) -> ClusterError {
-    let mut status = kube::core::Status::failure(words, "Forbidden");
-    status.code = 403;
+fn refused(kind: &str, words: &str, reason: &str, code: u16) -> ClusterError {
+    let mut status = kube::core::Status::failure(words, reason);
+    status.code = code;
     ClusterError::Refused { action: format!("watching {kind}"), status: Box::new(status) }
 }
 

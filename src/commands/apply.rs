@@ -1,8 +1,7 @@
-//! A plan, carried out phase by phase.
+//! A plan, carried out.
 
-use std::cell::Cell;
-
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
 use super::{Context, desired, live};
@@ -11,11 +10,11 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::Kind;
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{self, Action, Plan, Progress, Step};
 use crate::settings::SetIdentity;
 
 /// How many writes are under way at once.
-const WRITES: usize = 8;
+const WRITES: usize = 16;
 
 /// How to carry out a plan.
 #[derive(Clone, Copy, Debug)]
@@ -23,14 +22,16 @@ pub struct How<'a> {
     /// The set. Its Secret is only ever created: of two runs at once one makes the passwords, and
     /// both use them.
     pub set: &'a SetIdentity,
+    /// Keys of the Secret whose passwords this run made up: those of another run are as good.
+    pub made: &'a [&'a str],
     /// `--force-conflicts`.
     pub force: bool,
     /// `--dry-run`.
     pub dry_run: Option<crate::cli::DryRun>,
 }
 
-/// Writes what the plan says, and says what became of each object. Objects of a phase go out
-/// concurrently; a phase begins when the one before it is done.
+/// Writes what the plan says, and says what became of each object, in the plan's order, so that two
+/// runs print the same. An object goes out as soon as what it needs is there.
 ///
 /// # Errors
 /// With the first write that fails, after those under way have ended; when interrupted, likewise,
@@ -43,48 +44,75 @@ pub async fn carry_out(
     next: &str,
 ) -> anyhow::Result<Option<Value>> {
     rehearse(cluster, &plan, how, next).await?;
-    let total: usize = plan.phases.iter().map(Vec::len).sum();
-    let mut done = 0;
-    let mut statefulset = None;
-    for phase in plan.phases {
-        let failed = Cell::new(false);
-        let may_begin = || !failed.get() && context.interrupt.requested().is_none();
-        let mut steps = stream::iter(phase)
-            .map(
-                async |step| {
-                    if may_begin() { Some(write(cluster, step, how, next).await) } else { None }
-                },
-            )
-            // In order, so that two runs print the same.
-            .buffered(WRITES);
-        let mut error = None;
+    let total = plan.steps.len();
+    let mut progress = Progress::new(plan.steps.iter().map(|step| step.object.id.kind));
+    let mut steps: Vec<_> = plan.steps.into_iter().map(Some).collect();
+    let mut said = InOrder::new(context, total);
+    let (mut statefulset, mut error) = (None, None);
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while error.is_none()
+            && context.interrupt.requested().is_none()
+            && under_way.len() < WRITES
+            && let Some(index) = progress.begin()
+            && let Some(step) = steps[index].take()
+        {
+            under_way.push(async move { (index, write(cluster, step, how, next).await) });
+        }
         // To the end: what was under way when another failed has been written, too.
-        while let Some(ended) = steps.next().await {
-            match ended {
-                Some(Ok((step, outcome, live))) => {
-                    done += 1;
-                    if step.object.id.kind == Kind::StatefulSet {
-                        statefulset = live;
-                    }
-                    let (object, detail) = (step.object.id, step.detail);
-                    context.reporter.emit(Event::Object { object, outcome, detail });
+        let Some((index, written)) = under_way.next().await else { break };
+        match written {
+            Ok((step, outcome, live)) => {
+                progress.done(index);
+                if step.object.id.kind == Kind::StatefulSet {
+                    statefulset = live;
                 }
-                Some(Err(e)) => {
-                    failed.set(true);
-                    error.get_or_insert(e);
-                }
-                None => {}
+                let (object, detail) = (step.object.id, step.detail);
+                said.say(index, Event::Object { object, outcome, detail });
+            }
+            Err(e) => {
+                error.get_or_insert(e);
             }
         }
-        if let Some(error) = error {
-            return Err(error);
-        }
-        if done < total {
-            let done = || format!("{done} of {total} objects are applied, nothing is lost");
-            context.interrupt.check(done, next)?;
-        }
+    }
+    said.finish();
+    if let Some(error) = error {
+        return Err(error);
+    }
+    let done = progress.finished();
+    if done < total {
+        let done = || format!("{done} of {total} objects are applied, nothing is lost");
+        context.interrupt.check(done, next)?;
     }
     Ok(statefulset)
+}
+
+/// Events that come in any order, said in their own.
+struct InOrder<'a> {
+    context: &'a Context,
+    events: Vec<Option<Event>>,
+    next: usize,
+}
+
+impl<'a> InOrder<'a> {
+    fn new(context: &'a Context, count: usize) -> Self {
+        Self { context, events: (0..count).map(|_| None).collect(), next: 0 }
+    }
+
+    fn say(&mut self, index: usize, event: Event) {
+        self.events[index] = Some(event);
+        while let Some(event) = self.events.get_mut(self.next).and_then(Option::take) {
+            self.context.reporter.emit(event);
+            self.next += 1;
+        }
+    }
+
+    /// Says what stands behind something that never came.
+    fn finish(&mut self) {
+        for event in self.events.iter_mut().filter_map(Option::take) {
+            self.context.reporter.emit(event);
+        }
+    }
 }
 
 /// Has the server check a StatefulSet that changes, before anything is written: it is the last object
@@ -93,7 +121,7 @@ async fn rehearse(cluster: &Cluster, plan: &Plan, how: How<'_>, next: &str) -> a
     let changes = |step: &&Step| {
         step.object.id.kind == Kind::StatefulSet && matches!(step.action, Action::Update(_))
     };
-    for step in plan.steps().filter(changes) {
+    for step in plan.steps.iter().filter(changes) {
         let dry = Apply { dry_run: true, force: how.force };
         cluster.apply(&step.object, dry).await.map_err(|error| refused(error, step, next))?;
     }
@@ -122,7 +150,7 @@ async fn write(
     let once = object.id == desired::secret_id(how.set);
     let result = if once && matches!(step.action, Action::Create) {
         match cluster.create(object, dry).await {
-            Err(e) if e.is_conflict() => return adopt(cluster, step, how.set).await,
+            Err(e) if e.is_conflict() => return adopt(cluster, step, how).await,
             other => other,
         }
     } else {
@@ -136,21 +164,22 @@ async fn write(
 }
 
 /// The Secret was made between our look and our write: by a request of ours whose answer was lost, or
-/// by another run, whose passwords are as good as ours.
+/// by another run, whose passwords are as good as those that we made up.
 async fn adopt(
     cluster: &Cluster,
     mut step: Step,
-    set: &SetIdentity,
+    how: How<'_>,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     let id = &step.object.id;
     let live = cluster.get(id).await?.ok_or_else(|| {
         Failure::new(Exit::Refused, format!("{id} was made and deleted by somebody else just now"))
             .hint("run the same command again")
     })?;
-    live::check_ours(&live, id, set)?;
+    live::check_ours(&live, id, how.set)?;
     if live["data"] == step.object.value["data"] {
         return Ok((step, Outcome::Created, Some(live)));
     }
+    plan::adopt_secret(&step.object, &live, how.made)?;
     step.detail = Some("another run made it first; its passwords are used".to_owned());
     Ok((step, Outcome::Unchanged, Some(live)))
 }

@@ -14,7 +14,7 @@ use super::sql::{self, LOOK_EVERY};
 use super::wait::{self, Wait};
 use super::{Context, live};
 use crate::cluster::exec::Exec;
-use crate::cluster::objects::Apply;
+use crate::cluster::objects::{Apply, Freshness};
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::manifest::{Kind, Object, ObjectId};
@@ -49,7 +49,7 @@ pub(crate) fn postgresql_conf(config: &Value) -> Option<&str> {
 pub(crate) fn describe(plan: &mut Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) {
     let id = config_id(set);
     let Some(before) = live.get(&id).and_then(postgresql_conf).map(str::to_owned) else { return };
-    for step in plan.phases.iter_mut().flatten().filter(|step| step.object.id == id) {
+    for step in plan.steps.iter_mut().filter(|step| step.object.id == id) {
         let Some(after) = postgresql_conf(&step.object.value) else { continue };
         let mut changes = Parameters::of_set(after).changes_since(&Parameters::of_set(&before));
         let (was, is) = (synchronous::of_set(&before), synchronous::of_set(after));
@@ -75,7 +75,8 @@ impl Change {
     fn of(plan: &Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) -> Option<Self> {
         let id = config_id(set);
         let updated = |id: &ObjectId| {
-            plan.steps()
+            plan.steps
+                .iter()
                 .find(|step| step.object.id == *id && matches!(step.action, Action::Update(_)))
         };
         let before = postgresql_conf(live.get(&id)?)?;
@@ -217,7 +218,8 @@ fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
 
 /// The pods of a set as they are.
 async fn pods(cluster: &Cluster, set: &SetIdentity) -> Result<Vec<Pod>, ClusterError> {
-    let found = cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector()).await?;
+    let found =
+        cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), Freshness::Latest).await?;
     Ok(found.into_iter().filter_map(|pod| serde_json::from_value(pod).ok()).collect())
 }
 

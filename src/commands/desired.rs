@@ -65,6 +65,20 @@ pub fn given_or_made(settings: &Settings) -> Passwords {
     }
 }
 
+/// The Secret's keys whose passwords nobody gave.
+#[must_use]
+pub fn made(settings: &Settings) -> Vec<&'static str> {
+    let credentials = &settings.credentials;
+    [
+        (SUPERUSER_PASSWORD, &credentials.superuser_password),
+        (PRIMARY_PASSWORD, &credentials.primary_password),
+        (USER_PASSWORD, &credentials.password),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.is_none().then_some(key))
+    .collect()
+}
+
 /// The passwords in force: given, or those of the live Secret, or new ones where there is none.
 /// Whether given ones may differ from those that are there is the plan's to decide.
 ///

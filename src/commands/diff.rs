@@ -6,7 +6,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{Context, desired, live, rights, up};
+use super::up::Look;
+use super::{Context, desired, live};
 use crate::cli::DiffArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
@@ -24,13 +25,10 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let settings = context.settings(&args.settings, Some(&target))?;
     let templates = context.templates(&settings)?;
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
-    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).collect();
     let cluster = context.cluster(&target).await?;
-    let rights = |version: &_| rights::up(&settings.set, &draft, false, version);
-    let live = live::read(&cluster, &settings, ids, rights).await?;
-    let (plan, _) = up::plan_of(&settings, &templates, &live, true)?;
-    let steps = plan.phases.into_iter().flatten();
-    let changing = steps.filter(|step| !matches!(step.action, Action::Unchanged));
+    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait: false };
+    let (live, plan, _) = look.plan(&cluster, true).await?;
+    let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));
     let texts: Vec<String> = stream::iter(changing)
         .map(|step| one(&cluster, step, &live.objects))
         .buffered(live::READS)

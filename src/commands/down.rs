@@ -11,7 +11,7 @@ use super::wait::{self, Wait};
 use super::{Context, desired, live, rights, scale, topology, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
@@ -148,7 +148,7 @@ async fn ask(
     }
     context.note_that_matters(lines.join("\n"));
     let agreed = if args.delete_data {
-        let question = "This deletes the data for good. Type the set's name to go on";
+        let question = "This deletes the data for good. Type the set's name to go on:";
         context.type_name(question, set.name.as_str()).await?
     } else {
         context.confirm("Take it down?").await?
@@ -207,7 +207,7 @@ async fn stop(
     Ok(())
 }
 
-/// Deletes in the reverse of the order of apply, phase by phase, and waits until each is gone.
+/// Deletes in the reverse of the order of apply, what needs the others first, and waits until each is gone.
 async fn remove(
     context: &Context,
     cluster: &Cluster,
@@ -215,14 +215,14 @@ async fn remove(
     next: &str,
 ) -> anyhow::Result<()> {
     let total = going.len();
-    let mut phases: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
+    let mut depths: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
     for (id, value) in going {
-        phases.entry(id.kind.phase()).or_default().push((id, value));
+        depths.entry(id.kind.depth()).or_default().push((id, value));
     }
     let mut done = 0;
-    for (_, phase) in phases.into_iter().rev() {
+    for (_, objects) in depths.into_iter().rev() {
         context.interrupt.check(|| format!("{done} of {total} objects are deleted"), next)?;
-        let mut gone = stream::iter(phase)
+        let mut gone = stream::iter(objects)
             .map(|(id, value)| async move {
                 let uid = live::uid_of(&value).to_owned();
                 cluster.delete(&id, &uid).await?;
@@ -300,7 +300,9 @@ async fn until_gone(
 async fn holder(cluster: &Cluster, id: &ObjectId, live: &Value) -> Option<String> {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let pods = match id.kind {
-        Kind::PersistentVolumeClaim => cluster.list(Kind::Pod, namespace, "").await.ok()?,
+        Kind::PersistentVolumeClaim => {
+            cluster.list(Kind::Pod, namespace, "", Freshness::Latest).await.ok()?
+        }
         _ => Vec::new(),
     };
     let pods: Vec<_> = pods.into_iter().filter_map(|p| serde_json::from_value(p).ok()).collect();

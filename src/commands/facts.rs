@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{live, rights, scale, sql, up, wait};
 use crate::cluster::Cluster;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
 use crate::manifest::Kind;
@@ -80,7 +80,7 @@ impl Subject {
         let namespace = self.set.namespace.as_str();
         let selector = self.set.selector();
         let (services, answers) = futures::join!(
-            self.cluster.list(Kind::Service, namespace, &selector),
+            self.cluster.list(Kind::Service, namespace, &selector, Freshness::Latest),
             self.answers(snapshot)
         );
         let pods: Vec<PodFacts> =

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::named;
 use crate::cluster::access::Right;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::manifest::object::{LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
@@ -40,17 +40,20 @@ pub async fn read(
     cluster: &Cluster,
     settings: &Settings,
     ids: Vec<ObjectId>,
+    freshness: Freshness,
     rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
 ) -> anyhow::Result<Live> {
-    // The first request makes the connection, so that the others find it, or resume its session.
+    // The first request makes the connection, so that the others find it; and the paths of some kinds
+    // depend on the version.
     let version = cluster.version().await?;
     let set = &settings.set;
     let namespace = check_namespace(cluster, set);
     let missing = check_rights(cluster, rights(&version));
-    let storage = check_storage(cluster, settings);
+    let storage = check_storage(cluster, settings, freshness);
     let selector = set.selector();
-    let claims = cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector);
-    let volumes = volumes(cluster, settings);
+    let claims =
+        cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
+    let volumes = volumes(cluster, settings, freshness);
     let objects = objects(cluster, ids);
     let (missing, namespace, storage, claims, volumes, objects) =
         futures::join!(missing, namespace, storage, claims, volumes, objects);
@@ -67,12 +70,16 @@ pub async fn read(
 }
 
 /// The volumes that pgset made, for whichever set: two sets must not share a directory.
-async fn volumes(cluster: &Cluster, settings: &Settings) -> Result<Vec<Value>, ClusterError> {
+async fn volumes(
+    cluster: &Cluster,
+    settings: &Settings,
+    freshness: Freshness,
+) -> Result<Vec<Value>, ClusterError> {
     if !settings.storage.is_static() {
         return Ok(Vec::new());
     }
     let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
-    match cluster.list(Kind::PersistentVolume, "", &selector).await {
+    match cluster.list(Kind::PersistentVolume, "", &selector, freshness).await {
         Err(e) if e.is_forbidden() => Ok(Vec::new()),
         other => other,
     }
@@ -109,7 +116,7 @@ pub async fn of_set(
             if !kind.namespaced() {
                 selector = format!("{selector},{LABEL_NAMESPACE}={}", set.namespace);
             }
-            match cluster.list(kind, set.namespace.as_str(), &selector).await {
+            match cluster.list(kind, set.namespace.as_str(), &selector, Freshness::Latest).await {
                 Ok(items) => Ok((items.into_iter().map(|v| (id_of(kind, &v), v)).collect(), None)),
                 // A server that does not have the kind has none of it.
                 Err(e) if e.is_not_found() => Ok((Vec::new(), None)),
@@ -214,9 +221,13 @@ async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
 }
 
 /// Finds out early what would only show as a claim that stays Pending.
-async fn check_storage(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Option<Failure>> {
+async fn check_storage(
+    cluster: &Cluster,
+    settings: &Settings,
+    freshness: Freshness,
+) -> anyhow::Result<Option<Failure>> {
     match &settings.storage {
-        Storage::Class { name } => check_class(cluster, name.as_deref()).await,
+        Storage::Class { name } => check_class(cluster, name.as_deref(), freshness).await,
         Storage::Claim { name } => {
             let namespace = settings.set.namespace.as_str();
             let id = ObjectId::new(Kind::PersistentVolumeClaim, namespace, name);
@@ -233,8 +244,12 @@ async fn check_storage(cluster: &Cluster, settings: &Settings) -> anyhow::Result
     }
 }
 
-async fn check_class(cluster: &Cluster, name: Option<&str>) -> anyhow::Result<Option<Failure>> {
-    let classes = match cluster.list(Kind::StorageClass, "", "").await {
+async fn check_class(
+    cluster: &Cluster,
+    name: Option<&str>,
+    freshness: Freshness,
+) -> anyhow::Result<Option<Failure>> {
+    let classes = match cluster.list(Kind::StorageClass, "", "", freshness).await {
         Ok(classes) => classes,
         // Cluster-scoped: whoever may not read it finds out by the claim.
         Err(e) if e.is_forbidden() => return Ok(None),

@@ -194,12 +194,11 @@ fn detail(before: u32, after: u32, owner: Option<&str>, set: &SetIdentity) -> Op
         words.extend(owner.map(|owner| format!("{owner} had set it before")));
     }
     if after < before {
-        let pods = if before - after == 1 {
-            set.pod(after)
+        words.push(if before - after == 1 {
+            format!("{} goes, its data is kept", set.pod(after))
         } else {
-            format!("{} to {}", set.pod(after), set.pod(before - 1))
-        };
-        words.push(format!("{pods} go, their data is kept"));
+            format!("{} to {} go, their data is kept", set.pod(after), set.pod(before - 1))
+        });
     }
     (!words.is_empty()).then(|| words.join("; "))
 }
@@ -219,7 +218,7 @@ mod tests {
         assert_eq!(said(2, 3, None).unwrap(), "replicas 2 -> 3");
         assert_eq!(
             said(3, 2, Some("kubectl")).unwrap(),
-            "replicas 3 -> 2; kubectl had set it before; pgset-2 go, their data is kept"
+            "replicas 3 -> 2; kubectl had set it before; pgset-2 goes, its data is kept"
         );
         assert_eq!(
             said(4, 2, None).unwrap(),

@@ -28,6 +28,11 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
         context.cluster(&target).await?
     };
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
+        // A script gets its document whatever it says; a person, the error alone.
+        if matches!(context.general.output, Output::Json | Output::Yaml) {
+            let absent = Status::absent(set.name.as_str(), set.namespace.as_str());
+            context.reporter.print(&text(context, &absent)?)?;
+        }
         return Err(scale::no_set(&set, context).into());
     };
     if args.watch {

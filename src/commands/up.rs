@@ -8,11 +8,13 @@ use super::apply::{self, How};
 use super::wait::{self, Wait};
 use super::{Context, configure, desired, live, rights, scale, topology};
 use crate::cli::UpArgs;
-use crate::cluster::objects::ServerVersion;
+use crate::cluster::Cluster;
+use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::observe::Scope;
 use crate::error::Exit;
-use crate::manifest::ObjectId;
+use crate::image::Profile;
 use crate::manifest::object::MANAGER;
+use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
@@ -29,22 +31,24 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
-    let topology = topology::id(&settings);
-    let ids: Vec<ObjectId> = draft.iter().map(|o| o.id.clone()).chain(topology.clone()).collect();
     let wait = !args.no_wait && args.dry_run.is_none();
 
     let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
-    let rights = |version: &ServerVersion| rights::up(&settings.set, &draft, wait, version);
-    let live = live::read(&cluster, &settings, ids, rights).await?;
-    let (plan, replicas) = plan_of(&settings, &templates, &live, args.force_conflicts)?;
+    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait };
+    let (live, plan, replicas) = look.plan(&cluster, args.force_conflicts).await?;
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
     let set = &settings.set;
     let agreed = configure::check(context, &cluster, set, &plan, &live, wait).await?;
     let configures = configure::changes(&plan, &live, set);
-    let how = How { set: &settings.set, force: args.force_conflicts, dry_run: args.dry_run };
+    let how = How {
+        set: &settings.set,
+        made: &desired::made(&settings),
+        force: args.force_conflicts,
+        dry_run: args.dry_run,
+    };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
     if args.dry_run.is_some() {
@@ -71,20 +75,64 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
     let snapshot = wait::until_ready(context, &cluster, wait.clone()).await?;
-    let official = topology.is_some();
-    let recorded = topology.and_then(|id| live.objects.get(&id));
+    let topology = topology::id(&settings);
+    let recorded = topology.as_ref().and_then(|id| live.objects.get(id));
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
-    if official {
+    if topology.is_some() {
         configure::settle(context, &cluster, set, &wait, agreed).await?;
     }
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
+    left_policy(context, &cluster, &settings).await;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)
 }
 
+/// What a look at the cluster starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// The settings.
+    pub(crate) settings: &'a Settings,
+    /// The templates in force.
+    pub(crate) templates: &'a crate::render::TemplateSet,
+    /// The objects that there will be.
+    pub(crate) draft: &'a [Object],
+    /// Whether the command will wait for the set, which takes more rights.
+    pub(crate) wait: bool,
+}
+
+impl Look<'_> {
+    /// Reads what is there, and plans.
+    ///
+    /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of
+    /// the time. What is refused, though, is never refused for what a cache said: then the lists are
+    /// read once more.
+    pub(crate) async fn plan(
+        self,
+        cluster: &Cluster,
+        force: bool,
+    ) -> anyhow::Result<(live::Live, Plan, u32)> {
+        let live = self.read(cluster, Freshness::Cached).await?;
+        if let Ok((plan, replicas)) = plan_of(self.settings, self.templates, &live, force) {
+            return Ok((live, plan, replicas));
+        }
+        let live = self.read(cluster, Freshness::Latest).await?;
+        let (plan, replicas) = plan_of(self.settings, self.templates, &live, force)?;
+        Ok((live, plan, replicas))
+    }
+
+    async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
+        let draft = self.draft.iter().map(|object| object.id.clone());
+        let ids = draft.chain(topology::id(self.settings)).collect();
+        let rights = |version: &ServerVersion| {
+            rights::up(&self.settings.set, self.draft, self.wait, version)
+        };
+        live::read(cluster, self.settings, ids, freshness, rights).await
+    }
+}
+
 /// What is to be done, from what is wanted and what is there; and how many pods there are to be.
-pub(crate) fn plan_of(
+fn plan_of(
     settings: &Settings,
     templates: &crate::render::TemplateSet,
     live: &live::Live,
@@ -119,7 +167,7 @@ pub(crate) fn plan_of(
     // The Secret is made once, and kept as it was made as long as it says the same.
     let secret = desired::secret_id(&settings.set);
     if let Some(there) = live.objects.get(&secret) {
-        for step in plan.phases.iter_mut().flatten().filter(|step| step.object.id == secret) {
+        for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
             if step.object.value["data"] == there["data"] {
                 step.action = Action::Unchanged;
             }
@@ -187,6 +235,24 @@ pub(crate) fn pods(replicas: u32) -> String {
         1 => "1 pod ready, no replica".to_owned(),
         2 => "2 pods ready, 1 replica streaming".to_owned(),
         n => format!("{n} pods ready, {} replicas streaming", n - 1),
+    }
+}
+
+/// `up` deletes nothing: a NetworkPolicy that is no longer asked for still keeps clients out.
+async fn left_policy(context: &Context, cluster: &Cluster, settings: &Settings) {
+    let (set, namespace) = (&settings.set, settings.set.namespace.as_str());
+    if settings.pods.network_policy || matches!(settings.profile, Profile::Crunchy(_)) {
+        return;
+    }
+    let id = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
+    // Whoever may not look did not make one.
+    if let Ok(Some(policy)) = cluster.get(&id).await
+        && live::check_ours(&policy, &id, set).is_ok()
+    {
+        context.warn(format!(
+            "{id} is left from before and still in force; kubectl -n {namespace} delete networkpolicy {}",
+            id.name
+        ));
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Context;
 use super::sql;
 use crate::cluster::Cluster;
+use crate::cluster::objects::Freshness;
 use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Phase};
@@ -182,7 +183,7 @@ impl<'a> Waiter<'a> {
     }
 
     async fn read_classes(&self) -> Option<Vec<StorageClass>> {
-        let read = self.cluster.list(Kind::StorageClass, "", "");
+        let read = self.cluster.list(Kind::StorageClass, "", "", Freshness::Latest);
         // They only sharpen what is said: nobody waits long for them.
         let classes = tokio::time::timeout(CLASSES_WITHIN, read).await.ok()?.ok()?;
         classes.into_iter().map(|c| serde_json::from_value(c).ok()).collect()

@@ -128,6 +128,12 @@ impl Kind {
         }
     }
 
+    /// Whether some server has it under another version.
+    #[must_use]
+    pub fn varies(self) -> bool {
+        self.api_version_on(1) != self.api_version()
+    }
+
     /// Whether objects of this kind live in a namespace.
     #[must_use]
     pub fn namespaced(self) -> bool {
@@ -146,27 +152,39 @@ impl Kind {
         matches!(self, Self::Secret | Self::PersistentVolume | Self::PersistentVolumeClaim)
     }
 
-    /// The phase of apply: objects of one phase go out concurrently, phases one after the other.
+    /// The kinds whose objects have to be there before one of this kind is applied; it waits for no
+    /// others.
     ///
-    /// Kinds share a phase when no API server check orders them. A RoleBinding comes after its Role
-    /// (the server reads the Role to forbid escalation), a claim after its volumes, the StatefulSet
+    /// A RoleBinding comes after its Role (the server reads the Role to forbid escalation), a claim
+    /// after its volumes (a claim that finds none is looked at again only after 15 s), the StatefulSet
     /// after all that its pods mount or refer to.
     #[must_use]
-    pub fn phase(self) -> usize {
+    pub fn needs(self) -> &'static [Self] {
         match self {
-            Self::Namespace | Self::StorageClass => 0,
-            Self::ServiceAccount
-            | Self::Role
-            | Self::Secret
-            | Self::ConfigMap
-            | Self::PersistentVolume => 1,
-            Self::RoleBinding
-            | Self::PersistentVolumeClaim
-            | Self::Service
-            | Self::NetworkPolicy
-            | Self::PodDisruptionBudget => 2,
-            Self::StatefulSet | Self::Pod => 3,
+            Self::RoleBinding => &[Self::ServiceAccount, Self::Role],
+            Self::PersistentVolumeClaim => &[Self::PersistentVolume],
+            Self::StatefulSet => &[
+                Self::ServiceAccount,
+                Self::Role,
+                Self::RoleBinding,
+                Self::Secret,
+                Self::ConfigMap,
+                Self::PersistentVolume,
+                Self::PersistentVolumeClaim,
+                Self::Service,
+                Self::NetworkPolicy,
+                Self::PodDisruptionBudget,
+            ],
+            Self::Pod => &[Self::StatefulSet],
+            _ => &[],
         }
+    }
+
+    /// The longest way down to a kind that needs nothing. Teardown goes the other way, all objects of
+    /// one depth at once.
+    #[must_use]
+    pub fn depth(self) -> usize {
+        self.needs().iter().map(|kind| kind.depth() + 1).max().unwrap_or(0)
     }
 
     /// The kind of a document by its `apiVersion` and `kind`.
@@ -180,5 +198,27 @@ impl Kind {
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kind_needs_stands_before_it_in_the_order_of_apply() {
+        for kind in KINDS {
+            assert!(kind.needs().iter().all(|needed| *needed < kind), "{kind}");
+        }
+        let applicable = KINDS.into_iter().filter(|kind| kind.applicable());
+        let all_but_itself: Vec<_> = applicable.filter(|kind| *kind != Kind::StatefulSet).collect();
+        assert_eq!(Kind::StatefulSet.needs(), all_but_itself);
+    }
+
+    #[test]
+    fn teardown_begins_with_what_needs_the_others() {
+        assert!(Kind::StatefulSet.depth() > Kind::RoleBinding.depth());
+        assert!(Kind::RoleBinding.depth() > Kind::Role.depth());
+        assert!(Kind::PersistentVolumeClaim.depth() > Kind::PersistentVolume.depth());
     }
 }

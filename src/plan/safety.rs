@@ -155,14 +155,25 @@ pub(super) fn passwords(
             _ => Ok(()),
         };
     };
+    same_secret(wanted, there, &[])
+}
+
+/// Whether a Secret that is there says what is wanted, `made` keys aside: what pgset made up itself
+/// gives way to what is there.
+pub(super) fn same_secret(wanted: &Object, there: &Value, made: &[&str]) -> Result<(), Refusal> {
     let keys: Vec<String> = wanted.value["data"]
         .as_object()
         .into_iter()
         .flatten()
+        .filter(|(key, _)| !made.contains(&key.as_str()))
         .filter(|(key, value)| there["data"].get(key.as_str()).is_some_and(|there| there != *value))
         .map(|(key, _)| key.clone())
         .collect();
-    if keys.is_empty() { Ok(()) } else { Err(Refusal::FirstStartOnly { secret, keys }) }
+    if keys.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::FirstStartOnly { secret: wanted.id.clone(), keys })
+    }
 }
 
 /// A claim of the set's, or a volume of the set's that was bound once.

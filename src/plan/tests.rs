@@ -87,7 +87,7 @@ fn find(objects: &mut [Object], kind: Kind) -> &mut Value {
 
 /// The paths that an object's step would change.
 fn changes(plan: &Plan, kind: Kind) -> Vec<String> {
-    let step = plan.steps().find(|step| step.object.id.kind == kind).unwrap();
+    let step = plan.steps.iter().find(|step| step.object.id.kind == kind).unwrap();
     match &step.action {
         Action::Update(difference) => difference.paths().map(ToString::to_string).collect(),
         Action::Create => vec!["created".to_owned()],
@@ -115,7 +115,7 @@ proptest! {
     fn planning_after_applying_changes_nothing(desired in any_desired()) {
         let live = applied(&desired);
         let plan = planned(desired, &live).unwrap();
-        for step in plan.steps() {
+        for step in &plan.steps {
             prop_assert_eq!(&step.action, &Action::Unchanged, "{}", step.object.id);
         }
     }
@@ -199,18 +199,12 @@ fn collect_leaves(value: &Value, at: String, leaves: &mut Vec<String>) {
 }
 
 #[test]
-fn nothing_there_is_created_in_phases() {
+fn nothing_there_is_created_in_the_order_of_apply() {
     let plan = planned(article(), &Live::new()).unwrap();
-    assert!(plan.steps().all(|step| step.action == Action::Create));
-    let kinds: Vec<Vec<_>> = plan
-        .phases
-        .iter()
-        .map(|phase| phase.iter().map(|step| step.object.id.to_string()).collect())
-        .collect();
-    assert_eq!(kinds.len(), 3);
-    assert_eq!(kinds[2], ["StatefulSet pgset"]);
-    assert!(kinds[0].contains(&"Secret pgset-auth".to_owned()));
-    assert!(kinds[1].contains(&"PersistentVolumeClaim pgset-pvc".to_owned()));
+    assert!(plan.steps.iter().all(|step| step.action == Action::Create));
+    let kinds: Vec<_> = plan.steps.iter().map(|step| step.object.id.kind).collect();
+    assert!(kinds.is_sorted(), "{kinds:?}");
+    assert_eq!(kinds.last(), Some(&Kind::StatefulSet));
 }
 
 #[test]
@@ -314,7 +308,7 @@ fn detail_says_who_keeps_the_replicas() {
     let set = set();
     let options = Options { set: &set, replicas: Some(&decision), passwords_given: false };
     let plan = plan(article(), &Live::new(), &options).unwrap();
-    let details: Vec<_> = plan.steps().filter_map(|step| step.detail.as_deref()).collect();
+    let details: Vec<_> = plan.steps.iter().filter_map(|step| step.detail.as_deref()).collect();
     assert_eq!(details, ["keeps 4 replicas: kubectl owns spec.replicas"]);
 }
 

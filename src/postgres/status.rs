@@ -222,6 +222,26 @@ pub struct Status {
 }
 
 impl Status {
+    /// Of a set that is not there: down, and nothing of it.
+    #[must_use]
+    pub fn absent(set: &str, namespace: &str) -> Self {
+        Self {
+            version: STATUS_VERSION,
+            set: set.to_owned(),
+            namespace: namespace.to_owned(),
+            health: Health::Down,
+            problems: vec![format!("there is no set {set} in namespace {namespace}")],
+            postgres_version: None,
+            synchronous: None,
+            desired_replicas: 0,
+            pods: Vec::new(),
+            replication: Vec::new(),
+            slots: Vec::new(),
+            services: Vec::new(),
+            volumes: Vec::new(),
+        }
+    }
+
     /// Draws the conclusions.
     #[must_use]
     pub fn new(facts: Facts) -> Self {

@@ -179,6 +179,14 @@ fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs())
 }
 
+/// Whether an init container goes on running beside the others, as a sidecar.
+pub(super) fn runs_beside(pod: &Pod, name: &str) -> bool {
+    let inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    inits
+        .into_iter()
+        .any(|init| init.name == name && init.restart_policy.as_deref() == Some("Always"))
+}
+
 fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
     pod.spec.as_ref()?.containers.iter().find(|container| container.name == name)
 }

@@ -165,6 +165,12 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if says(&text, &["pods/status"]) && says(&text, &["forbidden"]) {
+        let up = case.pgset("up");
+        hints.push(format!(
+            "{up}  # names the pod in the set's Role; `pgset scale` does so by itself"
+        ));
+    }
     if says(&text, &["this set was initialised"]) {
         hints.push(format!("{}  # gives the data up", case.pgset("down --delete-data")));
     }

@@ -166,7 +166,7 @@ impl Progress {
         Self::failed(object, pod)
             .or_else(|| Self::unscheduled(view, object, pod, claims))
             .or_else(|| Self::unmounted(object, pod, &events))
-            .or_else(|| Self::stopped(object, pod, &events))
+            .or_else(|| Self::stopped(view, object, pod, &events))
             .unwrap_or_else(|| Self::running(view, object, pod, &events))
     }
 
@@ -263,7 +263,7 @@ impl Progress {
     }
 
     /// A container does not run.
-    fn stopped(object: &ObjectId, pod: &Pod, events: &[&Event]) -> Option<Self> {
+    fn stopped(view: View<'_>, object: &ObjectId, pod: &Pod, events: &[&Event]) -> Option<Self> {
         let troubles: Vec<Trouble> = container::statuses(pod)
             .filter_map(|status| container::trouble(object, pod, status, events))
             .collect();
@@ -277,9 +277,11 @@ impl Progress {
         }
         let inits = pod.status.as_ref()?.init_container_statuses.iter().flatten();
         let mains = pod.status.as_ref()?.container_statuses.iter().flatten();
-        let state = (inits.map(|status| (true, status)))
+        let state = (inits.map(|status| (!container::runs_beside(pod, &status.name), status)))
             .chain(mains.map(|status| (false, status)))
-            .find_map(|(init, status)| describe(init, status, events))?;
+            .find_map(|(first, status)| describe(first, status, events))?;
+        // An init container may be what clones.
+        let state = cloning(view, &object.name).unwrap_or(state);
         Some(Self::quiet(state))
     }
 
@@ -311,16 +313,15 @@ impl Progress {
 }
 
 /// What a container does that neither runs nor is in trouble; none when it runs or has done its work.
-fn describe(init: bool, status: &ContainerStatus, events: &[&Event]) -> Option<String> {
+/// `first`: the others wait for its end.
+fn describe(first: bool, status: &ContainerStatus, events: &[&Event]) -> Option<String> {
     let state = status.state.as_ref();
     if let Some(end) = state.and_then(|state| state.terminated.as_ref()) {
-        let done = init && end.exit_code == 0;
+        let done = first && end.exit_code == 0;
         return (!done).then(|| format!("Stopped: {}", container::ending(end)));
     }
     if state.is_some_and(|state| state.running.is_some()) {
-        // Init containers that go on running beside the others count as started.
-        let runs_first = init && status.started != Some(true);
-        return runs_first.then(|| format!("Starting: init container {}", status.name));
+        return first.then(|| format!("Starting: init container {}", status.name));
     }
     match container::waiting(status) {
         Some(("" | "ContainerCreating" | "PodInitializing", _)) | None => {

@@ -74,6 +74,10 @@ async fn the_role_names_the_pods_that_there_are_and_no_others() {
     space.pgset("scale --replicas 2").run().await.ok();
     assert_eq!(names().await, ["pgset-0", "pgset-1"]);
     space.pgset("up").run().await.ok().never_says("configured");
+    // Another's pod can't label itself, until `up` knows of it.
+    space.kubectl_scale("pgset", 3).await;
+    space.pgset("up").run().await.ok().says("3 pods ready, 2 replicas streaming");
+    assert_eq!(names().await, ["pgset-0", "pgset-1", "pgset-2"]);
 }
 
 #[tokio::test]
@@ -141,6 +145,9 @@ async fn what_was_asked_for_is_on_the_pods() {
     assert_eq!(set.metadata.labels.unwrap()["team"], "db");
     assert!(space.api::<NetworkPolicy>().get_opt("pgset").await.unwrap().is_some());
     up().run().await.ok().says("unchanged").never_says("configured");
+    // What is no longer asked for is not deleted, and that is said.
+    let output = space.pgset("up --replicas 1").run().await.ok();
+    output.says("delete networkpolicy pgset");
     space.pgset("down --yes --delete-data").run().await.ok();
     assert!(state::of(&space).await.is_empty());
 }

@@ -103,6 +103,11 @@ fn what_the_log_says_decides() {
         ("FATAL: password authentication failed for user \"master\"", "bring that Secret back"),
         ("could not write: No space left on device", "the volume is full"),
         ("Read-only file system", "mounted read-only"),
+        ("error: the volume is empty but this set was initialised", "pgset down --delete-data"),
+        (
+            "error: label: HTTP/1.1 403 Forbidden: cannot patch resource \"pods/status\"",
+            "names the pod in the set's Role",
+        ),
     ] {
         let first = crashed(log, &healthy(2)).hints[0].clone();
         assert!(first.contains(hint), "{first}");

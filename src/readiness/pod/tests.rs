@@ -96,7 +96,15 @@ fn a_starting_pod_says_how_far_it_is() {
         ),
         (init(creating(), "state: {running: {}}"), "Starting: init container prepare"),
         (init(creating(), "state: {terminated: {exitCode: 0}}"), "Starting"),
-        (init(creating(), "started: true, state: {running: {}}"), "Starting"),
+        (
+            init(creating(), "started: true, state: {running: {}}"),
+            "Starting: init container prepare",
+        ),
+        (
+            init(creating(), "started: true, state: {running: {}}")
+                .pod(1, "spec: {initContainers: [{name: prepare, restartPolicy: Always}]}"),
+            "Starting",
+        ),
         (
             healthy(2)
                 .container(1, "state: {running: null, terminated: {exitCode: 1, reason: Error}}"),
@@ -351,6 +359,12 @@ fn a_clone_takes_as_long_as_it_takes() {
     };
     cloning(Some(40.4)).assert_waits("Pod pgset-1: Cloning 40 %");
     cloning(None).assert_waits("Pod pgset-1: Cloning");
+    // Where an init container clones, too.
+    let first = init(waiting("PodInitializing", ""), "state: {running: {}}").with(|world| {
+        let streaming = world.snapshot.streaming.as_mut().unwrap();
+        streaming.clone_percent.insert("pgset-1".to_owned(), 7.0);
+    });
+    first.assert_waits("Pod pgset-1: Cloning 7 %");
 }
 
 #[test]
