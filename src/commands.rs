@@ -10,6 +10,7 @@ pub mod down;
 pub mod environment;
 pub mod erase;
 pub(crate) mod facts;
+pub(crate) mod grow;
 pub mod live;
 pub(crate) mod named;
 pub mod render;

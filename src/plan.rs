@@ -6,6 +6,7 @@
 mod adopt;
 mod difference;
 pub mod fields;
+mod growth;
 mod lists;
 mod owner;
 mod path;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub use difference::{Difference, difference};
 pub use fields::{Manager, extract, owners};
+pub use growth::{Growth, with_live_templates};
 pub use owner::{Owner, foreign};
 pub use path::{Path, Segment};
 pub use progress::Progress;
@@ -47,9 +49,25 @@ pub struct Plan {
     /// A step for each object, in the order of apply. What may go out at the same time is
     /// [`Progress`]'s to say.
     pub steps: Vec<Step>,
+    /// What has to grow before the steps: the StatefulSet's step then makes it again.
+    pub growth: Option<Growth>,
 }
 
 impl Plan {
+    /// The same without what has to grow first, for who only asks: the StatefulSet is compared with its
+    /// claim templates as they are, and says what would grow.
+    #[must_use]
+    pub fn without_growth(mut self, live: &BTreeMap<ObjectId, Value>) -> Self {
+        let Some(growth) = self.growth.take() else { return self };
+        for step in self.steps.iter_mut().filter(|step| step.object.id == growth.set) {
+            if let Some(there) = live.get(&growth.set) {
+                step.object = with_live_templates(&step.object, there);
+            }
+            step.detail = Some(growth.detail());
+        }
+        self
+    }
+
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
@@ -107,16 +125,25 @@ pub fn plan(
     }
     safety::passwords(&desired, live, options)?;
     safety::volumes(&desired, live, options.set)?;
-    let mut steps = Vec::new();
+    let (mut steps, mut growing) = (Vec::new(), None);
     for mut object in desired {
         if let Some(live) = live.get(&object.id) {
             adopt::claim_templates(&mut object, live);
         }
         let action = match live.get(&object.id) {
             None => Action::Create,
-            Some(live) => {
-                let difference = difference(&object.value, live);
-                safety::change(&object, live, &difference)?;
+            Some(there) => {
+                let growth = growth::growth(&mut object, there, live.iter())?;
+                let difference = difference(&object.value, there);
+                match growth {
+                    // All but the claim templates must be fields that can change.
+                    Some(growth) => {
+                        let rest = with_live_templates(&object, there);
+                        safety::change(&rest, there, &self::difference(&rest.value, there))?;
+                        growing = Some(growth);
+                    }
+                    None => safety::change(&object, there, &difference)?,
+                }
                 if difference.is_unchanged() {
                     Action::Unchanged
                 } else {
@@ -126,12 +153,14 @@ pub fn plan(
         };
         let of_set =
             object.id.kind == Kind::StatefulSet && object.id.name == options.set.name.as_str();
-        let detail = options.replicas.filter(|_| of_set).and_then(ReplicasDecision::detail);
+        let again =
+            growing.as_ref().filter(|_| of_set).map(|_| "made again around its pods".into());
+        let detail = again.or_else(|| options.replicas.filter(|_| of_set)?.detail());
         steps.push(Step { object, action, detail });
     }
     // The sort is stable: objects of a kind stay as the templates have them.
     steps.sort_by_key(|step| step.object.id.kind);
-    Ok(Plan { steps })
+    Ok(Plan { steps, growth: growing })
 }
 
 #[cfg(test)]

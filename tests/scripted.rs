@@ -275,3 +275,24 @@ async fn the_status_of_no_set_is_a_document_too() {
     let status = output.json();
     assert_eq!((&status["health"], &status["set"]), (&json!("down"), &json!("pgset")));
 }
+
+#[tokio::test]
+async fn a_claim_that_can_not_grow_is_found_before_anything_is_changed() {
+    let server = Server::start().await;
+    up(&server).run().await.ok();
+    let set = server.object(STATEFUL_SET).unwrap();
+    let claim = "/api/v1/namespaces/pg/persistentvolumeclaims/pgdata-pgset-0";
+    server.put(
+        claim,
+        json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1",
+            "metadata": {"name": "pgdata-pgset-0", "namespace": "pg", "labels": {
+                "app.kubernetes.io/instance": "pgset", "app.kubernetes.io/managed-by": "pgset"}},
+            "spec": {"resources": {"requests": {"storage": "1Gi"}}}}),
+    );
+    let words = "persistentvolumeclaims \"pgdata-pgset-0\" is forbidden: only dynamically \
+        provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
+    server.script(Method::PATCH, claim, 0..1, Reply::status(403, "Forbidden", words));
+    let output = up(&server).args("--size 2Gi --yes").run().await.exits(4);
+    output.says("can't grow to 2Gi").mentions(&["storageclass"]);
+    assert_eq!(server.object(STATEFUL_SET).unwrap(), set);
+}

@@ -159,13 +159,40 @@ impl Cluster {
         }
     }
 
+    /// Changes single fields of an object that somebody else made, by a merge patch.
+    pub async fn merge(
+        &self,
+        id: &ObjectId,
+        patch: &Value,
+        dry: bool,
+    ) -> Result<Value, ClusterError> {
+        let query = format!("fieldManager={MANAGER}&fieldValidation=Strict{}", dry_run(dry));
+        let uri = format!("{}?{query}", self.path_of(id).await?);
+        let request = with_body(Method::PATCH, &uri, "application/merge-patch+json", patch);
+        self.call(&format!("changing {id}"), request).await
+    }
+
     /// Deletes the object of this UID. False when it is gone already, or another has its name.
     pub async fn delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Background").await
+    }
+
+    /// Deletes the object of this UID alone: what it owns is left behind, owned by nobody.
+    pub async fn orphan(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, uid, "Orphan").await
+    }
+
+    async fn delete_with(
+        &self,
+        id: &ObjectId,
+        uid: &str,
+        propagation: &str,
+    ) -> Result<bool, ClusterError> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": { "uid": uid },
-            "propagationPolicy": "Background",
+            "propagationPolicy": propagation,
         });
         let request =
             with_body(Method::DELETE, &self.path_of(id).await?, "application/json", &options);

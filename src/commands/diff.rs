@@ -28,13 +28,15 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target).await?;
     let look = Look { settings: &settings, templates: &templates, draft: &draft, wait: false };
     let (live, plan, _) = look.plan(&cluster, true).await?;
+    let growth = plan.growth.as_ref().map(|growth| format!("{}\n", growth.detail()));
+    let plan = plan.without_growth(&live.objects);
     let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));
     let texts: Vec<String> = stream::iter(changing)
         .map(|step| one(&cluster, step, &live.objects))
         .buffered(live::READS)
         .try_collect()
         .await?;
-    let text = texts.concat();
+    let text = growth.unwrap_or_default() + &texts.concat();
     context.reporter.print(&text)?;
     Ok(if text.is_empty() { Exit::Done } else { Exit::Failed })
 }

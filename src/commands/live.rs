@@ -29,6 +29,9 @@ pub struct Live {
     pub objects: BTreeMap<ObjectId, Value>,
     /// Why the storage can't be had, if that is known already.
     pub storage: Option<Failure>,
+    /// How many pods a StatefulSet would have that adopts the pods which run without one, owned by
+    /// nobody; 0 where there are none.
+    pub orphans: u32,
 }
 
 /// Asks everything that a command needs to know before it writes: the server's version, whether we
@@ -54,9 +57,10 @@ pub async fn read(
     let claims =
         cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
     let volumes = volumes(cluster, settings, freshness);
+    let orphans = orphans(cluster, set, freshness);
     let objects = objects(cluster, ids);
-    let (missing, namespace, storage, claims, volumes, objects) =
-        futures::join!(missing, namespace, storage, claims, volumes, objects);
+    let (missing, namespace, storage, claims, volumes, orphans, objects) =
+        futures::join!(missing, namespace, storage, claims, volumes, orphans, objects);
     // In this order: whoever may not read gets told of the missing right, not of the failed read.
     missing?;
     namespace?;
@@ -66,7 +70,7 @@ pub async fn read(
     {
         all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
     }
-    Ok(Live { version, objects: all, storage: storage? })
+    Ok(Live { version, objects: all, storage: storage?, orphans: orphans? })
 }
 
 /// The volumes that pgset made, for whichever set: two sets must not share a directory.
@@ -83,6 +87,31 @@ async fn volumes(
         Err(e) if e.is_forbidden() => Ok(Vec::new()),
         other => other,
     }
+}
+
+/// The highest ordinal of a pod of the set that nobody owns, plus one: what is left when a StatefulSet
+/// was deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
+async fn orphans(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    freshness: Freshness,
+) -> Result<u32, ClusterError> {
+    let pods =
+        match cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), freshness).await {
+            Err(e) if e.is_forbidden() => return Ok(0),
+            other => other?,
+        };
+    let orphans = pods.iter().filter(|pod| {
+        pod["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
+            && pod["metadata"]["deletionTimestamp"].is_null()
+    });
+    let ordinals = orphans.filter_map(|pod| ordinal(pod, set));
+    Ok(ordinals.max().map_or(0, |ordinal| ordinal + 1))
+}
+
+fn ordinal(pod: &Value, set: &SetIdentity) -> Option<u32> {
+    let name = pod["metadata"]["name"].as_str()?;
+    name.strip_prefix(set.name.as_str())?.strip_prefix('-')?.parse().ok()
 }
 
 /// Reads objects by name.

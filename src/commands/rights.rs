@@ -128,6 +128,18 @@ pub fn scaling(set: &SetIdentity) -> Vec<Right> {
     ["get", "patch"].iter().map(|verb| on(Kind::StatefulSet, verb, set)).collect()
 }
 
+/// The rights to let claims ask for more, and to make the StatefulSet again around its pods.
+#[must_use]
+pub fn growing(set: &SetIdentity) -> Vec<Right> {
+    vec![
+        on(Kind::PersistentVolumeClaim, "patch", set),
+        on(Kind::StatefulSet, "get", set),
+        on(Kind::StatefulSet, "create", set),
+        on(Kind::StatefulSet, "patch", set),
+        on(Kind::StatefulSet, "delete", set),
+    ]
+}
+
 /// The rights to change which pods the set's Role names: nobody grants what they do not have themselves.
 #[must_use]
 pub fn naming(set: &SetIdentity) -> Vec<Right> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, configure, desired, live, rights, scale, topology};
+use super::{Context, configure, desired, grow, live, rights, scale, topology};
 use crate::cli::UpArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::{Freshness, ServerVersion};
@@ -18,7 +18,7 @@ use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
-use crate::settings::{Parameters, SetIdentity, Settings, synchronous};
+use crate::settings::{Parameters, Replicas, SetIdentity, Settings, synchronous};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
 ///
@@ -48,6 +48,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         made: &desired::made(&settings),
         force: args.force_conflicts,
         dry_run: args.dry_run,
+    };
+    let plan = if args.dry_run.is_some() {
+        plan.without_growth(&live.objects)
+    } else {
+        grow::carry_out(context, &cluster, &settings.set, &plan, &live, args.force_conflicts)
+            .await?;
+        plan
     };
     let unchanged = plan.is_unchanged();
     let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
@@ -145,7 +152,10 @@ fn plan_of(
     {
         return Err(anyhow::Error::from(failure.clone()));
     }
-    let decision = plan::replicas(settings.replicas.as_ref().map(|r| r.value), statefulset, force)?;
+    let asked = settings.replicas.as_ref().map(|r| r.value);
+    // Pods that run without a StatefulSet are adopted by the one that is made, none of them goes.
+    let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
+    let decision = plan::replicas(asked.or(running), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
     let config = live.objects.get(&configure::config_id(&settings.set));
     let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));

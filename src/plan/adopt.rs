@@ -21,7 +21,7 @@ pub(super) fn claim_templates(object: &mut Object, live: &Value) {
 }
 
 /// Whether everything that is wanted is there; what else is there, the server filled in.
-fn says_the_same(wanted: &Value, there: &Value) -> bool {
+pub(super) fn says_the_same(wanted: &Value, there: &Value) -> bool {
     match (wanted, there) {
         (Value::Object(wanted), Value::Object(there)) => wanted
             .iter()

@@ -266,6 +266,12 @@ impl Replicas {
     /// More is taken for a slip of the finger; images bound it further.
     pub const MAX: u32 = 100;
 
+    /// A number that was counted; none when it is none that a set can have.
+    #[must_use]
+    pub fn new(number: u32) -> Option<Self> {
+        (1..=Self::MAX).contains(&number).then_some(Self(number))
+    }
+
     /// The number.
     #[must_use]
     pub fn get(self) -> u32 {

@@ -1,13 +1,16 @@
 //! What others did to the set meanwhile is respected, said, or mended.
 
-use k8s_openapi::api::core::v1::{Secret, Service};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::json;
 
 use super::failures::NO_SUCH_TAG;
-use super::{CLASS, pods_are_ready};
+use super::{CLASS, pods_are_ready, skipped};
 use crate::support::space::Space;
-use crate::support::{seconds, state};
+use crate::support::{eventually, seconds, state};
 
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
@@ -86,4 +89,88 @@ async fn data_whose_passwords_are_gone_is_not_started() {
     let output = space.pgset("up --replicas 1").args(CLASS).run().await.exits(4);
     output.says("pgset-auth").says("pgdata-pgset-0");
     assert_eq!(state::difference(&before, &state::of(&space).await), "");
+}
+
+/// Claim templates can't change: the set is made again around its pods, which run on.
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn volumes_grow_under_running_pods() {
+    let space = Space::new("grow").await;
+    let classes: Api<StorageClass> = Api::all(space.cluster.client.clone());
+    let classes = classes.list(&ListParams::default()).await.unwrap().items;
+    if !classes.iter().any(|c| is_default(c) && c.allow_volume_expansion == Some(true)) {
+        return skipped("growing: the default StorageClass does not allow it");
+    }
+    space.pgset("up --replicas 3").args(CLASS).run().await.ok();
+    let (pods, set) = (pods(&space).await, space.stateful_set("pgset").await);
+    assert_eq!(pods.len(), 3);
+
+    // A class need not be able to grow anything in truth, so that its capacity is not waited for.
+    let grow = |line: &str| space.pgset(line).args("--no-wait --size 2Gi").args(CLASS);
+    let question = ["pgdata-pgset-0 (1Gi)", "pgdata-pgset-2 (1Gi)", "to 2Gi"];
+    grow("up --dry-run=server").run().await.ok().says(question[0]).says(question[2]);
+    grow("up").run().await.exits(4).says("--yes").says(question[1]);
+    assert_eq!(requests(&space).await, ["1Gi"; 3]);
+    let output = grow("up --yes").run().await.ok();
+    output.says("persistentvolumeclaim/pgdata-pgset-1 configured (1Gi -> 2Gi)");
+    assert_eq!(requests(&space).await, ["2Gi"; 3]);
+    let grown = space.stateful_set("pgset").await;
+    assert_ne!(set.metadata.uid, grown.metadata.uid);
+    assert_eq!(grown.spec.as_ref().unwrap().replicas, Some(3));
+    adopted(&space, &pods, &grown).await;
+    grow("up").run().await.ok().never_says("configured").never_says("created");
+    // Never back.
+    space.pgset("up --no-wait --size 1Gi").args(CLASS).run().await.exits(4).says("shrink");
+
+    // Killed between the two: the pods that run are counted, and none of them goes.
+    let orphan = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
+    space.api::<StatefulSet>().delete("pgset", &orphan).await.unwrap();
+    eventually("the set is gone", seconds(30), async || {
+        let set = space.api::<StatefulSet>().get_opt("pgset").await.map_err(|e| e.to_string())?;
+        if set.is_none() { Ok(()) } else { Err("it is there".to_owned()) }
+    })
+    .await;
+    grow("up").run().await.ok().says("statefulset/pgset created");
+    let again = space.stateful_set("pgset").await;
+    assert_eq!(again.spec.as_ref().unwrap().replicas, Some(3));
+    adopted(&space, &pods, &again).await;
+    space.pgset("test").run().await.ok();
+}
+
+fn is_default(class: &StorageClass) -> bool {
+    let annotation = class.annotations().get("storageclass.kubernetes.io/is-default-class");
+    annotation.is_some_and(|value| value == "true")
+}
+
+/// Names and UIDs of the pods.
+async fn pods(space: &Space) -> Vec<(String, Option<String>)> {
+    let pods = space.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    pods.iter().map(|pod| (pod.name_any(), pod.uid())).collect()
+}
+
+/// What each claim asks for.
+async fn requests(space: &Space) -> Vec<String> {
+    let all = ListParams::default();
+    let claims = space.api::<PersistentVolumeClaim>().list(&all).await.unwrap().items;
+    let request = |claim: PersistentVolumeClaim| {
+        claim.spec?.resources?.requests?.remove("storage").map(|quantity| quantity.0)
+    };
+    claims.into_iter().filter_map(request).collect()
+}
+
+/// Waits until the same pods as before belong to this set.
+async fn adopted(space: &Space, before: &[(String, Option<String>)], set: &StatefulSet) {
+    eventually("the pods are adopted", seconds(60), async || {
+        let list = space.api::<Pod>().list(&ListParams::default()).await;
+        let pods = list.map_err(|e| e.to_string())?.items;
+        let owned = pods.iter().all(|pod| {
+            pod.owner_references().iter().any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
+        });
+        if owned { Ok(()) } else { Err("not all of them".to_owned()) }
+    })
+    .await;
+    assert_eq!(pods(space).await, before, "the same pods run on");
 }

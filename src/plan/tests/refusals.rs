@@ -128,9 +128,12 @@ fn other_storage_under_a_set() {
     let by_class = |size| desired(TAGS[0], Storage::Class { name: None }, size, Some(2));
     let live = applied(&by_class("1Gi"));
     assert_eq!(
-        refused(by_class("2Gi"), &live),
-        "spec.volumeClaimTemplates[0].spec.resources.requests.storage of StatefulSet pgset can't be changed (1Gi -> 2Gi)"
+        refused(by_class("512Mi"), &live),
+        "StatefulSet pgset has 1Gi and can't shrink to 512Mi"
     );
+    // More can be had, by making the set again.
+    let plan = planned(by_class("2Gi"), &live).unwrap();
+    assert_eq!(plan.growth.as_ref().map(|growth| growth.to.as_str()), Some("2Gi"));
     let claim =
         |name: &str| desired(TAGS[0], Storage::Claim { name: name.to_owned() }, "1Gi", Some(2));
     assert_eq!(

@@ -1,0 +1,159 @@
+//! Claims that grow, although the templates that they were made from can't change.
+
+use serde_json::{Value, json};
+
+use super::adopt::says_the_same;
+use super::{Refusal, quantity};
+use crate::manifest::{Kind, Object, ObjectId};
+
+/// What is to grow, and how: the claims ask for more, the StatefulSet is deleted without its pods and
+/// made again with templates that ask for as much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// The StatefulSet.
+    pub set: ObjectId,
+    /// The claims that are smaller than what is asked for, and what each asks for now.
+    pub claims: Vec<(ObjectId, String)>,
+    /// What they are to ask for.
+    pub to: String,
+}
+
+impl Growth {
+    /// In words: which claims, from what, to what.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let claims: Vec<_> =
+            self.claims.iter().map(|(id, from)| format!("{} ({from})", id.name)).collect();
+        let claims = if claims.is_empty() { "new claims".to_owned() } else { claims.join(", ") };
+        format!("{claims} to {}; {} is made again around its pods", self.to, self.set)
+    }
+}
+
+const REQUEST: &str = "/spec/resources/requests/storage";
+
+fn request(claim: &Value) -> Option<&str> {
+    claim.pointer(REQUEST)?.as_str()
+}
+
+fn templates(set: &Value) -> &[Value] {
+    set["spec"]["volumeClaimTemplates"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The growth that a StatefulSet asks for, if its claim templates differ from the live ones in that
+/// they ask for more, and in nothing else. Then the number of pods is set to what runs, should it have
+/// been left to another: who makes a StatefulSet anew without it makes one pod.
+///
+/// # Errors
+/// [`Refusal::Shrinks`]: no volume gets smaller.
+pub(super) fn growth<'a>(
+    object: &mut Object,
+    live: &Value,
+    claims: impl Iterator<Item = (&'a ObjectId, &'a Value)>,
+) -> Result<Option<Growth>, Refusal> {
+    if object.id.kind != Kind::StatefulSet {
+        return Ok(None);
+    }
+    let (wanted, there) = (templates(&object.value), templates(live));
+    let [wanted] = wanted else { return Ok(None) };
+    let [there] = there else { return Ok(None) };
+    let (Some(from), Some(to)) = (request(there), request(wanted)) else { return Ok(None) };
+    let mut of_equal_size = wanted.clone();
+    of_equal_size["spec"]["resources"]["requests"]["storage"] = json!(from);
+    if quantity::same(from, to) || !says_the_same(&of_equal_size, there) {
+        return Ok(None);
+    }
+    if quantity::less(to, from) {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        return Err(Refusal::Shrinks { object: object.id.clone(), from, to });
+    }
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    let prefix = format!("{name}-{}-", object.id.name);
+    let growth = Growth {
+        set: object.id.clone(),
+        claims: claims
+            .filter(|(id, _)| id.kind == Kind::PersistentVolumeClaim && is_of(&id.name, &prefix))
+            .filter_map(|(id, claim)| Some((id.clone(), request(claim)?.to_owned())))
+            .filter(|(_, has)| quantity::less(has, to))
+            .collect(),
+        to: to.to_owned(),
+    };
+    let replicas = &mut object.value["spec"]["replicas"];
+    if replicas.is_null() {
+        *replicas = live["spec"]["replicas"].clone();
+    }
+    Ok(Some(growth))
+}
+
+/// Whether a claim is one of an ordinal.
+fn is_of(claim: &str, prefix: &str) -> bool {
+    claim.strip_prefix(prefix).is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
+}
+
+/// The StatefulSet with the claim templates as they are there: what a server can check before the old
+/// one is gone.
+#[must_use]
+pub fn with_live_templates(object: &Object, live: &Value) -> Object {
+    let mut object = object.clone();
+    object.value["spec"]["volumeClaimTemplates"] = live["spec"]["volumeClaimTemplates"].clone();
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(size: &str, class: &str) -> Value {
+        json!([{"metadata": {"name": "pgdata"}, "spec": {"accessModes": ["ReadWriteOnce"],
+            "storageClassName": class, "resources": {"requests": {"storage": size}}}}])
+    }
+
+    fn claims() -> Vec<(ObjectId, Value)> {
+        ["pgdata-pgset-0", "pgdata-pgset-1", "pgdata-pgset-two-0", "other-pgset-0"]
+            .map(|name| {
+                let id = ObjectId::new(Kind::PersistentVolumeClaim, "pg", name);
+                let size = if name.ends_with('1') { "2Gi" } else { "1Gi" };
+                (id, json!({"spec": {"resources": {"requests": {"storage": size}}}}))
+            })
+            .into()
+    }
+
+    fn found(wanted: &Value) -> Result<Option<(Growth, Value)>, Refusal> {
+        let id = ObjectId::new(Kind::StatefulSet, "pg", "pgset");
+        let mut object = Object {
+            id,
+            value: json!({"spec": {"volumeClaimTemplates": wanted}}),
+            template: String::new(),
+        };
+        let mut there = template("1Gi", "standard");
+        there[0]["status"] = json!({"phase": "Pending"});
+        let live = json!({"spec": {"replicas": 3, "volumeClaimTemplates": there}});
+        let claims = claims();
+        let growth = growth(&mut object, &live, claims.iter().map(|(id, value)| (id, value)))?;
+        Ok(growth.map(|growth| (growth, object.value["spec"]["replicas"].clone())))
+    }
+
+    #[test]
+    fn claims_of_the_set_that_are_too_small_grow() {
+        let (growth, replicas) = found(&template("2Gi", "standard")).unwrap().unwrap();
+        let names: Vec<_> = growth.claims.iter().map(|(id, from)| (&*id.name, &**from)).collect();
+        assert_eq!(names, [("pgdata-pgset-0", "1Gi")]);
+        assert_eq!((growth.to.as_str(), replicas), ("2Gi", json!(3)));
+        assert_eq!(
+            growth.detail(),
+            "pgdata-pgset-0 (1Gi) to 2Gi; StatefulSet pgset is made again around its pods"
+        );
+    }
+
+    #[test]
+    fn the_same_size_and_other_changes_are_no_growth() {
+        assert_eq!(found(&template("1024Mi", "standard")).unwrap(), None);
+        assert_eq!(found(&template("2Gi", "fast")).unwrap(), None);
+        assert_eq!(found(&json!(null)).unwrap(), None);
+    }
+
+    #[test]
+    fn nothing_shrinks() {
+        let refusal = found(&template("512Mi", "standard")).unwrap_err();
+        assert!(matches!(refusal, Refusal::Shrinks { .. }), "{refusal}");
+    }
+}
