@@ -101,13 +101,13 @@ async fn supervise(
 
 async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> {
     match command {
-        Command::Up(args) => commands::up::run(args, context).await,
+        Command::Up(args) => Box::pin(commands::up::run(args, context)).await,
         Command::Scale(args) => commands::scale::run(args, context).await,
         Command::Test(args) => commands::test::run(args, context).await,
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Down(args) => commands::down::run(args, context).await,
         Command::Render(args) => commands::render::run(args, context).await,
-        Command::Diff(args) => commands::diff::run(args, context).await,
+        Command::Diff(args) => Box::pin(commands::diff::run(args, context)).await,
         Command::Env(args) => commands::environment::run(args, context).await,
         Command::Templates(args) => commands::templates::run(args, context),
         Command::Completions(args) => print(context, &crate::cli::completions(args.shell)),

@@ -137,8 +137,8 @@ pub async fn of_set(
     cluster: &Cluster,
     set: &SetIdentity,
 ) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
-    let kinds = crate::manifest::kind::KINDS.into_iter().filter(|k| k.applicable());
     type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
+    let kinds = crate::manifest::kind::KINDS.into_iter().filter(|k| k.applicable());
     let found: Vec<Found> = stream::iter(kinds)
         .map(|kind| async move {
             let mut selector = set.selector();

@@ -36,7 +36,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
     let look = Look { settings: &settings, templates: &templates, draft: &draft, wait };
-    let (live, plan, replicas) = look.plan(&cluster, args.force_conflicts).await?;
+    let (live, plan, replicas) = Box::pin(look.plan(&cluster, args.force_conflicts)).await?;
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;

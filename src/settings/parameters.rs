@@ -52,7 +52,9 @@ impl Parameters {
     /// The lines of a `postgresql.conf` that set them; empty when there are none.
     #[must_use]
     pub fn text(&self) -> String {
-        self.iter().map(|(name, value)| format!("{name} = {}\n", conf::quote(value))).collect()
+        self.iter().fold(String::new(), |text, (name, value)| {
+            text + name + " = " + &conf::quote(value) + "\n"
+        })
     }
 
     /// What stands behind [`MARKER`] in a set's `postgresql.conf`: what was given when it was written.

@@ -186,13 +186,6 @@ fn every_setting_by_precedence() {
         ),
         ("", "PGSET_VOLUME_PREFIX", "pv < default"),
         ("PGSET_VOLUME_PREFIX=a --volume-prefix b", "PGSET_VOLUME_PREFIX", "b < --volume-prefix"),
-        // PostgreSQL's settings.
-        ("", "PGSET_SET", "nothing"),
-        ("PGSET_SET=work_mem=1MB", "PGSET_SET", "work_mem=1MB < PGSET_SET"),
-        ("PGSET_SET=work_mem=1MB --set work_mem=2MB", "PGSET_SET", "work_mem = '2MB' < --set"),
-        ("", "PGSET_SYNCHRONOUS", "nothing"),
-        ("PGSET_SYNCHRONOUS=1", "PGSET_SYNCHRONOUS", "1 < PGSET_SYNCHRONOUS"),
-        ("PGSET_SYNCHRONOUS=1 --synchronous 0", "PGSET_SYNCHRONOUS", "0 < --synchronous"),
         // Roles and database.
         (CRUNCHY, "PG_PRIMARY_USER", "master < default"),
         ("", "PG_PRIMARY_USER", "primaryuser < default"),
@@ -375,6 +368,20 @@ fn templates_are_the_users_own_where_they_exist() {
     found.directories = vec!["/src/templates", "/own"];
     let templates = found.run().unwrap().settings.templates.unwrap();
     assert_eq!(templates.source, Source::Flag("--templates"));
+}
+
+#[test]
+fn settings_of_postgresql_by_precedence() {
+    for (line, variable, expected) in [
+        ("", "PGSET_SET", "nothing"),
+        ("PGSET_SET=work_mem=1MB", "PGSET_SET", "work_mem=1MB < PGSET_SET"),
+        ("PGSET_SET=work_mem=1MB --set work_mem=2MB", "PGSET_SET", "work_mem = '2MB' < --set"),
+        ("", "PGSET_SYNCHRONOUS", "nothing"),
+        ("PGSET_SYNCHRONOUS=1", "PGSET_SYNCHRONOUS", "1 < PGSET_SYNCHRONOUS"),
+        ("PGSET_SYNCHRONOUS=1 --synchronous 0", "PGSET_SYNCHRONOUS", "0 < --synchronous"),
+    ] {
+        assert_eq!(in_force(line, variable), expected, "{line}");
+    }
 }
 
 #[test]
