@@ -245,7 +245,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -280,6 +280,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -417,7 +429,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -452,6 +464,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -813,7 +837,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -848,6 +872,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1579,7 +1615,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --password-file --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --password-file --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1614,6 +1650,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
