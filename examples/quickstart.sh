@@ -23,11 +23,15 @@ if [ "${1:-}" = --story ]; then
   story
   exit
 fi
+there() { # patterns: whether there is a file of any
+  local pattern
+  for pattern; do compgen -G "$pattern" >/dev/null && return; done
+  return 1
+}
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
-ls /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres /usr/local/pgsql/bin/postgres >/dev/null 2>&1 ||
-  command -v pg_config >/dev/null || missing+=(postgresql)
-ls /usr/lib/*/libnss_wrapper.so /usr/lib/libnss_wrapper.so /usr/lib64/libnss_wrapper.so >/dev/null 2>&1 || missing+=(libnss-wrapper)
+there '/usr/lib/postgresql/*/bin/postgres' '/usr/pgsql-*/bin/postgres' /usr/local/pgsql/bin/postgres || missing+=(postgresql)
+there '/usr/lib/*/libnss_wrapper.so' /usr/lib/libnss_wrapper.so /usr/lib64/libnss_wrapper.so || missing+=(libnss-wrapper)
 command -v openssl >/dev/null || missing+=(openssl)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
