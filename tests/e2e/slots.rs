@@ -64,8 +64,8 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
         "for p in /proc/[0-9]*; do [ \"$(tr '\\0' ' ' <$p/cmdline | cut -c1-13)\" != pg_receivewal ] || kill ${p#/proc/}; done",
     ];
     let params = AttachParams::default().stdout(true).stderr(true).container("postgres");
-    let killing = pods.exec("pgset-1", kill, &params).await.unwrap();
-    killing.join().await.unwrap();
+    let mut killing = pods.exec("pgset-1", kill, &params).await.unwrap();
+    killing.take_status().unwrap().await.expect("the shell ends");
     space.sql("pgset-0", "postgres", end).await.unwrap();
     scale.finish().await.ok().says("replication slot pgset_2 dropped");
     // What is not a pod's is nobody's business here.
