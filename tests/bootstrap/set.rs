@@ -142,6 +142,7 @@ pub(super) struct Pod {
 
 impl Pod {
     /// The same pod with another value of a variable.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are given as they are")]
     pub(super) fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.retain(|(other, _)| other != name);
         self.environment.push((name.to_owned(), value.to_string()));
