@@ -105,6 +105,17 @@ async fn of(image: Image) {
     run(&format!("render -vvv --list {CLASS}")).await.ok();
     run(&format!("env -vvv {CLASS}")).await.ok();
     run(&format!("env -vvv -o json {CLASS}")).await.ok();
+    run("connect -vvv").await.ok();
+    run("connect -vvv -o json").await.ok();
+    run("connect -vvv -o env --replica").await.ok();
+    run("psql -vvv -- -l").await.ok();
+    run("psql -vvv -U testuser --replica").await.ok();
+    let (_, password) = PASSWORDS[2];
+    let file = space.file("password", &format!("{password}\n"));
+    run(&format!("password rotate -vvv --password-file {}", file.display())).await.ok();
+    run("password rotate -vvv replication").await.exits(4);
+    run("password rotate -vvv superuser --password-file /nowhere").await.exits(2);
+    run(&format!("up -vvv {CLASS} --password-file {}", file.display())).await.ok();
     run("scale -vvv --replicas 99").await.exits(2);
     run("up -vvv --replicas 0").await.exits(2);
     run("up -vvv --storage class:golden --name other").await.exits(1);
