@@ -2,6 +2,7 @@
 
 pub(crate) mod again;
 pub mod apply;
+pub mod connect;
 pub mod context;
 pub mod desired;
 pub mod diff;
@@ -9,12 +10,16 @@ pub mod down;
 pub mod environment;
 pub mod erase;
 pub(crate) mod facts;
+pub(crate) mod given;
 pub(crate) mod grow;
 pub mod live;
 pub(crate) mod named;
+pub mod password;
+pub mod psql;
 pub mod render;
 pub mod rights;
 pub mod scale;
+pub(crate) mod slots;
 pub mod sql;
 pub mod status;
 pub mod templates;

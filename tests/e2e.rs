@@ -2,13 +2,16 @@
 //!
 //! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4 e2e::`
 
+mod access;
 mod failures;
 mod forbidden;
 mod interrupted;
 mod killed;
 mod official;
+mod passwords;
 mod repair;
 mod secrets;
+mod slots;
 mod story;
 
 use std::path::PathBuf;
