@@ -44,5 +44,6 @@ pub(crate) fn human(context: &Context, addresses: &Addresses<'_>) -> String {
 /// Lines that a shell, and `env`, take.
 fn variables(addresses: &Addresses<'_>, side: Side) -> String {
     let lines = addresses.variables(side).into_iter();
-    lines.map(|(name, value)| format!("{name}={}\n", super::again::quoted(&value))).collect()
+    let line = |(name, value): (_, String)| format!("{name}={}\n", super::again::quoted(&value));
+    lines.map(line).collect::<Vec<_>>().concat()
 }

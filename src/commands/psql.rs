@@ -50,8 +50,9 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
     let (pod, database) = (pod?, database?);
     let psql = Interactive { role: args.user.as_deref(), database: &database, args: &args.args };
     let terminal = terminal::is_interactive();
-    let argv = if terminal { psql.on_a_terminal() } else { psql.on_a_pipe() };
-    let program = Program { namespace, pod: &pod, container: sql::CONTAINER, argv, terminal };
+    let command = if terminal { psql.on_a_terminal() } else { psql.on_a_pipe() };
+    let program =
+        Program { namespace, pod: &pod, container: sql::CONTAINER, argv: command, terminal };
     let code = if terminal {
         let role =
             if args.replica.is_some() { "a replica, which only reads" } else { "the master" };
@@ -86,6 +87,7 @@ pub(crate) async fn master(
 }
 
 /// The pod to connect to: its label says its role, it is ready, and PostgreSQL says the same.
+#[expect(clippy::option_option, reason = "no replica, any replica, this replica: as typed")]
 async fn choose(
     context: &Context,
     cluster: &Cluster,

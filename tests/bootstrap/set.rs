@@ -148,6 +148,7 @@ pub(super) struct Pod {
 
 impl Pod {
     /// The same pod with another value of a variable.
+    #[expect(clippy::needless_pass_by_value, reason = "texts and numbers read alike at the call")]
     pub(super) fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.retain(|(other, _)| other != name);
         self.environment.push((name.to_owned(), value.to_string()));

@@ -171,7 +171,8 @@ async fn a_password_that_only_postgresql_has_is_found_again() {
     // Two at once come out as one after the other.
     let (one, two) =
         tokio::join!(space.pgset("password rotate").run(), space.pgset("password rotate").run());
-    (one.ok(), two.ok());
+    one.ok();
+    two.ok();
     space.pgset("up --replicas 1").run().await.ok();
     assert!(!keys(&space).await.iter().any(|key| key.starts_with("next-")));
 }
