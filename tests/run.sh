@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Run the tests: units, documentation, and all that needs no cluster; with PGSET_E2E=1 and KUBECONFIG
-# set, the end-to-end suite after them. Needs Rust (rustup.rs) and a C compiler, which it installs on
+# Run the tests: units, documentation, and all that needs no cluster; with PGSET_POSTGRES=1 the bootstrap
+# script's, which need PostgreSQL's server programs; with PGSET_E2E=1 and KUBECONFIG set, the end-to-end
+# suite after them. Needs Rust (rustup.rs) and a C compiler, which it installs on
 # Debian when it is root and there is none; arguments go to the test binary.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,7 +26,10 @@ unset BUILDBASE CCP_IMAGE_TAG CCP_IMAGE_PREFIX CCP_NAMESPACE CCP_STORAGE_CLASS C
   PG_PRIMARY_PASSWORD PG_USER PG_PASSWORD PG_DATABASE
 
 cargo test -- "$@"
+if [ "${PGSET_POSTGRES:-}" = 1 ]; then
+  cargo test --test pgset -- --ignored --skip e2e:: "$@"
+fi
 if [ "${PGSET_E2E:-}" = 1 ]; then
   # Pods share the machine with the tests: more than four at once only makes each slower.
-  cargo test --test pgset -- --ignored --test-threads=4 "$@"
+  cargo test --test pgset -- --ignored --test-threads=4 --skip bootstrap:: "$@"
 fi
