@@ -148,7 +148,7 @@ pub(super) struct Pod {
 
 impl Pod {
     /// The same pod with another value of a variable.
-    pub(super) fn env(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn env(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.environment.retain(|(other, _)| other != name);
         self.environment.push((name.to_owned(), value.to_string()));
         self
