@@ -224,7 +224,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -259,6 +259,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -396,7 +408,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -431,6 +443,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -792,7 +816,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -827,6 +851,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1180,7 +1216,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --password-file --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --password-file --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1215,6 +1251,18 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

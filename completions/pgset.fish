@@ -65,6 +65,9 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l storage -d 'Where the
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
@@ -272,6 +275,9 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l storage -d 'Where
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
@@ -312,6 +318,9 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l storage -d 'Where t
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
@@ -383,6 +392,9 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l storage -d 'Where th
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l size -d 'What each claim asks for, such as 10Gi [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l access-mode -d 'Access mode of volumes and claims: ReadWriteOnce, ReadWriteMany or ReadWriteOncePod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l volume-prefix -d 'Prefix of the static volumes\' names: pv makes pv1, pv2, pv3 [default: pv]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r

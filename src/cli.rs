@@ -198,6 +198,15 @@ pub struct SettingsArgs {
     /// Prefix of the static volumes' names: pv makes pv1, pv2, pv3 [default: pv]
     #[arg(long, value_name = "PREFIX")]
     pub volume_prefix: Option<String>,
+    /// A setting of PostgreSQL's, again for more [default: what runs]
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// File of PostgreSQL's settings, in the syntax of postgresql.conf
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// For how many replicas a commit waits; 0 for none [default: what runs]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub synchronous: Option<String>,
     /// Directory of your own templates
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 pub(crate) mod again;
 pub mod apply;
+pub(crate) mod configure;
 pub mod connect;
 pub mod context;
 pub mod desired;

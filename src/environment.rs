@@ -49,6 +49,9 @@ variables! {
     PGSET_ACCESS_MODE: "access mode of volumes and claims (`--access-mode`)", "nfs, hostpath, claim: ReadWriteMany, class: ReadWriteOnce";
     PGSET_VOLUME_PREFIX: "prefix of the static volumes' names (`--volume-prefix`)", "pv";
     PGSET_REPLICAS: "number of pods, the master included (`--replicas`)", "what runs, else 2";
+    PGSET_SET: "PostgreSQL's settings, a line each: `work_mem = 64MB` (`--set`)", "what runs";
+    PGSET_CONFIG: "file of PostgreSQL's settings, as postgresql.conf (`--config`)", "what runs";
+    PGSET_SYNCHRONOUS: "for how many replicas a commit waits (`--synchronous`)", "what runs, else 0";
     PGSET_REQUESTS: "what each container is promised (`--requests`)", "cpu=100m,memory=256Mi,ephemeral-storage=64Mi";
     PGSET_LIMITS: "what each container can't exceed (`--limits`)", "cpu=2,memory=1Gi,ephemeral-storage=1Gi";
     PGSET_NODE_SELECTOR: "labels that a node must have (`--node-selector`)", "";

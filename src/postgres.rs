@@ -4,6 +4,7 @@
 //! what to run is `commands`'.
 
 pub mod address;
+pub mod configuration;
 pub mod identity;
 pub mod interactive;
 pub mod psql;

@@ -105,7 +105,7 @@ async fn supervise(
 
 async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> {
     match command {
-        Command::Up(args) => commands::up::run(args, context).await,
+        Command::Up(args) => Box::pin(commands::up::run(args, context)).await,
         Command::Scale(args) => commands::scale::run(args, context).await,
         Command::Test(args) => commands::test::run(args, context).await,
         Command::Status(args) => commands::status::run(args, context).await,
@@ -114,7 +114,7 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Connect(args) => commands::connect::run(args, context).await,
         Command::Password(args) => commands::password::run(&args.command, context).await,
         Command::Render(args) => commands::render::run(args, context).await,
-        Command::Diff(args) => commands::diff::run(args, context).await,
+        Command::Diff(args) => Box::pin(commands::diff::run(args, context)).await,
         Command::Env(args) => commands::environment::run(args, context).await,
         Command::Templates(args) => commands::templates::run(args, context),
         Command::Completions(args) => print(context, &crate::cli::completions(args.shell)),

@@ -4,6 +4,7 @@ pub mod credentials;
 pub mod duration;
 pub mod error;
 pub mod general;
+pub mod parameters;
 pub mod pods;
 pub mod quantity;
 mod reserved;
@@ -11,12 +12,14 @@ pub mod resolve;
 pub mod secret;
 mod sources;
 pub mod storage;
+pub mod synchronous;
 pub mod table;
 pub mod values;
 
 pub use credentials::Credentials;
 pub use error::SettingsError;
 pub use general::General;
+pub use parameters::Parameters;
 pub use pods::Pods;
 pub use quantity::Quantity;
 pub use secret::Secret;
@@ -91,6 +94,10 @@ pub struct Settings {
     pub volume_prefix: String,
     /// Users, database, and the passwords that somebody gave.
     pub credentials: Credentials,
+    /// PostgreSQL's own settings, when somebody gave any. Otherwise those that run.
+    pub parameters: Option<Parameters>,
+    /// For how many replicas a commit waits, when somebody said it. Otherwise for as many as it does.
+    pub synchronous: Option<Sourced<u32>>,
     /// What the pods ask for, where they run, and what is written on them.
     pub pods: Pods,
     /// Where templates of the user's own are.

@@ -3,6 +3,7 @@
 //! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4 e2e::`
 
 mod access;
+mod config;
 mod failures;
 mod forbidden;
 mod interrupted;
@@ -13,6 +14,7 @@ mod repair;
 mod secrets;
 mod slots;
 mod story;
+mod synchronous;
 
 use std::path::PathBuf;
 use std::time::Duration;

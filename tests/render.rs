@@ -10,7 +10,10 @@ use pgset::image::{ImageReference, Profile};
 use pgset::manifest::parse::{objects, to_yaml};
 use pgset::manifest::{Kind, Object};
 use pgset::render::{Inputs, Passwords, TemplateSet, render};
-use pgset::settings::{AccessMode, Credentials, Replicas, Secret, SetIdentity, Settings, Storage};
+use pgset::settings::{
+    AccessMode, Credentials, Parameters, Replicas, Secret, SetIdentity, Settings, Source, Sourced,
+    Storage, parameters, synchronous,
+};
 
 fn settings(tag: &str, storage: Storage) -> Settings {
     let crunchy = pgset::image::Crunchy::from_tag(tag).unwrap();
@@ -35,6 +38,8 @@ fn settings(tag: &str, storage: Storage) -> Settings {
             password: None,
             database: "userdb".parse().unwrap(),
         },
+        parameters: None,
+        synchronous: None,
         pods: pgset::settings::Pods::default(),
         templates: None,
     }
@@ -163,7 +168,32 @@ fn official_with_everything_that_can_be_asked_for() {
     pods.annotations = pair("example.com/note", "two\nlines: \"quoted\"");
     pods.network_policy = true;
     pods.termination_grace_period = std::time::Duration::from_secs(30);
+    settings.parameters = Some(given("work_mem = '64MB'\nlog_line_prefix = '%m {{ x }} it''s '\n"));
+    settings.synchronous = Some(Sourced { value: 1, source: Source::Default });
     compare("postgres-everything.yaml", &without_script(make(&settings, None)));
+}
+
+/// Settings of PostgreSQL's, as a set's own file holds them.
+fn given(lines: &str) -> Parameters {
+    Parameters::of_set(&format!("{}\n{lines}", parameters::MARKER))
+}
+
+#[test]
+fn a_setting_of_postgresql_s_is_read_back_whatever_it_holds() {
+    let mut settings = official("postgres:17");
+    let odd = given("a.b = '\\' \\\\ \\n {{ set.name }} {% if %} #'\n");
+    assert_eq!(odd.get("a.b"), Some("' \\ \n {{ set.name }} {% if %} #"));
+    settings.parameters = Some(odd.clone());
+    settings.synchronous = Some(Sourced { value: 2, source: Source::Default });
+    let objects = make(&settings, None);
+    let config = objects.iter().find(|object| object.id.name == "pgset-config").unwrap();
+    let text = config.value["data"]["postgresql.conf"].as_str().unwrap();
+    assert_eq!(Parameters::of_set(text), odd);
+    assert_eq!(synchronous::of_set(text), 2);
+    // What is there when nobody says anything: the same again.
+    settings.parameters = None;
+    settings.synchronous = None;
+    assert_eq!(make(&Parameters::in_force(&settings, Some(text)), None), objects);
 }
 
 #[test]

@@ -113,6 +113,7 @@ impl Context {
             context_namespace: target.map(Target::namespace),
             local_address: &local_address,
             is_directory: &|path| path.is_dir(),
+            read_file: &|path| std::fs::read_to_string(path).map_err(|e| e.to_string()),
         };
         Ok(resolve::resolve(args, &self.global, &self.environment, &host)?)
     }

@@ -27,7 +27,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let cluster = context.cluster(&target).await?;
     let look = Look { settings: &settings, templates: &templates, draft: &draft, wait: false };
-    let (live, plan, _) = look.plan(&cluster, true).await?;
+    let (live, plan, _) = Box::pin(look.plan(&cluster, true)).await?;
     let growth = plan.growth.as_ref().map(|growth| format!("{}\n", growth.detail()));
     let plan = plan.without_growth(&live.objects);
     let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));

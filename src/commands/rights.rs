@@ -30,6 +30,16 @@ pub fn up(
     for object in objects {
         rights.extend(granted(&object.value, set));
     }
+    let configured = objects.iter().any(|object| object.id.kind == Kind::ConfigMap);
+    if configured {
+        // A server that runs is asked whether it would take another configuration.
+        rights.push(on(Kind::Pod, "list", set));
+        rights.extend(executing(set));
+    }
+    if configured && wait {
+        // A pod is told of it by an annotation.
+        rights.push(on(Kind::Pod, "patch", set));
+    }
     if !wait {
         rights.push(on(Kind::PersistentVolumeClaim, "list", set));
     }
@@ -38,7 +48,13 @@ pub fn up(
         // A pod that is wedged on an old revision is replaced only when somebody deletes it.
         rights.push(on(Kind::Pod, "delete", set));
     }
-    rights
+    once(rights)
+}
+
+/// Each right once, in the order of its first mention.
+fn once(rights: Vec<Right>) -> Vec<Right> {
+    let mut seen = std::collections::BTreeSet::new();
+    rights.into_iter().filter(|right| seen.insert(right.clone())).collect()
 }
 
 /// The rights that a Role grants: Kubernetes lets nobody grant what they do not have themselves.

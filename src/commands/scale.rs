@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::wait::{self, Wait};
-use super::{Context, live, named, rights, slots, up};
+use super::{Context, configure, live, named, rights, slots, up};
 use crate::cli::ScaleArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
@@ -15,7 +15,7 @@ use crate::event::{Event, Outcome};
 use crate::image::{ImageReference, Profile};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{self, Path};
-use crate::settings::{Replicas, SetIdentity, Source, resolve};
+use crate::settings::{Replicas, SetIdentity, Source, resolve, synchronous};
 
 /// Changes the number of pods and waits until every replica streams.
 pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -35,6 +35,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let live = live?.ok_or_else(|| no_set(&set, context))?;
     live::check_ours(&live, &id, &set)?;
     check_image(&live, wanted)?;
+    check_synchronous(&cluster, &set, &live, wanted).await?;
     let role = role(&cluster, &set, &live, wanted.get()).await?;
     let before = replicas_of(&live);
     let owner = other_owner(&live);
@@ -150,6 +151,40 @@ fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let limit = Profile::of(&image, crunchy).ok().map(|profile| profile.limit());
     resolve::replicas(&wanted.to_string(), Source::Flag("--replicas"), limit)?;
     Ok(())
+}
+
+/// Refuses fewer pods than commits wait for. Sets whose image configures itself know nothing of it.
+async fn check_synchronous(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    live: &Value,
+    wanted: Replicas,
+) -> anyhow::Result<()> {
+    let volumes = live["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
+    let mut names = volumes.filter_map(|volume| volume["configMap"]["name"].as_str());
+    if !names.any(|name| name == set.config()) {
+        return Ok(());
+    }
+    let config = cluster.get(&configure::config_id(set)).await?.unwrap_or_default();
+    let number = configure::postgresql_conf(&config).map_or(0, synchronous::of_set);
+    if synchronous::check(number, wanted.get()).is_err() {
+        let hint = format!("{} --synchronous 0  # no commit waits", set.command("up"));
+        return Err(too_few(number, wanted.get(), Some(hint)).into());
+    }
+    Ok(())
+}
+
+/// The refusal of fewer pods than commits wait for.
+pub(crate) fn too_few(synchronous: u32, pods: u32, hint: Option<String>) -> Failure {
+    let words = format!(
+        "a commit waits for {synchronous} replica{} (--synchronous): none would ever end in a set of {pods}, the master included",
+        if synchronous == 1 { "" } else { "s" }
+    );
+    let failure = Failure::new(Exit::Refused, words);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Who else set the number of pods last.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, desired, given, grow, live, rights, scale, slots, topology};
+use super::{Context, configure, desired, given, grow, live, rights, scale, slots, topology};
 use crate::cli::UpArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::{Freshness, ServerVersion};
@@ -19,7 +19,7 @@ use crate::plan::{self, Action, Options, Plan};
 use crate::postgres::address::Addresses;
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
-use crate::settings::{Replicas, SetIdentity, Settings};
+use crate::settings::{Parameters, Replicas, SetIdentity, Settings, synchronous};
 
 /// Makes the set, or makes it what the settings say, and waits until every replica streams.
 ///
@@ -41,10 +41,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
     let look = Look { settings: &settings, templates: &templates, draft: &draft, wait };
-    let (live, plan, replicas) = look.plan(&cluster, args.force_conflicts).await?;
+    let (live, plan, replicas) = Box::pin(look.plan(&cluster, args.force_conflicts)).await?;
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
+    let set = &settings.set;
+    let agreed = configure::check(context, &cluster, set, &plan, &live, wait).await?;
+    let configures = configure::changes(&plan, &live, set);
     let how = How {
         set: &settings.set,
         made: &desired::made(&settings),
@@ -71,6 +74,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     if args.no_wait {
         let state = if unchanged { "is as it should be" } else { "is applied" };
+        if configures {
+            context.warn("the servers do not read their new settings now, as nobody waits for it: the next `pgset up` has them do it");
+        }
         context.finish(
             format!("{} {state}; `{}` looks at it", settings.set.name, context.sibling("status")),
             started,
@@ -80,9 +86,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let scope = scope(&settings.set, &statefulset, live.version.clone());
     let expectation = expectation(&settings.set, &statefulset, replicas, &live.version);
     let wait = Wait { scope, expectation, done: "everything is applied", next };
-    let snapshot = wait::until_ready(context, &cluster, wait).await?;
-    let recorded = topology::id(&settings).and_then(|id| live.objects.get(&id));
+    let snapshot = wait::until_ready(context, &cluster, wait.clone()).await?;
+    let topology = topology::id(&settings);
+    let recorded = topology.as_ref().and_then(|id| live.objects.get(id));
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
+    if topology.is_some() {
+        configure::settle(context, &cluster, set, &wait, agreed).await?;
+    }
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
     let before = live.objects.get(&id).map_or(0, scale::replicas_of);
     if matches!(settings.profile, Profile::Postgres(_)) && before > replicas {
@@ -156,6 +166,9 @@ fn plan_of(
     let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
     let decision = plan::replicas(asked.or(running), statefulset, force)?;
     let passwords = desired::passwords(settings, live)?;
+    let config = live.objects.get(&configure::config_id(&settings.set));
+    let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));
+    fits(settings, decision.count())?;
     let inputs = Inputs {
         settings,
         replicas: decision.rendered(),
@@ -180,7 +193,20 @@ fn plan_of(
             }
         }
     }
+    configure::describe(&mut plan, &live.objects, &settings.set);
     Ok((plan, decision.count()))
+}
+
+/// Refuses settings of PostgreSQL's that do not fit the number of pods, which may be what runs.
+fn fits(settings: &Settings, pods: u32) -> anyhow::Result<()> {
+    let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
+    if let Err(invalid) = synchronous::check(number, pods) {
+        return Err(scale::too_few(number, pods, invalid.hint).into());
+    }
+    if let Some(parameters) = &settings.parameters {
+        parameters.check_for(pods, number)?;
+    }
+    Ok(())
 }
 
 /// What to watch of a set.

@@ -34,6 +34,7 @@ const CLASSES_WITHIN: Duration = Duration::from_secs(5);
 const LOG_LINES: u32 = 20;
 
 /// What to wait for, and what to say when it is interrupted.
+#[derive(Clone)]
 pub struct Wait<'a> {
     /// The set, its volumes and the server.
     pub scope: Scope,

@@ -41,6 +41,8 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
             password: None,
             database: "userdb".parse().unwrap(),
         },
+        parameters: None,
+        synchronous: None,
         pods: crate::settings::Pods::default(),
         templates: None,
     };

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::psql::{ExecOutput, Script};
+use crate::settings::synchronous;
 
 /// Version, role and position; walsenders; running base backups; slots.
 const OBSERVE: &str = "\
@@ -18,7 +19,7 @@ select case when v >= 100000 then 'pg_current_wal_lsn' else 'pg_current_xlog_loc
   case when v >= 100000 then 'pg_last_wal_replay_lsn' else 'pg_last_xlog_replay_location' end as replay_lsn,
   case when v >= 130000 then 'pg_stat_progress_basebackup' else '(select 0 as pid where false)' end as progress
   from (select current_setting('server_version_num')::int as v) s \\gset
-select row_to_json(r) from (select 'server' as kind, current_setting('server_version_num')::int as version_num, pg_is_in_recovery() as in_recovery, (case when pg_is_in_recovery() then :replay_lsn() else :current_lsn() end)::text as lsn) r;
+select row_to_json(r) from (select 'server' as kind, current_setting('server_version_num')::int as version_num, pg_is_in_recovery() as in_recovery, (case when pg_is_in_recovery() then :replay_lsn() else :current_lsn() end)::text as lsn, current_setting('synchronous_standby_names') as synchronous, (select string_agg(name, ', ' order by name) from pg_settings where pending_restart) as pending_restart) r;
 select row_to_json(r) from (select 'replica' as kind, s.* from pg_stat_replication s order by s.application_name, s.pid) r;
 select row_to_json(r) from (select 'clone' as kind, p.*, s.application_name, s.client_addr from :progress p left join pg_stat_replication s on s.pid = p.pid order by p.pid) r;
 select row_to_json(r) from (select 'slot' as kind, s.slot_name, s.slot_type, s.active, s.restart_lsn::text as restart_lsn from pg_replication_slots s order by s.slot_name) r;
@@ -90,6 +91,12 @@ impl ReplicaRow {
         self.state == "streaming" && !self.is_tool()
     }
 
+    /// Whether a commit may take its word: it is one of those that commits wait for.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        self.streams() && ["sync", "quorum"].contains(&self.sync_state.as_str())
+    }
+
     /// A base backup uses two walsenders: one copies (`backup`), one streams (`streaming`).
     fn is_tool(&self) -> bool {
         self.state == "backup"
@@ -133,6 +140,10 @@ pub struct Observation {
     pub in_recovery: bool,
     /// Its position: written on a master, replayed on a replica.
     pub lsn: Option<Lsn>,
+    /// For how many replicas a commit waits: 0 for none, and where the server's rule is not pgset's.
+    pub synchronous: u32,
+    /// The settings that its files have changed and that wait for a restart.
+    pub pending_restart: Option<String>,
     /// Its walsenders.
     pub replicas: Vec<ReplicaRow>,
     /// The base backups that it serves.
@@ -180,10 +191,21 @@ impl Observation {
             version_num: u32::try_from(version_num).map_err(|_| ObserveError::NoServerRow)?,
             in_recovery,
             lsn: here,
+            synchronous: text(&server, "synchronous")
+                .and_then(|names| synchronous::of_names(&names))
+                .unwrap_or(0),
+            pending_restart: text(&server, "pending_restart"),
             replicas: replicas.iter().map(|row| replica_row(row, here)).collect(),
             clones: clones.iter().map(clone_row).collect(),
             slots: slots.iter().map(|row| slot_row(row, here)).collect(),
         })
+    }
+
+    /// How many replicas confirm commits, where that is too few for any to end.
+    #[must_use]
+    pub fn too_few_confirm(&self) -> Option<usize> {
+        let confirm = self.replicas.iter().filter(|row| row.confirms()).count();
+        (confirm < self.synchronous as usize).then_some(confirm)
     }
 
     /// The progress of the base backup that a pod takes from this server.

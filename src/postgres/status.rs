@@ -205,6 +205,8 @@ pub struct Status {
     pub problems: Vec<String>,
     /// PostgreSQL's version: `9.5.5`, `15.18`; none when the master could not be asked.
     pub postgres_version: Option<String>,
+    /// For how many replicas a commit waits; none when the master could not be asked.
+    pub synchronous: Option<u32>,
     /// The pods asked for.
     pub desired_replicas: u32,
     /// Its pods, by ordinal.
@@ -230,6 +232,7 @@ impl Status {
             health: Health::Down,
             problems: vec![format!("there is no set {set} in namespace {namespace}")],
             postgres_version: None,
+            synchronous: None,
             desired_replicas: 0,
             pods: Vec::new(),
             replication: Vec::new(),
@@ -269,6 +272,7 @@ impl Status {
             health,
             problems,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
+            synchronous: facts.observation.as_ref().map(|o| o.synchronous),
             desired_replicas: facts.desired_replicas,
             replication: facts
                 .observation

@@ -8,7 +8,7 @@ use super::{Inputs, NEWEST_SERVER};
 use crate::image::{Crunchy, Official, Profile, official};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::settings::pods::{Resources, Toleration};
-use crate::settings::{Settings, Storage};
+use crate::settings::{Parameters, Settings, Storage, parameters};
 
 /// How many static volumes there are: as many as the article makes.
 const STATIC_VOLUMES: u32 = 3;
@@ -35,6 +35,9 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
         "network_policy": settings.pods.network_policy,
         "pods": pods(inputs),
         "server": { "minor": if inputs.server_minor == 0 { NEWEST_SERVER } else { inputs.server_minor } },
+        "parameters": settings.parameters.as_ref().map(Parameters::text).unwrap_or_default(),
+        "parameters_marker": parameters::MARKER,
+        "synchronous": synchronous(settings),
         "image": settings.image.to_string(),
         "replicas": inputs.replicas.map(crate::settings::Replicas::get),
         "storage": storage(settings),
@@ -67,6 +70,17 @@ fn labels(settings: &Settings) -> Value {
     pods.insert(LABEL_INSTANCE.to_owned(), set.name.to_string());
     pods.insert(LABEL_MANAGED_BY.to_owned(), MANAGER.to_owned());
     json!({ "managed_by": MANAGER, "objects": objects, "pods": pods })
+}
+
+/// The value of `synchronous_standby_names`, quoted; empty when no commit waits.
+fn synchronous(settings: &Settings) -> String {
+    let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
+    if number == 0 {
+        return String::new();
+    }
+    let pods = settings.profile.limit().pods;
+    let names = crate::settings::synchronous::standby_names(&settings.set, number, pods);
+    parameters::conf::quote(&names)
 }
 
 fn pods(inputs: &Inputs<'_>) -> Value {

@@ -19,7 +19,7 @@ use super::table::InForce;
 use super::values::Invalid;
 use super::{
     Namespace, Replicas, SetIdentity, SetName, Settings, SettingsError, Source, Sourced,
-    credentials, pods,
+    credentials, parameters, pods, synchronous,
 };
 use crate::cli::{GlobalArgs, ProfileName, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -46,6 +46,8 @@ pub struct Host<'a> {
     pub local_address: &'a dyn Fn() -> Result<IpAddr, String>,
     /// Whether a path is a directory.
     pub is_directory: &'a dyn Fn(&Path) -> bool,
+    /// The text of a file; the error says what the system says.
+    pub read_file: &'a dyn Fn(&Path) -> Result<String, String>,
 }
 
 impl std::fmt::Debug for Host<'_> {
@@ -90,6 +92,17 @@ pub fn resolve(
     let access_mode = storage::access_mode(&mut sources, args, &storage)?;
     let volume_prefix = storage::volume_prefix(&mut sources, args)?;
     let templates = templates(&mut sources, args, host)?;
+    let parameters = parameters::parameters(
+        &mut sources,
+        &args.set,
+        args.config.as_deref(),
+        host.read_file,
+        &mut warnings,
+    )?;
+    let synchronous = synchronous::synchronous(&mut sources, args, replicas.as_ref())?;
+    if matches!(profile, Profile::Crunchy(_)) {
+        parameters::only_official(parameters.as_ref(), synchronous.as_ref())?;
+    }
     let credentials = credentials::credentials(&mut sources, &profile, &mut warnings)?;
     let pods = pods::pods(&mut sources, args, &profile)?;
     let settings = Settings {
@@ -101,6 +114,8 @@ pub fn resolve(
         size,
         access_mode,
         volume_prefix,
+        parameters,
+        synchronous,
         credentials,
         pods,
         templates,

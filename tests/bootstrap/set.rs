@@ -33,6 +33,9 @@ fn render(template: &str) -> String {
             wal_keep_size => "0MB",
         },
         credentials => context! { primary_user => "primaryuser" },
+        synchronous => false,
+        parameters_marker => "# No settings of the user's.",
+        parameters => "",
     };
     environment.render_str(template, values).unwrap()
 }
@@ -148,7 +151,8 @@ pub(super) struct Pod {
 
 impl Pod {
     /// The same pod with another value of a variable.
-    pub(super) fn env(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are given as they are")]
+    pub(super) fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.retain(|(other, _)| other != name);
         self.environment.push((name.to_owned(), value.to_string()));
         self

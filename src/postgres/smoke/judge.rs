@@ -160,10 +160,18 @@ fn streaming(observation: &Observation, pods: &[(String, String)]) -> Verdict {
             format!("; {n} more from outside the set ({})", names.join(", "))
         }
     };
+    if let Some(confirm) = observation.too_few_confirm() {
+        let number = observation.synchronous;
+        wrong.push(format!("commits wait for {number} replicas and {confirm} can confirm"));
+    }
     if wrong.is_empty() {
+        let waits = match observation.synchronous {
+            0 => String::new(),
+            number => format!(", commits wait for {number} of them"),
+        };
         let most = rows.iter().flat_map(|(_, rows)| rows).filter_map(|row| row.lag_bytes).max();
         let lag = most.map_or(String::new(), |bytes| format!(", at most {bytes} bytes behind"));
-        Verdict::passed(format!("{} streaming{lag}{strangers}", rows.len()))
+        Verdict::passed(format!("{} streaming{lag}{waits}{strangers}", rows.len()))
     } else {
         Verdict::failed(format!("{}{strangers}", wrong.join("; ")))
             .hint(Some("kubectl logs of the pod says why it does not stream".to_owned()))

@@ -21,6 +21,10 @@ pub fn human(status: &Status, width: usize, color: bool) -> String {
     if let Some(version) = &status.postgres_version {
         let _ = write!(text, ", PostgreSQL {version}");
     }
+    if let Some(number @ 1..) = status.synchronous {
+        let replicas = if number == 1 { "replica" } else { "replicas" };
+        let _ = write!(text, ", commits wait for {number} {replicas}");
+    }
     text.push('\n');
     for problem in &status.problems {
         let mark = style("✗").red().force_styling(color);

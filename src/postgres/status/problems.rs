@@ -114,6 +114,15 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
             many => found.push(format!("{pod} has {} rows in pg_stat_replication", many.len())),
         }
     }
+    if let Some(confirm) = observation.too_few_confirm() {
+        found.push(format!(
+            "commits wait for {} synchronous replicas and {confirm} can confirm: none ends",
+            observation.synchronous
+        ));
+    }
+    if let Some(settings) = &observation.pending_restart {
+        found.push(format!("the master waits for a restart: {settings} (pgset up does it)"));
+    }
     for slot in observation.slots.iter().filter(|slot| !slot.active) {
         found.push(match slot.retained_bytes {
             Some(bytes) => {

@@ -47,6 +47,8 @@ fn facts() -> Facts {
             version_num: 90_505,
             in_recovery: false,
             lsn: Some(Lsn(0x20)),
+            synchronous: 0,
+            pending_restart: None,
             replicas: vec![row("pgset-1")],
             clones: Vec::new(),
             slots: Vec::new(),
@@ -184,4 +186,33 @@ fn versions_are_read() {
     {
         assert_eq!(version(number), text);
     }
+}
+
+#[test]
+fn commits_that_can_not_end_are_a_problem_and_a_restart_that_is_due_too() {
+    let mut facts = facts();
+    let observation = facts.observation.as_mut().unwrap();
+    observation.synchronous = 1;
+    for row in &mut observation.replicas {
+        row.sync_state = "quorum".to_owned();
+    }
+    let status = Status::new(facts.clone());
+    assert_eq!(status.health, Health::Healthy, "{:?}", status.problems);
+    assert!(
+        human(&status, 200, false).lines().next().unwrap().ends_with("commits wait for 1 replica")
+    );
+    let observation = facts.observation.as_mut().unwrap();
+    observation.synchronous = 2;
+    for row in &mut observation.replicas {
+        row.sync_state = "async".to_owned();
+    }
+    observation.pending_restart = Some("max_connections".to_owned());
+    let status = Status::new(facts);
+    assert_eq!(
+        status.problems,
+        [
+            "commits wait for 2 synchronous replicas and 0 can confirm: none ends",
+            "the master waits for a restart: max_connections (pgset up does it)",
+        ]
+    );
 }

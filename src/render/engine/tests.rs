@@ -31,6 +31,8 @@ fn settings() -> Settings {
             password: None,
             database: "userdb".parse().unwrap(),
         },
+        parameters: None,
+        synchronous: None,
         pods: crate::settings::Pods::default(),
         templates: None,
     }

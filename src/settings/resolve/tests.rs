@@ -15,6 +15,7 @@ struct Case {
     context: Option<&'static str>,
     address: Option<&'static str>,
     directories: Vec<&'static str>,
+    files: Vec<(&'static str, &'static str)>,
 }
 
 /// Reads a line such as `CCP_NFS_IP=10.0.0.5 --size 10Gi`.
@@ -38,6 +39,9 @@ fn case(line: &str) -> Case {
             "--size" => case.args.size = { value }(),
             "--access-mode" => case.args.access_mode = { value }(),
             "--volume-prefix" => case.args.volume_prefix = { value }(),
+            "--set" => case.args.set.extend({ value }()),
+            "--config" => case.args.config = { value }().map(PathBuf::from),
+            "--synchronous" => case.args.synchronous = { value }(),
             "--templates" => case.args.templates = { value }().map(PathBuf::from),
             "--crunchy" => case.args.profile = Some(ProfileName::Crunchy),
             "--postgres" => case.args.profile = Some(ProfileName::Postgres),
@@ -62,6 +66,10 @@ impl Case {
                 address.parse().map_err(|_| "bad address in the test".to_owned())
             },
             is_directory: &|path| self.directories.iter().any(|known| Path::new(known) == path),
+            read_file: &|path| {
+                let known = self.files.iter().find(|(known, _)| Path::new(known) == path);
+                known.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "no such file".to_owned())
+            },
         };
         resolve(&self.args, &self.global, &environment, &host)
     }
@@ -360,6 +368,56 @@ fn templates_are_the_users_own_where_they_exist() {
     found.directories = vec!["/src/templates", "/own"];
     let templates = found.run().unwrap().settings.templates.unwrap();
     assert_eq!(templates.source, Source::Flag("--templates"));
+}
+
+#[test]
+fn settings_of_postgresql_by_precedence() {
+    for (line, variable, expected) in [
+        ("", "PGSET_SET", "nothing"),
+        ("PGSET_SET=work_mem=1MB", "PGSET_SET", "work_mem=1MB < PGSET_SET"),
+        ("PGSET_SET=work_mem=1MB --set work_mem=2MB", "PGSET_SET", "work_mem = '2MB' < --set"),
+        ("", "PGSET_SYNCHRONOUS", "nothing"),
+        ("PGSET_SYNCHRONOUS=1", "PGSET_SYNCHRONOUS", "1 < PGSET_SYNCHRONOUS"),
+        ("PGSET_SYNCHRONOUS=1 --synchronous 0", "PGSET_SYNCHRONOUS", "0 < --synchronous"),
+    ] {
+        assert_eq!(in_force(line, variable), expected, "{line}");
+    }
+}
+
+#[test]
+fn settings_of_postgresql_are_for_the_official_image() {
+    let mut found = case("--config my.conf --set jit=off --synchronous 1 --replicas 2");
+    found.files = vec![("my.conf", "work_mem = 1MB")];
+    let settings = found.run().unwrap().settings;
+    assert_eq!(settings.parameters.unwrap().names(), "jit, work_mem");
+    assert_eq!(settings.synchronous.unwrap().value, 1);
+    assert_eq!(case("").run().unwrap().settings.parameters, None);
+    assert_eq!(case("--set fsync=off").run().unwrap().warnings.len(), 1);
+    for given in ["--set jit=off", "--synchronous 1"] {
+        let error = case(&format!("{CRUNCHY} {given}")).refused();
+        assert!(error.reason.contains("an image of Crunchy's"), "{error}");
+    }
+    case(&format!("{CRUNCHY} --synchronous 0")).run().unwrap();
+}
+
+#[test]
+fn commits_wait_for_no_more_replicas_than_there_are() {
+    for (line, reason) in [
+        ("--synchronous 1 --replicas 1", "must be 0 in a set of one pod: no commit would ever end"),
+        (
+            "--synchronous 3 --replicas 3",
+            "must be at most 2 in a set of 3 pods: no commit would ever end",
+        ),
+        ("--synchronous -1", "must be a whole number from 0 (no commit waits) to 99"),
+        ("--synchronous +1", "must be a whole number from 0 (no commit waits) to 99"),
+        ("PGSET_SYNCHRONOUS=100", "must be a whole number from 0 (no commit waits) to 99"),
+    ] {
+        let error = case(line).refused();
+        assert_eq!(error.reason, reason, "{line}");
+        assert_eq!(error.field, "number of synchronous replicas");
+    }
+    case("--synchronous 2 --replicas 3").run().unwrap();
+    case("--synchronous 2").run().unwrap();
 }
 
 #[test]

@@ -1,0 +1,219 @@
+//! Settings of PostgreSQL's that would break the set, and why.
+
+use super::super::values::Invalid;
+
+/// Always refused, by name.
+const REFUSED: &[(&str, &str)] = &[
+    ("listen_addresses", "clients and replicas come by the pod's address"),
+    ("port", "the Services lead to port 5432"),
+    ("unix_socket_directories", "probes and pgset use the socket in /var/run/postgresql"),
+    ("unix_socket_group", "probes and pgset use the socket in /var/run/postgresql"),
+    ("unix_socket_permissions", "probes and pgset use the socket in /var/run/postgresql"),
+    ("data_directory", "the volume is mounted where pgset put the data"),
+    ("config_file", "the file lies in the set's ConfigMap"),
+    ("hba_file", "the file lies in the set's ConfigMap"),
+    ("ident_file", "the file lies in the set's ConfigMap"),
+    ("external_pid_file", "pgset looks for the server where it put it"),
+    ("hot_standby", "a replica that answers no query is never ready"),
+    ("primary_conninfo", "it is each replica's way to the master, and written at every start"),
+    ("primary_slot_name", "each replica has a slot of its own, named at every start"),
+    ("promote_trigger_file", "a replica that is promoted by a file makes a second master"),
+    ("restore_command", "replicas are cloned and stream; pgset restores nothing from an archive"),
+    ("archive_cleanup_command", "it is part of restoring from an archive, which pgset does not do"),
+    ("recovery_end_command", "it is part of restoring from an archive, which pgset does not do"),
+    ("recovery_min_apply_delay", "every replica would lag behind, and never be shown to follow"),
+    ("db_user_namespace", "it would change the names that the roles log in with"),
+];
+
+/// The value of each name that includes something.
+const INCLUDES: [&str; 3] = ["include", "include_if_exists", "include_dir"];
+
+/// Files and switches of TLS; its versions, ciphers and curves are the user's to choose.
+const TLS: [&str; 9] = [
+    "ssl",
+    "ssl_cert_file",
+    "ssl_key_file",
+    "ssl_ca_file",
+    "ssl_crl_file",
+    "ssl_crl_dir",
+    "ssl_dh_params_file",
+    "ssl_passphrase_command",
+    "ssl_passphrase_command_supports_reload",
+];
+
+/// How many connections of replicas a set of any size has room for.
+pub(super) const FEWEST_SENDERS: u32 = 10;
+
+/// `max_wal_senders` and `max_replication_slots` of a set: a replica that is being cloned needs two
+/// connections, and there is room for a tool's.
+#[must_use]
+pub fn senders(pods: u32) -> u32 {
+    pods.saturating_sub(1).saturating_mul(2).saturating_add(4).max(FEWEST_SENDERS)
+}
+
+/// Refuses what breaks a set, whatever else there is.
+pub(super) fn check(name: &str, value: &str) -> Result<(), Invalid> {
+    let refused =
+        |why: &str| Err(Invalid::new(format!("must not be set: {why}")).hint("leave it out"));
+    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+        return refused(why);
+    }
+    if INCLUDES.contains(&name) {
+        return Err(Invalid::new("must not be used: only one file goes into the set's ConfigMap")
+            .hint("put what it includes into the file itself"));
+    }
+    if name.starts_with("recovery_target") {
+        return refused("a server that stops at a target makes a history of its own");
+    }
+    if TLS.contains(&name) {
+        return Err(Invalid::new(
+            "must not be set: pgset keeps certificates and their files itself",
+        )
+        .hint("for encrypted connections: --tls"));
+    }
+    match name {
+        "synchronous_standby_names" => {
+            Err(Invalid::new("must not be set: pgset knows the replicas and names them")
+                .hint("to have commits wait for one replica: --synchronous 1"))
+        }
+        "wal_level" if value.eq_ignore_ascii_case("minimal") => {
+            Err(Invalid::new("must be replica or logical: nothing replicates from minimal"))
+        }
+        "password_encryption" if !value.eq_ignore_ascii_case("scram-sha-256") => {
+            Err(Invalid::new("must be scram-sha-256: pg_hba.conf lets no other password in"))
+        }
+        "wal_receiver_status_interval" if number(value) == Some(0) => Err(Invalid::new(
+            "must not be 0: the master would keep all WAL for replicas that say nothing",
+        )),
+        "max_wal_senders" | "max_replication_slots" => at_least(value, FEWEST_SENDERS),
+        _ => Ok(()),
+    }
+}
+
+/// What else is refused once the set's size and its other settings are known.
+pub(super) fn check_for(
+    name: &str,
+    value: &str,
+    pods: u32,
+    synchronous: u32,
+) -> Result<(), Invalid> {
+    match name {
+        "max_wal_senders" | "max_replication_slots" => at_least(value, senders(pods)),
+        "synchronous_commit"
+            if synchronous > 0 && (value.eq_ignore_ascii_case("local") || is_false(value)) =>
+        {
+            Err(Invalid::new(
+                "must not be off or local with --synchronous: commits would wait for no replica",
+            )
+            .hint("a transaction that may be lost can say so itself: set synchronous_commit = off"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is allowed, and should be known.
+pub(super) fn warning(name: &str, value: &str) -> Option<String> {
+    let risky = match name {
+        "fsync" | "full_page_writes" => "a crash of a node can destroy the data beyond repair",
+        _ => return None,
+    };
+    is_false(value).then(|| format!("{name} = {value}: {risky}"))
+}
+
+fn at_least(value: &str, least: u32) -> Result<(), Invalid> {
+    match number(value) {
+        Some(number) if number < i64::from(least) => Err(Invalid::new(format!(
+            "must be at least {least}: each replica needs one, and two while it is cloned"
+        ))),
+        // What is no number is PostgreSQL's to refuse.
+        _ => Ok(()),
+    }
+}
+
+/// A whole number, with a unit or not.
+fn number(value: &str) -> Option<i64> {
+    let value = value.trim();
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    digits.parse().ok()
+}
+
+/// PostgreSQL's `parse_bool`: any prefix that is no other's.
+fn is_false(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    let prefix = |word: &str| !value.is_empty() && word.starts_with(&value);
+    value == "0" || prefix("false") || prefix("no") || (value.len() > 1 && prefix("off"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_break_the_set_is_refused_with_the_reason() {
+        for (name, value, reason) in [
+            ("port", "5433", "must not be set: the Services lead to port 5432"),
+            ("include_dir", "x", "must not be used: only one file goes into the set's ConfigMap"),
+            (
+                "recovery_target_time",
+                "now",
+                "must not be set: a server that stops at a target makes a history of its own",
+            ),
+            ("wal_level", "Minimal", "must be replica or logical: nothing replicates from minimal"),
+            (
+                "max_wal_senders",
+                "3",
+                "must be at least 10: each replica needs one, and two while it is cloned",
+            ),
+            (
+                "password_encryption",
+                "md5",
+                "must be scram-sha-256: pg_hba.conf lets no other password in",
+            ),
+        ] {
+            assert_eq!(check(name, value).expect_err(name).reason, reason);
+        }
+        for name in TLS.iter().chain(&["synchronous_standby_names"]) {
+            assert!(check(name, "on").unwrap_err().hint.is_some(), "{name}");
+        }
+        assert!(check("wal_receiver_status_interval", "0s").is_err());
+        for (name, value) in [
+            ("wal_level", "logical"),
+            ("max_wal_senders", "10"),
+            ("archive_mode", "on"),
+            ("archive_command", "true"),
+            ("password_encryption", "scram-sha-256"),
+            ("ssl_min_protocol_version", "TLSv1.3"),
+            ("work_mem", "64MB"),
+            ("wal_receiver_status_interval", "1s"),
+            ("synchronous_commit", "off"),
+        ] {
+            check(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
+    }
+
+    #[test]
+    fn the_sets_size_decides_how_many_senders_it_needs() {
+        assert_eq!((senders(1), senders(4), senders(5), senders(31)), (10, 10, 12, 64));
+        assert!(check_for("max_wal_senders", "10", 4, 0).is_ok());
+        let error = check_for("max_replication_slots", "10", 5, 0).unwrap_err();
+        assert!(error.reason.starts_with("must be at least 12"), "{error}");
+    }
+
+    #[test]
+    fn synchronous_replication_is_not_undone_by_a_setting() {
+        for value in ["off", "OF", "local", "no", "false", "0"] {
+            assert!(check_for("synchronous_commit", value, 2, 1).is_err(), "{value}");
+            assert!(check_for("synchronous_commit", value, 2, 0).is_ok(), "{value}");
+        }
+        for value in ["on", "remote_apply", "remote_write", "o"] {
+            assert!(check_for("synchronous_commit", value, 2, 1).is_ok(), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_can_lose_data_is_said() {
+        assert!(warning("fsync", "off").is_some());
+        assert!(warning("fsync", "on").is_none());
+        assert!(warning("work_mem", "off").is_none());
+    }
+}

@@ -1,0 +1,119 @@
+//! Synchronous replication: for how many replicas a commit waits (`--synchronous`).
+
+use super::parameters::conf;
+use super::sources::Sources;
+use super::values::Invalid;
+use super::{Replicas, SetIdentity, SettingsError, Source, Sourced};
+use crate::cli::SettingsArgs;
+use crate::environment as variables;
+
+const FIELD: &str = "number of synchronous replicas";
+const NAMES: &str = "synchronous_standby_names";
+
+/// `synchronous_standby_names` of a set: any so many of its pods, each of the `pods` that it can have.
+///
+/// By name, and not `*`: a clone under way and other tools that stream confirm what they receive, too,
+/// and are no replica of it. All names that there can be, so that a set that grows or shrinks, by
+/// whomever, needs no other value; a name without a pod counts for nothing. The master's own is among
+/// them, as another pod may be the master one day.
+#[must_use]
+pub fn standby_names(set: &SetIdentity, synchronous: u32, pods: u32) -> String {
+    let names = (0..pods).map(|ordinal| format!("\"{}\"", set.pod(ordinal)));
+    format!("ANY {synchronous} ({})", names.collect::<Vec<_>>().join(", "))
+}
+
+/// For how many replicas a set's commits wait, by its `postgresql.conf`.
+#[must_use]
+pub fn of_set(postgresql_conf: &str) -> u32 {
+    let entries = conf::parse(postgresql_conf).unwrap_or_default();
+    let value = entries.into_iter().rev().find(|entry| entry.name == NAMES);
+    value.and_then(|entry| of_names(&entry.value)).unwrap_or(0)
+}
+
+/// The number in `ANY 2 (a, b, c)`; none where the value is not pgset's.
+#[must_use]
+pub fn of_names(value: &str) -> Option<u32> {
+    value.strip_prefix("ANY ")?.split_once(" (")?.0.parse().ok()
+}
+
+/// Refuses more synchronous replicas than a set of so many pods has.
+///
+/// # Errors
+/// When commits would wait for replicas that there are not.
+pub fn check(synchronous: u32, pods: u32) -> Result<(), Invalid> {
+    let replicas = pods.saturating_sub(1);
+    if synchronous <= replicas {
+        return Ok(());
+    }
+    let reason = match replicas {
+        0 => "must be 0 in a set of one pod: no commit would ever end".to_owned(),
+        n => format!("must be at most {n} in a set of {pods} pods: no commit would ever end"),
+    };
+    let more = synchronous.saturating_add(1);
+    Err(Invalid::new(reason)
+        .hint(format!("more pods: --replicas {more}; to wait for none: --synchronous 0")))
+}
+
+/// What was given; none when nobody said anything.
+pub(super) fn synchronous(
+    sources: &mut Sources<'_>,
+    args: &SettingsArgs,
+    replicas: Option<&Sourced<Replicas>>,
+) -> Result<Option<Sourced<u32>>, SettingsError> {
+    let variable = &variables::PGSET_SYNCHRONOUS;
+    let given = sources.given("--synchronous", args.synchronous.as_deref(), &[variable])?;
+    let Some(Sourced { value: text, source }) = given else { return Ok(None) };
+    let refused = |invalid| SettingsError::of(FIELD, text, source.clone(), invalid);
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|n| digits && *n < Replicas::MAX).ok_or_else(|| {
+        let most = Replicas::MAX - 1;
+        refused(Invalid::new(format!("must be a whole number from 0 (no commit waits) to {most}")))
+    })?;
+    if let Some(pods) = replicas {
+        check(number, pods.value.get()).map_err(refused)?;
+    }
+    sources.settle(variable, number, &source);
+    Ok(Some(Sourced { value: number, source }))
+}
+
+/// The refusal of an image that has no such thing.
+pub(super) fn not_here(given: &Sourced<u32>, invalid: Invalid) -> SettingsError {
+    SettingsError::of(FIELD, given.value.to_string(), given.source.clone(), invalid)
+}
+
+/// The refusal of what is in force in a set that changes its size.
+#[must_use]
+pub fn too_few(synchronous: u32, invalid: Invalid) -> SettingsError {
+    SettingsError::of(FIELD, synchronous.to_string(), Source::Derived("the running set"), invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "my-set".parse().unwrap(), namespace: "pg".parse().unwrap() }
+    }
+
+    #[test]
+    fn names_are_those_of_the_pods_and_are_read_back() {
+        let names = standby_names(&set(), 2, 3);
+        assert_eq!(names, r#"ANY 2 ("my-set-0", "my-set-1", "my-set-2")"#);
+        let conf = format!("a = 1\n{NAMES} = {}\nb = 2\n", conf::quote(&names));
+        assert_eq!(of_set(&conf), 2);
+        assert_eq!(of_set("a = 1\n"), 0);
+        assert_eq!(of_set(&format!("{NAMES} = ''")), 0);
+        assert_eq!(of_names("FIRST 1 (a)"), None);
+        assert_eq!(of_names("ANY 1 (*)"), Some(1));
+    }
+
+    #[test]
+    fn a_commit_waits_for_no_more_than_there_are() {
+        for (synchronous, pods) in [(0, 1), (1, 2), (2, 3), (0, 0)] {
+            assert!(check(synchronous, pods).is_ok());
+        }
+        for (synchronous, pods) in [(1, 1), (2, 2), (1, 0)] {
+            assert!(check(synchronous, pods).is_err());
+        }
+    }
+}
