@@ -19,6 +19,9 @@ _pgset() {
             pgset,completions)
                 cmd="pgset__subcmd__completions"
                 ;;
+            pgset,connect)
+                cmd="pgset__subcmd__connect"
+                ;;
             pgset,diff)
                 cmd="pgset__subcmd__diff"
                 ;;
@@ -30,6 +33,12 @@ _pgset() {
                 ;;
             pgset,man)
                 cmd="pgset__subcmd__man"
+                ;;
+            pgset,password)
+                cmd="pgset__subcmd__password"
+                ;;
+            pgset,psql)
+                cmd="pgset__subcmd__psql"
                 ;;
             pgset,render)
                 cmd="pgset__subcmd__render"
@@ -49,6 +58,12 @@ _pgset() {
             pgset,up)
                 cmd="pgset__subcmd__up"
                 ;;
+            pgset__subcmd__password,rotate)
+                cmd="pgset__subcmd__password__subcmd__rotate"
+                ;;
+            pgset__subcmd__password,show)
+                cmd="pgset__subcmd__password__subcmd__show"
+                ;;
             pgset__subcmd__templates,export)
                 cmd="pgset__subcmd__templates__subcmd__export"
                 ;;
@@ -59,7 +74,7 @@ _pgset() {
 
     case "${cmd}" in
         pgset)
-            opts="-n -o -q -v -y -h -V --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help --version up scale test status down render diff templates env completions man"
+            opts="-n -o -q -v -y -h -V --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help --version up scale test status down psql connect password render diff templates env completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -86,11 +101,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -136,11 +151,61 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__connect)
+            opts="-n -o -q -v -y -h --replica --show-password --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -159,7 +224,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -194,18 +259,6 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --set)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -270,11 +323,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -320,11 +373,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -343,7 +396,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -378,18 +431,6 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --set)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -454,11 +495,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -504,11 +545,235 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__password)
+            opts="-n -o -q -v -y -h --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help show rotate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__password__subcmd__rotate)
+            opts="-n -o -q -v -y -h --password-file --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help superuser replication user"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__password__subcmd__show)
+            opts="-n -o -q -v -y -h --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help superuser replication user"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        pgset__subcmd__psql)
+            opts="-U -d -n -o -q -v -y -h --replica --user --database --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --replica)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -U)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -527,7 +792,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --list --output-dir --kube-version --show-secrets --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -562,18 +827,6 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --set)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -646,11 +899,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -700,11 +953,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -750,11 +1003,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -800,11 +1053,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -850,11 +1103,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -904,11 +1157,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -927,7 +1180,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --synchronous --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --replicas --image --postgres-version --profile --storage --size --access-mode --volume-prefix --templates --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --dry-run --no-wait --password-file --force-conflicts --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -962,18 +1215,6 @@ _pgset() {
                     return 0
                     ;;
                 --volume-prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --set)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --synchronous)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1021,6 +1262,10 @@ _pgset() {
                     COMPREPLY=($(compgen -W "client server" -- "${cur}"))
                     return 0
                     ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1042,11 +1287,11 @@ _pgset() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "human json yaml junit" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "human json yaml junit env" -- "${cur}"))
                     return 0
                     ;;
                 --color)

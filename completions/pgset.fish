@@ -31,7 +31,8 @@ complete -c pgset -n "__fish_pgset_needs_command" -l name -d 'Name of the set [d
 complete -c pgset -n "__fish_pgset_needs_command" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_needs_command" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -46,6 +47,9 @@ complete -c pgset -n "__fish_pgset_needs_command" -f -a "scale" -d 'Change the n
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Prove by SQL, from inside the cluster, that the set replicates'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "status" -d 'Show pods, replication, services and volumes, and what is wrong'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "down" -d 'Take the set down; its data stays unless told otherwise'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "psql" -d 'Open psql on the master or on a replica, inside its pod'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "connect" -d 'Print how to connect: URIs, and variables for libpq'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "password" -d 'Show a password, or replace it by a new one'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "render" -d 'Print the objects that up would apply'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "diff" -d 'Show what up would change'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "templates" -d 'Write out the built-in templates'
@@ -76,6 +80,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Le
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'How long a pod may take to stop before it is killed [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing: show what would change (client), or let the API server check it too (server)' -r -f -a "client\t'Compare with what is there'
 server\t'Let the API server check, and keep nothing'"
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l password-file -d 'Take the application\'s password from this file, or from stdin (-)' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -s n -l namespace -d 'Namespace of the set' -r
@@ -83,7 +88,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l name -d 'Name of the 
 complete -c pgset -n "__fish_pgset_using_subcommand up" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -102,7 +108,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand scale" -l name -d 'Name of t
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -120,7 +127,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand test" -l name -d 'Name of th
 complete -c pgset -n "__fish_pgset_using_subcommand test" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand test" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -136,7 +144,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand status" -l name -d 'Name of 
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand status" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -153,7 +162,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand down" -l name -d 'Name of th
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand down" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -163,6 +173,99 @@ complete -c pgset -n "__fish_pgset_using_subcommand down" -s q -l quiet -d 'Say 
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -l replica -d 'On a replica, which only reads: any that is ready, or the pod of this number' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s U -l user -d 'Act as this role (SET ROLE) [default: the superuser postgres]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s d -l database -d 'Database [default: the application\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l replica -d 'With -o env: the variables for the replicas'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l show-password -d 'Print the password, too'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -f -a "show" -d 'Print a password, alone'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -f -a "rotate" -d 'Give roles new passwords, in PostgreSQL and in the Secret'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l password-file -d 'Take the new password from this file, or from stdin (-) [default: made]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l image -d 'Image [default: the article\'s when CCP_IMAGE_TAG is set, else postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l postgres-version -d 'Major version of PostgreSQL, 13 to 18: the image postgres:N' -r
@@ -194,7 +297,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l name -d 'Name of 
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -234,7 +338,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l name -d 'Name of th
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -250,7 +355,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_se
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -267,7 +373,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_s
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -305,7 +412,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l name -d 'Name of the
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -321,7 +429,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand completions" -l name -d 'Nam
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
@@ -337,7 +446,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand man" -l name -d 'Name of the
 complete -c pgset -n "__fish_pgset_using_subcommand man" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
 json\t'JSON, a document or a line per event'
 yaml\t'YAML'
-junit\t'JUnit XML'"
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
 complete -c pgset -n "__fish_pgset_using_subcommand man" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"

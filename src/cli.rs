@@ -1,10 +1,13 @@
 //! The command line: clap derive and nothing else. What values mean is settled in `settings`.
 
 pub mod completions;
+pub mod connect;
 pub mod diff;
 pub mod down;
 pub mod env;
 pub mod man;
+pub mod password;
+pub mod psql;
 pub mod render;
 pub mod scale;
 pub mod status;
@@ -20,10 +23,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use completions::{CompletionsArgs, Shell, completions};
+pub use connect::ConnectArgs;
 pub use diff::DiffArgs;
 pub use down::DownArgs;
 pub use env::EnvArgs;
 pub use man::{ManArgs, man};
+pub use password::{PasswordArgs, PasswordCommand, RoleKind, RotateArgs, ShowArgs};
+pub use psql::PsqlArgs;
 pub use render::RenderArgs;
 pub use scale::ScaleArgs;
 pub use status::StatusArgs;
@@ -37,6 +43,7 @@ Examples:
   pgset test                prove by SQL that it replicates
   pgset scale --replicas 3  add a replica
   pgset status              what runs, what is wrong
+  pgset psql                open psql on the master
   pgset down                take it down, keep its data
 
 Settings: flag, else PGSET_* variable, else the article's variable, else
@@ -45,7 +52,7 @@ PG_PRIMARY_PASSWORD and PG_ROOT_PASSWORD, or are made.
 
 Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 no cluster, or not let
 in; 4 conflict, or refused for safety; 5 the test found something wrong;
-70 timed out; 130 interrupted; 143 terminated.";
+70 timed out; 130 interrupted; 143 terminated. psql ends with psql's own.";
 
 /// Run a PostgreSQL replica set on Kubernetes
 #[derive(Clone, Debug, Parser)]
@@ -73,6 +80,12 @@ pub enum Command {
     Status(StatusArgs),
     /// Take the set down; its data stays unless told otherwise
     Down(DownArgs),
+    /// Open psql on the master or on a replica, inside its pod
+    Psql(PsqlArgs),
+    /// Print how to connect: URIs, and variables for libpq
+    Connect(ConnectArgs),
+    /// Show a password, or replace it by a new one
+    Password(PasswordArgs),
     /// Print the objects that up would apply
     Render(RenderArgs),
     /// Show what up would change
@@ -95,7 +108,10 @@ impl Command {
             Self::Test(_) => &[Output::Human, Output::Json, Output::Junit],
             Self::Status(_) => &[Output::Human, Output::Json, Output::Yaml],
             Self::Render(_) => &[Output::Human, Output::Yaml],
-            Self::Completions(_) | Self::Man(_) => &[Output::Human],
+            Self::Connect(_) => &[Output::Human, Output::Json, Output::Yaml, Output::Env],
+            Self::Psql(_) | Self::Password(_) | Self::Completions(_) | Self::Man(_) => {
+                &[Output::Human]
+            }
             Self::Up(_)
             | Self::Scale(_)
             | Self::Down(_)
@@ -235,6 +251,8 @@ pub enum Output {
     Yaml,
     /// JUnit XML
     Junit,
+    /// Lines NAME=VALUE for a shell or an env file
+    Env,
 }
 
 /// `--color`.
@@ -272,11 +290,14 @@ display_as_possible_value!(Output, Color, ProfileName);
 /// [`clap::Error::exit_code`] says how the program ends.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
-    if args.iter().skip(1).any(|argument| holds_password(&argument.to_string_lossy())) {
+    // What stands behind `--` is psql's; what it may hold is looked at there.
+    let ours = args.iter().skip(1).take_while(|argument| *argument != "--");
+    if ours.into_iter().any(|argument| holds_password(&argument.to_string_lossy())) {
         return Err(Cli::command().error(
             ErrorKind::UnknownArgument,
             "passwords are never taken from the command line, where every process can read them: \
-             set PG_PASSWORD, PG_PRIMARY_PASSWORD or PG_ROOT_PASSWORD, or leave them to be made",
+             set PG_PASSWORD, PG_PRIMARY_PASSWORD or PG_ROOT_PASSWORD, give a file with \
+             --password-file, or leave them to be made",
         ));
     }
     Cli::try_parse_from(args)
@@ -289,6 +310,10 @@ fn holds_password(argument: &str) -> bool {
         Some((name, value)) => (name, Some(value)),
         None => (argument, None),
     };
+    // These name a file, or ask.
+    if ["--password-file", "--show-password"].contains(&name) {
+        return false;
+    }
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     (name.starts_with("--") || value.is_some())
         && is_name

@@ -9,6 +9,7 @@ pub mod follow;
 pub mod logs;
 pub mod objects;
 pub mod observe;
+pub mod session;
 
 pub use call::{Cluster, Deadline};
 pub use connect::Target;

@@ -10,33 +10,45 @@ use serde::Serialize;
 /// How pgset ended. The numbers are documented in the README and are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[repr(u8)]
 pub enum Exit {
     /// Done.
-    Done = 0,
+    Done,
     /// Failed: the cause has been printed. `status`: degraded or down. `diff`: there are differences.
-    Failed = 1,
+    Failed,
     /// Bad usage or bad input; nothing was touched.
-    Usage = 2,
+    Usage,
     /// No cluster, or not let in.
-    NoCluster = 3,
+    NoCluster,
     /// A conflict with somebody else's objects, or refused for safety.
-    Refused = 4,
+    Refused,
     /// The smoke test found something wrong.
-    SmokeTest = 5,
+    SmokeTest,
     /// The deadline passed without a cause found.
-    TimedOut = 70,
+    TimedOut,
     /// Interrupted by Ctrl-C.
-    Interrupted = 130,
+    Interrupted,
     /// Ended by SIGTERM.
-    Terminated = 143,
+    Terminated,
+    /// `psql`: what psql itself ended with.
+    Psql(u8),
 }
 
 impl Exit {
     /// The process's exit code.
     #[must_use]
     pub fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NoCluster => 3,
+            Self::Refused => 4,
+            Self::SmokeTest => 5,
+            Self::TimedOut => 70,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+            Self::Psql(code) => code,
+        }
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`readiness`], [`postgres`] | what is ready, what failed and why; what PostgreSQL says |
 //! | [`cluster`] | everything that talks to Kubernetes |
 //! | [`commands`] | one file per subcommand: orchestration |
-//! | [`event`], [`report`], [`prompt`], [`error`] | what a person or a script gets to see |
+//! | [`event`], [`report`], [`prompt`], [`terminal`], [`error`] | what a person or a script gets to see |
 //!
 //! `settings`, `image`, `render`, `manifest`, `plan`, `readiness` and `postgres` are pure: values in,
 //! values out.
@@ -34,6 +34,7 @@ pub mod readiness;
 pub mod render;
 pub mod report;
 pub mod settings;
+pub mod terminal;
 
 mod run;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Cli, Command};
+use crate::cli::{self, Cli, Command, PasswordCommand};
 use crate::commands::{self, Context};
 use crate::environment::{self, Environment};
 use crate::error::{Exit, Failure, Report};
@@ -78,7 +78,11 @@ async fn supervise(
     // Those that only read have nothing to finish: the first signal ends them.
     let reads = !matches!(
         command,
-        Command::Up(_) | Command::Scale(_) | Command::Down(_) | Command::Test(_)
+        Command::Up(_)
+            | Command::Scale(_)
+            | Command::Down(_)
+            | Command::Test(_)
+            | Command::Password(cli::PasswordArgs { command: PasswordCommand::Rotate(_) })
     );
     let interrupt = context.interrupt.clone();
     let result = tokio::select! {
@@ -106,6 +110,9 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Test(args) => commands::test::run(args, context).await,
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Down(args) => commands::down::run(args, context).await,
+        Command::Psql(args) => commands::psql::run(args, context).await,
+        Command::Connect(args) => commands::connect::run(args, context).await,
+        Command::Password(args) => commands::password::run(&args.command, context).await,
         Command::Render(args) => commands::render::run(args, context).await,
         Command::Diff(args) => Box::pin(commands::diff::run(args, context)).await,
         Command::Env(args) => commands::environment::run(args, context).await,

@@ -2,14 +2,17 @@
 //!
 //! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4`
 
+mod access;
 mod config;
 mod failures;
 mod forbidden;
 mod interrupted;
 mod killed;
 mod official;
+mod passwords;
 mod repair;
 mod secrets;
+mod slots;
 mod story;
 mod synchronous;
 

@@ -88,6 +88,38 @@ fn dry_run_has_an_optional_value() {
 }
 
 #[test]
+fn what_stands_behind_two_dashes_is_psqls() {
+    let psql = |line: &str| match parsed(line).command {
+        Command::Psql(psql) => psql,
+        other => panic!("{line}: {other:?}"),
+    };
+    let none = psql("psql");
+    assert_eq!((none.replica, none.user, none.args.len()), (None, None, 0));
+    assert_eq!(psql("psql --replica").replica, Some(None));
+    assert_eq!(psql("psql --replica 2 -- -At").replica, Some(Some(2)));
+    assert_eq!(psql("psql --replica -- -At").replica, Some(None));
+    // psql's own flag, that asks; ours would hold one.
+    assert_eq!(psql("psql -- --password -U joe").args, ["--password", "-U", "joe"]);
+    assert_eq!(refused("psql --password x").kind(), ErrorKind::UnknownArgument);
+    assert_eq!(refused("psql -At").exit_code(), 2);
+}
+
+#[test]
+fn a_file_with_a_password_is_no_password() {
+    let Command::Up(up) = parsed("up --password-file=-").command else { panic!() };
+    assert_eq!(up.password_file, Some(PathBuf::from("-")));
+    let Command::Connect(connect) = parsed("connect --show-password").command else { panic!() };
+    assert!(connect.show_password);
+    let Command::Password(password) = parsed("password rotate superuser user").command else {
+        panic!()
+    };
+    let PasswordCommand::Rotate(rotate) = password.command else { panic!() };
+    assert_eq!(rotate.roles, [RoleKind::Superuser, RoleKind::User]);
+    assert_eq!(refused("password rotate --password s3cret").exit_code(), 2);
+    assert!(!refused("password rotate --password s3cret").to_string().contains("s3cret"));
+}
+
+#[test]
 fn each_command_reads_its_flags() {
     let Command::Test(test) = parsed("test --lag-limit 2s").command else { panic!() };
     assert_eq!(test.lag_limit, Duration::from_secs(2));
@@ -174,9 +206,20 @@ fn help_has_examples_and_exit_codes() {
 
 #[test]
 fn every_command_has_a_default_format() {
-    for line in
-        ["up", "test", "status", "render", "env", "man", "scale --replicas 1", "down", "diff"]
-    {
+    for line in [
+        "up",
+        "test",
+        "status",
+        "render",
+        "env",
+        "man",
+        "scale --replicas 1",
+        "down",
+        "diff",
+        "psql",
+        "connect",
+        "password show",
+    ] {
         assert_eq!(parsed(line).command.outputs().first(), Some(&Output::Human), "{line}");
     }
 }

@@ -1,5 +1,7 @@
 //! `pgset up`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::SettingsArgs;
@@ -28,6 +30,9 @@ pub struct UpArgs {
     /// Apply, and do not wait
     #[arg(long)]
     pub no_wait: bool,
+    /// Take the application's password from this file, or from stdin (-)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
     /// Take over fields that another manager owns
     #[arg(long)]
     pub force_conflicts: bool,

@@ -71,26 +71,47 @@ impl Cluster {
         // would block it for ever.
         let status = process.take_status();
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
-        let write = async {
-            if let Some(mut stdin) = stdin {
+        let writing = async {
+            let mut stdin = stdin;
+            if let Some(stdin) = &mut stdin {
                 // A program that ended early closes its input; its status says why.
                 let _ = stdin.write_all(exec.stdin.as_bytes()).await;
                 let _ = stdin.flush().await;
-                // Kept open until the program ends: some servers take its end for a hang-up.
-                return Some(stdin);
             }
-            None
+            // Kept open until the program ends: some servers take its end for a hang-up.
+            std::future::pending::<()>().await;
         };
-        let (_stdin, stdout, stderr, status) =
-            futures::join!(write, read_to_end(stdout), read_to_end(stderr), async {
-                match status {
-                    Some(status) => status.await,
-                    None => None,
-                }
-            });
-        let status =
-            status.ok_or_else(|| failed("the connection broke before it ended".to_owned()))?;
+        let ended = async {
+            match status {
+                Some(status) => status.await,
+                None => None,
+            }
+        };
+        let reading = async { futures::join!(read_to_end(stdout), read_to_end(stderr)) };
+        let (ended, reading) = (std::pin::pin!(ended), std::pin::pin!(reading));
+        let ((stdout, stderr), status) = tokio::select! {
+            end = output_and_end(reading, ended) => end.ok_or_else(|| failed(BROKEN.to_owned()))?,
+            () = writing => unreachable!("it stays open"),
+        };
         Ok(ExecOutput { stdout, stderr, code: exit_code(&status).map_err(failed)? })
+    }
+}
+
+/// Why a program's end is not known.
+pub(super) const BROKEN: &str = "the connection broke before it ended";
+
+/// What a program printed, and how it ended; none when the connection broke. The library does not end
+/// its streams then, so that whoever reads them would read for ever: its status is gone, though.
+pub(super) async fn output_and_end<O, S>(
+    mut output: impl Future<Output = O> + Unpin,
+    mut end: impl Future<Output = Option<S>> + Unpin,
+) -> Option<(O, S)> {
+    tokio::select! {
+        output = &mut output => Some((output, end.await?)),
+        end = &mut end => {
+            let end = end?;
+            Some((output.await, end))
+        }
     }
 }
 
@@ -105,7 +126,7 @@ async fn read_to_end(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> Strin
 
 /// The exit code in a status of the exec protocol: `Success`, or `NonZeroExitCode` with a cause
 /// `ExitCode`. Anything else means that the command was never run.
-fn exit_code(
+pub(super) fn exit_code(
     status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status,
 ) -> Result<i32, String> {
     if status.status.as_deref() == Some("Success") {
@@ -122,7 +143,7 @@ fn exit_code(
         })
 }
 
-fn refusal(pod: &str, error: kube::Error) -> ClusterError {
+pub(super) fn refusal(pod: &str, error: kube::Error) -> ClusterError {
     match error {
         kube::Error::Api(status) => {
             ClusterError::Refused { action: format!("running a command in pod {pod}"), status }
@@ -139,6 +160,14 @@ fn refusal(pod: &str, error: kube::Error) -> ClusterError {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::future::{pending, ready};
+
+    #[tokio::test]
+    async fn a_broken_connection_is_not_read_for_ever() {
+        assert_eq!(output_and_end(pending::<()>(), ready(None::<i32>)).await, None);
+        assert_eq!(output_and_end(ready("said"), ready(Some(3))).await, Some(("said", 3)));
+        assert_eq!(output_and_end(ready("said"), ready(None::<i32>)).await, None);
+    }
 
     #[test]
     fn exit_codes() {

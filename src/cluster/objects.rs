@@ -154,7 +154,8 @@ impl Cluster {
     async fn minor_for(&self, kind: Kind) -> Result<u32, ClusterError> {
         match self.minor() {
             Some(minor) => Ok(minor),
-            None if kind.varies() => Ok(self.version().await?.minor),
+            // Boxed, as it is hardly ever asked here and would be a part of every call.
+            None if kind.varies() => Ok(Box::pin(self.version()).await?.minor),
             None => Ok(0),
         }
     }

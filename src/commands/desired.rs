@@ -14,6 +14,24 @@ pub(crate) const SUPERUSER_PASSWORD: &str = "superuser-password";
 pub(crate) const PRIMARY_PASSWORD: &str = "primary-password";
 pub(crate) const USER_PASSWORD: &str = "user-password";
 
+/// The key of a password that a rotation has made, and PostgreSQL may not have yet.
+pub(crate) fn pending(key: &str) -> String {
+    format!("next-{key}")
+}
+
+/// Keeps what an interrupted rotation left in the live Secret: it may be the only copy of a password.
+pub(crate) fn keep_pending(objects: &mut [Object], live: &Live, set: &SetIdentity) {
+    let id = secret_id(set);
+    let Some(there) = live.objects.get(&id) else { return };
+    for object in objects.iter_mut().filter(|object| object.id == id) {
+        for key in [SUPERUSER_PASSWORD, PRIMARY_PASSWORD, USER_PASSWORD].map(pending) {
+            if let Some(password) = there["data"].get(&key) {
+                object.value["data"][&key] = password.clone();
+            }
+        }
+    }
+}
+
 /// The Secret with the passwords.
 pub(crate) fn secret_id(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::Secret, set.namespace.as_str(), &set.secret())

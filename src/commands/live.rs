@@ -130,6 +130,9 @@ pub async fn objects(
         .await
 }
 
+/// What was found of a kind, or why it may not be looked for.
+type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
+
 /// Every object in the namespace, and every volume, whose labels say that it belongs to the set.
 ///
 /// PersistentVolumes are left out where they may not be read: then pgset did not make any.
@@ -137,7 +140,6 @@ pub async fn of_set(
     cluster: &Cluster,
     set: &SetIdentity,
 ) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
-    type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
     let kinds = crate::manifest::kind::KINDS.into_iter().filter(|k| k.applicable());
     let found: Vec<Found> = stream::iter(kinds)
         .map(|kind| async move {

@@ -66,10 +66,10 @@ fn naming(role: &Value, set: &SetIdentity, pods: u32) -> Option<Value> {
     let mut rules = role["rules"].clone();
     let mut changed = false;
     for rule in rules.as_array_mut().into_iter().flatten() {
-        let Some(before) = rule["resourceNames"].as_array().filter(|n| !n.is_empty()) else {
+        let Some(those) = rule["resourceNames"].as_array().filter(|n| !n.is_empty()) else {
             continue;
         };
-        if before.iter().all(of_set) && rule["resourceNames"] != json!(names) {
+        if those.iter().all(of_set) && rule["resourceNames"] != json!(names) {
             rule["resourceNames"] = json!(names);
             changed = true;
         }

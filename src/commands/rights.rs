@@ -128,6 +128,37 @@ pub fn scaling(set: &SetIdentity) -> Vec<Right> {
     ["get", "patch"].iter().map(|verb| on(Kind::StatefulSet, verb, set)).collect()
 }
 
+/// The rights of `psql`: to find the pod, and to run a command in it.
+#[must_use]
+pub fn psql(set: &SetIdentity) -> Vec<Right> {
+    let mut rights = vec![on(Kind::Pod, "list", set)];
+    rights.extend(executing(set));
+    rights
+}
+
+/// The rights of `connect`.
+#[must_use]
+pub fn connect(set: &SetIdentity) -> Vec<Right> {
+    let mut rights = reading_passwords(set);
+    rights.push(on(Kind::StatefulSet, "get", set));
+    rights
+}
+
+/// The rights of `password rotate`: in PostgreSQL, and in the Secret.
+#[must_use]
+pub fn rotating(set: &SetIdentity) -> Vec<Right> {
+    let mut rights = connect(set);
+    rights.push(on(Kind::Secret, "patch", set));
+    rights.extend(psql(set));
+    rights
+}
+
+/// The right to read the passwords, and whom they belong to.
+#[must_use]
+pub fn reading_passwords(set: &SetIdentity) -> Vec<Right> {
+    vec![on(Kind::Secret, "get", set)]
+}
+
 /// The rights to let claims ask for more, and to make the StatefulSet again around its pods.
 #[must_use]
 pub fn growing(set: &SetIdentity) -> Vec<Right> {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::wait::{self, Wait};
-use super::{Context, configure, live, named, rights, up};
+use super::{Context, configure, live, named, rights, slots, up};
 use crate::cli::ScaleArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
@@ -39,6 +39,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let role = role(&cluster, &set, &live, wanted.get()).await?;
     let before = replicas_of(&live);
     let owner = other_owner(&live);
+    let has_slots = named::profile(&live) == Some(Profile::POSTGRES);
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was changed".into(), next)?;
@@ -60,6 +61,14 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
         let done = "the number of pods is asked for";
         let wait = Wait { scope, expectation, done, next };
         wait::until_ready(context, &cluster, wait).await?;
+    }
+    if has_slots && !args.no_wait {
+        // Also when nothing changes: an interrupted scaling left them.
+        slots::drop_beyond(context, &cluster, &set, wanted.get()).await?;
+    } else if has_slots && forget {
+        context.note(format!(
+            "their replication slots keep log until this is run: {next}  # without --no-wait"
+        ));
     }
     let state = if args.no_wait { "is asked for" } else { "is ready" };
     context.finish(format!("{} {state}: {}", set.name, up::pods(wanted.get())), started);

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
 use super::{Context, desired, live, wait};
 use crate::cluster::exec::Exec;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
+use crate::postgres::psql::Trouble;
 use crate::postgres::{Connection, ExecOutput, Observation, Script, psql, replication};
 use crate::readiness::{Snapshot, Streaming, StreamingReplica};
 use crate::settings::SetIdentity;
@@ -95,16 +97,15 @@ pub(crate) struct Credentials {
     pub(crate) user: String,
     pub(crate) user_password: crate::settings::Secret,
     pub(crate) database: String,
+    /// Whether the application's password is being replaced.
+    pub(crate) rotating: bool,
 }
 
 /// Reads the set's Secret.
 ///
 /// # Errors
-/// When it is not there, may not be read, or lacks a key.
-pub(crate) async fn credentials(
-    cluster: &Cluster,
-    set: &SetIdentity,
-) -> anyhow::Result<Credentials> {
+/// When it is not there, may not be read, or is somebody else's.
+pub(crate) async fn secret(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Value> {
     let name = set.secret();
     let id = desired::secret_id(set);
     let Some(secret) = cluster.get(&id).await? else {
@@ -113,6 +114,18 @@ pub(crate) async fn credentials(
             .into());
     };
     live::check_ours(&secret, &id, set)?;
+    Ok(secret)
+}
+
+/// Reads the roles and passwords of the set's Secret.
+///
+/// # Errors
+/// As [`secret`]'s, and when it lacks a key.
+pub(crate) async fn credentials(
+    cluster: &Cluster,
+    set: &SetIdentity,
+) -> anyhow::Result<Credentials> {
+    let (secret, name) = (secret(cluster, set).await?, set.secret());
     let lacks = |key| Failure::new(Exit::Failed, format!("Secret {name} has no key {key}"));
     let password = |key| desired::password(&secret, key).ok_or_else(|| lacks(key));
     let text = |key| desired::text(&secret, key).ok_or_else(|| lacks(key));
@@ -121,6 +134,7 @@ pub(crate) async fn credentials(
         user_password: password(desired::USER_PASSWORD)?,
         user: text("user")?,
         database: text("database")?,
+        rotating: desired::password(&secret, &desired::pending(desired::USER_PASSWORD)).is_some(),
     })
 }
 
@@ -143,16 +157,57 @@ pub(crate) async fn verify_login(
         }
     };
     let Some(pod) = any_ready(&snapshot.pods) else { return Ok(()) };
-    let started = tokio::time::Instant::now();
-    let master = set.master();
-    let connection = Connection {
-        host: &master,
+    let login = Login {
         user: &credentials.user,
         password: &credentials.user_password,
         database: &credentials.database,
     };
-    let script = Script::new(&pod, &format!("{}select 1;\n", connection.connect()?));
-    let trouble = loop {
+    let Some(trouble) = log_in(cluster, set, &pod, login).await? else { return Ok(()) };
+    let failure = Failure::new(
+        Exit::Failed,
+        format!("the set runs, but {} can't log in: {}", credentials.user, trouble.message),
+    );
+    let hint = if trouble.is_unreachable() {
+        format!("does Service {} lead to the master? pgset status", set.master())
+    } else if credentials.rotating {
+        format!("{}  # goes on where it was interrupted", context.sibling("password rotate user"))
+    } else {
+        format!(
+            "the volume was initialised with other passwords than those in Secret {}: put those back, or start anew with pgset down --delete-data",
+            set.secret()
+        )
+    };
+    Err(failure.hint(hint).into())
+}
+
+/// Who logs in.
+#[derive(Clone, Copy)]
+pub(crate) struct Login<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a crate::settings::Secret,
+    pub(crate) database: &'a str,
+}
+
+/// Logs in through the master's Service, from a pod; what PostgreSQL says when it does not let in.
+///
+/// # Errors
+/// When psql can't be run.
+pub(crate) async fn log_in(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    pod: &str,
+    login: Login<'_>,
+) -> anyhow::Result<Option<Trouble>> {
+    let started = tokio::time::Instant::now();
+    let master = set.master();
+    let connection = Connection {
+        host: &master,
+        user: login.user,
+        password: login.password,
+        database: login.database,
+    };
+    let script = Script::new(pod, &format!("{}select 1;\n", connection.connect()?));
+    loop {
         let trouble = match run(cluster, set.namespace.as_str(), &script).await {
             Ok(output) => output.trouble(),
             // The container may just have been restarted.
@@ -162,28 +217,15 @@ pub(crate) async fn verify_login(
                 continue;
             }
         };
-        let Some(trouble) = trouble else { return Ok(()) };
+        let Some(trouble) = trouble else { return Ok(None) };
         // A Service leads somewhere a moment after its endpoints are ready.
         let over =
             started.elapsed() >= SERVICE_LEADS_WITHIN || cluster.deadline.remaining().is_zero();
         if over || !trouble.is_unreachable() {
-            break trouble;
+            return Ok(Some(trouble));
         }
         tokio::time::sleep(LOOK_EVERY).await;
-    };
-    let failure = Failure::new(
-        Exit::Failed,
-        format!("the set runs, but {} can't log in: {}", credentials.user, trouble.message),
-    );
-    let hint = if trouble.is_unreachable() {
-        format!("does Service {master} lead to the master? pgset status")
-    } else {
-        format!(
-            "the volume was initialised with other passwords than those in Secret {}: put those back, or start anew with pgset down --delete-data",
-            set.secret()
-        )
-    };
-    Err(failure.hint(hint).into())
+    }
 }
 
 /// A ready pod to run psql in: the one of the lowest ordinal.

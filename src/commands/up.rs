@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, configure, desired, grow, live, rights, scale, topology};
+use super::{Context, configure, desired, given, grow, live, rights, scale, slots, topology};
 use crate::cli::UpArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::{Freshness, ServerVersion};
@@ -16,6 +16,7 @@ use crate::image::Profile;
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
+use crate::postgres::address::Addresses;
 use crate::readiness::Expectation;
 use crate::render::{Inputs, NEWEST_SERVER};
 use crate::settings::{Parameters, Replicas, SetIdentity, Settings, synchronous};
@@ -27,7 +28,11 @@ use crate::settings::{Parameters, Replicas, SetIdentity, Settings, synchronous};
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
-    let settings = context.settings(&args.settings, Some(&target))?;
+    let mut settings = context.settings(&args.settings, Some(&target))?;
+    if let Some(file) = &args.password_file {
+        let crunchy = settings.profile.name() == Profile::CRUNCHY;
+        settings.credentials.password = Some(given::password(file, crunchy, context).await?);
+    }
     let templates = context.templates(&settings)?;
     // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
@@ -91,6 +96,10 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         configure::settle(context, &cluster, set, &wait, agreed).await?;
     }
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
+    let before = live.objects.get(&id).map_or(0, scale::replicas_of);
+    if matches!(settings.profile, Profile::Postgres(_)) && before > replicas {
+        slots::drop_beyond(context, &cluster, &settings.set, replicas).await?;
+    }
     left_policy(context, &cluster, &settings).await;
     connection(context, &settings, replicas);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
@@ -121,11 +130,11 @@ impl Look<'_> {
         cluster: &Cluster,
         force: bool,
     ) -> anyhow::Result<(live::Live, Plan, u32)> {
-        let live = self.read(cluster, Freshness::Cached).await?;
+        let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
         if let Ok((plan, replicas)) = plan_of(self.settings, self.templates, &live, force) {
             return Ok((live, plan, replicas));
         }
-        let live = self.read(cluster, Freshness::Latest).await?;
+        let live = Box::pin(self.read(cluster, Freshness::Latest)).await?;
         let (plan, replicas) = plan_of(self.settings, self.templates, &live, force)?;
         Ok((live, plan, replicas))
     }
@@ -169,7 +178,8 @@ fn plan_of(
         server_minor: live.version.minor,
         passwords: &passwords,
     };
-    let objects = desired::objects(templates, &inputs)?;
+    let mut objects = desired::objects(templates, &inputs)?;
+    desired::keep_pending(&mut objects, live, &settings.set);
     let options = Options {
         set: &settings.set,
         replicas: Some(&decision),
@@ -269,19 +279,12 @@ async fn left_policy(context: &Context, cluster: &Cluster, settings: &Settings) 
 }
 
 fn connection(context: &Context, settings: &Settings, replicas: u32) {
-    let set = &settings.set;
-    let (user, database) = (&settings.credentials.user, &settings.credentials.database);
-    let uri = |service: String| {
-        format!("postgresql://{user}@{service}.{}.svc:5432/{database}", set.namespace)
+    let addresses = Addresses {
+        set: &settings.set,
+        user: settings.credentials.user.as_str(),
+        database: settings.credentials.database.as_str(),
+        has_replica: replicas > 1,
+        password: None,
     };
-    let mut lines = vec![format!("read and write:  {}", uri(set.master()))];
-    if replicas > 1 {
-        lines.push(format!("read only:       {}", uri(set.replica())));
-    }
-    lines.push(format!(
-        "password:        kubectl -n {} get secret {} -o jsonpath='{{.data.user-password}}' | base64 -d",
-        set.namespace,
-        set.secret()
-    ));
-    context.note(lines.join("\n"));
+    context.note(super::connect::human(context, &addresses));
 }

@@ -137,7 +137,7 @@ impl Diagnose for Refusal {
                 let variables: Vec<_> = keys.iter().map(|key| variable(key)).collect();
                 return vec![
                     format!("unset {} to go on with those that are there", variables.join(" ")),
-                    "the image sets them at the first start only: to change one, change it in PostgreSQL, then in the Secret".to_owned(),
+                    "a new password for roles that are there: pgset password rotate, with --password-file FILE to choose it".to_owned(),
                 ];
             }
             Self::Immutable { object, .. } if object.kind == Kind::StatefulSet => {

@@ -110,7 +110,7 @@ impl Connection<'_> {
 
 /// A text as a part of a URI: letters, digits and `-._~` as they are (RFC 3986), every other byte
 /// as `%XX`.
-fn percent_encode(value: &str) -> String {
+pub(super) fn percent_encode(value: &str) -> String {
     use fmt::Write as _;
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {

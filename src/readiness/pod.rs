@@ -46,10 +46,14 @@ pub(super) fn judge(
         return (verdict.troubled(troubles), None);
     }
     // What is wrong with an old pod is what an update may have come to mend: it does not count.
-    if !view.ordered() {
-        return pending(&format!("{}, waits for its update", progress.state));
-    }
-    let (trouble, wedged) = wedge(&object, pod, &progress.state);
+    // Where pods are made side by side, an update still goes from the highest ordinal down, each when the
+    // one before is ready: which may be waiting for this one.
+    let until = match (view.ordered(), view.updated_above(ordinal)) {
+        (true, _) => "it is".to_owned(),
+        (false, Some(above)) => format!("{above} is, which may be waiting for it"),
+        (false, None) => return pending(&format!("{}, waits for its update", progress.state)),
+    };
+    let (trouble, wedged) = wedge(&object, pod, &progress.state, &until);
     let verdict = Verdict::waiting(object, Phase::Pending, progress.state);
     (verdict.troubled(vec![trouble]), wedged)
 }
@@ -68,11 +72,11 @@ fn is_known_current(view: View<'_>) -> bool {
     view.statefulset().is_none() || view.update_revision().is_some()
 }
 
-fn wedge(object: &ObjectId, pod: &Pod, state: &str) -> (Trouble, Option<WedgedPod>) {
+fn wedge(object: &ObjectId, pod: &Pod, state: &str, until: &str) -> (Trouble, Option<WedgedPod>) {
     let uid = pod.metadata.uid.as_deref();
     let message = format!(
         "it is of an old revision and not ready ({state}), and the controller does not replace it \
-         before it is"
+         before {until}"
     );
     let trouble = Trouble::new(object.clone(), uid, Cause::Wedged, WEDGE_GRACE, message);
     let wedged = uid.map(|uid| WedgedPod {

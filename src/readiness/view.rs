@@ -135,6 +135,14 @@ impl<'a> View<'a> {
         !self.on_delete() && ordinal >= self.partition() && self.is_old(pod)
     }
 
+    /// The name of a pod above an ordinal that is updated and not ready: the controller waits for it.
+    pub(super) fn updated_above(&self, ordinal: u32) -> Option<&'a str> {
+        (ordinal + 1..self.expected.replicas)
+            .filter_map(|above| self.pod(above))
+            .find(|pod| !self.is_old(pod) && !is_terminating(&pod.metadata) && !is_ready(pod))
+            .map(|pod| name(&pod.metadata))
+    }
+
     /// The object's events since the apply, oldest first.
     pub(super) fn events(&self, kind: Kind, object: &ObjectMeta) -> Vec<&'a Event> {
         let mut found: Vec<&Event> = (self.snapshot.events.iter())

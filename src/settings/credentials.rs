@@ -139,32 +139,48 @@ impl Passwords<'_, '_> {
         Ok(primary.or(master))
     }
 
-    /// A given password, checked. One newline at the end goes: that is how files and `$(...)` of
-    /// some shells end. Set but empty is refused, unlike with other variables: whoever sets a
+    /// A given password, checked. Set but empty is refused, unlike with other variables: whoever sets a
     /// password means one.
     fn read(&mut self, variable: &Variable) -> Result<Option<Secret>, SettingsError> {
         let Some(given) = self.sources.environment.get_even_empty(variable)? else {
             return Ok(None);
         };
-        let password = given.strip_suffix('\n').unwrap_or(given);
-        let password = password.strip_suffix('\r').unwrap_or(password);
-        let reason = if password.is_empty() {
-            "must not be empty"
-        } else if self.crunchy && !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            "must be of letters and digits only: the image writes it into SQL as it is"
-        } else if password.chars().any(char::is_control) {
-            "must not hold control characters"
-        } else {
-            if password == "password" {
-                self.warnings.push(format!(
-                    "{} is the word \"password\": unset it to have one made",
-                    variable.name
-                ));
+        match check_password(given, self.crunchy) {
+            Ok((password, warning)) => {
+                let said = warning.map(|said| format!("{} {said}", variable.name));
+                self.warnings.extend(said);
+                Ok(Some(password))
             }
-            return Ok(Some(Secret::new(password.to_owned())));
-        };
-        let invalid =
-            Invalid::new(reason).hint(format!("to have one made: unset {}", variable.name));
-        Err(SettingsError::hidden("password", Source::Variable(variable.name), invalid))
+            Err(invalid) => {
+                let invalid = invalid.hint(format!("to have one made: unset {}", variable.name));
+                Err(SettingsError::hidden("password", Source::Variable(variable.name), invalid))
+            }
+        }
     }
+}
+
+/// A given password, checked, and what there is to say about it. One newline at the end goes: that is
+/// how files and `$(...)` of some shells end.
+///
+/// # Errors
+/// When it is none, or the image can't take it.
+pub fn check_password(
+    given: &str,
+    crunchy: bool,
+) -> Result<(Secret, Option<&'static str>), Invalid> {
+    let password = given.strip_suffix('\n').unwrap_or(given);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    if password.is_empty() {
+        return Err(Invalid::new("must not be empty"));
+    }
+    if crunchy && !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        let reason = "must be of letters and digits only: the image writes it into SQL as it is";
+        return Err(Invalid::new(reason));
+    }
+    if password.chars().any(char::is_control) {
+        return Err(Invalid::new("must not hold control characters"));
+    }
+    let warning =
+        (password == "password").then_some("is the word \"password\": without it one is made");
+    Ok((Secret::new(password.to_owned()), warning))
 }

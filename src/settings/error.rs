@@ -34,7 +34,7 @@ impl SettingsError {
     }
 
     /// A refused setting whose value is not shown, or that has none.
-    pub(super) fn hidden(field: &'static str, source: Source, invalid: Invalid) -> Self {
+    pub(crate) fn hidden(field: &'static str, source: Source, invalid: Invalid) -> Self {
         Self { field, value: None, source, reason: invalid.reason, hint: invalid.hint }
     }
 }

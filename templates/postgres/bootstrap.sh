@@ -48,6 +48,9 @@ export LC_ALL=C
 : "${PGSET_MASTER_WAIT:=300}"               # seconds after which a good standby starts without its master
 : "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone that are not the master going away
 export PGSET_AUTH
+# Debian's psql in /usr/bin is a wrapper that takes many times as long as psql itself.
+server=$(command -v postgres) || server=
+[ -z "$server" ] || [[ $PATH == "${server%/*}":* ]] || PATH=${server%/*}:$PATH
 
 log() { printf 'bootstrap: %s\n' "$*" >&2; }
 die() { # code message
@@ -83,8 +86,11 @@ attended() {
   child=
   return "$status"
 }
-last_words() { # file: its last line that says something, without "psql: error: " before it
-  { grep '[^[:space:]]' "$1" || echo 'it says nothing'; } | tail -n 1 | sed 's/^[a-z_]*: *error: *//' 
+# What a program says first about an error is the reason; what follows are hints and consequences.
+reason() { # file
+  {
+    grep -m 1 'error:\|ERROR:\|FATAL:\|PANIC:' "$1" || grep '[^[:space:]]' "$1" | tail -n 1 || echo 'it says nothing'
+  } | sed 's/^[a-z_]*: *error: *//; s/^.* failed: //; s/^.*\(ERROR\|FATAL\|PANIC\): *//'
 }
 disk_is_full() { grep -q 'No space left on device' "$scratch/output"; }
 
@@ -166,11 +172,10 @@ patch_label() { # value
   esac
 }
 tls_trouble() { # the reason of s_client's that says most
-  local reason
-  reason=$(grep -o -m 1 'verify error:.*' "$scratch/error") ||
-    reason=$(grep -m 1 -i 'errno=\|refused\|getaddrinfo\|alert' "$scratch/error") ||
-    reason=$(last_words "$scratch/error")
-  printf 'nothing (%s)\n' "${reason:-no answer in 10 s}"
+  local why
+  why=$(grep -o -m 1 'verify error:.*' "$scratch/error") ||
+    why=$(grep -m 1 -i 'errno=\|refused\|getaddrinfo\|alert' "$scratch/error") || why=$(reason "$scratch/error")
+  printf 'nothing (%s)\n' "$why"
 }
 
 # --- the volume and its lock ------------------------------------------------------------------------------
@@ -195,7 +200,7 @@ lock() {
     status=0
     flock -n 9 2>"$scratch/error" || status=$?
     [ "$status" != 0 ] || return 0
-    [ "$status" = 1 ] || die $E_VOLUME "the volume has no file locks: $(last_words "$scratch/error")"
+    [ "$status" = 1 ] || die $E_VOLUME "the volume has no file locks: $(reason "$scratch/error")"
     [ $((SECONDS - started)) -lt "$PGSET_LOCK_WAIT" ] ||
       die $E_LOCKED "another process holds $PGDATA.lock after $((SECONDS - started)) s: another server runs on $PGDATA; stop it first"
     if [ $((SECONDS - said)) -ge 10 ]; then
@@ -221,7 +226,7 @@ clear_half() {
 sync_directory() { # directory
   attended initdb --sync-only -D "$1" || {
     disk_is_full && die $E_FULL "the volume is full: make it larger"
-    die $E_VOLUME "$1 can't be written to the disk: $(last_words "$scratch/output")"
+    die $E_VOLUME "$1 can't be written to the disk: $(reason "$scratch/output")"
   }
 }
 
@@ -232,7 +237,7 @@ control() { # field: its value in $scratch/control
 }
 read_control() {
   pg_controldata -D "$PGDATA" >"$scratch/control" 2>"$scratch/error" ||
-    die $E_DIRECTORY "$PGDATA/global/pg_control can't be read: $(last_words "$scratch/error")"
+    die $E_DIRECTORY "$PGDATA/global/pg_control can't be read: $(reason "$scratch/error")"
 }
 image_major() { postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
 recorded_identifier() {
@@ -339,7 +344,7 @@ initialise() {
   attended initdb -D "$PGDATA.new" --username=postgres --pwfile="$PGSET_AUTH/superuser-password" --encoding=UTF8 \
     --locale="$PGSET_LOCALE" --lc-messages=C --data-checksums --auth-local=peer --auth-host=scram-sha-256 --no-sync || {
     disk_is_full && die $E_FULL "initdb: the volume is full: make it larger"
-    die $E_INITDB "initdb failed: $(last_words "$scratch/output")"
+    die $E_INITDB "initdb failed: $(reason "$scratch/output")"
   }
   make_roles
   sync_directory "$PGDATA.new"
@@ -359,14 +364,14 @@ make_roles() {
     >"$scratch/server" 2>&1 &
   server=$! child=$server
   until pg_isready -q -h "$sockets"; do
-    kill -0 "$server" 2>/dev/null || die $E_ROLES "the server does not start on the new directory: $(last_words "$scratch/server")"
+    kill -0 "$server" 2>/dev/null || die $E_ROLES "the server does not start on the new directory: $(reason "$scratch/server")"
     sleep 0.05
   done
   roles_sql | psql -XqAt -v ON_ERROR_STOP=1 -h "$sockets" -U postgres -d postgres -v "primary_user=$PGSET_PRIMARY_USER" \
     -v "user=$PGSET_USER" -v "database=$PGSET_DATABASE" >"$scratch/output" 2>&1 || status=$?
-  failed=$(last_words "$scratch/output")
+  failed=$(reason "$scratch/output")
   kill -INT "$server" 2>/dev/null || true
-  wait "$server" || [ "$status" != 0 ] || die $E_ROLES "the server did not stop cleanly: $(last_words "$scratch/server")"
+  wait "$server" || [ "$status" != 0 ] || die $E_ROLES "the server did not stop cleanly: $(reason "$scratch/server")"
   child=
   if [ "$status" != 0 ]; then
     disk_is_full && die $E_FULL "the volume is full: make it larger"
@@ -402,16 +407,15 @@ wait_for_master() { # patience
       return 0
     fi
     waited=$((SECONDS - started))
-    why=$(last_words "$scratch/error")
+    why=$(reason "$scratch/error")
     case $why in
       *'could not translate host name'*) why='no address yet' refused='' ;;
       *'password authentication failed'* | *'no pg_hba.conf entry'* | *'pg_hba.conf rejects'* | *'does not exist' | *'not permitted to log in'*)
-        why="it refuses the role $PGSET_PRIMARY_USER: ${why#*FATAL: }"
+        why="it refuses the role $PGSET_PRIMARY_USER: $why"
         : "${refused:=$waited}"
         [ $((waited - refused)) -lt "$PGSET_PASSWORD_WAIT" ] ||
           die $E_PASSWORD "the master $PGSET_MASTER_HOST:$PGSET_MASTER_PORT: $why: the Secret and the database differ"
         ;;
-      *refused* | *'No route'* | *unreachable* | *'timeout expired'*) why="no connection: ${why##*: }" refused='' ;;
       *) refused='' ;;
     esac
     if [ "$patience" != 0 ] && [ "$waited" -ge "$patience" ]; then
@@ -432,9 +436,9 @@ replica() {
   fi
   check_existing
   if [ -e "$PGDATA/standby.signal" ]; then
-    make_standby "$PGDATA"
     # A standby without its master still serves reads, and never writes.
     wait_for_master "$PGSET_MASTER_WAIT" || {
+      make_standby "$PGDATA"
       log "$PGSET_MASTER_HOST:$PGSET_MASTER_PORT did not answer for $PGSET_MASTER_WAIT s: starting as a standby that was not compared with it"
       return 0
     }
@@ -483,7 +487,7 @@ compare_history() {
     diverged "it is on timeline $timeline and the master $PGSET_MASTER_HOST on $master_timeline"
   limit=$master_lsn
   if [ "$timeline" != "$master_timeline" ]; then
-    history=$(replication "TIMELINE_HISTORY $master_timeline") || die $E_CLONE "TIMELINE_HISTORY $master_timeline: $(last_words "$scratch/error")"
+    history=$(replication "TIMELINE_HISTORY $master_timeline") || die $E_CLONE "TIMELINE_HISTORY $master_timeline: $(reason "$scratch/error")"
     # A line for each timeline that the master's came from: its number, where it was left, why.
     limit=$(sed -n "s/^\(.*|\)\{0,1\}${timeline}[[:space:]]\{1,\}\([0-9A-F]*\/[0-9A-F]*\).*/\2/p" <<<"$history" | head -n 1)
     [ -n "$limit" ] || diverged "its timeline $timeline is none that the master's timeline $master_timeline came from"
@@ -557,7 +561,7 @@ wal_is_there() {
       3) ensure_slot fresh || true ;;
     esac
     if [ $((SECONDS - said)) -ge 10 ]; then
-      log "waiting to stream from $PGSET_MASTER_HOST ($(last_words "$scratch/output"))"
+      log "waiting to stream from $PGSET_MASTER_HOST ($(reason "$scratch/output"))"
       said=$SECONDS
     fi
     sleep 0.5
@@ -616,9 +620,9 @@ clone() {
     if disk_is_full; then
       die $E_FULL "clone: the volume at ${PGDATA%/*} is full: make it larger$([ ! -e "$PGDATA.old" ] || echo "; $PGDATA.old is kept until the clone streams")"
     fi
-    log "clone failed: $(last_words "$scratch/output")"
+    log "clone failed: $(reason "$scratch/output")"
     tries=$((tries + 1))
-    [ "$tries" -lt "$PGSET_CLONE_TRIES" ] || die $E_CLONE "clone from $PGSET_MASTER_HOST:$PGSET_MASTER_PORT failed $tries times: $(last_words "$scratch/output")"
+    [ "$tries" -lt "$PGSET_CLONE_TRIES" ] || die $E_CLONE "clone from $PGSET_MASTER_HOST:$PGSET_MASTER_PORT failed $tries times: $(reason "$scratch/output")"
     sleep 1
   done
 }

@@ -10,10 +10,14 @@ use super::{code, eventually};
 
 /// Puts a script in front of a command of this name.
 fn stand_before(set: &Set, pod: &Pod, command: &str, script: &str) -> Pod {
-    let path = set.make_directory("before").join(command);
-    fs::write(&path, format!("#!/bin/bash\nPATH=${{PATH#*:}}\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let directories = format!("{}:{}", path.parent().unwrap().display(), pod.value("PATH"));
+    let directory = set.make_directory("before");
+    // The server's directory comes first in the script's path, wherever it is.
+    for (name, script) in [(command, script), ("postgres", r#"exec postgres "$@""#)] {
+        let path = directory.join(name);
+        fs::write(&path, format!("#!/bin/bash\nPATH=${{PATH#*:}}\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let directories = format!("{}:{}", directory.display(), pod.value("PATH"));
     pod.clone().env("PATH", directories)
 }
 
@@ -74,7 +78,7 @@ fn a_replica_waits_for_its_master_and_says_for_what() {
     assert!(outcome.log.ends_with("stopped by a signal\n"), "{}", outcome.log);
 
     let mut waiting = replica.start(&[]);
-    waiting.says("(no connection: Connection refused), 0 s");
+    waiting.says("(Connection refused), 0 s");
     let (_master, _server) = set.master();
     waiting.end().ok().says("cloned in");
 }

@@ -101,8 +101,10 @@ fn more_than_the_master_has_is_never_discarded() {
     let copied = Command::new("cp").arg("-a").arg(master.data()).arg(&copy).status().unwrap();
     assert!(copied.success());
     let server = master.serve_ready();
-    write_past_the_limit(&master);
     replica.catches_up_with(&master);
+    master.sql("create table more as select generate_series(1, 100000) a; checkpoint");
+    replica.catches_up_with(&master);
+    replica.sql("checkpoint");
     standby.stop();
     server.stop();
     fs::remove_dir_all(master.data()).unwrap();
@@ -260,7 +262,11 @@ fn a_full_disk_while_cloning() {
     replica.catches_up_with(&master);
     standby.stop();
     write_past_the_limit(&master);
-    mount.resize("size=95m");
+    // Room for half a clone.
+    let used = Command::new("du").arg("-sk").arg(&small).output().unwrap().stdout;
+    let used = String::from_utf8(used).unwrap();
+    let used: u64 = used.split_whitespace().next().unwrap().parse().unwrap();
+    mount.resize(&format!("size={}k", used + 20_000));
     replica.bootstrap().refuses(code::FULL, &["is full", "make it larger", "pgset-1.old is kept"]);
     assert!(replica.beside("old").join("global/pg_control").exists(), "what was good is kept");
     assert!(!replica.data().exists() && !replica.beside("new").exists());

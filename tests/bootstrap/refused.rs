@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::code;
-use super::machine::as_postgres;
+use super::machine::{as_postgres, give};
 use super::set::{Pod, Set};
 
 fn initialised(set: &Set) -> Pod {
@@ -46,6 +46,7 @@ fn another_sets_volume() {
     let replica = set.pod(1);
     fs::rename(stranger.data(), replica.data()).unwrap();
     fs::write(replica.data().join("standby.signal"), "").unwrap();
+    give(&replica.data().join("standby.signal"));
     replica.bootstrap().refuses(code::STRANGER, &[&master.identifier(), &replica.identifier()]);
     set.record("");
     let words = [&master.identifier(), &replica.identifier(), "the master"];

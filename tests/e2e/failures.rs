@@ -8,8 +8,7 @@ use crate::support::proxy::Proxy;
 use crate::support::space::Space;
 use crate::support::{seconds, state};
 
-/// A tag that pgset knows and the node does not.
-pub(super) const NO_SUCH_TAG: &str = "centos7-9.6-1.2.9";
+pub(super) use crate::support::space::NO_SUCH_CRUNCHY_TAG as NO_SUCH_TAG;
 
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 3;
 const READS: usize = 4;
 
 /// Runs it until `n` requests have passed and kills it. Whether it came to that.
-async fn killed_after(space: &Space, proxy: &Proxy, n: usize, call: Pgset) -> bool {
+pub(super) async fn killed_after(space: &Space, proxy: &Proxy, n: usize, call: Pgset) -> bool {
     proxy.hold_after(n);
     let mut running = call.kubeconfig(&proxy.kubeconfig(&space.name)).spawn();
     let held = tokio::select! {
@@ -37,7 +37,7 @@ async fn killed_after(space: &Space, proxy: &Proxy, n: usize, call: Pgset) -> bo
 }
 
 /// Counts the requests of an undisturbed run.
-async fn undisturbed(space: &Space, call: Pgset) -> Vec<Seen> {
+pub(super) async fn undisturbed(space: &Space, call: Pgset) -> Vec<Seen> {
     let proxy = Proxy::start(&space.cluster).await;
     call.kubeconfig(&proxy.kubeconfig(&space.name)).run().await.ok();
     proxy.requests()

@@ -7,9 +7,8 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::json;
 
-use super::failures::NO_SUCH_TAG;
 use super::{CLASS, pods_are_ready, skipped};
-use crate::support::space::Space;
+use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds, state};
 
 #[tokio::test]
@@ -33,8 +32,18 @@ async fn kubectl_scale_is_kept_and_said() {
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_bad_tag_then_a_good_one() {
-    let space = Space::new("wedge").await;
-    let bad = || space.pgset("up").args(CLASS).env("CCP_IMAGE_TAG", NO_SUCH_TAG);
+    bad_then_good(Image::Article).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn a_bad_official_image_then_a_good_one() {
+    bad_then_good(Image::Official).await;
+}
+
+async fn bad_then_good(image: Image) {
+    let space = Space::of(image, "wedge").await;
+    let bad = || space.without_image(space.pgset("up").args(CLASS));
     let good = || space.pgset("up --yes").args(CLASS).deadline(seconds(300));
     bad().run().await.exits(1);
     good().run().await.ok();

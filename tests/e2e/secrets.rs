@@ -3,12 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::LogParams;
 
-use super::failures::NO_SUCH_TAG;
 use super::{CLASS, own_template};
 use crate::support::pgset::{Output, Pgset};
 use crate::support::proxy::Proxy;
-use crate::support::space::Space;
+use crate::support::space::{Image, Space};
 
 /// Letters and digits, as the image wants them; each is unlike anything else that is printed.
 const PASSWORDS: [(&str, &str); 3] = [
@@ -51,7 +52,35 @@ fn with_passwords(mut call: Pgset) -> Pgset {
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn passwords_show_nowhere() {
-    let space = Space::new("secrets").await;
+    of(Image::Article).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn passwords_of_the_official_image_show_nowhere() {
+    of(Image::Official).await;
+}
+
+/// What a pod of the official image shows to whoever may look into it or read its logs: no password in
+/// the environment or the arguments of a process, none in the configuration, none in a log.
+async fn in_the_pods(space: &Space) {
+    let look = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline /etc/pgset/* $PGDATA/*.conf";
+    for pod in ["pgset-0", "pgset-1"] {
+        let seen = space.exec(pod, &["bash", "-c", look]).await.unwrap();
+        assert!(seen.contains("PGSET_MASTER_HOST"), "nothing was seen");
+        clean(&format!("inside {pod}"), &seen);
+        for container in ["bootstrap", "postgres"] {
+            let container = Some(container.to_owned());
+            let params = LogParams { container, ..LogParams::default() };
+            let log = space.api::<Pod>().logs(pod, &params).await.unwrap();
+            assert!(!log.is_empty());
+            clean(&format!("a log of {pod}"), &log);
+        }
+    }
+}
+
+async fn of(image: Image) {
+    let space = Space::of(image, "secrets").await;
     let proxy = Proxy::start(&space.cluster).await;
     let through = proxy.kubeconfig(&space.name);
     let run = async |line: &str| -> Output {
@@ -61,6 +90,9 @@ async fn passwords_show_nowhere() {
         output
     };
     run(&format!("up -vvv {CLASS}")).await.ok();
+    if image == Image::Official {
+        in_the_pods(&space).await;
+    }
     run("test -vvv").await.ok();
     run("test -vvv -o json").await.ok();
     run("status -vvv").await.ok();
@@ -73,13 +105,24 @@ async fn passwords_show_nowhere() {
     run(&format!("render -vvv --list {CLASS}")).await.ok();
     run(&format!("env -vvv {CLASS}")).await.ok();
     run(&format!("env -vvv -o json {CLASS}")).await.ok();
+    run("connect -vvv").await.ok();
+    run("connect -vvv -o json").await.ok();
+    run("connect -vvv -o env --replica").await.ok();
+    run("psql -vvv -- -l").await.ok();
+    run("psql -vvv -U testuser --replica").await.ok();
+    let (_, password) = PASSWORDS[2];
+    let file = space.file("password", &format!("{password}\n"));
+    run(&format!("password rotate -vvv --password-file {}", file.display())).await.ok();
+    run("password rotate -vvv replication").await.exits(4);
+    run("password rotate -vvv superuser --password-file /nowhere").await.exits(2);
+    run(&format!("up -vvv {CLASS} --password-file {}", file.display())).await.ok();
     run("scale -vvv --replicas 99").await.exits(2);
     run("up -vvv --replicas 0").await.exits(2);
     run("up -vvv --storage class:golden --name other").await.exits(1);
     run("down -vvv").await.exits(4);
     // A pod that does not come: events, specification and logs are printed.
     let call = space.pgset_through(&through, "up -vvv").args(CLASS);
-    let output = with_passwords(call.env("CCP_IMAGE_TAG", NO_SUCH_TAG)).run().await.exits(1);
+    let output = with_passwords(space.without_image(call)).run().await.exits(1);
     clean("a failing up", &output.all());
     run("down -vvv --yes --delete-data").await.ok();
     // Command lines of exec are part of the request; audit logs keep them.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
@@ -23,6 +23,8 @@ pub(crate) struct Pgset {
     env: BTreeMap<OsString, OsString>,
     home: Arc<TempDir>,
     deadline: Duration,
+    /// What stands on its standard input; none is closed.
+    input: Option<Vec<u8>>,
 }
 
 impl Pgset {
@@ -33,7 +35,7 @@ impl Pgset {
         env.insert("HOME".into(), home.path().into());
         env.insert("PATH".into(), "/usr/bin:/bin".into());
         let args = line.split_whitespace().map(OsString::from).collect();
-        Self { args, env, home, deadline: seconds(240) }
+        Self { args, env, home, deadline: seconds(240), input: None }
     }
 
     /// One more argument, whole.
@@ -65,6 +67,26 @@ impl Pgset {
         self
     }
 
+    /// The call as a shell takes it, its environment included; for a terminal to run it on. Keep the
+    /// call as long as that runs.
+    pub(crate) fn shell_line(&self) -> String {
+        let quoted =
+            |word: &OsString| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
+        let variables = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.to_string_lossy(), quoted(value)));
+        let words = std::iter::once(quoted(&env!("CARGO_BIN_EXE_pgset").into()));
+        let line = variables.chain(words).chain(self.args.iter().map(quoted));
+        format!("env -i {}", line.collect::<Vec<_>>().join(" "))
+    }
+
+    /// Runs it to its end, with this on its standard input.
+    pub(crate) async fn run_with(mut self, input: impl Into<Vec<u8>>) -> Output {
+        self.input = Some(input.into());
+        self.run().await
+    }
+
     /// Runs it to its end.
     pub(crate) async fn run(self) -> Output {
         self.spawn().finish().await
@@ -78,12 +100,16 @@ impl Pgset {
             .env_clear()
             .envs(&self.env)
             .current_dir(self.home.path())
-            .stdin(Stdio::null())
+            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("the program starts");
+        if let (Some(input), Some(mut stdin)) = (self.input, child.stdin.take()) {
+            // A program that ends before it has read everything says why itself.
+            tokio::spawn(async move { stdin.write_all(&input).await.ok() });
+        }
         let stdout = Stream::read(child.stdout.take().expect("standard output is piped"));
         let stderr = Stream::read(child.stderr.take().expect("standard error is piped"));
         Running {

@@ -23,6 +23,9 @@ use super::{CRUNCHY_TAG, eventually, seconds, unique};
 /// Where the node of the test cluster, which is this machine, keeps host-path volumes.
 const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
 
+/// A tag of the article's image that pgset knows and the node does not.
+pub(crate) const NO_SUCH_CRUNCHY_TAG: &str = "centos7-9.6-1.2.9";
+
 /// Which image the sets of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Image {
@@ -107,6 +110,14 @@ impl Space {
         match self.image {
             Image::Article => call.env("CCP_IMAGE_TAG", CRUNCHY_TAG),
             Image::Official => call,
+        }
+    }
+
+    /// A call with an image that the test's profile takes and no node has.
+    pub(crate) fn without_image(&self, call: Pgset) -> Pgset {
+        match self.image {
+            Image::Article => call.env("CCP_IMAGE_TAG", NO_SUCH_CRUNCHY_TAG),
+            Image::Official => call.env("PGSET_IMAGE", "postgres:16.99-nowhere"),
         }
     }
 
@@ -204,9 +215,15 @@ impl Space {
             Image::Official => "/var/run/postgresql",
         };
         let command = ["psql", "-h", socket, "-U", "postgres", "-d", database, "-Atqc", sql];
+        self.exec(pod, &command).await
+    }
+
+    /// Runs a command in the first container of a pod; what it prints.
+    pub(crate) async fn exec(&self, pod: &str, command: &[&str]) -> Result<String, String> {
         let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
         let pods = self.api::<Pod>();
-        let mut process = pods.exec(pod, command, &params).await.map_err(|e| e.to_string())?;
+        let mut process =
+            pods.exec(pod, command.to_vec(), &params).await.map_err(|e| e.to_string())?;
         let (mut out, mut err) = (String::new(), String::new());
         let mut stdout = process.stdout().ok_or("no stdout")?;
         let mut stderr = process.stderr().ok_or("no stderr")?;

@@ -254,6 +254,22 @@ fn what_the_controller_replaces_itself_is_not_wedged() {
 }
 
 #[test]
+fn an_old_master_that_an_updated_replica_waits_for_is_wedged_in_parallel_too() {
+    let world = healthy(2)
+        .set("spec: {podManagementPolicy: Parallel}")
+        .set("status: {readyReplicas: 0, updatedReplicas: 1, currentRevision: pgset-bad}")
+        .container(1, "state: {running: null, waiting: {reason: PodInitializing}}")
+        .container(0, "state: {running: null, waiting: {reason: ErrImagePull, message: not found}}")
+        .pod(0, "metadata: {labels: {controller-revision-hash: pgset-bad}}");
+    let trouble = world.assert_trouble("Pod pgset-0", Cause::Wedged, 20);
+    assert!(
+        trouble.message.contains("before pgset-1 is, which may be waiting for it"),
+        "{trouble:?}"
+    );
+    assert_eq!(world.assess().wedged[0].name, "pgset-0");
+}
+
+#[test]
 fn pods_that_keep_their_revision_fail_for_themselves() {
     for patch in [
         "spec: {updateStrategy: {type: OnDelete}}",

@@ -338,7 +338,7 @@ fn the_word_password_is_taken_with_a_warning() {
     let resolved = case(&line).run().unwrap();
     assert_eq!(
         resolved.warnings,
-        ["PG_ROOT_PASSWORD is the word \"password\": unset it to have one made"]
+        ["PG_ROOT_PASSWORD is the word \"password\": without it one is made"]
     );
     let credentials = resolved.settings.credentials;
     assert_eq!(credentials.superuser_password.unwrap().expose(), "password");

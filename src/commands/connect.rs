@@ -1,0 +1,48 @@
+//! `pgset connect`.
+
+use super::{Context, desired, live, rights, scale, sql};
+use crate::cli::{ConnectArgs, Output};
+use crate::error::Exit;
+use crate::postgres::address::{Addresses, Side};
+
+/// Prints where the set is reached, and as whom.
+pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> {
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let cluster = context.cluster(&target).await?;
+    let id = scale::statefulset_id(&set);
+    let (missing, statefulset) =
+        futures::join!(live::check_rights(&cluster, rights::connect(&set)), cluster.get(&id));
+    missing?;
+    let statefulset = statefulset?.ok_or_else(|| scale::no_set(&set, context))?;
+    live::check_ours(&statefulset, &id, &set)?;
+    let credentials = sql::credentials(&cluster, &set).await?;
+    let addresses = Addresses {
+        set: &set,
+        user: &credentials.user,
+        database: &credentials.database,
+        has_replica: scale::replicas_of(&statefulset) > 1,
+        password: args.show_password.then_some(&credentials.user_password),
+    };
+    let document = || addresses.document(desired::USER_PASSWORD);
+    let side = if args.replica { Side::Replica } else { Side::Master };
+    let text = match context.general.output {
+        Output::Json => serde_json::to_string_pretty(&document())? + "\n",
+        Output::Yaml => crate::manifest::parse::to_yaml(&document()),
+        Output::Env => variables(&addresses, side),
+        Output::Human | Output::Junit => human(context, &addresses) + "\n",
+    };
+    context.reporter.print(&text)?;
+    Ok(Exit::Done)
+}
+
+/// What `up` says at its end, and `connect` prints.
+pub(crate) fn human(context: &Context, addresses: &Addresses<'_>) -> String {
+    addresses.human(&context.sibling("password show"), &context.sibling("psql"))
+}
+
+/// Lines that a shell, and `env`, take.
+fn variables(addresses: &Addresses<'_>, side: Side) -> String {
+    let lines = addresses.variables(side).into_iter();
+    lines.map(|(name, value)| format!("{name}={}\n", super::again::quoted(&value))).collect()
+}

@@ -1,0 +1,166 @@
+//! Where a set is reached, and as whom: what `up` says at its end and `connect` prints.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::psql::{PORT, percent_encode};
+use crate::settings::{Secret, SetIdentity};
+
+/// The addresses of a set, by the names that the cluster's DNS gives its Services.
+#[derive(Clone, Debug)]
+pub struct Addresses<'a> {
+    /// The set.
+    pub set: &'a SetIdentity,
+    /// The application's role.
+    pub user: &'a str,
+    /// The application's database.
+    pub database: &'a str,
+    /// Whether there is a replica to read from.
+    pub has_replica: bool,
+    /// The role's password, where it was asked for.
+    pub password: Option<&'a Secret>,
+}
+
+/// The two Services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Reads and writes.
+    Master,
+    /// Only reads.
+    Replica,
+}
+
+#[derive(Serialize)]
+struct Place {
+    host: String,
+    uri: String,
+}
+
+impl Addresses<'_> {
+    /// The DNS name of a side: it resolves from every namespace.
+    #[must_use]
+    pub fn host(&self, side: Side) -> String {
+        let service = match side {
+            Side::Master => self.set.master(),
+            Side::Replica => self.set.replica(),
+        };
+        format!("{service}.{}.svc", self.set.namespace)
+    }
+
+    /// The URI of a side, with the password only where that was asked for.
+    #[must_use]
+    pub fn uri(&self, side: Side) -> String {
+        let password = self
+            .password
+            .map(|password| format!(":{}", percent_encode(password.expose())))
+            .unwrap_or_default();
+        format!(
+            "postgresql://{}{password}@{}:{PORT}/{}",
+            percent_encode(self.user),
+            self.host(side),
+            percent_encode(self.database)
+        )
+    }
+
+    /// For a person. `password` and `psql` are the commands that show the one and open the other.
+    #[must_use]
+    pub fn human(&self, password: &str, psql: &str) -> String {
+        let mut lines = vec![format!("read and write:  {}", self.uri(Side::Master))];
+        if self.has_replica {
+            lines.push(format!("read only:       {}", self.uri(Side::Replica)));
+        }
+        if self.password.is_none() {
+            lines.push(format!("password:        {password}"));
+        }
+        lines.push(format!("from here:       {psql}"));
+        lines.join("\n")
+    }
+
+    /// libpq's variables for a side.
+    #[must_use]
+    pub fn variables(&self, side: Side) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("PGHOST", self.host(side)),
+            ("PGPORT", PORT.to_string()),
+            ("PGUSER", self.user.to_owned()),
+            ("PGDATABASE", self.database.to_owned()),
+        ];
+        variables
+            .extend(self.password.map(|password| ("PGPASSWORD", password.expose().to_owned())));
+        variables
+    }
+
+    /// For a program. `key` is the Secret's key of the password.
+    #[must_use]
+    pub fn document(&self, key: &str) -> Value {
+        let place = |side| json!(Place { host: self.host(side), uri: self.uri(side) });
+        let mut document = json!({
+            "set": self.set.name.as_str(),
+            "namespace": self.set.namespace.as_str(),
+            "user": self.user,
+            "database": self.database,
+            "port": PORT,
+            "master": place(Side::Master),
+            "replica": self.has_replica.then(|| place(Side::Replica)),
+            "secret": { "name": self.set.secret(), "key": key },
+        });
+        if let Some(password) = self.password {
+            document["password"] = json!(password.expose());
+        }
+        document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "pgset".parse().unwrap(), namespace: "demo".parse().unwrap() }
+    }
+
+    #[test]
+    fn a_password_shows_only_where_it_was_asked_for() {
+        let (set, secret) = (set(), Secret::new("p@ss w:rd".to_owned()));
+        let mut addresses = Addresses {
+            set: &set,
+            user: "testuser",
+            database: "userdb",
+            has_replica: true,
+            password: None,
+        };
+        assert_eq!(
+            addresses.human("pgset password show", "pgset psql"),
+            "read and write:  postgresql://testuser@pgset-master.demo.svc:5432/userdb\n\
+             read only:       postgresql://testuser@pgset-replica.demo.svc:5432/userdb\n\
+             password:        pgset password show\n\
+             from here:       pgset psql"
+        );
+        let text = addresses.document("user-password").to_string();
+        assert!(!text.contains("\"password\""), "{text}");
+        assert_eq!(addresses.variables(Side::Replica)[0].1, "pgset-replica.demo.svc");
+        assert_eq!(addresses.variables(Side::Replica).len(), 4);
+
+        addresses.password = Some(&secret);
+        assert_eq!(
+            addresses.uri(Side::Master),
+            "postgresql://testuser:p%40ss%20w%3Ard@pgset-master.demo.svc:5432/userdb"
+        );
+        assert_eq!(addresses.variables(Side::Master)[4], ("PGPASSWORD", "p@ss w:rd".to_owned()));
+        assert_eq!(addresses.document("user-password")["password"], "p@ss w:rd");
+    }
+
+    #[test]
+    fn a_master_alone_has_no_replica_to_read_from() {
+        let set = set();
+        let addresses = Addresses {
+            set: &set,
+            user: "testuser",
+            database: "userdb",
+            has_replica: false,
+            password: None,
+        };
+        assert!(!addresses.human("", "").contains("read only"));
+        assert_eq!(addresses.document("k")["replica"], Value::Null);
+    }
+}

@@ -1,0 +1,218 @@
+//! psql for a person, or for a script of theirs: its arguments and its surroundings.
+//!
+//! psql connects over the pod's own Unix socket as `postgres`, whom the images trust there. All of
+//! that is set by libpq's variables, so that psql's own arguments win over it.
+
+use crate::error::{Exit, Failure};
+
+/// Who does what where; never a password.
+#[derive(Clone, Debug, Default)]
+pub struct Interactive<'a> {
+    /// The role to act as; none is the superuser.
+    pub role: Option<&'a str>,
+    /// The database.
+    pub database: &'a str,
+    /// psql's own arguments.
+    pub args: &'a [String],
+}
+
+/// Feeds psql by frames, a length in decimal on a line and as many bytes, until a length of 0.
+///
+/// The end of the input has to be told somehow, and the exec protocol before version 5 has no way. psql
+/// takes the shell's place, so that it ends when psql ends, however much of the input is left. `dd`
+/// reads no further than it is told to, which `head` does not promise.
+const FEED: &str = r#"
+exec 3<&0
+feed() {
+  local length
+  while read -r -u 3 length && [ "$length" -gt 0 ]; do
+    dd bs="$length" count=1 iflag=fullblock <&3 || break
+  done
+}
+exec "$@" < <(feed 2>/dev/null) 3<&-
+"#;
+
+impl Interactive<'_> {
+    /// With a terminal: psql reads what is typed.
+    #[must_use]
+    pub fn on_a_terminal(&self) -> Vec<String> {
+        let mut argv = self.surroundings();
+        // Most terminals understand what this one does; what the runtime sets has no colours.
+        argv.push("TERM=xterm-256color".to_owned());
+        argv.push("psql".to_owned());
+        argv.extend(self.args.iter().cloned());
+        argv
+    }
+
+    /// Without one: psql reads the frames of [`frame`], until [`END`].
+    #[must_use]
+    pub fn on_a_pipe(&self) -> Vec<String> {
+        let mut argv = self.surroundings();
+        argv.extend(["bash", "-c", FEED, "pgset", "psql"].map(str::to_owned));
+        argv.extend(self.args.iter().cloned());
+        argv
+    }
+
+    fn surroundings(&self) -> Vec<String> {
+        let mut argv = vec![
+            "env".to_owned(),
+            "PGUSER=postgres".to_owned(),
+            format!("PGDATABASE={}", self.database),
+            "PGAPPNAME=pgset psql".to_owned(),
+            "PGCONNECT_TIMEOUT=10".to_owned(),
+            // What is typed may hold passwords, and lies on nobody's disk afterwards.
+            "PSQL_HISTORY=/dev/null".to_owned(),
+        ];
+        if let Some(role) = self.role {
+            argv.push(format!("PGOPTIONS=-c role={}", escaped(role)));
+        }
+        argv
+    }
+}
+
+/// The head of a frame of so many bytes.
+#[must_use]
+pub fn frame(length: usize) -> String {
+    format!("{length}\n")
+}
+
+/// The frame that ends the input.
+pub const END: &str = "0\n";
+
+/// A value within `PGOPTIONS`, where spaces separate and backslashes escape.
+fn escaped(value: &str) -> String {
+    let special = |c: char| c.is_whitespace() || c == '\\';
+    value.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Refuses psql's arguments that hold a password: they would stand in the request that the API server
+/// logs, and in the pod's list of processes.
+///
+/// # Errors
+/// With the ways to do without.
+pub fn check(args: &[String]) -> Result<(), Failure> {
+    if !args.iter().any(|argument| connects_with_password(argument) || sets_password(argument)) {
+        return Ok(());
+    }
+    let message = "psql's arguments must not hold a password: command lines stand in audit logs and in lists of processes";
+    Err(Failure::new(Exit::Usage, message)
+        .hint("SQL that holds one: pgset psql < FILE")
+        .hint("no login needs one here: the superuser is trusted, and -U ROLE acts as any other"))
+}
+
+/// A URI with `user:password@`, or a connection string or URI with the keyword `password`.
+fn connects_with_password(argument: &str) -> bool {
+    let argument = argument.strip_prefix("--dbname=").unwrap_or(argument);
+    if let Some((scheme, rest)) = argument.split_once("://")
+        && ["postgres", "postgresql"].contains(&scheme)
+    {
+        let (authority, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let authority = authority.split('/').next().unwrap_or_default();
+        return authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+            || parameters.split('&').any(|parameter| parameter.starts_with("password="));
+    }
+    // Every word of a connection string is `keyword=value`, with spaces wherever they please.
+    let mut keywords = argument.split('=').map(|part| part.split_whitespace().last());
+    let first = argument.split('=').next().unwrap_or_default().trim();
+    let is_connection = argument.contains('=') && first.chars().all(|c| c.is_ascii_lowercase());
+    is_connection && keywords.any(|keyword| keyword == Some("password"))
+}
+
+/// `alter role joe password 'x'`.
+fn sets_password(argument: &str) -> bool {
+    let words = argument.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    let about_a_role = ["alter role", "alter user", "create role", "create user", "alter group"];
+    about_a_role.iter().any(|words_of_it| words.contains(words_of_it))
+        && ["password '", "password e'", "password $"].iter().any(|sets| words.contains(sets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split('|').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn psql_keeps_its_arguments_as_they_are() {
+        let args = words("-At|-c|select 'it''s'; -- $(x)");
+        let interactive = Interactive { role: None, database: "user db", args: &args };
+        let argv = interactive.on_a_terminal();
+        assert_eq!(argv[0], "env");
+        assert!(argv.contains(&"PGDATABASE=user db".to_owned()));
+        assert!(!argv.iter().any(|word| word.starts_with("PGOPTIONS")));
+        assert_eq!(argv[argv.len() - 4..], [&["psql".to_owned()][..], &args].concat());
+        let argv = interactive.on_a_pipe();
+        assert_eq!(argv[argv.len() - 5..argv.len() - 3], ["pgset", "psql"]);
+        assert_eq!(argv[argv.len() - 3..], args);
+    }
+
+    #[test]
+    fn a_role_is_one_value_of_the_options() {
+        let interactive = Interactive { role: Some(r"a b\c"), database: "d", args: &[] };
+        let options =
+            interactive.on_a_pipe().into_iter().find(|word| word.starts_with("PGOPTIONS"));
+        assert_eq!(options.unwrap(), r"PGOPTIONS=-c role=a\ b\\c");
+    }
+
+    #[test]
+    fn passwords_are_refused_and_what_only_sounds_like_one_is_not() {
+        for bad in [
+            "postgresql://joe:s3cret@host/db",
+            "--dbname=postgres://joe:x@host",
+            "postgresql://host/db?user=joe&password=x",
+            "host=h password=x",
+            "--dbname=user=joe password = x",
+            "password=x",
+            "-c|alter role joe  PASSWORD 'x'",
+        ] {
+            assert!(check(&words(bad)).is_err(), "{bad}");
+        }
+        for good in [
+            "--password",
+            "--no-password",
+            "-c|alter role joe password null",
+            "-c|select count(*) from t where password='x'",
+            "postgresql://joe@host:5432/db",
+            "postgresql://host:5432/db",
+            "host=h user=joe",
+        ] {
+            assert!(check(&words(good)).is_ok(), "{good}");
+        }
+    }
+
+    /// The shell's part, with `cat` in psql's place.
+    #[test]
+    fn frames_arrive_as_they_were_sent_and_psql_need_not_read_them() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let run = |program: &[&str], frames: &[&[u8]], end: bool| {
+            let mut child = Command::new("bash")
+                .args(["-c", FEED, "pgset"])
+                .args(program)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            for bytes in frames {
+                // Who does not read closes it early.
+                let _ = stdin.write_all(frame(bytes.len()).as_bytes());
+                let _ = stdin.write_all(bytes);
+            }
+            if end {
+                stdin.write_all(END.as_bytes()).unwrap();
+            }
+            // `stdin` stays open until the program has ended.
+            let output = child.wait_with_output().unwrap();
+            drop(stdin);
+            (output.status.code(), output.stdout)
+        };
+        let binary: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+        let (code, out) = run(&["cat"], &[b"select 1", b"\n0\n5\n", &binary], true);
+        assert_eq!((code, out.len()), (Some(0), 8 + 5 + binary.len()));
+        assert!(out.starts_with(b"select 1\n0\n5\n\x00\x01"));
+        assert_eq!(run(&["sh", "-c", "exit 3"], &[], false), (Some(3), Vec::new()));
+    }
+}

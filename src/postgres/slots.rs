@@ -1,0 +1,89 @@
+//! The replication slots of pods that are no more: left alone they keep log until the disk is full.
+
+use super::psql::{ExecOutput, Script};
+use super::rotation::literal;
+use crate::settings::SetIdentity;
+
+/// A pod's slot on the master, and who uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSlot {
+    /// Its name.
+    pub name: String,
+    /// The pod it was made for.
+    pub ordinal: u32,
+    /// Who uses it, where somebody does: a replica, or a tool.
+    pub user: Option<String>,
+}
+
+/// Asks the master for its physical slots.
+#[must_use]
+pub fn list(master: &str) -> Script {
+    Script::new(
+        master,
+        "select row_to_json(r) from (select s.slot_name, s.active, s.active_pid, r.application_name, \
+         r.client_addr from pg_replication_slots s left join pg_stat_replication r on r.pid = s.active_pid \
+         where s.slot_type = 'physical' order by s.slot_name) r;\n",
+    )
+}
+
+/// Those that belong to pods of the set from `pods` on: a slot is named as its pod, with underscores for
+/// dashes. Others are somebody else's.
+#[must_use]
+pub fn beyond(set: &SetIdentity, pods: u32, answer: &ExecOutput) -> Vec<PodSlot> {
+    let prefix = format!("{}_", set.name.as_str().replace('-', "_"));
+    let slot = |row: serde_json::Map<String, serde_json::Value>| {
+        let text = |key: &str| row.get(key).and_then(|value| value.as_str());
+        let name = text("slot_name")?.to_owned();
+        let digits = name.strip_prefix(&prefix)?;
+        let ordinal: u32 = digits.parse().ok()?;
+        let is_pods = ordinal.to_string() == digits && ordinal >= pods;
+        let user = (row.get("active") == Some(&true.into())).then(|| {
+            let who = text("application_name").unwrap_or("somebody").to_owned();
+            match text("client_addr") {
+                Some(address) => format!("{who} at {address}"),
+                None => who,
+            }
+        });
+        is_pods.then_some(PodSlot { name, ordinal, user })
+    };
+    answer.rows().filter_map(slot).collect()
+}
+
+/// Drops a slot that nobody uses; one that somebody does, or that is gone, is left as it is.
+#[must_use]
+pub fn drop(master: &str, slot: &PodSlot) -> Script {
+    let sql = format!(
+        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = {} and not active;\n",
+        literal(&slot.name)
+    );
+    Script::new(master, &sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_slots_of_pods_that_are_gone_are_the_sets() {
+        let set = SetIdentity { name: "my-set".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let row = |name: &str, active: bool| {
+            format!(
+                "{{\"slot_name\":\"{name}\",\"active\":{active},\"active_pid\":null,\
+                 \"application_name\":\"walreceiver\",\"client_addr\":\"10.0.0.9\"}}"
+            )
+        };
+        let rows = [
+            row("my_set_1", true),
+            row("my_set_2", false),
+            row("my_set_10", true),
+            row("my_set_02", false),
+            row("my_set_x", false),
+            row("backup", true),
+        ];
+        let answer = ExecOutput { stdout: rows.join("\n"), ..ExecOutput::default() };
+        let found = beyond(&set, 2, &answer);
+        let seen: Vec<_> = found.iter().map(|s| (s.ordinal, s.user.as_deref())).collect();
+        assert_eq!(seen, [(2, None), (10, Some("walreceiver at 10.0.0.9"))]);
+        assert!(drop("my-set-0", &found[0]).stdin.contains("E'my_set_2' and not active"));
+    }
+}

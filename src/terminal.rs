@@ -1,0 +1,61 @@
+//! The terminal that somebody types on: raw while a program elsewhere reads it, and as it was after.
+
+use std::io::{self, IsTerminal, Write as _};
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+
+/// What undoes that a program left behind when it could not do so itself: bracketed paste, application
+/// keys, a hidden cursor, colours.
+const UNDO: &[u8] = b"\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m\r\n";
+
+/// Whether stdin and stdout are both a terminal: then somebody types, and sees what comes back.
+#[must_use]
+pub fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Columns and rows of the terminal at stdout.
+#[must_use]
+pub fn size() -> Option<(u16, u16)> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+}
+
+/// The terminal at stdin in raw mode: every key, Ctrl-C among them, is read as it is. Dropping it
+/// restores the terminal, also when a panic or a cancelled future does.
+#[derive(Debug)]
+pub struct Raw {
+    before: Termios,
+    /// Whether the program at the other end had the time to tidy up.
+    ended_well: bool,
+}
+
+impl Raw {
+    /// Puts the terminal into raw mode.
+    ///
+    /// # Errors
+    /// When stdin is no terminal.
+    pub fn enter() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+        Ok(Self { before, ended_well: false })
+    }
+
+    /// The program ended by itself, and left the terminal as it should be.
+    pub fn ended_well(&mut self) {
+        self.ended_well = true;
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if !self.ended_well {
+            let mut stdout = io::stdout();
+            // A terminal that is gone needs no tidying.
+            let _ = stdout.write_all(UNDO).and_then(|()| stdout.flush());
+        }
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}

@@ -1,0 +1,280 @@
+//! `psql` and `connect`: through the program, from here, with nothing but a kubeconfig.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::{CLASS, skipped};
+use crate::support::proxy::Proxy;
+use crate::support::space::{Image, Space};
+use crate::support::{eventually, seconds};
+
+async fn up(image: Image, title: &str) -> Space {
+    let space = Space::of(image, title).await;
+    space.pgset("up --replicas 2").args(CLASS).run().await.ok();
+    space
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn psql_on_a_pipe_with_the_articles_image() {
+    psql_on_a_pipe(Image::Article).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn psql_on_a_pipe_with_the_official_image() {
+    psql_on_a_pipe(Image::Official).await;
+}
+
+async fn psql_on_a_pipe(image: Image) {
+    let space = up(image, "psql").await;
+    let psql = |line: &str| space.pgset("psql").args(line);
+
+    // stdout is psql's alone, stderr is empty; without a semicolon at its end a script is run, too.
+    let output = psql("-- -At").run_with("select pg_is_in_recovery(), current_database()").await;
+    let output = output.ok();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("f|userdb\n", ""));
+    let replica = psql("--replica -d postgres -- -At");
+    let output = replica.run_with("select pg_is_in_recovery(), current_database();").await.ok();
+    assert_eq!(output.stdout, "t|postgres\n");
+    let output = psql("--replica 1 -U testuser -- -At").run_with("select current_user").await.ok();
+    assert_eq!(output.stdout, "testuser\n");
+
+    // Whatever is in the input, and however much.
+    let rows: String = (0..100_000).map(|i| format!("{i}\t'\\\\0\n")).collect();
+    let script = format!(
+        "create temp table t (i int, s text);\n\\copy t from pstdin\n{rows}\\.\n\
+         select count(*), sum(i), max(length(s)) from t;\n"
+    );
+    let output = psql("-- -Atq").run_with(script).await.ok();
+    assert_eq!(output.stdout, "100000|4999950000|3\n");
+
+    // Its exit codes: an error of a script, of a statement, of the connection.
+    psql("-- -v ON_ERROR_STOP=1").run_with("select 1/0;\nselect 2;\n").await.exits(3);
+    let output = psql("-- -c").arg("create table x (i int)").run().await.ok();
+    output.prints("CREATE TABLE");
+    let output = psql("--replica -- -c").arg("drop table x").run().await.exits(1);
+    output.says("read-only transaction").never_says("hint");
+    psql("-d nowhere").run_with("select 1").await.exits(2).says("nowhere");
+
+    // Who is asked for has to be there, and to be that.
+    let output = psql("--replica 0").run().await.exits(1);
+    output.says("there is no replica pgset-0").says("pgset-master").says("pgset status");
+    psql("--replica 7").run().await.exits(1).says("there is no replica pgset-7");
+    psql("-- postgresql://joe:s3cret@pgset-master/userdb")
+        .run()
+        .await
+        .exits(2)
+        .never_says("s3cret");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn connect_says_where_and_as_whom() {
+    let space = up(Image::Official, "connect").await;
+    let host = format!("pgset-master.{}.svc", space.name);
+    let output = space.pgset("connect").run().await.ok();
+    output.prints(&format!("postgresql://testuser@{host}:5432/userdb")).prints("read only:");
+    let document = space.pgset("connect -o json --show-password").run().await.ok().json();
+    let password = space.pgset("password show").run().await.ok().stdout;
+    assert_eq!(document["password"], password.trim_end());
+    assert_eq!(
+        space.pgset("connect -o json").run().await.ok().json()["password"],
+        serde_json::Value::Null
+    );
+
+    // The printed URIs work as they are, in a pod of the cluster.
+    for (side, recovers) in [("master", "f"), ("replica", "t")] {
+        let uri = document[side]["uri"].as_str().unwrap();
+        // Over stdin: psql's own arguments must not hold the password.
+        let script = format!("\\connect {uri}\nselect pg_is_in_recovery(), current_user;\n");
+        let output = space.pgset("psql -- -Atq").run_with(script).await.ok();
+        assert_eq!(output.stdout, format!("{recovers}|testuser\n"), "{output}");
+    }
+    let lines = space.pgset("connect -o env").run().await.ok().stdout;
+    assert_eq!(lines, format!("PGHOST={host}\nPGPORT=5432\nPGUSER=testuser\nPGDATABASE=userdb\n"));
+    // A master alone has nothing to read from beside it.
+    space.pgset("scale --replicas 1").run().await.ok();
+    let document = space.pgset("connect -o json").run().await.ok().json();
+    assert_eq!(document["replica"], serde_json::Value::Null);
+    let other = space.pgset("connect --name other").run().await.exits(1);
+    other.says("there is no set other");
+}
+
+/// A terminal, and what runs on it: `script` of util-linux makes one.
+struct Terminal {
+    child: Child,
+    keys: ChildStdin,
+    screen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// Runs a shell's line on a terminal of 80 by 24; none where there is no `script`.
+    fn run(line: &str) -> Option<Self> {
+        let line = format!("stty cols 80 rows 24; {line}");
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .ok()?;
+        let keys = child.stdin.take().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&screen);
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = out.read(&mut buffer).await {
+                sink.lock().unwrap().extend_from_slice(&buffer[..length]);
+            }
+        });
+        Some(Self { child, keys, screen })
+    }
+
+    async fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).await.unwrap();
+        self.keys.flush().await.unwrap();
+    }
+
+    /// Waits until this was shown, after all that was waited for before.
+    async fn shows(&self, seen: &mut usize, text: &str) {
+        let what = format!("the terminal shows {text:?}");
+        let found = eventually(&what, seconds(60), async || {
+            let screen = String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned();
+            let rest = screen.get(*seen..).unwrap_or_default();
+            match rest.find(text) {
+                Some(at) => Ok(*seen + at + text.len()),
+                None => Err(format!("it shows {screen:?}")),
+            }
+        });
+        *seen = found.await;
+    }
+
+    async fn ends(mut self) -> Option<i32> {
+        let ended = tokio::time::timeout(seconds(30), self.child.wait()).await;
+        ended.expect("it ends").unwrap().code()
+    }
+}
+
+/// Sets the size of a terminal, as a window that is resized.
+fn resize(terminal: &Path, columns: u16, rows: u16) {
+    let (columns, rows) = (columns.to_string(), rows.to_string());
+    let status = std::process::Command::new("stty")
+        .arg("-F")
+        .arg(terminal)
+        .args(["cols", &columns, "rows", &rows])
+        .status();
+    assert!(status.expect("stty").success());
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn psql_on_a_terminal() {
+    let space = up(Image::Official, "terminal").await;
+    let directory = space.directory("terminal");
+    let [tty, before, after] = ["tty", "before", "after"].map(|name| directory.join(name));
+    let call = space.pgset("psql");
+    let line = format!(
+        "tty > {}; stty -g > {}; {}; code=$?; stty -g > {}; exit $code",
+        tty.display(),
+        before.display(),
+        call.shell_line(),
+        after.display()
+    );
+    let Some(mut terminal) = Terminal::run(&line) else {
+        return skipped("there is no script(1), which makes a terminal");
+    };
+    let mut seen = 0;
+    terminal.shows(&mut seen, "pgset-0, the master").await;
+    terminal.shows(&mut seen, "userdb=#").await;
+    terminal.types("\\! stty size\n").await;
+    terminal.shows(&mut seen, "24 80").await;
+    let path = std::fs::read_to_string(&tty).unwrap();
+    resize(Path::new(path.trim()), 133, 41);
+    // The window's change travels on its own: psql's terminal is asked until it has it.
+    eventually("the resize arrives", seconds(20), async || {
+        let open = "select count(*) from pg_stat_activity where application_name = 'pgset psql'";
+        space.sql("pgset-0", "postgres", open).await
+    })
+    .await;
+    for _ in 0..20 {
+        terminal.types("\\! stty size; echo end\n").await;
+        terminal.shows(&mut seen, "\nend").await;
+        if String::from_utf8_lossy(&terminal.screen.lock().unwrap()).contains("41 133") {
+            break;
+        }
+    }
+    assert!(String::from_utf8_lossy(&terminal.screen.lock().unwrap()).contains("41 133"));
+
+    // Ctrl-C is psql's: the statement ends, and nothing else.
+    terminal.types("select pg_sleep(600);\n").await;
+    eventually("the statement runs", seconds(20), async || {
+        let running = "select count(*) from pg_stat_activity where state = 'active' and query like 'select pg_sleep(600)%'";
+        match space.sql("pgset-0", "postgres", running).await?.as_str() {
+            "1" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    })
+    .await;
+    terminal.types("\u{3}").await;
+    terminal.shows(&mut seen, "canceling statement due to user request").await;
+    terminal.types("select 6 * 7 as answer;\n").await;
+    terminal.shows(&mut seen, "42").await;
+    // An error of an interactive session is none of psql's at its end.
+    terminal.types("\\q\n").await;
+    assert_eq!(terminal.ends().await, Some(0));
+    let modes = |path: &Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(modes(&before), modes(&after), "the terminal's modes");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn the_terminal_is_restored_however_psql_ends() {
+    let space = up(Image::Official, "restored").await;
+    let directory = space.directory("restored");
+    for (way, expected) in [("TERM", 143), ("HUP", 129), ("connection", 1)] {
+        let [pid, before, after] =
+            ["pid", "before", "after"].map(|n| directory.join(format!("{way}-{n}")));
+        // On a runtime of its own: with it, every connection is gone at once.
+        let between = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let cluster = space.cluster.another().await;
+        let proxy = between.spawn(async move { Proxy::start(&cluster.another().await).await });
+        let proxy = proxy.await.unwrap();
+        let call = space.pgset_through(&proxy.kubeconfig(&space.name), "psql --replica");
+        // The shell that is replaced by the program tells the program's number.
+        let line = format!(
+            "stty -g > {}; sh -c 'echo $$ > {}; exec \"$0\" \"$@\"' {}; code=$?; stty -g > {}; exit $code",
+            before.display(),
+            pid.display(),
+            call.shell_line(),
+            after.display()
+        );
+        let Some(terminal) = Terminal::run(&line) else {
+            return skipped("there is no script(1), which makes a terminal");
+        };
+        let mut seen = 0;
+        terminal.shows(&mut seen, "userdb=#").await;
+        if way == "connection" {
+            between.shutdown_background();
+            terminal.shows(&mut seen, "the connection broke").await;
+        } else {
+            let pid = std::fs::read_to_string(&pid).unwrap();
+            let kill = std::process::Command::new("kill").args(["-s", way, pid.trim()]).status();
+            assert!(kill.unwrap().success());
+            between.shutdown_background();
+        }
+        assert_eq!(terminal.ends().await, Some(expected), "{way}");
+        let modes = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(modes(&before), modes(&after), "{way}: the terminal's modes");
+    }
+}
