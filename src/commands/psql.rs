@@ -117,7 +117,6 @@ impl Wanted {
 }
 
 /// The pod to connect to: its label says its role, it is ready, and PostgreSQL says the same.
-#[expect(clippy::option_option, reason = "no replica, any replica, this replica: as typed")]
 async fn choose(
     context: &Context,
     cluster: &Cluster,
