@@ -17,7 +17,7 @@ async fn a_slot_goes_with_its_replica_and_comes_back_with_it() {
     let slots = async || space.sql("pgset-0", "postgres", SLOTS).await.unwrap();
     assert_eq!(slots().await, "pgset_1,pgset_2");
     let down = space.pgset("scale --replicas 2").run().await.ok();
-    down.says("their data is kept").says("replication slot pgset_2 dropped");
+    down.says("its data is kept").says("replication slot pgset_2 dropped");
     assert_eq!(slots().await, "pgset_1");
     let claims = space.api::<PersistentVolumeClaim>();
     assert!(claims.get_opt("pgdata-pgset-2").await.unwrap().is_some(), "the claim is kept");
