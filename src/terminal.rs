@@ -2,7 +2,10 @@
 
 use std::io::{self, IsTerminal, Write as _};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+};
 
 /// What undoes that a program left behind when it could not do so itself: bracketed paste, application
 /// keys, a hidden cursor, colours.
@@ -57,5 +60,49 @@ impl Drop for Raw {
             let _ = stdout.write_all(UNDO).and_then(|()| stdout.flush());
         }
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// Sets the terminal at stdin, if this is whom it listens to: a process in the background that touched it
+/// would be stopped (SIGTTOU), and the shell looks after the terminal by itself then.
+fn set(attributes: &Termios) {
+    if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
+        // Where it fails the terminal stays as it is.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, attributes);
+    }
+}
+
+/// The terminal at stdin as it is now; dropping it brings that back, whatever happened meanwhile: a
+/// prompt that was interrupted while it read a key leaves the terminal raw.
+#[derive(Debug)]
+pub struct Kept(Option<Termios>);
+
+impl Kept {
+    /// Remembers it; nothing where stdin is no terminal.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+
+    /// The same, and Ctrl-C shows no `^C` until it is dropped. Live lines end at the terminal's right
+    /// edge, so that what is echoed there begins a line of its own, and all of them are drawn once more,
+    /// one line too low. Should nobody live to bring it back, the `^C` is all that is missing.
+    #[must_use]
+    pub fn without_echo_of_signals() -> Self {
+        let kept = Self::now();
+        if let Some(before) = &kept.0 {
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHOCTL);
+            set(&quiet);
+        }
+        kept
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            set(before);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The whole program against a real cluster, each test in a namespace of its own.
 //!
-//! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4`
+//! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4 e2e::`
 
 mod access;
 mod config;

@@ -1,5 +1,7 @@
 //! `pgset connect`.
 
+use std::fmt::Write as _;
+
 use super::{Context, desired, live, rights, scale, sql};
 use crate::cli::{ConnectArgs, Output};
 use crate::error::Exit;
@@ -43,6 +45,10 @@ pub(crate) fn human(context: &Context, addresses: &Addresses<'_>) -> String {
 
 /// Lines that a shell, and `env`, take.
 fn variables(addresses: &Addresses<'_>, side: Side) -> String {
-    let lines = addresses.variables(side).into_iter();
-    lines.map(|(name, value)| format!("{name}={}\n", super::again::quoted(&value))).collect()
+    let mut lines = String::new();
+    for (name, value) in addresses.variables(side) {
+        // Writing to a string does not fail.
+        let _ = writeln!(lines, "{name}={}", super::again::quoted(&value));
+    }
+    lines
 }

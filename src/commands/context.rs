@@ -182,6 +182,8 @@ impl Context {
     where
         F: FnOnce(&dyn Prompt) -> Result<bool, crate::prompt::PromptError> + Send + 'static,
     {
+        // Dropped when the question is answered, or nobody waits for the answer any more.
+        let _kept = crate::terminal::Kept::now();
         let (prompt, reporter) = (Arc::clone(&self.prompt), self.reporter.clone());
         let answer =
             tokio::task::spawn_blocking(move || reporter.suspend(|| question(prompt.as_ref())));

@@ -10,12 +10,8 @@ use super::{Context, desired, given, live, named, psql, rights, scale, sql, wait
 use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
 use crate::cluster::Cluster;
 use crate::cluster::exec::Exec;
-use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
 use crate::image::Profile;
-use crate::manifest::object::MANAGER;
-use crate::manifest::{Object, ObjectId};
-use crate::plan;
 use crate::postgres::{Script, rotation};
 use crate::settings::{Secret, SetIdentity};
 
@@ -281,8 +277,8 @@ impl Rotation<'_> {
         password: &Secret,
         step: Step,
     ) -> anyhow::Result<Option<Value>> {
-        let object = changed(read, &desired::secret_id(self.set), keys.password, password, step);
-        match self.cluster.apply(&object, Apply { dry_run: false, force: true }).await {
+        let patch = patch(read, keys.password, password, step);
+        match self.cluster.merge(&desired::secret_id(self.set), &patch, false).await {
             Ok(written) => Ok(Some(written)),
             Err(error) if error.is_conflict() => Ok(None),
             Err(error) => Err(error).context("writing the new password into the Secret"),
@@ -328,76 +324,40 @@ enum Step {
     Clear,
 }
 
-/// The Secret as pgset applied it, with a password more or another one. The version that was read is a
-/// precondition.
-fn changed(read: &Value, id: &ObjectId, key: &str, password: &Secret, step: Step) -> Object {
-    let mut value = plan::extract(read, MANAGER).unwrap_or_else(|| {
-        json!({
-            "apiVersion": id.kind.api_version(),
-            "kind": id.kind.name(),
-            "metadata": { "name": id.name, "namespace": id.namespace },
-        })
-    });
-    for field in ["uid", "resourceVersion"] {
-        value["metadata"][field] = read["metadata"][field].clone();
-    }
+/// What changes in the Secret. The version that was read is a precondition.
+///
+/// A merge patch takes a field away whoever put it there, which an apply does not.
+fn patch(read: &Value, key: &str, password: &Secret, step: Step) -> Value {
     let encoded = base64::engine::general_purpose::STANDARD.encode(password.expose());
-    if !value["data"].is_object() {
-        value["data"] = json!({});
-    }
     let pending = desired::pending(key);
-    match step {
-        Step::Keep => value["data"][&pending] = json!(encoded),
-        Step::Promote => value["data"][key] = json!(encoded),
-        Step::Clear => {
-            if let Some(data) = value["data"].as_object_mut() {
-                data.remove(&pending);
-            }
-        }
-    }
-    Object { id: id.clone(), value, template: "the live Secret".to_owned() }
+    let data = match step {
+        Step::Keep => json!({ pending: encoded }),
+        Step::Promote => json!({ key: encoded }),
+        Step::Clear => json!({ pending: null }),
+    };
+    let metadata = &read["metadata"];
+    json!({
+        "metadata": { "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"] },
+        "data": data,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn set() -> SetIdentity {
-        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
-    }
-
-    /// What the server would hold after each step: the new password is in the Secret from the first to
-    /// the last, and the old one until PostgreSQL has the new.
+    /// The new password is in the Secret from the first step to the last, and the old one until
+    /// PostgreSQL has the new.
     #[test]
     fn a_password_is_known_at_every_step() {
-        let id = desired::secret_id(&set());
-        let live = |data: Value, owned: Value| {
-            json!({"apiVersion": "v1", "kind": "Secret", "data": data, "metadata": {
-                "name": "pgset-auth", "namespace": "pg", "uid": "u", "resourceVersion": "7",
-                "managedFields": [{"manager": "pgset", "operation": "Apply",
-                    "fieldsV1": {"f:data": owned}}]}})
-        };
-        let (old, new) = ("b2xk", Secret::new("new".to_owned()));
-        let key = desired::USER_PASSWORD;
-        let read = live(json!({key: old, "user": "eA=="}), json!({"f:user-password": {}}));
-        let kept = changed(&read, &id, key, &new, Step::Keep);
-        assert_eq!(kept.value["data"], json!({key: old, "next-user-password": "bmV3"}));
-        assert_eq!(kept.value["metadata"]["resourceVersion"], "7");
-        assert_eq!(kept.value["metadata"]["uid"], "u");
-
-        let both = json!({"f:user-password": {}, "f:next-user-password": {}});
-        let read = live(json!({key: old, "next-user-password": "bmV3"}), both.clone());
-        let promoted = changed(&read, &id, key, &new, Step::Promote);
-        assert_eq!(promoted.value["data"], json!({key: "bmV3", "next-user-password": "bmV3"}));
-
-        let read = live(promoted.value["data"].clone(), both);
-        let cleared = changed(&read, &id, key, &new, Step::Clear);
-        assert_eq!(cleared.value["data"], json!({key: "bmV3"}));
-        // A Secret that was made, and not applied: only what changes becomes ours.
-        let mut made = live(json!({key: old}), json!({}));
-        made["metadata"]["managedFields"] = json!([]);
-        let kept = changed(&made, &id, key, &new, Step::Keep);
-        assert_eq!(kept.value["data"], json!({"next-user-password": "bmV3"}));
+        let read = json!({"metadata": {"uid": "u", "resourceVersion": "7", "name": "x"}});
+        let of = |step| patch(&read, "user-password", &Secret::new("new".to_owned()), step);
+        assert_eq!(of(Step::Keep)["data"], json!({"next-user-password": "bmV3"}));
+        assert_eq!(of(Step::Promote)["data"], json!({"user-password": "bmV3"}));
+        assert_eq!(of(Step::Clear)["data"], json!({"next-user-password": null}));
+        for step in [Step::Keep, Step::Promote, Step::Clear] {
+            assert_eq!(of(step)["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
+        }
     }
 
     #[test]

@@ -43,15 +43,16 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     let (missing, pod, database) = futures::join!(
         live::check_rights(&cluster, needed),
-        choose(context, &cluster, &set, args.replica),
+        choose(context, &cluster, &set, Wanted::of(args)),
         database
     );
     missing?;
     let (pod, database) = (pod?, database?);
     let psql = Interactive { role: args.user.as_deref(), database: &database, args: &args.args };
     let terminal = terminal::is_interactive();
-    let argv = if terminal { psql.on_a_terminal() } else { psql.on_a_pipe() };
-    let program = Program { namespace, pod: &pod, container: sql::CONTAINER, argv, terminal };
+    let command = if terminal { psql.on_a_terminal() } else { psql.on_a_pipe() };
+    let program =
+        Program { namespace, pod: &pod, container: sql::CONTAINER, argv: command, terminal };
     let code = if terminal {
         let role =
             if args.replica.is_some() { "a replica, which only reads" } else { "the master" };
@@ -82,7 +83,37 @@ pub(crate) async fn master(
     cluster: &Cluster,
     set: &SetIdentity,
 ) -> anyhow::Result<String> {
-    choose(context, cluster, set, None).await
+    choose(context, cluster, set, Wanted::Master).await
+}
+
+/// Which server is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Master,
+    AnyReplica,
+    Replica(u32),
+}
+
+impl Wanted {
+    fn of(args: &PsqlArgs) -> Self {
+        match args.replica {
+            None => Self::Master,
+            Some(None) => Self::AnyReplica,
+            Some(Some(ordinal)) => Self::Replica(ordinal),
+        }
+    }
+
+    fn label(self, set: &SetIdentity) -> String {
+        if self == Self::Master { set.master() } else { set.replica() }
+    }
+
+    fn described(self, set: &SetIdentity) -> String {
+        match self {
+            Self::Master => "master".to_owned(),
+            Self::AnyReplica => "replica".to_owned(),
+            Self::Replica(ordinal) => format!("replica {}", set.pod(ordinal)),
+        }
+    }
 }
 
 /// The pod to connect to: its label says its role, it is ready, and PostgreSQL says the same.
@@ -90,48 +121,41 @@ async fn choose(
     context: &Context,
     cluster: &Cluster,
     set: &SetIdentity,
-    replica: Option<Option<u32>>,
+    wanted: Wanted,
 ) -> anyhow::Result<String> {
+    let label = wanted.label(set);
     let mut pods = self::pods(cluster, set).await?;
-    let label = if replica.is_some() { set.replica() } else { set.master() };
     pods.sort_by_key(|pod| ordinal(set, pod));
-    let wanted = replica.flatten();
     let mut seen = Vec::new();
     for pod in &pods {
         let Some(ordinal) = ordinal(set, pod) else { continue };
-        if wanted.is_some_and(|wanted| wanted != ordinal) {
-            continue;
-        }
         let name = set.pod(ordinal);
-        match wait::role(pod) {
-            Some(role) if role == label => {}
+        let role = wait::role(pod).unwrap_or("nothing");
+        match wanted {
+            Wanted::Replica(other) if other != ordinal => continue,
             // Nobody who asks for the master needs to hear of each replica.
-            _ if wanted.is_none() => continue,
-            role => {
-                let role = role.unwrap_or("nothing");
+            Wanted::Master | Wanted::AnyReplica if role != label => continue,
+            _ if role != label => {
                 seen.push(format!("{name} is labelled {role}, not {label}"));
                 continue;
             }
+            _ => {}
         }
         if !wait::ready(pod) {
             seen.push(format!("{name} is not ready"));
             continue;
         }
         match sql::observe(cluster, set.namespace.as_str(), &name).await {
-            Ok(server) if server.in_recovery == replica.is_some() => return Ok(name),
-            Ok(server) => seen.push(format!(
-                "{name} is labelled {label}, but is {}",
-                if server.in_recovery { "in recovery" } else { "not in recovery" }
-            )),
+            Ok(server) if server.in_recovery != (wanted == Wanted::Master) => return Ok(name),
+            Ok(server) => {
+                let is = if server.in_recovery { "in recovery" } else { "not in recovery" };
+                seen.push(format!("{name} is labelled {label}, but is {is}"));
+            }
             Err(error) => seen.push(format!("{name} does not answer: {error}")),
         }
     }
-    let what = match (replica, wanted) {
-        (None, _) => "master".to_owned(),
-        (Some(_), None) => "replica".to_owned(),
-        (Some(_), Some(ordinal)) => format!("replica {}", set.pod(ordinal)),
-    };
-    let place = format!("set {} in namespace {}", set.name, set.namespace);
+    let (what, place) =
+        (wanted.described(set), format!("set {} in namespace {}", set.name, set.namespace));
     Err(Failure::new(Exit::Failed, format!("there is no {what} to connect to: {place}"))
         .details(seen)
         .hint(format!("{}  # what is there, and what is wrong", context.sibling("status")))

@@ -90,7 +90,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let topology = topology::id(&settings);
     let recorded = topology.as_ref().and_then(|id| live.objects.get(id));
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
-    if topology.is_some() {
+    // The pods of a set that was just made began with what they should have.
+    let began = !live.objects.contains_key(&id) && live.orphans == 0;
+    if topology.is_some() && !began {
         configure::settle(context, &cluster, set, &wait, agreed).await?;
     }
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;

@@ -138,14 +138,14 @@ mod tests {
     fn psql_keeps_its_arguments_as_they_are() {
         let args = words("-At|-c|select 'it''s'; -- $(x)");
         let interactive = Interactive { role: None, database: "user db", args: &args };
-        let argv = interactive.on_a_terminal();
-        assert_eq!(argv[0], "env");
-        assert!(argv.contains(&"PGDATABASE=user db".to_owned()));
-        assert!(!argv.iter().any(|word| word.starts_with("PGOPTIONS")));
-        assert_eq!(argv[argv.len() - 4..], [&["psql".to_owned()][..], &args].concat());
-        let argv = interactive.on_a_pipe();
-        assert_eq!(argv[argv.len() - 5..argv.len() - 3], ["pgset", "psql"]);
-        assert_eq!(argv[argv.len() - 3..], args);
+        let command = interactive.on_a_terminal();
+        assert_eq!(command[0], "env");
+        assert!(command.contains(&"PGDATABASE=user db".to_owned()));
+        assert!(!command.iter().any(|word| word.starts_with("PGOPTIONS")));
+        assert_eq!(command[command.len() - 4..], [&["psql".to_owned()][..], &args].concat());
+        let command = interactive.on_a_pipe();
+        assert_eq!(command[command.len() - 5..command.len() - 3], ["pgset", "psql"]);
+        assert_eq!(command[command.len() - 3..], args);
     }
 
     #[test]

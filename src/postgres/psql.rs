@@ -227,6 +227,8 @@ impl Trouble {
                 || says("No such file or directory")
                 || says("closed the connection unexpectedly")
                 || says("could not translate host name")
+                // libpq has no words for some connections that break while they are made.
+                || self.message.ends_with("failed:")
                 || says("the database system is "))
     }
 

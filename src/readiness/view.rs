@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::assess::ObjectState;
 use super::events;
 use super::snapshot::{Expectation, Snapshot};
-use super::trouble::Trouble;
+use super::trouble::{Cause, Trouble};
 use crate::event::Phase;
 use crate::manifest::{Kind, ObjectId};
 
@@ -37,7 +37,9 @@ impl Verdict {
 
     /// The same, with what is wrong.
     pub(super) fn troubled(mut self, troubles: Vec<Trouble>) -> Self {
-        if !troubles.is_empty() && self.state.phase == Phase::Pending {
+        // A probe that fails within its budget is how every server starts.
+        let shows = troubles.iter().any(|trouble| trouble.cause != Cause::ProbeFailing);
+        if shows && self.state.phase == Phase::Pending {
             self.state.phase = Phase::Troubled;
         }
         self.troubles = troubles;

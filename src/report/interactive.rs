@@ -13,6 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{Event, Phase};
 use crate::manifest::ObjectId;
+use crate::terminal::Kept;
 
 use super::display::{DEFAULT_WIDTH, Display};
 use super::lines::{self, one_line, paint};
@@ -28,6 +29,8 @@ const OLD: Duration = Duration::from_secs(10);
 pub(super) struct Interactive {
     board: Arc<Mutex<Board>>,
     ticker: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// While there are live lines on a real terminal.
+    quiet: Option<Kept>,
 }
 
 impl Interactive {
@@ -46,7 +49,7 @@ impl Interactive {
             rows: Vec::new(),
             tick: 0,
         };
-        Self { board: Arc::new(Mutex::new(board)), ticker: None }
+        Self { board: Arc::new(Mutex::new(board)), ticker: None, quiet: None }
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -58,6 +61,8 @@ impl Interactive {
         if self.ticker.is_some() || self.board().bars.is_hidden() {
             return;
         }
+        let real = self.board().term.is_some();
+        self.quiet = real.then(Kept::without_echo_of_signals);
         let (stop, stopped) = mpsc::channel();
         let board = Arc::clone(&self.board);
         // Without the thread the spinners stand still; that is no reason to fail.
@@ -103,6 +108,7 @@ impl Sink for Interactive {
             let _ = thread.join();
         }
         self.board().settle();
+        self.quiet = None;
     }
 }
 

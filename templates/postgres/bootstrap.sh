@@ -63,7 +63,8 @@ die() { # code message
 scratch=
 child=
 clean_up() {
-  [ -z "$child" ] || kill -QUIT "$child" 2>/dev/null || true
+  # A server ends at once by QUIT, which the other programs may ignore.
+  [ -z "$child" ] || { kill -QUIT "$child" && kill -TERM "$child"; } 2>/dev/null || true
   [ -z "$scratch" ] || rm -rf "$scratch"
 }
 stopped() {
@@ -393,7 +394,7 @@ SQL
 # --- the replica ------------------------------------------------------------------------------------------
 
 replication() { # command: its answer, over a replication connection; what went wrong in $scratch/error
-  psql -XAtq -d "$(conninfo "bootstrap-$PGSET_POD") replication=true" -c "$1" 2>"$scratch/error"
+  psql -XAtqw -d "$(conninfo "bootstrap-$PGSET_POD") replication=true" -c "$1" 2>"$scratch/error"
 }
 
 # Asks the master who it is, until it answers: often at first, for a master is quick; then once a second.
@@ -605,31 +606,39 @@ try_segment() { # segment, segment size
 
 # --- the clone --------------------------------------------------------------------------------------------
 
-# Until it succeeds: a master that restarts meanwhile is waited for, and the clone starts again.
+# A clone counts when it is complete, verified, a standby, on the disk, and renamed: in this order.
 clone() {
-  local tries=0 recorded status
+  local tries=0 started said=-10 recorded
   recorded=$(recorded_identifier)
   while true; do
     wait_for_master 0
     [ -z "$recorded" ] || [ "$recorded" = "$master_identifier" ] ||
       die $E_STRANGER "the master $PGSET_MASTER_HOST has the system identifier $master_identifier and this set is $recorded: it is another set's master"
-    status=0
-    clone_once || status=$?
-    [ "$status" != 0 ] || return 0
+    started=$SECONDS
+    ! fetch_clone || break
     rm -rf "$PGDATA.new"
     if disk_is_full; then
       die $E_FULL "clone: the volume at ${PGDATA%/*} is full: make it larger$([ ! -e "$PGDATA.old" ] || echo "; $PGDATA.old is kept until the clone streams")"
     fi
-    log "clone failed: $(reason "$scratch/output")"
-    tries=$((tries + 1))
+    if [ $((SECONDS - said)) -ge 10 ]; then
+      log "clone failed: $(reason "$scratch/output")"
+      said=$SECONDS
+    fi
+    # A master that restarts is waited for, and so is the end of a connection that it has not yet given up.
+    if ! grep -q 'is active for PID' "$scratch/output" && replication IDENTIFY_SYSTEM >/dev/null; then
+      tries=$((tries + 1))
+    fi
     [ "$tries" -lt "$PGSET_CLONE_TRIES" ] || die $E_CLONE "clone from $PGSET_MASTER_HOST:$PGSET_MASTER_PORT failed $tries times: $(reason "$scratch/output")"
     sleep 1
   done
+  make_standby "$PGDATA.new"
+  sync_directory "$PGDATA.new"
+  put_in_place
+  log "cloned in $((SECONDS - started)) s"
 }
-
-# A clone counts when it is complete, verified, a standby, on the disk, and renamed: in this order.
-clone_once() {
-  local progress status=0 started=$SECONDS
+# Called where a failure is expected, so it stops at the first one by itself.
+fetch_clone() {
+  local progress status=0
   ensure_slot fresh || {
     cp "$scratch/error" "$scratch/output"
     return 1
@@ -641,11 +650,7 @@ clone_once() {
     --manifest-checksums=SHA256 --no-sync || status=$?
   kill "$progress" 2>/dev/null || true
   [ "$status" = 0 ] || return 1
-  attended pg_verifybackup --quiet "$PGDATA.new" || return 1
-  make_standby "$PGDATA.new"
-  sync_directory "$PGDATA.new"
-  put_in_place
-  log "cloned in $((SECONDS - started)) s"
+  attended pg_verifybackup --quiet "$PGDATA.new"
 }
 clone_progress() {
   local seconds=0
@@ -658,7 +663,7 @@ clone_progress() {
 
 # --- the server -------------------------------------------------------------------------------------------
 
-local_sql() { psql -XAtq -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"; }
+local_sql() { psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"; }
 
 # The bootstrap ran in the init container, perhaps long ago: a container that restarts comes here only.
 serve() {
@@ -703,7 +708,7 @@ alive() {
 }
 # The checkpoint makes the shutdown short. The signal makes it a fast one, whatever signal the image asks for.
 checkpoint() {
-  timeout 300 psql -XAtq -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "no checkpoint before the shutdown"
+  timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "no checkpoint before the shutdown"
   kill -INT "$(head -n 1 "$PGDATA/postmaster.pid")"
 }
 

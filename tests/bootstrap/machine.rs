@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Where the server programs of the newest PostgreSQL on this machine are.
 pub(super) fn binaries() -> PathBuf {
@@ -52,8 +53,14 @@ pub(super) fn give(path: &Path) {
     }
 }
 
+/// A port that nobody listens on, below those that outgoing connections take by themselves.
 pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = u16::try_from(std::process::id() % 97).unwrap() * 100;
+    (0..100)
+        .map(|_| 20_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed) % 1000)
+        .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// Sends a signal to a process, or with a leading dash to its whole group.

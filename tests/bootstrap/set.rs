@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use minijinja::context;
 use tempfile::TempDir;
 
 use super::eventually;
@@ -19,6 +20,25 @@ pub(super) const PASSWORDS: [(&str, &str); 3] = [
 ];
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/postgres");
+
+/// A configuration file, with limits that a test soon reaches.
+fn render(template: &str) -> String {
+    let mut environment = minijinja::Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    let values = context! {
+        postgres => context! {
+            max_wal_senders => 10,
+            max_wal_size => "1GB",
+            max_slot_wal_keep_size => "32MB",
+            wal_keep_size => "0MB",
+        },
+        credentials => context! { primary_user => "primaryuser" },
+        synchronous => false,
+        parameters_marker => "# No settings of the user's.",
+        parameters => "",
+    };
+    environment.render_str(template, values).unwrap()
+}
 
 /// A directory for everything, gone at the end.
 pub(super) struct Set {
@@ -77,20 +97,9 @@ impl Set {
         let run = self.make_directory(&format!("run-{ordinal}"));
         let sockets = self.make_directory(&format!("sockets-{ordinal}"));
         let etc = self.make_directory(&format!("etc-{ordinal}"));
-        let own = [
-            ("{{ max_wal_senders }}", "10"),
-            ("{{ max_replication_slots }}", "10"),
-            ("{{ max_slot_wal_keep_size_mb }}", "32"),
-            ("{{ wal_keep_size_mb }}", "0"),
-            ("{{ primary_user }}", "primaryuser"),
-            ("{{ host }}", "host"),
-            ("/run/pgset", run.to_str().unwrap()),
-        ];
         for file in ["postgresql.conf", "pg_hba.conf"] {
-            let mut text = fs::read_to_string(format!("{TEMPLATES}/{file}.j2")).unwrap();
-            for (from, to) in own {
-                text = text.replace(from, to);
-            }
+            let template = fs::read_to_string(format!("{TEMPLATES}/{file}.j2")).unwrap();
+            let text = render(&template).replace("/run/pgset", run.to_str().unwrap());
             fs::write(etc.join(file), text).unwrap();
         }
         let root = self.path();

@@ -45,7 +45,8 @@ async fn psql_on_a_pipe(image: Image) {
     assert_eq!(output.stdout, "testuser\n");
 
     // Whatever is in the input, and however much.
-    let rows: String = (0..100_000).map(|i| format!("{i}\t'\\\\0\n")).collect();
+    let rows: Vec<String> = (0..100_000).map(|i| format!("{i}\t'\\\\0\n")).collect();
+    let rows = rows.concat();
     let script = format!(
         "create temp table t (i int, s text);\n\\copy t from pstdin\n{rows}\\.\n\
          select count(*), sum(i), max(length(s)) from t;\n"

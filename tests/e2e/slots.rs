@@ -17,7 +17,7 @@ async fn a_slot_goes_with_its_replica_and_comes_back_with_it() {
     let slots = async || space.sql("pgset-0", "postgres", SLOTS).await.unwrap();
     assert_eq!(slots().await, "pgset_1,pgset_2");
     let down = space.pgset("scale --replicas 2").run().await.ok();
-    down.says("their data is kept").says("replication slot pgset_2 dropped");
+    down.says("its data is kept").says("replication slot pgset_2 dropped");
     assert_eq!(slots().await, "pgset_1");
     let claims = space.api::<PersistentVolumeClaim>();
     assert!(claims.get_opt("pgdata-pgset-2").await.unwrap().is_some(), "the claim is kept");
@@ -64,8 +64,8 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
         "for p in /proc/[0-9]*; do [ \"$(tr '\\0' ' ' <$p/cmdline | cut -c1-13)\" != pg_receivewal ] || kill ${p#/proc/}; done",
     ];
     let params = AttachParams::default().stdout(true).stderr(true).container("postgres");
-    let killing = pods.exec("pgset-1", kill, &params).await.unwrap();
-    killing.join().await.unwrap();
+    let mut killing = pods.exec("pgset-1", kill, &params).await.unwrap();
+    killing.take_status().unwrap().await.expect("the shell ends");
     space.sql("pgset-0", "postgres", end).await.unwrap();
     scale.finish().await.ok().says("replication slot pgset_2 dropped");
     // What is not a pod's is nobody's business here.

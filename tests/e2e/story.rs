@@ -1,10 +1,11 @@
 //! The article's story: up, test, scale, status, down, and up again over the data that was kept.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Secret};
+use kube::api::{Api, ListParams};
 use serde_json::json;
 
 use super::{CLASS, NOT_THIS_MACHINE, no_pod_is_left, pods_are_ready, skipped};
+use crate::support::cluster::Cluster;
 use crate::support::proxy::Proxy;
 use crate::support::space::{Image, Space};
 use crate::support::{seconds, state};
@@ -21,6 +22,28 @@ async fn by_class() {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn official_by_class() {
     by_class_of(Image::Official).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn official_of_other_versions() {
+    let cluster = Cluster::connect().await;
+    let nodes: Api<Node> = Api::all(cluster.client.clone());
+    let nodes = nodes.list(&ListParams::default()).await.unwrap();
+    let images = nodes
+        .items
+        .iter()
+        .flat_map(|node| node.status.iter().flat_map(|s| s.images.iter().flatten()));
+    let names: Vec<String> =
+        images.flat_map(|image| image.names.clone().unwrap_or_default()).collect();
+    for version in [13, 15, 18] {
+        if !names.iter().any(|name| name.ends_with(&format!("/postgres:{version}"))) {
+            skipped(&format!("no node has the image postgres:{version}"));
+            continue;
+        }
+        let space = Space::of(Image::Official, &format!("v{version}")).await;
+        story(&space, &format!("{CLASS} --postgres-version {version}")).await;
+    }
 }
 
 async fn by_class_of(image: Image) {

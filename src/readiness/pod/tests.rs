@@ -303,7 +303,7 @@ fn a_failing_probe_has_its_own_budget() {
         trouble.message
     );
     let state = "Running, not ready: psql: could not connect; to server";
-    world.assert_state(POD, Phase::Troubled, state);
+    world.assert_state(POD, Phase::Pending, state);
 
     let mut graces = Graces::default();
     assert_eq!(graces.observe(&world.assess().troubles, Duration::from_secs(1)), []);
