@@ -31,5 +31,5 @@ if [ "${PGSET_POSTGRES:-}" = 1 ]; then
 fi
 if [ "${PGSET_E2E:-}" = 1 ]; then
   # Pods share the machine with the tests: more than four at once only makes each slower.
-  cargo test --test pgset -- --ignored --test-threads=4 --skip bootstrap:: --skip sandbox:: "$@"
+  cargo test --test pgset -- --ignored --test-threads=4 --skip bootstrap:: "$@"
 fi

@@ -134,9 +134,7 @@ impl Diagnose for ClusterError {
         match self {
             Self::NoKubeconfig => vec![
                 "name a kubeconfig with --kubeconfig FILE or KUBECONFIG, or put one at ~/.kube/config".into(),
-                #[cfg(feature = "sandbox")]
-                "pgset sandbox start  # a small Kubernetes on this machine, to try pgset on".into(),
-                "kind create cluster  # a whole one, with Docker".into(),
+                "a cluster on this machine in a minute: `kind create cluster`".into(),
             ],
             Self::Kubeconfig { .. } => vec!["kubectl config get-contexts".into()],
             Self::CredentialPlugin { .. } => {
