@@ -52,7 +52,7 @@ if ! command -v cargo >/dev/null; then
 fi
 
 say "cargo build"
-cargo build --locked
+cargo build --locked --features sandbox
 pgset=${CARGO_TARGET_DIR:-target}/debug/pgset
 
 say "a sandbox: API server, controllers and a node in one process"
