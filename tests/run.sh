@@ -27,7 +27,7 @@ unset BUILDBASE CCP_IMAGE_TAG CCP_IMAGE_PREFIX CCP_NAMESPACE CCP_STORAGE_CLASS C
 
 cargo test -- "$@"
 if [ "${PGSET_POSTGRES:-}" = 1 ]; then
-  cargo test --test pgset -- --ignored --skip e2e:: "$@"
+  cargo test --test pgset bootstrap:: -- --ignored "$@"
 fi
 if [ "${PGSET_E2E:-}" = 1 ]; then
   # Pods share the machine with the tests: more than four at once only makes each slower.
