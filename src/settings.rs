@@ -120,6 +120,12 @@ impl SetIdentity {
     pub fn pod(&self, ordinal: u32) -> String {
         format!("{}-{ordinal}", self.name)
     }
+    /// The ordinal in a pod's name; none for a name that the set's controller does not give.
+    #[must_use]
+    pub fn ordinal(&self, pod: &str) -> Option<u32> {
+        let ordinal = pod.strip_prefix(self.name.as_str())?.strip_prefix('-')?.parse().ok()?;
+        (self.pod(ordinal) == pod).then_some(ordinal)
+    }
     /// The shared claim of static storage.
     #[must_use]
     pub fn claim(&self) -> String {
@@ -164,5 +170,21 @@ impl SetIdentity {
     pub fn selector(&self) -> String {
         use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
         format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_INSTANCE}={}", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinal_is_what_the_controller_writes() {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        for ordinal in [0, 1, 10] {
+            assert_eq!(set.ordinal(&set.pod(ordinal)), Some(ordinal));
+        }
+        for other in ["pgset", "pgset-", "pgset-01", "pgset-two-0", "other-0", "pgset-+1"] {
+            assert_eq!(set.ordinal(other), None, "{other}");
+        }
     }
 }

@@ -68,7 +68,7 @@ impl Observer {
         if scope.volumes {
             missing.push("persistentvolumes");
         }
-        Self {
+        let mut observer = Self {
             updates: SelectAll::new(),
             generation: 0,
             cluster: cluster.clone(),
@@ -82,16 +82,12 @@ impl Observer {
             endpoints: Store::default(),
             missing,
             trouble: None,
-        }
-        .begun()
+        };
+        observer.begin();
+        observer
     }
 
-    /// With a stream for each kind, over the client whose credentials are in force.
-    fn begun(mut self) -> Self {
-        self.begin();
-        self
-    }
-
+    /// Begins a stream for each kind, over the client whose credentials are in force.
     fn begin(&mut self) {
         let (client, generation) = self.cluster.current();
         let set = &self.scope.set;

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::sql::{self, LOOK_EVERY};
 use super::wait::{self, Wait};
 use super::{Context, live};
+use crate::cluster::Cluster;
 use crate::cluster::exec::Exec;
-use crate::cluster::objects::{Apply, Freshness};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{Action, Plan};
@@ -216,16 +216,9 @@ fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
     numbers.filter(|(name, _)| configuration::FOLLOWED.contains(&name.as_str())).collect()
 }
 
-/// The pods of a set as they are.
-async fn pods(cluster: &Cluster, set: &SetIdentity) -> Result<Vec<Pod>, ClusterError> {
-    let found =
-        cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), Freshness::Latest).await?;
-    Ok(found.into_iter().filter_map(|pod| serde_json::from_value(pod).ok()).collect())
-}
-
 /// A pod whose server answers: the master's, if it does.
-async fn running_pod(cluster: &Cluster, set: &SetIdentity) -> Result<Option<String>, ClusterError> {
-    let pods = pods(cluster, set).await?;
+async fn running_pod(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Option<String>> {
+    let pods = live::pods(cluster, set).await?;
     let ready: Vec<&Pod> = pods.iter().filter(|pod| wait::ready(pod)).collect();
     let master = set.master();
     let found = ready.iter().find(|pod| wait::role(pod) == Some(&master)).or(ready.first());
@@ -247,7 +240,7 @@ pub(crate) async fn settle(
     let Some(config) = cluster.get(&config_id(set)).await? else { return Ok(()) };
     let wanted = Wanted::of(&config);
     let master = set.master();
-    let mut pods = pods(cluster, set).await?;
+    let mut pods = live::pods(cluster, set).await?;
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     // Replicas first, the master last.
     pods.sort_by_key(|pod| wait::role(pod) == Some(&master));

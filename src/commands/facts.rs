@@ -169,7 +169,7 @@ fn pod_facts(
     answers: &BTreeMap<String, Result<Observation, String>>,
 ) -> Option<PodFacts> {
     let name = pod.metadata.name.clone()?;
-    let ordinal = name.strip_prefix(set.name.as_str())?.strip_prefix('-')?.parse().ok()?;
+    let ordinal = set.ordinal(&name)?;
     let role_label = match wait::role(pod) {
         Some(label) if label == set.master() => Some(Role::Master),
         Some(label) if label == set.replica() => Some(Role::Replica),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::named;
@@ -105,13 +106,21 @@ async fn orphans(
         pod["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
             && pod["metadata"]["deletionTimestamp"].is_null()
     });
-    let ordinals = orphans.filter_map(|pod| ordinal(pod, set));
+    let ordinals = orphans.filter_map(|pod| set.ordinal(pod["metadata"]["name"].as_str()?));
     Ok(ordinals.max().map_or(0, |ordinal| ordinal + 1))
 }
 
-fn ordinal(pod: &Value, set: &SetIdentity) -> Option<u32> {
-    let name = pod["metadata"]["name"].as_str()?;
-    name.strip_prefix(set.name.as_str())?.strip_prefix('-')?.parse().ok()
+/// The pods of a set, as they are now.
+pub(crate) async fn pods(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
+    // Whom a label calls the master has to be so now.
+    let (namespace, selector) = (set.namespace.as_str(), set.selector());
+    let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Latest).await?;
+    Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
+}
+
+/// The ordinal of a pod of the set.
+pub(crate) fn ordinal(set: &SetIdentity, pod: &Pod) -> Option<u32> {
+    set.ordinal(pod.metadata.name.as_deref()?)
 }
 
 /// Reads objects by name.

@@ -203,8 +203,8 @@ impl Rotation<'_> {
     /// A pod that does not run reads the Secret when it starts.
     async fn passfiles(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
         let line = rotation::passfile_line(name, password);
-        for pod in psql::pods(self.cluster, self.set).await? {
-            let Some(ordinal) = psql::ordinal(self.set, &pod) else { continue };
+        for pod in live::pods(self.cluster, self.set).await? {
+            let Some(ordinal) = live::ordinal(self.set, &pod) else { continue };
             let pod_name = self.set.pod(ordinal);
             if !wait::ready(&pod) {
                 self.context
@@ -234,7 +234,7 @@ impl Rotation<'_> {
 
     /// Waits until every ready replica streams; none has had a reason to stop.
     async fn streaming(&self) -> anyhow::Result<()> {
-        let pods: Vec<(String, String)> = psql::pods(self.cluster, self.set)
+        let pods: Vec<(String, String)> = live::pods(self.cluster, self.set)
             .await?
             .iter()
             .filter(|pod| wait::ready(pod) && wait::role(pod) == Some(&self.set.replica()))

@@ -3,17 +3,14 @@
 use std::io;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Pod;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, live, rights, sql, wait};
 use crate::cli::PsqlArgs;
 use crate::cluster::Cluster;
-use crate::cluster::objects::Freshness;
 use crate::cluster::session::{Program, Session};
 use crate::error::{Exit, Failure};
-use crate::manifest::Kind;
 use crate::postgres::interactive::{self, Interactive};
 use crate::settings::SetIdentity;
 use crate::terminal::{self, Raw};
@@ -124,11 +121,11 @@ async fn choose(
     wanted: Wanted,
 ) -> anyhow::Result<String> {
     let label = wanted.label(set);
-    let mut pods = self::pods(cluster, set).await?;
-    pods.sort_by_key(|pod| ordinal(set, pod));
+    let mut pods = live::pods(cluster, set).await?;
+    pods.sort_by_key(|pod| live::ordinal(set, pod));
     let mut seen = Vec::new();
     for pod in &pods {
-        let Some(ordinal) = ordinal(set, pod) else { continue };
+        let Some(ordinal) = live::ordinal(set, pod) else { continue };
         let name = set.pod(ordinal);
         let role = wait::role(pod).unwrap_or("nothing");
         match wanted {
@@ -160,19 +157,6 @@ async fn choose(
         .details(seen)
         .hint(format!("{}  # what is there, and what is wrong", context.sibling("status")))
         .into())
-}
-
-/// The set's pods.
-pub(crate) async fn pods(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
-    // Whom a label calls the master has to be so now.
-    let (namespace, selector) = (set.namespace.as_str(), set.selector());
-    let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Latest).await?;
-    Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
-}
-
-pub(crate) fn ordinal(set: &SetIdentity, pod: &Pod) -> Option<u32> {
-    let name = pod.metadata.name.as_deref()?;
-    name.strip_prefix(set.name.as_str())?.strip_prefix('-')?.parse().ok()
 }
 
 /// Every key goes to psql, and what it prints comes back as it is.

@@ -69,8 +69,7 @@ impl<'a> View<'a> {
 
     /// The ordinal of one of the set's pods; none for any other pod.
     pub(super) fn ordinal(&self, pod: &Pod) -> Option<u32> {
-        let ordinal = name(&pod.metadata).rsplit('-').next()?.parse().ok()?;
-        (self.expected.set.pod(ordinal) == name(&pod.metadata)).then_some(ordinal)
+        self.expected.set.ordinal(name(&pod.metadata))
     }
 
     pub(super) fn pod(&self, ordinal: u32) -> Option<&'a Pod> {

@@ -6,7 +6,6 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -15,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, Stream};
 
 use super::code;
+use super::machine::certificate;
 use super::set::{Outcome, Pod, Set};
 
 const TOKEN: &str = "Sentinel.token";
@@ -89,40 +89,11 @@ fn reply(status: &str, body: &str) -> String {
     )
 }
 
-/// A certificate for the server, which is its own CA.
-fn certificate(directory: &Path, name: &str) {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ])
-        .args([
-            "-days",
-            "2",
-            "-subj",
-            "/CN=kubernetes",
-            "-addext",
-            &format!("subjectAltName={name}"),
-        ])
-        .arg("-keyout")
-        .arg(directory.join("server.key"))
-        .arg("-out")
-        .arg(directory.join("server.crt"))
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
-
 /// A set with a token and a CA, and a directory of programs: what the script may use, without PostgreSQL.
 fn set() -> (Set, Pod) {
     let set = Set::without_postgres();
     let token = set.make_directory("token");
-    certificate(set.path(), "IP:127.0.0.1");
+    certificate(set.path(), "server", "IP:127.0.0.1");
     fs::copy(set.path().join("server.crt"), token.join("ca.crt")).unwrap();
     fs::write(token.join("token"), TOKEN).unwrap();
     let programs = set.make_directory("programs");
@@ -211,11 +182,11 @@ fn a_server_that_is_busy_is_asked_again() {
 fn the_token_goes_to_no_server_that_is_not_the_clusters() {
     let (set, pod) = set();
     // Signed by another CA.
-    certificate(set.path(), "IP:127.0.0.1");
+    certificate(set.path(), "server", "IP:127.0.0.1");
     let api = Api::start(set.path(), vec![]);
     labels(&pod, &api).refuses(code::LABEL, &["nothing (verify error:num="]);
     // Of the right CA, for another address.
-    certificate(set.path(), "IP:127.0.0.2");
+    certificate(set.path(), "server", "IP:127.0.0.2");
     fs::copy(set.path().join("server.crt"), set.path().join("token/ca.crt")).unwrap();
     let other = Api::start(set.path(), vec![]);
     labels(&pod, &other).refuses(code::LABEL, &["verify error:num=64"]);

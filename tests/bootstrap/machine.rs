@@ -69,3 +69,19 @@ pub(super) fn signal(name: &str, target: &str) {
         Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
     assert!(status.is_ok(), "kill: {status:?}");
 }
+
+/// Makes a key and its certificate for a host, which is its own CA: `NAME.key` and `NAME.crt`.
+pub(super) fn certificate(directory: &Path, name: &str, host: &str) {
+    let file = |ending: &str| directory.join(format!("{name}.{ending}"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=pgset"])
+        .args(["-addext", &format!("subjectAltName={host}")])
+        .arg("-keyout")
+        .arg(file("key"))
+        .arg("-out")
+        .arg(file("crt"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::machine::give;
+use super::machine::{certificate, give};
 use super::set::{PASSWORDS, Set};
 use super::{code, eventually};
 
@@ -90,38 +90,14 @@ fn the_bootstraps_word_about_the_master_is_the_last() {
 fn with_certificates_replication_verifies_in_full() {
     let set = Set::new();
     let tls = set.make_directory("tls");
-    let certificate = |name: &str, host: &str| {
-        let status = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ])
-            .args([
-                "-days",
-                "2",
-                "-subj",
-                "/CN=pgset",
-                "-addext",
-                &format!("subjectAltName={host}"),
-            ])
-            .arg("-keyout")
-            .arg(tls.join("tls.key"))
-            .arg("-out")
-            .arg(tls.join("tls.crt"))
-            .output()
-            .unwrap();
-        assert!(status.status.success(), "{name}");
+    let certified = |host: &str| {
+        certificate(&tls, "tls", host);
         fs::copy(tls.join("tls.crt"), tls.join("ca.crt")).unwrap();
         for file in ["ca.crt", "tls.crt", "tls.key"] {
             give(&tls.join(file));
         }
     };
-    certificate("right", "IP:127.0.0.1");
+    certified("IP:127.0.0.1");
     let master = set.pod(0).env("PGSET_SSLMODE", "verify-full");
     master.bootstrap().ok();
     let server = master.serve_ready();
@@ -137,7 +113,7 @@ fn with_certificates_replication_verifies_in_full() {
     drop(server);
 
     // A server whose certificate names another host is not spoken to.
-    certificate("wrong", "DNS:elsewhere");
+    certified("DNS:elsewhere");
     master.bootstrap().ok();
     let _server = master.serve_ready();
     let mut waiting = replica.start(&[]);
