@@ -54,6 +54,7 @@ complete -c pgset -n "__fish_pgset_needs_command" -f -a "render" -d 'Print the o
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "diff" -d 'Show what up would change'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "templates" -d 'Write out the built-in templates'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "env" -d 'Print every environment variable, with the value in force and where it comes from'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "sandbox" -d 'Try pgset without a cluster: a small Kubernetes of this machine\'s processes'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "completions" -d 'Print a completion script'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "man" -d 'Print the manual page'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l replicas -d 'Number of pods, the master included [default: what runs, else 2]' -r
@@ -422,6 +423,139 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -s q -l quiet -d 'Say o
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l directory -d 'Where it lives [default: /tmp/pgset-sandbox-UID]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "start" -d 'Start it in the background; what was in it when it was stopped comes back'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "status" -d 'Say whether it runs, and what runs in it'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "logs" -d 'Print what it said'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "stop" -d 'Stop it and all that runs in it; what is in it stays'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "run" -d 'Start one, run a command with KUBECONFIG set, stop it, and end as the command did'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "serve" -d 'Be the process in the background'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l directory -d 'Where it lives [default: /tmp/pgset-sandbox-UID]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l directory -d 'Where it lives [default: /tmp/pgset-sandbox-UID]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l directory -d 'Where it lives [default: /tmp/pgset-sandbox-UID]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l directory -d 'Where it lives [default: /tmp/pgset-sandbox-UID]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l delete -d 'Delete what is in it, the data of its volumes included'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l directory -d 'Where it lives [default: /tmp/pgset-sandbox-UID]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l directory -d 'Where it lives [default: /tmp/pgset-sandbox-UID]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l kubeconfig -d 'Kubeconfig file' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l context -d 'Context of the kubeconfig' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s n -l namespace -d 'Namespace of the set' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s o -l output -d 'Output format, where the command has it' -r -f -a "human\t'For people'
+json\t'JSON, a document or a line per event'
+yaml\t'YAML'
+junit\t'JUnit XML'
+env\t'Lines NAME=VALUE for a shell or an env file'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l color -d 'When to color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s q -l quiet -d 'Say only what went wrong'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -l kubeconfig -d 'Kubeconfig file' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -l context -d 'Context of the kubeconfig' -r
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -s n -l namespace -d 'Namespace of the set' -r
