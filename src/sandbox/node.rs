@@ -10,6 +10,7 @@ mod environment;
 mod files;
 mod images;
 mod names;
+mod payload;
 mod pod;
 mod probes;
 pub mod processes;
