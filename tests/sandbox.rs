@@ -6,6 +6,7 @@
 mod faults;
 mod kubectl;
 mod lives;
+mod quick;
 mod settings;
 mod story;
 
@@ -33,6 +34,8 @@ fn directory() -> TempDir {
 struct World {
     sandbox: Sandbox,
     directory: TempDir,
+    /// What gives pods their roles, where they do not do it themselves.
+    roles: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl World {
@@ -40,7 +43,7 @@ impl World {
         let directory = directory();
         let place = Place::open(&directory.path().join("s")).unwrap();
         let sandbox = Sandbox::start(place).await.unwrap_or_else(|error| panic!("{error}"));
-        Self { sandbox, directory }
+        Self { sandbox, directory, roles: None }
     }
 
     fn faults(&self) -> &Arc<Faults> {
@@ -58,9 +61,10 @@ impl World {
 
     /// Stops it, and checks that nothing is left of it.
     async fn stop(self) {
-        let Self { sandbox, directory } = self;
+        let Self { sandbox, directory, roles } = self;
         let place = sandbox.place().directory().to_owned();
         sandbox.stop().await;
+        roles.iter().for_each(tokio::task::JoinHandle::abort);
         assert_eq!(processes(&place), Vec::<String>::new(), "processes that were left behind");
         drop(directory);
     }

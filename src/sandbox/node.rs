@@ -99,8 +99,9 @@ impl Node {
         let mut proxy = proxy::Proxy::default();
         loop {
             latest.borrow_and_update();
+            let ends = *self.stopping.borrow() || self.parts.faults.broken("node").is_some();
             for pod in self.parts.registry.store.all(&PODS) {
-                if pod["spec"]["nodeName"].is_string() && !*self.stopping.borrow() {
+                if pod["spec"]["nodeName"].is_string() && !ends {
                     self.begin(&pod);
                 }
             }

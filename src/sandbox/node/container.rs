@@ -244,7 +244,12 @@ impl Worker {
         // What it left behind ends with it.
         processes::kill_group(process.pid);
         let (code, signal) = status.map_or((137, None), code);
-        let reason = if code == 0 { "Completed" } else { "Error" };
+        let starved = signal == Some(9) && self.node.parts.faults.broken("memory").is_some();
+        let reason = match code {
+            0 => "Completed",
+            _ if starved => "OOMKilled",
+            _ => "Error",
+        };
         let mut ended = json!({
             "exitCode": code, "reason": reason, "startedAt": began,
             "finishedAt": super::super::now(),

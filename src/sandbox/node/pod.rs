@@ -185,6 +185,10 @@ impl Worker {
         if *self.node.stopping.borrow() {
             return Some(Ending { grace: STOP_WITHIN, deleted: false });
         }
+        // Nobody asks a container of a dead node to end, or hears that it has.
+        if self.node.parts.faults.broken("node").is_some() {
+            return None;
+        }
         let Some(pod) = self.pod() else {
             return Some(Ending { grace: Duration::ZERO, deleted: true });
         };
