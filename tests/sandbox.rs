@@ -4,8 +4,10 @@
 //! server programs (13 to 18) and libnss-wrapper. Root runs them as the user `postgres`.
 
 mod faults;
+mod killed;
 mod kubectl;
 mod lives;
+mod objects;
 mod quick;
 mod settings;
 mod story;

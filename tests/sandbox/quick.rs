@@ -10,12 +10,13 @@ use pgset::sandbox::kinds::{NAMESPACES, PODS};
 use pgset::sandbox::node::Tools;
 use pgset::sandbox::ownership::Writer;
 use pgset::sandbox::place::Place;
-use pgset::sandbox::registry::Registry;
+use pgset::sandbox::registry::{Delete, Registry};
 use pgset::sandbox::store::Key;
 use serde_json::{Value, json};
 
 use super::{World, directory};
 use crate::support::pgset::Pgset;
+use crate::support::{eventually, seconds};
 
 const STANDINS: [(&str, &str); 2] =
     [("bash", include_str!("standins/bash")), ("psql", include_str!("standins/psql"))];
@@ -79,6 +80,17 @@ impl World {
     pub(super) fn namespace(&self, name: &str) {
         let key = Key::new(&NAMESPACES, "", name);
         self.sandbox.registry.create(&key, json!({}), "kubectl", false).unwrap();
+    }
+
+    /// Deletes a namespace, and waits until it is gone.
+    pub(super) async fn forget(&self, name: &str) {
+        let key = Key::new(&NAMESPACES, "", name);
+        self.sandbox.registry.delete(&key, &Delete::default()).unwrap();
+        eventually("the namespace goes", seconds(30), async || {
+            let gone = self.sandbox.registry.store.get(&key).is_none();
+            if gone { Ok(()) } else { Err("it is still there".to_owned()) }
+        })
+        .await;
     }
 }
 
