@@ -18,6 +18,9 @@ use super::objects::Objects;
 use super::quick::Profile;
 use crate::support::pgset::Pgset;
 
+/// Namespaces, by names that no text has in it.
+const MODEL: &str = "ns-model";
+const KILLED: &str = "ns-killed";
 /// How many sandboxes are worked in at once.
 const LANES: usize = 4;
 
@@ -74,11 +77,11 @@ const DOWN: &str = "down --yes";
 /// Where an undisturbed run of the last of these calls ends.
 async fn undisturbed(profile: Profile, lines: &[&str]) -> Objects {
     let world = World::quick().await;
-    world.namespace("model");
+    world.namespace(MODEL);
     for line in lines {
-        world.call(profile, "model", line).run().await.ok();
+        world.call(profile, MODEL, line).run().await.ok();
     }
-    let objects = world.objects("model");
+    let objects = world.objects(MODEL);
     world.stop().await;
     objects
 }
@@ -87,7 +90,7 @@ async fn up(profile: Profile) {
     let began = Instant::now();
     let expected = undisturbed(profile, &[UP]).await;
     let points = at_every_request(async |world, n| {
-        let namespace = format!("kill-{n}");
+        let namespace = format!("{KILLED}-{n}");
         world.namespace(&namespace);
         let held = world.killed_after(n, world.call(profile, &namespace, UP)).await;
         world.call(profile, &namespace, UP).run().await.ok();
@@ -107,20 +110,20 @@ async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str,
     let lines: Vec<&str> = begin.iter().copied().chain([line]).collect();
     let expected = undisturbed(profile, &lines).await;
     let points = at_every_request(async |world, n| {
-        let run = async |line: &str| world.call(profile, "kill", line).run().await.ok();
+        let run = async |line: &str| world.call(profile, KILLED, line).run().await.ok();
         // The first time in this sandbox.
         if n < LANES {
-            world.namespace("kill");
+            world.namespace(KILLED);
             for line in begin {
                 run(line).await;
             }
         }
-        let data = world.data("kill");
-        let held = world.killed_after(n, world.call(profile, "kill", line)).await;
+        let data = world.data(KILLED);
+        let held = world.killed_after(n, world.call(profile, KILLED, line)).await;
         run(line).await;
-        world.ends_as("kill", &expected, &format!("{line} killed after {n} requests")).await;
+        world.ends_as(KILLED, &expected, &format!("{line} killed after {n} requests")).await;
         // Each database is the one that it was.
-        let kept = world.data("kill");
+        let kept = world.data(KILLED);
         assert!(data.iter().zip(&kept).all(|(a, b)| a == b), "{data:?}, then {kept:?}");
         run(back).await;
         held

@@ -114,19 +114,23 @@ fn normal(object: &Value) -> Value {
     value
 }
 
-/// What differs, a line per object; empty when nothing does.
+/// What differs, a line for each field; empty when nothing does.
 pub(super) fn difference(left: &Objects, right: &Objects) -> String {
-    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-    let differ = names.into_iter().filter(|name| left.get(*name) != right.get(*name));
-    let show = |value: Option<&Value>| value.map_or("not there".to_owned(), Value::to_string);
-    let lines = differ.map(|name| {
-        format!(
-            "{name}:\n  undisturbed: {}\n  this one:    {}",
-            show(left.get(name)),
-            show(right.get(name))
-        )
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    let mut lines = Vec::new();
+    compare("", &json!(left), &json!(right), &mut lines);
+    lines.join("\n")
+}
+
+fn compare(at: &str, left: &Value, right: &Value, lines: &mut Vec<String>) {
+    match (left, right) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
+                compare(&format!("{at}/{key}"), &left[key], &right[key], lines);
+            }
+        }
+        _ if left != right => lines.push(format!("{at}: undisturbed {left}, this one {right}")),
+        _ => {}
+    }
 }
 
 /// Registry of a world, for those who write to it as somebody else than pgset.
