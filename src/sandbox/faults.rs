@@ -127,9 +127,11 @@ impl Faults {
         self.lock().rules.push(Rule { method, path: path.to_owned(), calls, met: 0, fault });
     }
 
-    /// Nothing happens to requests any more.
+    /// Nothing happens to requests any more, and access reviews say yes again.
     pub fn clear(&self) {
-        self.lock().rules.clear();
+        let mut state = self.lock();
+        state.rules.clear();
+        state.denied.clear();
     }
 
     /// Access reviews say no for this resource.

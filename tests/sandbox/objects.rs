@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use pgset::sandbox::kinds::{CLAIMS, EVENTS, PODS, RESOURCES, REVISIONS, SLICES, VOLUMES};
-use pgset::sandbox::registry::Registry;
 use serde_json::{Value, json};
 
 use super::World;
@@ -131,9 +130,4 @@ fn compare(at: &str, left: &Value, right: &Value, lines: &mut Vec<String>) {
         _ if left != right => lines.push(format!("{at}: undisturbed {left}, this one {right}")),
         _ => {}
     }
-}
-
-/// Registry of a world, for those who write to it as somebody else than pgset.
-pub(super) fn registry(world: &World) -> &Registry {
-    &world.sandbox.registry
 }
