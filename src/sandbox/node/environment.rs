@@ -69,6 +69,11 @@ impl Setting {
         command
     }
 
+    /// Who the commands run as, where it is not this process's user.
+    pub(super) fn user(&self) -> Option<User> {
+        self.user
+    }
+
     /// `$(NAME)` in arguments.
     pub(super) fn expand(&self, text: &str) -> String {
         expanded(text, &self.variables)
