@@ -182,7 +182,9 @@ async fn run(
             break;
         }
     }
-    pumps.into_iter().for_each(|pump| pump.abort());
+    for pump in pumps {
+        pump.abort();
+    }
     (forwarded == Some(true)).then(|| status.and_then(Result::ok).map(ended)).flatten()
 }
 

@@ -58,8 +58,8 @@ pub(super) fn mount(
     Ok(mapping)
 }
 
-/// Brings what has changed in ConfigMaps and Secrets to the containers of a pod that have them mounted. As
-/// with a kubelet, one that is gone stays mounted as it was.
+/// Brings what has changed in objects to the containers of a pod that have them mounted. As with a
+/// kubelet, one that is gone stays mounted as it was.
 pub(super) fn refresh(node: &Node, pod: &Value, root: &Root) {
     let containers = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array());
     for container in containers.into_iter().flatten().flatten() {
