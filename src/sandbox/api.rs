@@ -3,9 +3,11 @@
 pub mod discovery;
 pub mod exec;
 pub mod logs;
+mod protobuf;
 pub mod read;
 pub mod request;
 pub mod respond;
+mod strategic;
 pub mod tables;
 pub mod write;
 
@@ -93,7 +95,8 @@ impl Api {
             if *method != Method::POST || kind != "selfsubjectaccessreviews" {
                 return Err(Refusal::left_out(kind));
             }
-            return Ok(self.review(&user, &parse(&body(request).await?)?));
+            let content = content_type(request);
+            return Ok(self.review(&user, &parse(&content, &body(request).await?)?));
         }
         let asked = Request::parse(path, query)?;
         self.authorize(&user, method, &asked)?;
@@ -109,10 +112,6 @@ impl Api {
                 let manager = manager(&asked.query, request);
                 let content = content_type(request);
                 let body = body(request).await?;
-                if content.contains("protobuf") {
-                    let only = "the sandbox reads JSON alone: `kubectl apply --server-side -f FILE` sends it";
-                    return Err(Refusal::new(415, "UnsupportedMediaType", only));
-                }
                 write::write(&self.registry, method, &asked, &manager, &content, &body)
             }
         }
@@ -183,7 +182,11 @@ async fn body(request: &mut http::Request<Incoming>) -> Answer<Bytes> {
 }
 
 /// A body as JSON.
-pub(super) fn parse(body: &[u8]) -> Answer<Value> {
+pub(super) fn parse(content: &str, body: &[u8]) -> Answer<Value> {
+    if content == "application/vnd.kubernetes.protobuf" {
+        return protobuf::parse(body);
+    }
+    // YAML is what a patch of server-side apply is called; kubectl and pgset send JSON, which is YAML, too.
     serde_json::from_slice(body).map_err(|e| {
         Refusal::bad_request(format!(
             "the body is no JSON, which is all that the sandbox reads: {e}"
