@@ -6,6 +6,7 @@
 mod faults;
 mod kubectl;
 mod lives;
+mod settings;
 mod story;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +63,11 @@ fn pgset(line: &str, kubeconfig: &Path) -> Pgset {
         .kubeconfig(kubeconfig)
         .env("CCP_IMAGE_TAG", CRUNCHY_TAG)
         .env("PGSET_STORAGE", "class")
+}
+
+/// The same with PostgreSQL's official image.
+fn official(pgset: Pgset) -> Pgset {
+    pgset.env("CCP_IMAGE_TAG", "").env("PGSET_IMAGE", "postgres:17")
 }
 
 /// The command lines of the containers' processes of the sandbox in a directory.

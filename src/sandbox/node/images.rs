@@ -14,11 +14,25 @@ use super::super::place::Place;
 pub(super) const KNOWN: &str = "crunchydata/crunchy-postgres:* and postgres:13 to postgres:18";
 
 /// The files of the images, and their modes.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 3] = [
     ("crunchy/opt/cpm/bin/start.sh", include_str!("../images/crunchy-start.sh")),
     ("crunchy/opt/cpm/bin/readiness.sh", include_str!("../images/crunchy-readiness.sh")),
     ("crunchy/opt/cpm/bin/liveness.sh", include_str!("../images/crunchy-liveness.sh")),
-    ("postgres/usr/local/bin/postgres", include_str!("../images/postgres.sh")),
+];
+
+/// Where libpq looks for the official image's socket, and where pgset's bootstrap script finds what is
+/// mounted: it comes as it is, with the paths of a container in it. Where there is a volume it is the
+/// volume's own directory, which is the same in each container of the pod.
+const OFFICIAL: [(&str, &str); 9] = [
+    ("PGHOST", "/var/run/postgresql"),
+    ("PGSET_ETC", "/etc/pgset"),
+    ("PGSET_RUN", "/run/pgset"),
+    ("PGSET_AUTH", "/etc/pgset-auth"),
+    ("PGSET_TLS", "/etc/pgset-tls"),
+    ("PGSET_TOPOLOGY", "/etc/pgset-topology"),
+    ("PGSET_TOKEN", "/var/run/secrets/kubernetes.io/serviceaccount"),
+    ("PGSET_SOCKETS", "/var/run/postgresql"),
+    ("PGSET_TMP", "/tmp"),
 ];
 
 /// What a container starts with.
@@ -74,10 +88,9 @@ impl Images {
             "postgres" if is_official(tag) => Some(Image {
                 directories: Vec::new(),
                 empty: &["/tmp", "/var/run/postgresql"],
-                // Where its libpq looks for the socket.
-                variables: &[("PGHOST", "/var/run/postgresql")],
+                variables: &OFFICIAL,
                 entry: None,
-                path: Some(known("postgres/usr/local/bin")),
+                path: None,
                 stop: Signal::INT,
             }),
             _ => None,
