@@ -12,6 +12,7 @@ pub mod tables;
 pub mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Response, header};
@@ -29,6 +30,9 @@ use super::registry::Registry;
 
 /// The largest body that is read: as a real server's.
 const BODY_LIMIT: usize = 3 << 20;
+
+/// How long a token is good when nobody says.
+const TOKEN_SECONDS: u64 = 3600;
 
 /// The API server.
 pub struct Api {
@@ -104,6 +108,11 @@ impl Api {
             Some("log") if *method == Method::GET => logs::read(&self.node, &self.registry, &asked),
             Some("exec") => exec::upgrade(&self.node, &self.registry, &asked, request),
             Some("log") => Err(Refusal::left_out("writing a log")),
+            Some("token") if *method == Method::POST => {
+                let content = content_type(request);
+                self.token(&asked, parse(&content, &body(request).await?)?)
+            }
+            Some("token") => Err(Refusal::left_out("reading a token")),
             _ if *method == Method::GET => {
                 let table = wants_table(request);
                 read::get(&self.registry, &self.faults, &asked, table)
@@ -147,6 +156,21 @@ impl Api {
             user.to_string()
         );
         Err(Refusal::forbidden(asked.resource, asked.name.as_deref().unwrap_or_default(), &why))
+    }
+
+    /// A `TokenRequest`: a token for a service account.
+    fn token(&self, asked: &Request, mut request: Value) -> Answer<Reply> {
+        let name = asked.name.as_deref().unwrap_or_default();
+        let key = asked.key(name);
+        self.registry.get(&key)?;
+        let seconds = request["spec"]["expirationSeconds"].as_u64().unwrap_or(TOKEN_SECONDS);
+        let time = Duration::from_secs(seconds);
+        let token = self.tokens.issue(&key.namespace, name, Some(time));
+        request["metadata"]["name"] = json!(name);
+        request["metadata"]["namespace"] = json!(key.namespace);
+        request["spec"]["expirationSeconds"] = json!(seconds);
+        request["status"] = json!({"token": token, "expirationTimestamp": super::after(seconds)});
+        Ok(answer(201, &request))
     }
 
     /// A `SelfSubjectAccessReview`.

@@ -64,6 +64,13 @@ impl Cluster {
         }
     }
 
+    /// Why a share of NFS that no server exports can be mounted; none where its mount fails.
+    pub(crate) fn mounts_any_nfs(&self) -> Option<&'static str> {
+        self.sandbox
+            .is_some()
+            .then_some("a mount that fails: the sandbox makes a directory of every NFS share")
+    }
+
     async fn client(text: &str) -> Client {
         let parsed = Kubeconfig::from_yaml(text).expect("the kubeconfig can be read");
         let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())

@@ -23,6 +23,9 @@ use super::{CRUNCHY_TAG, eventually, seconds, unique};
 /// A tag of the article's image that pgset knows and the node does not.
 pub(crate) const NO_SUCH_CRUNCHY_TAG: &str = "centos7-9.6-1.2.9";
 
+/// A registry of a name that is reserved for those that do not exist.
+const NO_SUCH_REGISTRY: &str = "registry.invalid/crunchydata";
+
 /// Which image the sets of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Image {
@@ -113,8 +116,10 @@ impl Space {
     /// A call with an image that the test's profile takes and no node has.
     pub(crate) fn without_image(&self, call: Pgset) -> Pgset {
         match self.image {
-            Image::Article => call.env("CCP_IMAGE_TAG", NO_SUCH_CRUNCHY_TAG),
-            Image::Official => call.env("PGSET_IMAGE", "postgres:16.99-nowhere"),
+            Image::Article => call
+                .env("CCP_IMAGE_PREFIX", NO_SUCH_REGISTRY)
+                .env("CCP_IMAGE_TAG", NO_SUCH_CRUNCHY_TAG),
+            Image::Official => call.env("PGSET_IMAGE", "registry.invalid/postgres:16.99-nowhere"),
         }
     }
 

@@ -54,6 +54,7 @@ pub fn get(
         ));
     }
     let selector = Selector::parse(
+        asked.resource.kind,
         asked.query.get("labelSelector").unwrap_or_default(),
         asked.query.get("fieldSelector").unwrap_or_default(),
     )?;
