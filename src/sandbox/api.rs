@@ -127,6 +127,9 @@ impl Api {
     }
 
     fn authenticate(&self, request: &http::Request<Incoming>) -> Answer<User> {
+        if request.headers().contains_key("impersonate-user") {
+            return Err(Refusal::left_out("acting as somebody else"));
+        }
         let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let token = given.and_then(|value| value.strip_prefix("Bearer "));
         token

@@ -73,19 +73,28 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
 /// The container that is meant.
 pub(super) fn container(pod: &Value, asked: Option<&str>) -> Answer<String> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let lists = ["containers", "initContainers"].map(|list| pod["spec"][list].as_array());
-    let all: Vec<&str> =
-        lists.into_iter().flatten().flatten().filter_map(|c| c["name"].as_str()).collect();
+    let names = |list: &str| -> Vec<&str> {
+        let list = pod["spec"][list].as_array();
+        list.into_iter().flatten().filter_map(|c| c["name"].as_str()).collect()
+    };
+    let (all, init) = (names("containers"), names("initContainers"));
     match asked {
-        Some(asked) if all.contains(&asked) => Ok(asked.to_owned()),
+        Some(asked) if all.contains(&asked) || init.contains(&asked) => Ok(asked.to_owned()),
         Some(asked) => {
             Err(Refusal::bad_request(format!("container {asked} is not valid for pod {name}")))
         }
         None if all.len() == 1 => Ok(all[0].to_owned()),
-        None => Err(Refusal::bad_request(format!(
-            "a container name must be specified for pod {name}, choose one of: [{}]",
-            all.join(" ")
-        ))),
+        None => {
+            let list = |names: &[&str]| names.join(" ");
+            let also = match init.as_slice() {
+                [] => String::new(),
+                init => format!(" or one of the init containers: [{}]", list(init)),
+            };
+            Err(Refusal::bad_request(format!(
+                "a container name must be specified for pod {name}, choose one of: [{}]{also}",
+                list(&all)
+            )))
+        }
     }
 }
 
