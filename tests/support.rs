@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod http;
 pub(crate) mod pgset;
 pub(crate) mod proxy;
+pub(crate) mod served;
 pub(crate) mod server;
 pub(crate) mod space;
 pub(crate) mod state;
