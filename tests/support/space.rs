@@ -21,7 +21,7 @@ use super::pgset::Pgset;
 use super::{CRUNCHY_TAG, eventually, seconds, unique};
 
 /// Where the node of the test cluster, which is this machine, keeps host-path volumes.
-const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
+pub(crate) const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
 
 /// A tag of the article's image that pgset knows and the node does not.
 pub(crate) const NO_SUCH_CRUNCHY_TAG: &str = "centos7-9.6-1.2.9";
@@ -198,10 +198,10 @@ impl Space {
             .expect("the set can be scaled");
     }
 
-    /// Names of the pods that are ready, in order.
+    /// Names of the sets' pods that are ready, in order.
     pub(crate) async fn ready_pods(&self) -> Vec<String> {
-        let pods =
-            self.api::<Pod>().list(&ListParams::default()).await.expect("pods can be listed");
+        let all_but_clients = ListParams::default().labels("e2e!=client");
+        let pods = self.api::<Pod>().list(&all_but_clients).await.expect("pods can be listed");
         let mut names: Vec<_> =
             pods.items.iter().filter(|p| ready(p)).map(ResourceExt::name_any).collect();
         names.sort();
