@@ -44,6 +44,6 @@ find_cargo() {
 forget_settings() {
   local variable
   for variable in $(compgen -e | grep -E '^(PGSET_|CCP_|PG_|BUILDBASE$|LOCAL_IP$)' || true); do
-    case $variable in PGSET_E2E | PGSET_POSTGRES | PGSET_UPDATE) ;; *) unset "$variable" ;; esac
+    case $variable in PGSET_E2E* | PGSET_POSTGRES | PGSET_UPDATE) ;; *) unset "$variable" ;; esac
   done
 }

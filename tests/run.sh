@@ -4,7 +4,8 @@
 # Debian; arguments go to the test binary.
 #
 #   PGSET_POSTGRES=1                   the bootstrap script's tests, too: some minutes
-#   PGSET_E2E=1 KUBECONFIG=FILE        the end-to-end suite, too, on that cluster
+#   PGSET_E2E=sandbox                  the end-to-end scenarios, too, in sandboxes
+#   PGSET_E2E=1 KUBECONFIG=FILE        the same on that cluster
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . examples/prerequisites.sh
@@ -23,7 +24,7 @@ cargo test --test pgset -- --ignored "$@" sandbox::
 if [ "${PGSET_POSTGRES:-}" = 1 ]; then
   cargo test --test pgset -- --ignored "$@" bootstrap::
 fi
-if [ "${PGSET_E2E:-}" = 1 ]; then
+if [ -n "${PGSET_E2E:-}" ]; then
   # Pods share the machine with the tests: more than four at once only makes each slower.
   cargo test --test pgset -- --ignored --test-threads=4 --skip bootstrap:: --skip sandbox:: "$@"
 fi

@@ -19,15 +19,7 @@ use tempfile::TempDir;
 
 use crate::support::CRUNCHY_TAG;
 use crate::support::pgset::Pgset;
-
-/// A directory for a sandbox, in which the user that servers run as gets through.
-fn directory() -> TempDir {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt as _;
-    let permissions = Permissions::from_mode(0o711);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("pgset-").permissions(permissions).tempdir_in("/tmp").unwrap()
-}
+use crate::support::served::directory;
 
 /// A sandbox in this process: its faults are at hand.
 struct World {

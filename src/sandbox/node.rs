@@ -9,6 +9,7 @@ mod container;
 mod environment;
 mod files;
 mod images;
+pub(super) mod log;
 mod names;
 mod payload;
 mod pod;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{directory, pgset, processes};
+use super::{pgset, processes};
 use crate::support::pgset::Pgset;
+use crate::support::served::directory;
 use crate::support::{eventually, seconds};
 
 fn sandbox(line: &str, directory: &Path) -> Pgset {

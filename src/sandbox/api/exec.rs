@@ -80,9 +80,13 @@ pub fn upgrade(
         Process::on_pipes(&setting, &argv, asked.query.is("stdin"))
     };
     let started = started.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "executable file not found in $PATH".to_owned(),
+            _ => error.to_string(),
+        };
         json!({
             "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
-            "message": format!("Internal error occurred: exec: {:?}: {error}", argv[0]),
+            "message": format!("Internal error occurred: error executing command in container: exec: {:?}: {why}", argv[0]),
         })
     });
     let upgrade = hyper::upgrade::on(request);

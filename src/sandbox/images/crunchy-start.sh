@@ -3,6 +3,8 @@
 # PostgreSQL. Ordinal 0 labels its own pod as the master and makes the database; the others clone it.
 set -uo pipefail
 fail() { echo "$1"; exit 1; }
+# Asked to end before the server runs: what is being done is finished, and no more is begun.
+trap 'fail "ended before the server ran"' INT TERM
 
 # Up to 1.5 the variables are called MASTER, from 1.6 on PRIMARY.
 for part in HOST PORT USER PASSWORD; do

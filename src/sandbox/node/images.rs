@@ -74,6 +74,10 @@ impl Images {
     /// The image of a reference; none when there is no such image.
     pub(super) fn find(&self, reference: &str) -> Option<Image> {
         let name = reference.split('@').next()?;
+        // A registry of a name that is reserved for those that do not exist has nothing.
+        if name.split('/').next()?.ends_with(".invalid") {
+            return None;
+        }
         let last = name.rsplit('/').next()?;
         let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
         let known = |image: &str| self.directory.join(image);
@@ -118,6 +122,7 @@ mod tests {
             ("postgres:9.6", false),
             ("crunchydata/crunchy-postgres:centos7-9.5-1.2.6", true),
             ("registry.example:5000/mine/crunchy-postgres:centos7-11-2.4.2@sha256:0", true),
+            ("registry.invalid/crunchydata/crunchy-postgres:centos7-9.5-1.2.6", false),
             ("nginx", false),
         ] {
             assert_eq!(images.find(reference).is_some(), known, "{reference}");
