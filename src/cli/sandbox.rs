@@ -64,5 +64,9 @@ pub enum SandboxCommand {
     },
     /// Be the process in the background
     #[command(hide = true)]
-    Serve,
+    Serve {
+        /// Delete the directory at the end
+        #[arg(long)]
+        passing: bool,
+    },
 }

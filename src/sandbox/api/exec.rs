@@ -52,6 +52,11 @@ pub fn upgrade(
     asked: &Request,
     request: &mut http::Request<Incoming>,
 ) -> Answer<Reply> {
+    let name = asked.name.as_deref().unwrap_or_default();
+    let pod = registry.get(&asked.key(name))?;
+    let container = logs::container(&pod, asked.query.get("container"))?;
+    // Only now: kubectl takes any refusal of a WebSocket for a server that has none, tries it the old way,
+    // and shows what it is told then.
     let text = |name: header::HeaderName| super::header_text(request, name);
     let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol =
@@ -60,9 +65,6 @@ pub fn upgrade(
     let (Some(protocol), false) = (protocol, key.is_empty()) else {
         return Err(Refusal::left_out("exec over anything but a WebSocket"));
     };
-    let name = asked.name.as_deref().unwrap_or_default();
-    let pod = registry.get(&asked.key(name))?;
-    let container = logs::container(&pod, asked.query.get("container"))?;
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let setting = node.setting(uid, &container).ok_or_else(|| {
         let why = format!("container not found ({container:?})");

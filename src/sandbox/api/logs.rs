@@ -1,7 +1,6 @@
 //! The log of a container: what its processes wrote.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +42,13 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
     };
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let path = node.log(uid, &container, run);
-    let Ok(kept) = std::fs::read(&path) else {
+    // It is still read when the pod's directory has gone.
+    let opened = std::fs::File::open(&path).and_then(|mut file| {
+        let mut kept = Vec::new();
+        file.read_to_end(&mut kept)?;
+        Ok((file, kept))
+    });
+    let Ok((file, kept)) = opened else {
         let reason = status.and_then(|status| status["state"]["waiting"]["reason"].as_str());
         let reason = reason.unwrap_or("PodInitializing");
         return Err(Refusal::bad_request(format!(
@@ -62,7 +67,7 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
         uid: uid.to_owned(),
         container,
         run,
-        path,
+        file,
         sender,
         how,
     };
@@ -198,21 +203,21 @@ struct Follow {
     uid: String,
     container: String,
     run: u64,
-    path: PathBuf,
+    file: std::fs::File,
     sender: mpsc::Sender<Bytes>,
     how: How,
 }
 
 impl Follow {
     /// Sends what is there, then what is added, until the container has ended.
-    async fn run(self, text: Vec<u8>, mut at: u64) {
+    async fn run(mut self, text: Vec<u8>, mut at: u64) {
         let mut next = text;
         loop {
             if !next.is_empty() && self.sender.send(next.into()).await.is_err() {
                 return;
             }
             let runs = self.runs();
-            let kept = grown(&self.path, at).unwrap_or_default();
+            let kept = grown(&mut self.file, at).unwrap_or_default();
             let end = whole(&kept);
             at += end as u64;
             next = self.how.text(&log::read(&kept[..end]).collect::<Vec<_>>());
@@ -238,8 +243,7 @@ impl Follow {
     }
 }
 
-fn grown(path: &Path, at: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = std::fs::File::open(path)?;
+fn grown(file: &mut std::fs::File, at: u64) -> std::io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at))?;
     let mut more = Vec::new();
     file.take(1 << 20).read_to_end(&mut more)?;

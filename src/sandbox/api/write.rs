@@ -145,12 +145,11 @@ fn apply(
     same_namespace(asked, configuration)?;
     let kind = asked.resource.kind;
     let typed = |why: String| {
-        Refusal::bad_request(format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={kind}): {why}",
-            key.namespace,
-            key.name,
-            asked.resource.api_version()
-        ))
+        let message = format!(
+            "failed to create typed patch object ({}/{}; {}/{}, Kind={kind}): {why}",
+            key.namespace, key.name, asked.resource.group, asked.resource.version
+        );
+        Refusal::new(500, "", message)
     };
     let unknown = types::unknown(kind, configuration).map_err(&typed)?;
     if let Some(field) = unknown.first() {

@@ -21,8 +21,6 @@ root=$PGSET_SANDBOX_ROOT
 export PGDATA=$root/pgdata/$HOSTNAME PGHOST=$root/tmp
 new=$PGDATA/new
 mkdir -p "$PGDATA" && chmod 0700 "$PGDATA" || fail "$PGDATA can't be made or written"
-# Of a server that was killed: nobody else uses this directory.
-rm -f "$PGDATA/postmaster.pid"
 
 # Gives the pod the label by which its Service finds it, as its service account.
 label() {
@@ -109,4 +107,9 @@ else
   options+=(-c "primary_conninfo=host=$PG_PRIMARY_HOST port=$PG_PRIMARY_PORT user=$PG_PRIMARY_USER application_name=$HOSTNAME")
 fi
 unset PG_ROOT_PASSWORD PG_PASSWORD PG_PRIMARY_PASSWORD PG_MASTER_PASSWORD
+# The children of a server that was killed may still be ending: the last of them gives up the lock. Nobody
+# else uses this directory.
+exec 9<"$PGDATA"
+flock 9
+rm -f "$PGDATA/postmaster.pid"
 exec postgres -D "$PGDATA" "${options[@]}"

@@ -111,6 +111,7 @@ fn base(
         ("PGSET_SANDBOX_ADDRESS", text(&pod["status"]["podIP"])),
         // In a container PostgreSQL listens on every address; here each pod has one.
         ("PGSET_LISTEN", text(&pod["status"]["podIP"])),
+        ("PGSET_SANDBOX_POSTGRES", postgres),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -14,10 +14,11 @@ use super::super::place::Place;
 pub(super) const KNOWN: &str = "crunchydata/crunchy-postgres:* and postgres:13 to postgres:18";
 
 /// The files of the images, and their modes.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("crunchy/opt/cpm/bin/start.sh", include_str!("../images/crunchy-start.sh")),
     ("crunchy/opt/cpm/bin/readiness.sh", include_str!("../images/crunchy-readiness.sh")),
     ("crunchy/opt/cpm/bin/liveness.sh", include_str!("../images/crunchy-liveness.sh")),
+    ("postgres/usr/local/bin/postgres", include_str!("../images/postgres.sh")),
 ];
 
 /// Where libpq looks for the official image's socket, and where pgset's bootstrap script finds what is
@@ -94,7 +95,7 @@ impl Images {
                 empty: &["/tmp", "/var/run/postgresql"],
                 variables: &OFFICIAL,
                 entry: None,
-                path: None,
+                path: Some(known("postgres/usr/local/bin")),
                 stop: Signal::INT,
             }),
             _ => None,
