@@ -64,6 +64,11 @@ impl Cluster {
         }
     }
 
+    /// Whether this machine is the node, and its containers are processes in control groups.
+    pub(crate) fn node_is_here(&self) -> bool {
+        self.sandbox.is_none() && self.host_volumes().is_some()
+    }
+
     /// Why a share of NFS that no server exports can be mounted; none where its mount fails.
     pub(crate) fn mounts_any_nfs(&self) -> Option<&'static str> {
         self.sandbox

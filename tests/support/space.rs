@@ -197,10 +197,10 @@ impl Space {
             .expect("the set can be scaled");
     }
 
-    /// Names of the pods that are ready, in order.
+    /// Names of the sets' pods that are ready, in order.
     pub(crate) async fn ready_pods(&self) -> Vec<String> {
-        let pods =
-            self.api::<Pod>().list(&ListParams::default()).await.expect("pods can be listed");
+        let all_but_clients = ListParams::default().labels("e2e!=client");
+        let pods = self.api::<Pod>().list(&all_but_clients).await.expect("pods can be listed");
         let mut names: Vec<_> =
             pods.items.iter().filter(|p| ready(p)).map(ResourceExt::name_any).collect();
         names.sort();
