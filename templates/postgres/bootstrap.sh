@@ -403,14 +403,17 @@ replication() { # command: its answer, over a replication connection; what went 
 # Returns 1 when the patience (seconds, 0: no end) is over.
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
-  local patience=$1 started=$SECONDS said=-10 refused='' answer why waited
+  local patience=$1 started=$SECONDS said=-10 refused='' answer why waited error='' cause='it says nothing'
   while true; do
     if answer=$(replication IDENTIFY_SYSTEM); then
       IFS='|' read -r master_identifier master_timeline master_lsn _ <<<"$answer"
       return 0
     fi
     waited=$((SECONDS - started))
-    why=$(reason "$scratch/error")
+    # All replicas wait at once, beside the master that starts: the same answer is taken apart only once.
+    answer=$(<"$scratch/error")
+    [ "$answer" = "$error" ] || cause=$(reason "$scratch/error")
+    error=$answer why=$cause
     case $why in
       *'could not translate host name'*) why='no address yet' refused='' ;;
       *'password authentication failed'* | *'no pg_hba.conf entry'* | *'pg_hba.conf rejects'* | *'does not exist' | *'not permitted to log in'*)

@@ -69,6 +69,11 @@ impl Setting {
         command
     }
 
+    /// Who the commands run as, where it is not this process's user.
+    pub(super) fn user(&self) -> Option<User> {
+        self.user
+    }
+
     /// `$(NAME)` in arguments.
     pub(super) fn expand(&self, text: &str) -> String {
         expanded(text, &self.variables)
@@ -106,6 +111,7 @@ fn base(
         ("PGSET_SANDBOX_ADDRESS", text(&pod["status"]["podIP"])),
         // In a container PostgreSQL listens on every address; here each pod has one.
         ("PGSET_LISTEN", text(&pod["status"]["podIP"])),
+        ("PGSET_SANDBOX_POSTGRES", postgres),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

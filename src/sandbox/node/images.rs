@@ -14,10 +14,11 @@ use super::super::place::Place;
 pub(super) const KNOWN: &str = "crunchydata/crunchy-postgres:* and postgres:13 to postgres:18";
 
 /// The files of the images, and their modes.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("crunchy/opt/cpm/bin/start.sh", include_str!("../images/crunchy-start.sh")),
     ("crunchy/opt/cpm/bin/readiness.sh", include_str!("../images/crunchy-readiness.sh")),
     ("crunchy/opt/cpm/bin/liveness.sh", include_str!("../images/crunchy-liveness.sh")),
+    ("postgres/usr/local/bin/postgres", include_str!("../images/postgres.sh")),
 ];
 
 /// Where libpq looks for the official image's socket, and where pgset's bootstrap script finds what is
@@ -73,6 +74,10 @@ impl Images {
     /// The image of a reference; none when there is no such image.
     pub(super) fn find(&self, reference: &str) -> Option<Image> {
         let name = reference.split('@').next()?;
+        // A registry of a name that is reserved for those that do not exist has nothing.
+        if name.split('/').next()?.ends_with(".invalid") {
+            return None;
+        }
         let last = name.rsplit('/').next()?;
         let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
         let known = |image: &str| self.directory.join(image);
@@ -90,7 +95,7 @@ impl Images {
                 empty: &["/tmp", "/var/run/postgresql"],
                 variables: &OFFICIAL,
                 entry: None,
-                path: None,
+                path: Some(known("postgres/usr/local/bin")),
                 stop: Signal::INT,
             }),
             _ => None,
@@ -117,6 +122,7 @@ mod tests {
             ("postgres:9.6", false),
             ("crunchydata/crunchy-postgres:centos7-9.5-1.2.6", true),
             ("registry.example:5000/mine/crunchy-postgres:centos7-11-2.4.2@sha256:0", true),
+            ("registry.invalid/crunchydata/crunchy-postgres:centos7-9.5-1.2.6", false),
             ("nginx", false),
         ] {
             assert_eq!(images.find(reference).is_some(), known, "{reference}");

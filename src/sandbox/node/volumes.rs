@@ -58,8 +58,8 @@ pub(super) fn mount(
     Ok(mapping)
 }
 
-/// Brings what has changed in ConfigMaps and Secrets to the containers of a pod that have them mounted. As
-/// with a kubelet, one that is gone stays mounted as it was.
+/// Brings what has changed in objects to the containers of a pod that have them mounted. As with a
+/// kubelet, one that is gone stays mounted as it was.
 pub(super) fn refresh(node: &Node, pod: &Value, root: &Root) {
     let containers = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array());
     for container in containers.into_iter().flatten().flatten() {
@@ -221,10 +221,12 @@ fn made(node: &Node, path: PathBuf) -> io::Result<PathBuf> {
 }
 
 /// A directory that somebody made for a pod: an empty one is given to the user that servers run as,
-/// which is not the image's here.
+/// which is not the image's here. One that its owner keeps to himself stays so.
 fn adopt(node: &Node, path: &Path) -> io::Result<()> {
     let Some(user) = node.parts.tools.user else { return Ok(()) };
-    if path.metadata()?.uid() == user.uid || std::fs::read_dir(path)?.next().is_some() {
+    let is = path.metadata()?;
+    let private = is.permissions().mode() & 0o077 == 0;
+    if private || is.uid() == user.uid || std::fs::read_dir(path)?.next().is_some() {
         return Ok(());
     }
     chown(path, Some(user.uid), Some(user.gid))
@@ -326,7 +328,7 @@ fn token(node: &Node, pod: &Value, root: &Root) -> String {
         .entry(directory)
         .or_insert_with(|| {
             let account = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
-            node.parts.tokens.issue(&text(&pod["metadata"]["namespace"]), account)
+            node.parts.tokens.issue(&text(&pod["metadata"]["namespace"]), account, None)
         })
         .clone()
 }
