@@ -106,13 +106,15 @@ struct Gate {
 pub struct Faults {
     state: Mutex<State>,
     watches: watch::Sender<u64>,
+    changes: watch::Sender<u64>,
     gate: watch::Sender<Gate>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
         let gate = watch::Sender::new(Gate::default());
-        Self { state: Mutex::default(), watches: watch::Sender::new(0), gate }
+        let (watches, changes) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { state: Mutex::default(), watches, changes, gate }
     }
 }
 
@@ -144,11 +146,13 @@ impl Faults {
     /// killed was out of memory); `node` (it is dead: nothing starts, nothing is said to have ended).
     pub fn fail(&self, what: &str, words: &str) {
         self.lock().broken.insert(what.to_owned(), words.to_owned());
+        self.changes.send_modify(|turn| *turn += 1);
     }
 
     /// It works again.
     pub fn mend(&self, what: &str) {
         self.lock().broken.remove(what);
+        self.changes.send_modify(|turn| *turn += 1);
     }
 
     /// Ends every watch that is under way.
@@ -250,6 +254,11 @@ impl Faults {
 
     pub(super) fn watches(&self) -> watch::Receiver<u64> {
         self.watches.subscribe()
+    }
+
+    /// Tells when something begins to fail, or works again.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     fn clock(&self) -> SignedDuration {

@@ -156,13 +156,16 @@ impl Worker {
     async fn wait_for_end(&self) -> Ending {
         let mut latest = self.node.parts.registry.store.subscribe();
         let mut stopping = self.node.stopping.subscribe();
+        let mut mended = self.node.parts.faults.changes();
         loop {
             latest.borrow_and_update();
+            mended.borrow_and_update();
             if let Some(ending) = self.ends() {
                 return ending;
             }
             tokio::select! {
                 _ = latest.changed() => {}
+                _ = mended.changed() => {}
                 _ = stopping.changed() => {}
             }
         }
