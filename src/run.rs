@@ -52,8 +52,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => failed(&reporter, &error.into()),
     };
-    reporter.finish();
-    ExitCode::from(exit.code())
+    match reporter.finish() {
+        // Whoever reads the events must not take their end for the command's.
+        Err(error) if exit == Exit::Done => early(&anyhow::Error::new(error).context(
+            "the command is done, but its events could not all be written to standard output",
+        )),
+        _ => ExitCode::from(exit.code()),
+    }
 }
 
 /// Runs the command; the second signal drops it.

@@ -53,6 +53,20 @@ async fn a_second_up_writes_nothing() {
     assert_eq!(server.writes(), []);
 }
 
+/// Whoever reads the events must not take a stream that was cut off for a run that ended well.
+#[tokio::test]
+async fn events_that_could_not_be_written_are_no_success() {
+    let server = Server::start().await;
+    let call = up(&server).args("-o json");
+    let line = format!("{} >/dev/full", call.shell_line());
+    let output =
+        tokio::process::Command::new("sh").args(["-c", &line]).output().await.expect("sh runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("No space left on device"), "{stderr}");
+    assert!(server.object(STATEFUL_SET).is_some(), "the work stopped for it");
+}
+
 #[tokio::test]
 async fn a_dry_run_writes_nothing() {
     let server = Server::start().await;

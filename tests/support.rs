@@ -8,6 +8,7 @@ pub(crate) mod mount;
 pub(crate) mod node;
 pub(crate) mod pgset;
 pub(crate) mod proxy;
+pub(crate) mod served;
 pub(crate) mod server;
 pub(crate) mod space;
 pub(crate) mod state;

@@ -130,12 +130,16 @@ impl Reporter {
     /// The last thing that is called. A prompt that is still open, because a signal ended the command
     /// under it, keeps the sink for itself and never gives it back: what was held for its end is said
     /// past it.
-    pub fn finish(&self) {
+    ///
+    /// # Errors
+    /// When an event that belongs on stdout could not be written there (a full disk).
+    pub fn finish(&self) -> io::Result<()> {
         match self.0.sink.try_lock() {
             Ok(mut sink) => sink.finish(),
             Err(TryLockError::Poisoned(sink)) => sink.into_inner().finish(),
             Err(TryLockError::WouldBlock) => self.past_the_prompt(Stream::new(io::stderr())),
         }
+        lock(&self.0.stdout).take_lost().map_or(Ok(()), Err)
     }
 
     fn past_the_prompt(&self, mut stderr: Stream) {
@@ -237,7 +241,7 @@ mod tests {
         reporter.past_the_prompt(Stream::new(said.clone()));
         assert_eq!(said.text(), "\nwarning: terminated\n");
         // Returns although nobody has answered.
-        reporter.finish();
+        reporter.finish().unwrap();
         answer.send(()).unwrap();
         prompt.join().unwrap();
     }

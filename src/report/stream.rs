@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// ends as it would have.
 pub(super) struct Stream {
     out: Option<Box<dyn Write + Send>>,
+    /// Why a line was lost, if one was.
+    lost: Option<io::Error>,
 }
 
 impl Stream {
     pub(super) fn new(out: impl Write + Send + 'static) -> Self {
-        Self { out: Some(Box::new(out)) }
+        Self { out: Some(Box::new(out)), lost: None }
     }
 
     /// Writes a text as it is and flushes it. A closed reader is no error; a full disk is.
@@ -26,11 +28,17 @@ impl Stream {
         }
     }
 
-    /// Writes a line. There is nobody to tell when even that fails, and work must not stop for it.
+    /// Writes a line. Work must not stop where that fails: it is told at the end, by [`Stream::take_lost`].
     pub(super) fn line(&mut self, text: &str) {
-        if self.write(&format!("{text}\n")).is_err() {
+        if let Err(error) = self.write(&format!("{text}\n")) {
             self.out = None;
+            self.lost = Some(error);
         }
+    }
+
+    /// Why a line was lost, if one was; told once.
+    pub(super) fn take_lost(&mut self) -> Option<io::Error> {
+        self.lost.take()
     }
 }
 
@@ -88,5 +96,17 @@ mod tests {
         let mut stream = Stream::new(Failing(io::ErrorKind::StorageFull, Arc::default()));
         let error = stream.write("a").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_line_that_is_lost_is_told_once_and_a_reader_that_left_is_not() {
+        let mut stream = Stream::new(Failing(io::ErrorKind::StorageFull, Arc::default()));
+        stream.line("a");
+        stream.line("b");
+        assert_eq!(stream.take_lost().unwrap().kind(), io::ErrorKind::StorageFull);
+        assert!(stream.take_lost().is_none());
+        let mut stream = Stream::new(Failing(io::ErrorKind::BrokenPipe, Arc::default()));
+        stream.line("a");
+        assert!(stream.take_lost().is_none());
     }
 }

@@ -40,6 +40,7 @@ export LC_ALL=C
 : "${PGSET_TMP:=/tmp}"
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
+: "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
 : "${PGSET_SSLMODE:=prefer}"
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
@@ -304,6 +305,7 @@ write_run() {
   {
     echo "# Written by bootstrap.sh at each start of the pod."
     echo "port = $PGPORT"
+    [ -z "$PGSET_LISTEN" ] || echo "listen_addresses = $(quote_setting "$PGSET_LISTEN")"
     echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
     echo "cluster_name = $(quote_setting "$PGSET_POD")"
     if [ -e "$PGSET_RUN/tls/tls.crt" ]; then

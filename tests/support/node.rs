@@ -1,10 +1,8 @@
 //! The node, where it is this machine: what can be done to a pod from below Kubernetes.
 
-use std::path::Path;
-
 use k8s_openapi::api::core::v1::Pod;
 
-use super::space::{HOST_VOLUMES, Space};
+use super::space::Space;
 
 /// The processes of a pod.
 pub(crate) struct Below {
@@ -14,7 +12,7 @@ pub(crate) struct Below {
 impl Below {
     /// Those of the pod that there is now; none where the node is not this machine.
     pub(crate) async fn of(space: &Space, pod: &str) -> Option<Self> {
-        if !Path::new(HOST_VOLUMES).is_dir() {
+        if !space.cluster.node_is_here() {
             return None;
         }
         let found = space.api::<Pod>().get(pod).await.expect("the pod is there");

@@ -130,7 +130,7 @@ fn more_lines_than_the_screen_has_are_all_there_at_the_end() {
     for ordinal in 0..9 {
         reporter.emit(state(Kind::Pod, &format!("pgset-{ordinal}"), Phase::Ready, "Ready"));
     }
-    reporter.finish();
+    reporter.finish().unwrap();
     // The last row is the empty one that the cursor stands on.
     let last =
         "✔ pod/pgset-5  Ready\n✔ pod/pgset-6  Ready\n✔ pod/pgset-7  Ready\n✔ pod/pgset-8  Ready";
