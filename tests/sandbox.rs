@@ -9,6 +9,7 @@ mod killed;
 mod kubectl;
 mod lives;
 mod objects;
+mod passwords;
 mod quick;
 mod settings;
 mod story;

@@ -107,7 +107,7 @@ const CASES: &[Case] = &[
     (O, "up --set wal_level=minimal", NONE, &["wal_level"]),
     (O, "up --templates /nowhere", NONE, &["--templates", "/nowhere", "templates export"]),
     (O, "up --no-such-flag", NONE, &["--no-such-flag"]),
-    (O, "uo", NONE, &["uo", "up"]),
+    (O, "uo", NONE, &["uo", "Usage: pgset"]),
     (O, "down --delete-data", NONE, &["--yes", "set's name"]),
 ];
 
@@ -155,8 +155,7 @@ async fn a_size_that_shrinks_is_refused_before_any_write() {
 #[tokio::test]
 async fn values_stay_the_texts_that_they_are() {
     let world = World::quick().await;
-    let document = "x\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\n";
-    let texts = ["yes", "1e3", "null", "0400", "~", "{a: b}", "'\"", document];
+    let texts = ["yes", "1e3", "null", "0400", "~", "{a: b}", "'\"", "[x", "# x", "& x", "*x"];
     let mut call = O.of(world.pgset("up --no-wait"));
     for (at, text) in texts.iter().enumerate() {
         call = call.arg("--annotation").arg(format!("example.com/n{at}={text}"));
@@ -169,6 +168,19 @@ async fn values_stay_the_texts_that_they_are() {
             assert_eq!(annotations["annotations"][format!("example.com/n{at}")], *text);
         }
     }
+    // A document in a value stays in it.
+    let set =
+        "log_line_prefix=x\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: stowaway}\n";
+    let pods = |name: &String| !name.starts_with("Pod ") && !name.contains("Claim ");
+    let names = |namespace: &str| world.objects(namespace).into_keys().filter(pods).collect();
+    let before: Vec<String> = names("default");
+    world.namespace("ns-other");
+    O.of(world.pgset("up --no-wait -n ns-other --set").arg(set)).run().await.ok();
+    let objects = world.objects("ns-other");
+    let after: Vec<String> = names("ns-other");
+    assert_eq!(after, before);
+    let config = &objects["ConfigMap pgset-config"]["data"]["postgresql.conf"];
+    assert!(config.as_str().unwrap().contains("stowaway"), "{config}");
     world.stop().await;
 }
 

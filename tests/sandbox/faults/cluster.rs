@@ -151,7 +151,7 @@ async fn no_such_image_whatever_the_clock() {
 #[tokio::test]
 #[ignore = "waits for a minute: PGSET_POSTGRES=1"]
 async fn a_crash_loop() {
-    let words = ["/pgdata can't be written", "pgset-0", "CrashLoopBackOff"];
+    let words = ["CrashLoopBackOff", "pgset-0", "/pgdata can't be written"];
     let crash = |world: &World| world.crash(Some("FATAL: /pgdata can't be written"));
     explained(crash, "up", Profile::Article, &words).await;
 }
@@ -163,7 +163,7 @@ async fn out_of_memory() {
         world.faults().fail("memory", "");
         world.starve(true);
     };
-    explained(starve, "up", Profile::Article, &["OOMKilled", "pgset-0", "memory"]).await;
+    explained(starve, "up", Profile::Article, &["out of memory", "pgset-0", "hint"]).await;
 }
 
 #[tokio::test]
