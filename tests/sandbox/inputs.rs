@@ -1,7 +1,7 @@
 //! Bad inputs: each ends with exit code 2 before any request, and the message names the field, its source
 //! and what mends it.
 
-mod files;
+pub(super) mod files;
 
 use pgset::sandbox::kinds::STATEFUL_SETS;
 use pgset::sandbox::store::Key;
@@ -112,7 +112,7 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn bad_inputs_are_refused_before_any_request() {
+pub(super) async fn bad_inputs_are_refused_before_any_request() {
     let world = World::quick().await;
     for (profile, line, (name, value), words) in CASES {
         let call = profile.of(world.pgset(line)).env(name, *value);
@@ -139,7 +139,7 @@ async fn bad_inputs_are_refused_before_any_request() {
 }
 
 #[tokio::test]
-async fn a_size_that_shrinks_is_refused_before_any_write() {
+pub(super) async fn a_size_that_shrinks_is_refused_before_any_write() {
     let world = World::quick().await;
     for profile in PROFILES {
         let up = |size: &str| profile.of(world.pgset("up --no-wait --size").arg(size));
@@ -153,7 +153,7 @@ async fn a_size_that_shrinks_is_refused_before_any_write() {
 }
 
 #[tokio::test]
-async fn values_stay_the_texts_that_they_are() {
+pub(super) async fn values_stay_the_texts_that_they_are() {
     let world = World::quick().await;
     let texts = ["yes", "1e3", "null", "0400", "~", "{a: b}", "'\"", "[x", "# x", "& x", "*x"];
     let mut call = O.of(world.pgset("up --no-wait"));
@@ -185,7 +185,7 @@ async fn values_stay_the_texts_that_they_are() {
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_can_answer_changes_nothing() {
+pub(super) async fn a_question_that_nobody_can_answer_changes_nothing() {
     let world = World::quick().await;
     for profile in PROFILES {
         profile.of(world.pgset("up --no-wait")).run().await.ok();

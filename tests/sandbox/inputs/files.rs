@@ -17,7 +17,7 @@ fn file(directory: &TempDir, name: &str, bytes: impl AsRef<[u8]>, mode: u32) -> 
 }
 
 #[tokio::test]
-async fn files_with_passwords() {
+pub(in super::super) async fn files_with_passwords() {
     let world = World::quick().await;
     let home = TempDir::new().unwrap();
     let up = |path: &Path| O.of(world.pgset("up --no-wait --password-file").arg(path));
@@ -46,7 +46,7 @@ async fn files_with_passwords() {
 }
 
 #[tokio::test]
-async fn kubeconfigs() {
+pub(in super::super) async fn kubeconfigs() {
     let world = World::quick().await;
     let home = TempDir::new().unwrap();
     let good: serde_json::Value =
@@ -113,7 +113,7 @@ rules: []
 ";
 
 #[tokio::test]
-async fn templates() {
+pub(in super::super) async fn templates() {
     let world = World::quick().await;
     let binding =
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: x}\n";
