@@ -5,6 +5,7 @@
 mod access;
 mod config;
 mod failures;
+mod faults;
 mod forbidden;
 mod interrupted;
 mod killed;

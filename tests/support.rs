@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod http;
+pub(crate) mod mount;
 pub(crate) mod node;
 pub(crate) mod pgset;
 pub(crate) mod proxy;

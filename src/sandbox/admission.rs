@@ -1,9 +1,11 @@
 //! What an object must be like to be stored, and what a write adds to it by the state of the cluster.
 
+mod security;
+
 use serde_json::{Value, json};
 
 use super::controllers::quotas;
-use super::kinds::{PODS, QUOTAS, Resource, SERVICES, STORAGE_CLASSES};
+use super::kinds::{NAMESPACES, PODS, QUOTAS, Resource, SERVICES, STORAGE_CLASSES};
 use super::refusal::{Answer, Refusal};
 use super::registry::Registry;
 use super::store::Key;
@@ -78,6 +80,7 @@ pub(super) fn admit(
             if object["spec"].get("serviceAccountName").is_none() {
                 object["spec"]["serviceAccountName"] = json!("default");
             }
+            secure(registry, key, object)?;
             within_quota(registry, key)?;
             object["status"]["phase"] = json!("Pending");
             object["status"]["qosClass"] = json!("BestEffort");
@@ -115,6 +118,16 @@ fn add_finalizer(object: &mut Value, name: &str) {
         Some(list) => list.push(json!(name)),
         None => *finalizers = json!([name]),
     }
+}
+
+/// Whether a pod is of the level that its namespace asks for.
+fn secure(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
+    let namespace = registry.get(&Key::new(&NAMESPACES, "", &key.namespace))?;
+    if namespace["metadata"]["labels"][security::LABEL] != security::RESTRICTED {
+        return Ok(());
+    }
+    let violation = security::violation(pod);
+    violation.map_or(Ok(()), |why| Err(Refusal::forbidden(key.resource, &key.name, &why)))
 }
 
 /// Whether a namespace may have one more pod.

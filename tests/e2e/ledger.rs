@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, ListParams};
 
 use super::{comes_back, pods_are_ready, skipped};
 use crate::support::client::Clients;
-use crate::support::node::kill_container;
+use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds, unique};
 
@@ -133,9 +133,10 @@ async fn without_a_synchronous_replica_the_ledger_shows_what_is_lost() {
 /// The server ends as by `kill -9`, and starts again in the pod that there is.
 async fn a_container_is_killed(space: &Space, clients: &Clients<'_>, pod: &str) {
     let before = restarts(space, pod).await;
-    if !kill_container(space, pod).await {
+    let Some(below) = Below::of(space, pod).await else {
         return skipped("killing a container: the cluster's node is not this machine");
-    }
+    };
+    below.kill_container("postgres");
     eventually(&format!("the container of {pod} starts again"), seconds(120), async || {
         let now = restarts(space, pod).await;
         if now == before + 1 { Ok(()) } else { Err(format!("{now} restarts, before {before}")) }

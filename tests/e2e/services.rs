@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{comes_back, pods_are_ready};
 use crate::support::client::Clients;
-use crate::support::node::kill_container;
+use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds, unique};
 
@@ -142,7 +142,8 @@ async fn everything_that_happens_to_pods(space: &Space, clients: &Clients<'_>) -
         comes_back(space, name, uid.as_deref()).await;
         clients.go_on(READ_ONLY, BETWEEN).await;
     }
-    if kill_container(space, "pgset-0").await {
+    if let Some(below) = Below::of(space, "pgset-0").await {
+        below.kill_container("postgres");
         clients.go_on(READ_ONLY, BETWEEN).await;
         pods_are_ready(space, &["pgset-0", "pgset-1", "pgset-2"]).await;
     }

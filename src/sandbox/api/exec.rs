@@ -151,17 +151,19 @@ async fn talk(upgrade: OnUpgrade, spawned: Result<Process, Value>) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, rest.for_each(|_| async {})).await;
 }
 
-/// None when the client went away before the process ended.
+/// None when the client went away before the process ended. On a terminal that is its end; without one the
+/// process goes on, as in a real cluster, until it or its pod ends.
 async fn run(
     process: Process,
     sink: &mut SplitSink<Socket, Message>,
     stream: &mut SplitStream<Socket>,
 ) -> Option<Value> {
     let Process { mut child, input, outputs, terminal } = process;
+    let hangs_up = terminal.is_some();
     let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let (sender, mut messages) = mpsc::channel(16);
     let pumps = outputs.into_iter().map(|(channel, output)| pump(output, channel, sender.clone()));
-    let pumps: Vec<_> = pumps.map(tokio::spawn).collect();
+    pumps.for_each(|pump| drop(tokio::spawn(pump)));
     drop(sender);
     let input = feed(stream, input, terminal);
     let forward = async {
@@ -183,24 +185,22 @@ async fn run(
             () = &mut input => forwarded = Some(false),
         }
         if forwarded == Some(false) {
-            pid.into_iter().for_each(kill_group);
-            let _ = child.wait().await;
-            break;
+            if hangs_up {
+                pid.into_iter().for_each(kill_group);
+            }
+            tokio::spawn(async move { child.wait().await });
+            return None;
         }
     }
-    for pump in pumps {
-        pump.abort();
-    }
-    (forwarded == Some(true)).then(|| status.and_then(Result::ok).map(ended)).flatten()
+    status.and_then(Result::ok).map(ended)
 }
 
-/// A stream of the process, in messages.
+/// A stream of the process, in messages. It is read to its end, whether anybody hears it or not.
 async fn pump(mut stream: impl AsyncRead + Unpin, channel: u8, sender: mpsc::Sender<Message>) {
     let mut buffer = vec![0; 32 << 10];
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-        if sender.send(message(channel, &buffer[..length])).await.is_err() {
-            return;
-        }
+        // The client may have gone.
+        let _ = sender.send(message(channel, &buffer[..length])).await;
     }
 }
 
