@@ -1,6 +1,6 @@
 //! The whole program in the sandbox, with real PostgreSQL of this machine.
 //!
-//! `PGSET_POSTGRES=1 tests/run.sh`, or `cargo test --test pgset -- --ignored sandbox::`; needs PostgreSQL's
+//! `tests/run.sh`, or `cargo test --test pgset -- --ignored sandbox::`; needs PostgreSQL's
 //! server programs (13 to 18) and libnss-wrapper. Root runs them as the user `postgres`.
 
 mod faults;
