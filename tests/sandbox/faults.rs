@@ -31,8 +31,11 @@ use pgset::sandbox::refusal::Refusal;
 use super::{World, inputs, killed, passwords};
 use crate::support::seconds;
 
+/// Tests by their names.
+type Tests = &'static [fn()];
+
 /// The tests of each number; 0 is the list of bad inputs.
-const TESTS: &[(u32, &[fn()])] = &[
+const TESTS: &[(u32, Tests)] = &[
     (
         0,
         &[

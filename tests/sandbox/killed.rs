@@ -106,7 +106,7 @@ async fn up(profile: Profile) {
 
 /// In one namespace of each sandbox: `line` is killed and run again, `back` is the way back.
 async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str, least: usize) {
-    let began = Instant::now();
+    let start = Instant::now();
     let lines: Vec<&str> = begin.iter().copied().chain([line]).collect();
     let expected = undisturbed(profile, &lines).await;
     let points = at_every_request(async |world, n| {
@@ -129,7 +129,7 @@ async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str,
         held
     })
     .await;
-    report(line, profile, points, began);
+    report(line, profile, points, start);
     assert!(points >= least, "only {points} points");
 }
 

@@ -122,6 +122,18 @@ async fn every_command_and_every_way_to_fail(profile: Profile) {
     let this = Sentinel::new(&world, profile);
     let faults = world.faults();
     faults.record();
+    succeed(&this).await;
+    be_refused(&this).await;
+    meet_faults(&this).await;
+    // Audit logs keep the paths of requests, and with them the words of commands in containers.
+    for seen in faults.seen() {
+        clean("a request's path", &seen.path);
+    }
+    assert_eq!(watch.stop(), BTreeSet::new(), "arguments of processes");
+    world.stop().await;
+}
+
+async fn succeed(this: &Sentinel<'_>) {
     let (_, user) = PASSWORDS[2];
     let file = this.file("password", &format!("{user}\n"));
     for line in [
@@ -148,8 +160,11 @@ async fn every_command_and_every_way_to_fail(profile: Profile) {
     }
     this.run(&format!("up --password-file {file}")).await.ok();
     this.run("status").await.ok();
+}
 
-    // Refused, before and after the first request.
+/// Before and after the first request.
+async fn be_refused(this: &Sentinel<'_>) {
+    let (_, user) = PASSWORDS[2];
     for line in [
         "up --replicas 0",
         "scale --replicas 99",
@@ -166,7 +181,7 @@ async fn every_command_and_every_way_to_fail(profile: Profile) {
     this.run(&format!("up --password-file {open}")).await.exits(2);
     let other = this.file("other", "another0password\n");
     this.run(&format!("up --password-file {other}")).await.exits(4);
-    let own = this.files.path().join("own").join(if profile == Profile::Official {
+    let own = this.files.path().join("own").join(if this.profile == Profile::Official {
         "postgres"
     } else {
         "crunchy"
@@ -181,8 +196,11 @@ async fn every_command_and_every_way_to_fail(profile: Profile) {
         let templates = this.files.path().join("own").display().to_string();
         this.run(&format!("up --templates {templates}")).await.exits(2);
     }
+}
 
-    // Faults of the server, in every request.
+/// Of the server in every request, and of the pods.
+async fn meet_faults(this: &Sentinel<'_>) {
+    let faults = this.world.faults();
     let no = |code, reason, words: &str| Fault::Status(Refusal::new(code, reason, words), None);
     for fault in [
         no(401, "Unauthorized", "Unauthorized"),
@@ -217,13 +235,6 @@ async fn every_command_and_every_way_to_fail(profile: Profile) {
     this.run("up --timeout 3s").await;
     faults.mend("create pods");
     this.run("down --yes --delete-data -o json").await.ok();
-
-    // Audit logs keep the paths of requests, and with them the words of commands in containers.
-    for seen in faults.seen() {
-        clean("a request's path", &seen.path);
-    }
-    assert_eq!(watch.stop(), BTreeSet::new(), "arguments of processes");
-    world.stop().await;
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ impl Own<'_> {
         self.home.path().join("own/postgres")
     }
 
-    async fn new(world: &World) -> Own<'_> {
+    fn new(world: &World) -> Own<'_> {
         let home = TempDir::new().unwrap();
         let own = Own { world, home };
         std::fs::create_dir_all(own.directory()).unwrap();
@@ -148,7 +148,7 @@ pub(in super::super) async fn templates() {
         ),
     ];
     for (bytes, words) in cases {
-        let own = Own::new(&world).await;
+        let own = Own::new(&world);
         symlink("/etc/passwd", own.home.path().join("target")).unwrap();
         if bytes.starts_with(b"{% include 'link") {
             symlink("/etc/passwd", own.directory().join("link.j2")).unwrap();
@@ -160,7 +160,7 @@ pub(in super::super) async fn templates() {
             .never_says("root:x")
             .within(crate::support::seconds(30));
     }
-    let own = Own::new(&world).await;
+    let own = Own::new(&world);
     world.refuses(own.up(), &["template"]).await;
     own.write("role.yaml.j2", "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n");
     world.refuses(own.up(), &["Deployment"]).await;
