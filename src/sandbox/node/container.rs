@@ -167,7 +167,7 @@ impl Worker {
             backoff: None,
         })?;
         let argv = argv(&state.spec, &image, &setting).map_err(creating)?;
-        let opened = log::open(&self.root.log(&name, state.restarts))
+        let opened = log::open(&self.root.log(&name, state.restarts), &self.root.files(&name))
             .and_then(|(out, log)| Ok((out.try_clone()?, out, log)));
         let (out, err, log) = opened.map_err(|e| creating(e.to_string()))?;
         let mut command = setting.command(&argv);
@@ -245,7 +245,12 @@ impl Worker {
         // Who left its group keeps the log open.
         let _ = timeout(LOG_WITHIN, process.log).await;
         let (code, signal) = status.map_or((137, None), code);
-        let reason = if code == 0 { "Completed" } else { "Error" };
+        let starved = signal == Some(9) && self.node.parts.faults.broken("memory").is_some();
+        let reason = match code {
+            0 => "Completed",
+            _ if starved => "OOMKilled",
+            _ => "Error",
+        };
         let mut ended = json!({
             "exitCode": code, "reason": reason, "startedAt": began,
             "finishedAt": super::super::now(),
