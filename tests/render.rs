@@ -40,6 +40,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
         },
         parameters: None,
         synchronous: None,
+        tls: None,
         pods: pgset::settings::Pods::default(),
         templates: None,
     }
@@ -82,7 +83,15 @@ fn make_for(server_minor: u32, settings: &Settings, replicas: Option<Replicas>) 
         user: secret("userPassword1"),
     };
     let templates = TemplateSet::builtin(&settings.profile);
-    let inputs = Inputs { settings, replicas, pods: 2, server_minor, passwords: &passwords };
+    let inputs = Inputs {
+        settings,
+        replicas,
+        pods: 2,
+        server_minor,
+        passwords: &passwords,
+        tls: None,
+        certificates: None,
+    };
     let rendered = render(&templates, &inputs).unwrap();
     objects(&rendered, &settings.set).unwrap()
 }

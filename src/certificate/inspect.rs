@@ -61,7 +61,9 @@ pub enum Unfit {
         what: &'static str,
     },
     /// The private key is of a kind that nobody takes, or damaged.
-    #[error("tls.key is not a key that can be used (RSA, ECDSA with P-256 or P-384, or Ed25519, without a passphrase)")]
+    #[error(
+        "tls.key is not a key that can be used (RSA, ECDSA with P-256 or P-384, or Ed25519, without a passphrase)"
+    )]
     Key,
     /// The private key is another certificate's.
     #[error("tls.key is not the key of tls.crt")]
