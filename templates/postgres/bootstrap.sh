@@ -305,7 +305,7 @@ write_run() {
   rm -f "$PGSET_RUN/tls.unread"
 }
 bootstrap_conf() {
-  echo "# Written by bootstrap.sh: at each start of the pod, and when certificates change."
+  echo "# Written by bootstrap.sh: at each start of the pod, and when certificates change. TLS: $(tls_stage)."
   echo "port = $PGPORT"
   echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
   echo "cluster_name = $(quote_setting "$PGSET_POD")"
@@ -368,7 +368,7 @@ await_certificates() {
 # once: at no moment does a server that starts find a key beside another one's certificate. What does not
 # fit together is not taken. Called where a failure is expected, so it stops at the first one by itself.
 take_certificates() {
-  local new old file
+  local new old='' file
   new=$(mktemp -d "$PGSET_RUN/tls.XXXXXX") || return 1
   for file in ca.crt tls.crt tls.key; do
     cat "$PGSET_TLS/$file" >"$new/$file" || return 1
@@ -378,7 +378,7 @@ take_certificates() {
     return 1
   fi
   : >"$PGSET_RUN/tls.unread" || return 1
-  old=$(readlink -f "$PGSET_RUN/tls") || old=
+  [ ! -e "$PGSET_RUN/tls" ] || old=$(readlink -f "$PGSET_RUN/tls")
   rm -f "$PGSET_RUN/tls.link"
   ln -s "${new##*/}" "$PGSET_RUN/tls.link" && mv -T "$PGSET_RUN/tls.link" "$PGSET_RUN/tls" || return 1
   [ -z "$old" ] || rm -rf "$old"
