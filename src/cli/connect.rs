@@ -23,6 +23,6 @@ pub struct ConnectArgs {
     #[arg(long)]
     pub show_password: bool,
     /// Print the CA's certificate, alone: what sslrootcert names
-    #[arg(long, conflicts_with_all = ["replica", "show_password", "output"])]
+    #[arg(long, conflicts_with_all = ["replica", "show_password"])]
     pub ca_certificate: bool,
 }

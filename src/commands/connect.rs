@@ -11,6 +11,10 @@ use crate::settings::{SetIdentity, Tls};
 
 /// Prints where the set is reached, and as whom.
 pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> {
+    if args.ca_certificate && context.general.output != Output::Human {
+        let message = "--ca-certificate prints PEM: it goes with no other --output";
+        return Err(Failure::new(Exit::Usage, message).into());
+    }
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;

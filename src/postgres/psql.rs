@@ -113,10 +113,10 @@ impl Connection<'_> {
             Ok(percent_encode(value))
         };
         let address = self.address.map(|address| format!("&hostaddr={}", percent_encode(address)));
-        // psql puts together what stands side by side.
+        // psql puts a quoted word and a variable together that stand side by side.
         let (before, verify) = if self.verified {
             let ask = format!("\\set ca_file `echo \"{}\"`\n", super::tls::CA_FILE);
-            (ask, "'&sslmode=verify-full&sslrootcert=':ca_file")
+            (ask, "&sslmode=verify-full&sslrootcert=':ca_file")
         } else {
             (String::new(), "'")
         };

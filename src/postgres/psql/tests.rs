@@ -28,7 +28,7 @@ fn a_server_that_must_prove_itself_is_verified_in_full() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "\\set ca_file `echo \"${PGSET_RUN:-/run/pgset}/tls/ca.crt\"`");
     let end =
-        "intervalstyle%3Dpostgres&hostaddr=10.0.0.7'&sslmode=verify-full&sslrootcert=':ca_file";
+        "intervalstyle%3Dpostgres&hostaddr=10.0.0.7&sslmode=verify-full&sslrootcert=':ca_file";
     assert!(lines[1].ends_with(end), "{text}");
     assert_eq!(lines.len(), 2);
 }
