@@ -15,6 +15,7 @@ mod secrets;
 mod slots;
 mod story;
 mod synchronous;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
