@@ -134,7 +134,7 @@ async fn from_nothing_through_restarts_and_scaling_to_the_end() {
     let before = secret(&space, "pgset-tls").await;
     space.pgset("down --yes").run().await.ok().says("the CA that clients trust");
     // Nothing is said about TLS: it is as it was, and clients keep their ca.crt.
-    space.pgset("up").run().await.ok();
+    space.pgset("up --replicas 3").run().await.ok();
     is_encrypted(&space).await;
     assert_eq!(secret(&space, "pgset-tls").await, before);
     space.pgset("down --yes --delete-data").run().await.ok();
