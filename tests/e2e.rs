@@ -5,13 +5,16 @@
 mod access;
 mod config;
 mod failures;
+mod faults;
 mod forbidden;
 mod interrupted;
 mod killed;
+mod ledger;
 mod official;
 mod passwords;
 mod repair;
 mod secrets;
+mod services;
 mod slots;
 mod story;
 mod synchronous;
@@ -23,7 +26,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 
-use crate::support::space::Space;
+use crate::support::space::{Space, ready};
 use crate::support::{eventually, seconds};
 
 /// A claim per pod, from the cluster's default class.
@@ -43,6 +46,17 @@ async fn pods_are_ready(space: &Space, expected: &[&str]) {
     eventually("the pods", seconds(120), async || {
         let ready = space.ready_pods().await;
         if ready == expected { Ok(()) } else { Err(format!("ready: {ready:?}, not {expected:?}")) }
+    })
+    .await;
+}
+
+/// Waits until the set has another pod of this name than the one it was, and it is ready.
+async fn comes_back(space: &Space, name: &str, uid: Option<&str>) {
+    eventually(&format!("another pod {name} is ready"), seconds(120), async || {
+        let pod = space.api::<Pod>().get_opt(name).await.map_err(|e| e.to_string())?;
+        let pod = pod.ok_or("it is not there")?;
+        let other = pod.metadata.uid.as_deref() != uid;
+        if other && ready(&pod) { Ok(()) } else { Err(format!("another: {other}")) }
     })
     .await;
 }

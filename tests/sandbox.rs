@@ -6,6 +6,7 @@
 mod faults;
 mod kubectl;
 mod lives;
+mod settings;
 mod story;
 
 use std::path::{Path, PathBuf};
@@ -18,15 +19,7 @@ use tempfile::TempDir;
 
 use crate::support::CRUNCHY_TAG;
 use crate::support::pgset::Pgset;
-
-/// A directory for a sandbox, in which the user that servers run as gets through.
-fn directory() -> TempDir {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt as _;
-    let permissions = Permissions::from_mode(0o711);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("pgset-").permissions(permissions).tempdir_in("/tmp").unwrap()
-}
+use crate::support::served::directory;
 
 /// A sandbox in this process: its faults are at hand.
 struct World {
@@ -72,13 +65,21 @@ fn pgset(line: &str, kubeconfig: &Path) -> Pgset {
         .env("PGSET_STORAGE", "class")
 }
 
-/// The command lines of the containers' processes of the sandbox in a directory.
+/// The same with PostgreSQL's official image.
+fn official(pgset: Pgset) -> Pgset {
+    pgset.env("CCP_IMAGE_TAG", "").env("PGSET_IMAGE", "postgres:17")
+}
+
+/// The command lines of the containers' processes of the sandbox in a directory: those with its mark, and
+/// servers with data there, which write their titles over it.
 fn processes(place: &Path) -> Vec<String> {
     let mark = format!("PGSET_SANDBOX={}/", place.display());
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        if environment.split(|byte| *byte == 0).any(|text| text.starts_with(mark.as_bytes())) {
+        let marked = environment.split(|byte| *byte == 0).any(|t| t.starts_with(mark.as_bytes()));
+        let works_in = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        if marked || works_in.starts_with(place) {
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             found.push(String::from_utf8_lossy(&line).replace('\0', " "));
         }

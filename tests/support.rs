@@ -1,10 +1,14 @@
 //! The harness: the program as a child process, a namespace per test, and two servers that stand
 //! between the program and Kubernetes, or in its place.
 
+pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod http;
+pub(crate) mod mount;
+pub(crate) mod node;
 pub(crate) mod pgset;
 pub(crate) mod proxy;
+pub(crate) mod served;
 pub(crate) mod server;
 pub(crate) mod space;
 pub(crate) mod state;

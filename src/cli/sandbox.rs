@@ -9,16 +9,23 @@ const AFTER_HELP: &str = "\
 Examples:
   pgset sandbox start
   export KUBECONFIG=/tmp/pgset-sandbox-1000/kubeconfig  # as start prints it
-  export CCP_IMAGE_TAG=centos7-9.5-1.2.6 PGSET_STORAGE=class
-  pgset up && pgset test && pgset down
-  pgset sandbox stop
+  pgset up && pgset test && pgset scale --replicas 3 && pgset down
+  pgset sandbox stop --delete
 
-For trying and testing: its pods are processes of this machine, with this
-machine's PostgreSQL. To run something, take a real cluster.";
+Its pods are processes of this machine, with this machine's PostgreSQL
+(13 to 18) and libnss-wrapper. It is for trying and testing: to run
+something, take a real cluster. Linux only.";
+
+const START_AFTER_HELP: &str = "\
+Standard output is one line for a shell:
+  eval \"$(pgset sandbox start)\"";
 
 const RUN_AFTER_HELP: &str = "\
+Without --directory it is a sandbox of its own, of which nothing is left.
+
 Examples:
-  pgset sandbox run -- sh -c 'pgset up && pgset test && pgset down -y'";
+  pgset sandbox run -- sh -c 'pgset up && pgset test && pgset down -y'
+  pgset sandbox run -- bash   # to look around; exit ends it";
 
 /// Arguments of `pgset sandbox`.
 #[derive(Args, Clone, Debug)]
@@ -36,10 +43,11 @@ pub struct SandboxArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum SandboxCommand {
     /// Start it in the background; what was in it when it was stopped comes back
+    #[command(after_help = START_AFTER_HELP)]
     Start,
-    /// Say whether it runs, and what runs in it
+    /// Say whether it runs, and where; exit code 1 when it does not
     Status,
-    /// Print what it said
+    /// Print what it said since it was first started
     Logs,
     /// Stop it and all that runs in it; what is in it stays
     Stop {
@@ -56,5 +64,9 @@ pub enum SandboxCommand {
     },
     /// Be the process in the background
     #[command(hide = true)]
-    Serve,
+    Serve {
+        /// Delete the directory at the end
+        #[arg(long)]
+        passing: bool,
+    },
 }

@@ -12,6 +12,7 @@ use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
 use super::ClusterError;
+use super::error::MISSING_FILE;
 
 /// How long a connection may take to be made. A cluster that does not answer by then is named.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -148,7 +149,7 @@ fn read(sources: &Sources) -> Result<Option<Kubeconfig>, ClusterError> {
         return match merged {
             Some(kubeconfig) => Ok(Some(kubeconfig)),
             None => Err(ClusterError::Kubeconfig {
-                reason: format!("KUBECONFIG names {}, which does not exist", list.display()),
+                reason: format!("KUBECONFIG names {}, {MISSING_FILE}", list.display()),
             }),
         };
     }

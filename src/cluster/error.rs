@@ -4,6 +4,11 @@ use kube::core::Status;
 
 use crate::error::{Diagnose, Exit};
 
+/// Whether this program can make a cluster of its own to be tried on.
+const HAS_SANDBOX: bool = cfg!(all(feature = "sandbox", target_os = "linux"));
+/// How the reason ends when none of the files of `KUBECONFIG` is there.
+pub(super) const MISSING_FILE: &str = "which does not exist";
+
 /// Why a request to the cluster failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -132,11 +137,21 @@ impl Diagnose for ClusterError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoKubeconfig => vec![
-                "name a kubeconfig with --kubeconfig FILE or KUBECONFIG, or put one at ~/.kube/config".into(),
-                "a cluster on this machine in a minute: `kind create cluster`".into(),
-            ],
+            Self::NoKubeconfig => {
+                let named = "your cluster: --kubeconfig FILE, KUBECONFIG, or a file at ~/.kube/config";
+                let mut hints = vec![named.to_owned()];
+                if HAS_SANDBOX {
+                    hints.push("pgset sandbox start  # no cluster yet: a small one in a process of this machine, to try pgset on".to_owned());
+                }
+                hints
+            }
+            Self::Kubeconfig { reason } if reason.ends_with(MISSING_FILE) => {
+                vec!["unset KUBECONFIG, or have it name a file that is there".into()]
+            }
             Self::Kubeconfig { .. } => vec!["kubectl config get-contexts".into()],
+            Self::Unreachable { server, .. } if HAS_SANDBOX && is_of_a_sandbox(server) => vec![
+                "pgset sandbox start  # it is a sandbox's address, and none runs there".into(),
+            ],
             Self::CredentialPlugin { .. } => {
                 vec!["log in again with the tool that the kubeconfig names, then run pgset again".into()]
             }
@@ -163,6 +178,11 @@ impl Diagnose for ClusterError {
             Self::Garbled { .. } | Self::Exec { .. } => Vec::new(),
         }
     }
+}
+
+/// The sandbox is one of this machine's, but for its first address.
+fn is_of_a_sandbox(server: &str) -> bool {
+    server.starts_with("https://127.") && !server.starts_with("https://127.0.0.1:")
 }
 
 /// A 403 of an admission plugin (quota, policy) is not about who we are.

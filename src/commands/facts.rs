@@ -213,10 +213,12 @@ fn pod_facts(
     let age = created
         .and_then(|time| Duration::try_from(jiff::Timestamp::now().duration_since(time)).ok())
         .unwrap_or_default();
+    let answer = answers.get(&name);
     Some(PodFacts {
         ordinal,
         role_label,
-        in_recovery: answers.get(&name).and_then(|a| a.as_ref().ok()).map(|o| o.in_recovery),
+        in_recovery: answer.and_then(|answer| answer.as_ref().ok()).map(|o| o.in_recovery),
+        no_answer: answer.and_then(|answer| answer.as_ref().err()).cloned(),
         ready: wait::ready(pod),
         state: state(pod),
         restarts: u32::try_from(restarts).unwrap_or_default(),

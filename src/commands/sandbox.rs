@@ -33,9 +33,17 @@ const LOG_LINES: usize = 10;
 pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> {
     let directory = args.directory.clone().unwrap_or_else(Place::usual);
     match &args.command {
-        SandboxCommand::Start => start(&Place::open(&directory)?, context),
-        SandboxCommand::Serve => serve(Place::open(&directory)?, context).await,
-        SandboxCommand::Run { command } => run_in(&directory, args, command, context).await,
+        SandboxCommand::Start => {
+            sweep(context);
+            start(&Place::open(&directory)?, context)
+        }
+        SandboxCommand::Serve { passing } => {
+            serve(Place::open(&directory)?, *passing, context).await
+        }
+        SandboxCommand::Run { command } => {
+            sweep(context);
+            run_in(&directory, args, command, context).await
+        }
         SandboxCommand::Status | SandboxCommand::Logs | SandboxCommand::Stop { .. }
             if !directory.exists() =>
         {
@@ -45,13 +53,19 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
         }
         SandboxCommand::Status => status(&Place::open(&directory)?, context),
         SandboxCommand::Logs => logs(&Place::open(&directory)?, context),
-        SandboxCommand::Stop { delete } => {
+        SandboxCommand::Stop { delete: and_delete } => {
             let place = Place::open(&directory)?;
-            stop(&place, context).await?;
-            if *delete {
-                std::fs::remove_dir_all(place.directory())
-                    .with_context(|| format!("deleting {}", place.directory().display()))?;
-                context.note(format!("{} is deleted", place.directory().display()));
+            let said = if stop(&place, context).await? {
+                "the sandbox is stopped"
+            } else {
+                "no sandbox ran"
+            };
+            let shown = place.directory().display();
+            if *and_delete {
+                delete(&place)?;
+                context.note(format!("{said}; {shown} is deleted"));
+            } else {
+                context.note(format!("{said}; what is in it stays in {shown}"));
             }
             Ok(Exit::Done)
         }
@@ -60,7 +74,7 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
 
 fn start(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    spawn(place, Stdio::null(), context)?;
+    spawn(place, Stdio::null(), false, context)?;
     let message = format!(
         "the sandbox runs, for trying and testing; pgset sandbox stop{} ends it",
         flag(place)
@@ -80,7 +94,12 @@ fn flag(place: &Place) -> String {
 
 /// Starts the process in the background, and waits until it serves. It ends when its standard input
 /// does, unless that is nothing from the start.
-fn spawn(place: &Place, stdin: Stdio, context: &Context) -> anyhow::Result<std::process::Child> {
+fn spawn(
+    place: &Place,
+    stdin: Stdio,
+    passing: bool,
+    context: &Context,
+) -> anyhow::Result<std::process::Child> {
     if let Some(pid) = place.running() {
         let directory = place.directory().display().to_string();
         return Err(crate::sandbox::place::PlaceError::Running { directory, pid }.into());
@@ -91,6 +110,9 @@ fn spawn(place: &Place, stdin: Stdio, context: &Context) -> anyhow::Result<std::
     let program = std::env::current_exe().context("finding pgset itself")?;
     let mut command = Command::new(program);
     command.args(["sandbox", "serve", "--directory"]).arg(place.directory());
+    if passing {
+        command.arg("--passing");
+    }
     command.stdin(stdin).stdout(Stdio::piped()).stderr(log);
     command
         .env("PGSET_LOG", if context.general.verbosity > 0 { "pgset=debug" } else { "pgset=info" });
@@ -111,10 +133,10 @@ fn spawn(place: &Place, stdin: Stdio, context: &Context) -> anyhow::Result<std::
 }
 
 /// The process in the background.
-async fn serve(place: Place, context: &Context) -> anyhow::Result<Exit> {
+async fn serve(place: Place, passing: bool, context: &Context) -> anyhow::Result<Exit> {
     // Away from the terminal, whose end is not its end. Only fails where that is so already.
     let _ = rustix::process::setsid();
-    let sandbox = Sandbox::start(place).await?;
+    let sandbox = Sandbox::start(place.clone()).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{READY}")?;
     stdout.flush()?;
@@ -126,6 +148,10 @@ async fn serve(place: Place, context: &Context) -> anyhow::Result<Exit> {
         _ = stdin.read(&mut byte), if watched => {}
     }
     sandbox.stop().await;
+    if passing {
+        // Whoever started it may have been killed.
+        delete(&place)?;
+    }
     Ok(Exit::Done)
 }
 
@@ -166,8 +192,8 @@ async fn wait(child: &mut tokio::process::Child, context: &Context) -> anyhow::R
     child.wait().await.context("waiting for the command")
 }
 
-/// Stops what runs, and what one that was killed has left.
-async fn stop(place: &Place, context: &Context) -> anyhow::Result<()> {
+/// Stops what runs, and what one that was killed has left. Whether a sandbox ran.
+async fn stop(place: &Place, context: &Context) -> anyhow::Result<bool> {
     let pid = place.running().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     if let Some(pid) = pid {
         kill_process(pid, Signal::TERM).context("stopping the sandbox")?;
@@ -181,9 +207,31 @@ async fn stop(place: &Place, context: &Context) -> anyhow::Result<()> {
         }
     }
     processes::kill_all(place);
-    let said = if pid.is_some() { "the sandbox is stopped" } else { "no sandbox ran" };
-    context.note(format!("{said}; what is in it stays in {}", place.directory().display()));
-    Ok(())
+    Ok(pid.is_some())
+}
+
+/// Deletes a sandbox's directory, and ends what runs there still.
+fn delete(place: &Place) -> anyhow::Result<()> {
+    processes::kill_all(place);
+    match std::fs::remove_dir_all(place.directory()) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("deleting {}", place.directory().display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Deletes what `pgset sandbox run` has left that was killed together with its sandbox.
+fn sweep(context: &Context) {
+    for place in Place::left_behind() {
+        match delete(&place) {
+            Ok(()) => context.note(format!(
+                "{} is deleted: its `pgset sandbox run` was killed",
+                place.directory().display()
+            )),
+            Err(error) => context.warn(format!("{error:#}")),
+        }
+    }
 }
 
 /// Runs a command in a sandbox of its own, or in the directory that is named.
@@ -193,15 +241,32 @@ async fn run_in(
     command: &[OsString],
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let own = args.directory.is_none();
-    let directory = if own {
-        // A number of its own: beside it another may run.
-        format!("{}-{}", directory.display(), std::process::id()).into()
-    } else {
-        directory.to_owned()
-    };
+    let passing = args.directory.is_none();
+    let directory = if passing { Place::passing() } else { directory.to_owned() };
     let place = Place::open(&directory)?;
-    let mut server = spawn(&place, Stdio::piped(), context)?;
+    let ended = run_beside(&place, passing, command, context).await;
+    if passing {
+        delete(&place)?;
+    } else {
+        processes::kill_all(&place);
+    }
+    let status = ended?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    if code == 0 {
+        return Ok(Exit::Done);
+    }
+    context.note(format!("the command ended with exit code {code}"));
+    Ok(Exit::Other(u8::try_from(code).unwrap_or(1)))
+}
+
+/// Runs a command beside a sandbox, which ends after it.
+async fn run_beside(
+    place: &Place,
+    passing: bool,
+    command: &[OsString],
+    context: &Context,
+) -> anyhow::Result<ExitStatus> {
+    let mut server = spawn(place, Stdio::piped(), passing, context)?;
     let mut child = tokio::process::Command::new(&command[0]);
     child.args(&command[1..]).env("KUBECONFIG", place.kubeconfig());
     let status = match child.spawn() {
@@ -215,16 +280,5 @@ async fn run_in(
     // The end of its standard input is its end.
     drop(server.stdin.take());
     tokio::task::spawn_blocking(move || server.wait()).await??;
-    processes::kill_all(&place);
-    if own {
-        std::fs::remove_dir_all(place.directory())
-            .with_context(|| format!("deleting {}", place.directory().display()))?;
-    }
-    let status = status?;
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    if code == 0 {
-        return Ok(Exit::Done);
-    }
-    context.note(format!("the command ended with exit code {code}"));
-    Ok(Exit::Other(u8::try_from(code).unwrap_or(1)))
+    status
 }

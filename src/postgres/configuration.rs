@@ -21,13 +21,17 @@ pub const FOLLOWED: [&str; 5] = [
 
 /// Has `postgres -C` read the file on standard input, of `$1` bytes, as it would at a start: it checks
 /// every line, says what is wrong in its own words, and starts nothing. Then prints the value that each
-/// further argument would get.
+/// further argument would get. The file includes the bootstrap's by a path relative to itself, so its copy
+/// finds that one in the same place.
 const CHECK: &str = "\
-dir=$(mktemp -d /run/pgset/check.XXXXXX) || exit 90
+run=${PGSET_RUN:-/run/pgset}
+dir=$(mktemp -d \"$run/check.XXXXXX\") || exit 90
 trap 'rm -rf \"$dir\"' EXIT
-head -c \"$1\" >\"$dir/postgresql.conf\" || exit 90
+mkdir -p \"$dir/etc/pgset\" \"$dir/run\" && ln -s \"$run\" \"$dir/run/pgset\" || exit 90
+file=$dir/etc/pgset/postgresql.conf
+head -c \"$1\" >\"$file\" || exit 90
 shift
-ask() { postgres -D \"$PGDATA\" -c config_file=\"$dir/postgresql.conf\" -C \"$1\"; }
+ask() { postgres -D \"$PGDATA\" -c config_file=\"$file\" -C \"$1\"; }
 ask data_directory >/dev/null || exit 1
 for name; do
   value=$(ask \"$name\" 2>/dev/null) && printf '%s=%s\\n' \"$name\" \"$value\"
@@ -83,9 +87,17 @@ fn complaint(line: &str) -> Option<String> {
         }
         None => return None,
     };
-    let Some((before, rest)) = text.split_once("\"/run/pgset/check.") else { return Some(text) };
-    let after = rest.split_once('"').map_or("", |(_, after)| after);
-    Some(format!("{before}\"postgresql.conf\"{after}"))
+    let Some((start, end)) = copied(&text) else { return Some(text) };
+    let name = text[start..end].rsplit('/').next().unwrap_or_default();
+    Some(format!("{}{name}{}", &text[..start], &text[end..]))
+}
+
+/// Where in a text the path of the copy is: all that is in the quotes around it.
+fn copied(text: &str) -> Option<(usize, usize)> {
+    let at = text.find("/check.")?;
+    let start = text[..at].rfind('"')? + 1;
+    let end = at + text[at..].find('"')?;
+    Some((start, end))
 }
 
 /// The libraries that a server, or each session, loads by these settings, as far as they are named and
@@ -314,10 +326,10 @@ mod tests {
     #[test]
     fn the_servers_own_words_say_what_is_wrong() {
         let stderr = "\
-2026-11-24 13:00:00.000 UTC [77] LOG:  unrecognized configuration parameter \"wrok_mem\" in file \"/run/pgset/check.aB3/postgresql.conf\" line 31
+2026-11-24 13:00:00.000 UTC [77] LOG:  unrecognized configuration parameter \"wrok_mem\" in file \"/run/pgset/check.aB3/etc/pgset/postgresql.conf\" line 31
 2026-11-24 13:00:00.000 UTC [77] LOG:  invalid value for parameter \"jit\": \"maybe\"
 2026-11-24 13:00:00.000 UTC [77] HINT:  Available values: a, b.
-2026-11-24 13:00:00.000 UTC [77] FATAL:  configuration file \"/run/pgset/check.aB3/postgresql.conf\" contains errors
+2026-11-24 13:00:00.000 UTC [77] FATAL:  configuration file \"/run/pgset/check.aB3/etc/pgset/postgresql.conf\" contains errors
 ";
         assert_eq!(
             checked(&output("", stderr, 1)).unwrap_err(),

@@ -66,6 +66,8 @@ pub struct PodFacts {
     pub role_label: Option<Role>,
     /// `pg_is_in_recovery()`; none when PostgreSQL could not be asked.
     pub in_recovery: Option<bool>,
+    /// Why PostgreSQL could not be asked, where it should have answered.
+    pub no_answer: Option<String>,
     /// Condition Ready.
     pub ready: bool,
     /// In words: `Running`, `CrashLoopBackOff`, `Terminating`.

@@ -1,7 +1,8 @@
 //! Who asks, and whether they may: bearer tokens, Roles and `RoleBindings`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -52,28 +53,35 @@ pub struct Right<'a> {
 /// The tokens that are good.
 pub struct Tokens {
     admin: String,
-    pods: Mutex<HashMap<String, User>>,
+    accounts: Mutex<HashMap<String, Issued>>,
+}
+
+/// A token that was made for a service account.
+struct Issued {
+    user: User,
+    /// Until when it is good; a pod's is as long as the pod is.
+    until: Option<Instant>,
 }
 
 impl Tokens {
     /// With the administrator's.
     #[must_use]
     pub fn new(admin: String) -> Self {
-        Self { admin, pods: Mutex::default() }
+        Self { admin, accounts: Mutex::default() }
     }
 
-    /// Makes one for a pod.
-    pub fn issue(&self, namespace: &str, account: &str) -> String {
+    /// Makes one for a service account.
+    pub fn issue(&self, namespace: &str, account: &str, good_for: Option<Duration>) -> String {
         let token = super::random(32);
         let user = User::ServiceAccount { namespace: namespace.into(), name: account.into() };
-        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-        pods.insert(token.clone(), user);
+        let until = good_for.and_then(|time| Instant::now().checked_add(time));
+        self.accounts().insert(token.clone(), Issued { user, until });
         token
     }
 
     /// Takes one back.
     pub fn revoke(&self, token: &str) {
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(token);
+        self.accounts().remove(token);
     }
 
     /// Whose token it is.
@@ -81,7 +89,13 @@ impl Tokens {
         if token == self.admin {
             return Some(User::Admin);
         }
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+        let accounts = self.accounts();
+        let issued = accounts.get(token)?;
+        issued.until.is_none_or(|until| Instant::now() < until).then(|| issued.user.clone())
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, HashMap<String, Issued>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

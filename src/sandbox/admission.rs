@@ -1,8 +1,11 @@
 //! What an object must be like to be stored, and what a write adds to it by the state of the cluster.
 
+mod security;
+
 use serde_json::{Value, json};
 
-use super::kinds::{PODS, Resource, SERVICES, STORAGE_CLASSES};
+use super::controllers::quotas;
+use super::kinds::{NAMESPACES, PODS, QUOTAS, Resource, SERVICES, STORAGE_CLASSES};
 use super::refusal::{Answer, Refusal};
 use super::registry::Registry;
 use super::store::Key;
@@ -77,9 +80,18 @@ pub(super) fn admit(
             if object["spec"].get("serviceAccountName").is_none() {
                 object["spec"]["serviceAccountName"] = json!("default");
             }
+            secure(registry, key, object)?;
+            within_quota(registry, key)?;
             object["status"]["phase"] = json!("Pending");
             object["status"]["qosClass"] = json!("BestEffort");
             required(key, object, "spec.containers")
+        }
+        ("ResourceQuota", _) => {
+            let hard = object["spec"]["hard"].as_object().into_iter().flatten();
+            match hard.map(|(name, _)| name).find(|name| *name != "pods") {
+                None => Ok(()),
+                Some(name) => Err(Refusal::left_out(&format!("a quota of {name}"))),
+            }
         }
         ("Namespace", None) => {
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(key.name);
@@ -106,6 +118,34 @@ fn add_finalizer(object: &mut Value, name: &str) {
         Some(list) => list.push(json!(name)),
         None => *finalizers = json!([name]),
     }
+}
+
+/// Whether a pod is of the level that its namespace asks for.
+fn secure(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
+    let namespace = registry.get(&Key::new(&NAMESPACES, "", &key.namespace))?;
+    if namespace["metadata"]["labels"][security::LABEL] != security::RESTRICTED {
+        return Ok(());
+    }
+    let violation = security::violation(pod);
+    violation.map_or(Ok(()), |why| Err(Refusal::forbidden(key.resource, &key.name, &why)))
+}
+
+/// Whether a namespace may have one more pod.
+fn within_quota(registry: &Registry, key: &Key) -> Answer<()> {
+    for quota in registry.store.list(&QUOTAS, Some(&key.namespace)).0 {
+        // A quota counts from when its controller has seen it.
+        let hard = quota["status"]["hard"]["pods"].as_str();
+        let Some(hard) = hard.and_then(|hard| hard.parse::<usize>().ok()) else { continue };
+        let used = quotas::pods(registry, &key.namespace);
+        if used >= hard {
+            let name = quota["metadata"]["name"].as_str().unwrap_or_default();
+            let why = format!(
+                "exceeded quota: {name}, requested: pods=1, used: pods={used}, limited: pods={hard}"
+            );
+            return Err(Refusal::forbidden(key.resource, &key.name, &why));
+        }
+    }
+    Ok(())
 }
 
 /// The class that claims get which name none.

@@ -3,13 +3,16 @@
 pub mod discovery;
 pub mod exec;
 pub mod logs;
+mod protobuf;
 pub mod read;
 pub mod request;
 pub mod respond;
+mod strategic;
 pub mod tables;
 pub mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Response, header};
@@ -27,6 +30,9 @@ use super::registry::Registry;
 
 /// The largest body that is read: as a real server's.
 const BODY_LIMIT: usize = 3 << 20;
+
+/// How long a token is good when nobody says.
+const TOKEN_SECONDS: u64 = 3600;
 
 /// The API server.
 pub struct Api {
@@ -93,7 +99,8 @@ impl Api {
             if *method != Method::POST || kind != "selfsubjectaccessreviews" {
                 return Err(Refusal::left_out(kind));
             }
-            return Ok(self.review(&user, &parse(&body(request).await?)?));
+            let content = content_type(request);
+            return Ok(self.review(&user, &parse(&content, &body(request).await?)?));
         }
         let asked = Request::parse(path, query)?;
         self.authorize(&user, method, &asked)?;
@@ -101,6 +108,11 @@ impl Api {
             Some("log") if *method == Method::GET => logs::read(&self.node, &self.registry, &asked),
             Some("exec") => exec::upgrade(&self.node, &self.registry, &asked, request),
             Some("log") => Err(Refusal::left_out("writing a log")),
+            Some("token") if *method == Method::POST => {
+                let content = content_type(request);
+                self.token(&asked, parse(&content, &body(request).await?)?)
+            }
+            Some("token") => Err(Refusal::left_out("reading a token")),
             _ if *method == Method::GET => {
                 let table = wants_table(request);
                 read::get(&self.registry, &self.faults, &asked, table)
@@ -109,16 +121,15 @@ impl Api {
                 let manager = manager(&asked.query, request);
                 let content = content_type(request);
                 let body = body(request).await?;
-                if content.contains("protobuf") {
-                    let only = "the sandbox reads JSON alone: `kubectl apply --server-side -f FILE` sends it";
-                    return Err(Refusal::new(415, "UnsupportedMediaType", only));
-                }
                 write::write(&self.registry, method, &asked, &manager, &content, &body)
             }
         }
     }
 
     fn authenticate(&self, request: &http::Request<Incoming>) -> Answer<User> {
+        if request.headers().contains_key("impersonate-user") {
+            return Err(Refusal::left_out("acting as somebody else"));
+        }
         let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let token = given.and_then(|value| value.strip_prefix("Bearer "));
         token
@@ -148,6 +159,21 @@ impl Api {
             user.to_string()
         );
         Err(Refusal::forbidden(asked.resource, asked.name.as_deref().unwrap_or_default(), &why))
+    }
+
+    /// A `TokenRequest`: a token for a service account.
+    fn token(&self, asked: &Request, mut request: Value) -> Answer<Reply> {
+        let name = asked.name.as_deref().unwrap_or_default();
+        let key = asked.key(name);
+        self.registry.get(&key)?;
+        let seconds = request["spec"]["expirationSeconds"].as_u64().unwrap_or(TOKEN_SECONDS);
+        let time = Duration::from_secs(seconds);
+        let token = self.tokens.issue(&key.namespace, name, Some(time));
+        request["metadata"]["name"] = json!(name);
+        request["metadata"]["namespace"] = json!(key.namespace);
+        request["spec"]["expirationSeconds"] = json!(seconds);
+        request["status"] = json!({"token": token, "expirationTimestamp": super::after(seconds)});
+        Ok(answer(201, &request))
     }
 
     /// A `SelfSubjectAccessReview`.
@@ -183,7 +209,11 @@ async fn body(request: &mut http::Request<Incoming>) -> Answer<Bytes> {
 }
 
 /// A body as JSON.
-pub(super) fn parse(body: &[u8]) -> Answer<Value> {
+pub(super) fn parse(content: &str, body: &[u8]) -> Answer<Value> {
+    if content == "application/vnd.kubernetes.protobuf" {
+        return protobuf::parse(body);
+    }
+    // YAML is what a patch of server-side apply is called; kubectl and pgset send JSON, which is YAML, too.
     serde_json::from_slice(body).map_err(|e| {
         Refusal::bad_request(format!(
             "the body is no JSON, which is all that the sandbox reads: {e}"

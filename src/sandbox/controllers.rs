@@ -5,6 +5,7 @@
 mod claims;
 mod garbage;
 mod namespaces;
+pub(super) mod quotas;
 mod revisions;
 mod scheduler;
 mod services;
@@ -54,8 +55,10 @@ pub fn furnish(registry: &Registry) {
     let node = json!({
         "metadata": {"labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}},
         "status": {
-            "conditions": [condition], "capacity": {"pods": "110"}, "allocatable": {"pods": "110"},
-            "addresses": [{"type": "Hostname", "address": NODE}],
+            "conditions": [condition], "capacity": capacity(), "allocatable": capacity(),
+            "addresses": [
+                {"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": NODE},
+            ],
             "nodeInfo": {"kubeletVersion": concat!("pgset-", env!("CARGO_PKG_VERSION")),
                 "kubeProxyVersion": "", "containerRuntimeVersion": "processes://1",
                 "operatingSystem": "linux", "osImage": "", "kernelVersion": "", "architecture": "",
@@ -75,6 +78,18 @@ pub fn furnish(registry: &Registry) {
     }
 }
 
+/// What the node has: all of this machine.
+fn capacity() -> Value {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut capacity = json!({"pods": "110", "cpu": processors.to_string()});
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    if let Some(total) = total.and_then(|text| text.split_whitespace().next()) {
+        capacity["memory"] = json!(format!("{total}Ki"));
+    }
+    capacity
+}
+
 /// Runs them, until it is aborted.
 pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
     let mut latest = registry.store.subscribe();
@@ -87,6 +102,7 @@ pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
             ("statefulsets", stateful_set::sync(&registry, &faults)),
             ("scheduler", scheduler::sync(&registry, &faults)),
             ("services", services::sync(&registry)),
+            ("quotas", quotas::sync(&registry)),
             ("garbage", garbage::sync(&registry)),
         ];
         let mut refused = false;

@@ -64,7 +64,8 @@ pub(super) fn tell(registry: &Registry, event: Event<'_>) {
         return report(again);
     }
     let name = metadata["name"].as_str().unwrap_or_default();
-    let name = format!("{name}.{}", super::random(16));
+    // By their names they are in the order in which they happened.
+    let name = format!("{name}.{:016x}", jiff::Timestamp::now().as_nanosecond());
     let mut involved = json!({
         "apiVersion": event.about["apiVersion"], "kind": event.about["kind"],
         "name": metadata["name"], "uid": metadata["uid"],

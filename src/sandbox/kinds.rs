@@ -39,7 +39,7 @@ macro_rules! resources {
 resources! {
     NAMESPACES: "" "namespaces" "Namespace" ["ns"], false, false, ["status"];
     NODES: "" "nodes" "Node" ["no"], false, false, ["status"];
-    SERVICE_ACCOUNTS: "" "serviceaccounts" "ServiceAccount" ["sa"], true, false, [];
+    SERVICE_ACCOUNTS: "" "serviceaccounts" "ServiceAccount" ["sa"], true, false, ["token"];
     SECRETS: "" "secrets" "Secret" [], true, false, [];
     CONFIG_MAPS: "" "configmaps" "ConfigMap" ["cm"], true, false, [];
     VOLUMES: "" "persistentvolumes" "PersistentVolume" ["pv"], false, false, ["status"];
@@ -49,6 +49,7 @@ resources! {
     EVENTS: "" "events" "Event" ["ev"], true, false, [];
     STATEFUL_SETS: "apps" "statefulsets" "StatefulSet" ["sts"], true, true, ["status", "scale"];
     REVISIONS: "apps" "controllerrevisions" "ControllerRevision" [], true, false, [];
+    QUOTAS: "" "resourcequotas" "ResourceQuota" ["quota"], true, false, ["status"];
     ROLES: "rbac.authorization.k8s.io" "roles" "Role" [], true, false, [];
     ROLE_BINDINGS: "rbac.authorization.k8s.io" "rolebindings" "RoleBinding" [], true, false, [];
     STORAGE_CLASSES: "storage.k8s.io" "storageclasses" "StorageClass" ["sc"], false, false, [];

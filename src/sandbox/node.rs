@@ -9,11 +9,14 @@ mod container;
 mod environment;
 mod files;
 mod images;
+pub(super) mod log;
 mod names;
+mod payload;
 mod pod;
 mod probes;
 pub mod processes;
 mod proxy;
+pub(crate) mod terminal;
 mod tools;
 mod volumes;
 
@@ -26,6 +29,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::environment::Setting;
 use self::files::Root;
 pub use self::processes::kill_group;
 pub use self::tools::{MissingTool, Tools};
@@ -73,7 +77,7 @@ struct Running {
 }
 
 /// Containers that run, by name.
-type Containers = Arc<Mutex<HashMap<String, environment::Setting>>>;
+type Containers = Arc<Mutex<HashMap<String, Setting>>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,7 +141,7 @@ impl Node {
     }
 
     /// How to run a command in a container; none when it does not run.
-    pub(super) fn setting(&self, uid: &str, container: &str) -> Option<environment::Setting> {
+    pub(super) fn setting(&self, uid: &str, container: &str) -> Option<Setting> {
         let pods = lock(&self.pods);
         let running = pods.get(uid)?;
         lock(&running.containers).get(container).cloned()

@@ -78,6 +78,31 @@ impl Place {
         format!("/tmp/pgset-sandbox-{}", rustix::process::getuid().as_raw()).into()
     }
 
+    /// The directory of a sandbox that ends with this process: its number makes it one of its own.
+    #[must_use]
+    pub fn passing() -> PathBuf {
+        format!("{}-{}", Self::usual().display(), std::process::id()).into()
+    }
+
+    /// The directories of such sandboxes, of this user, whose processes are gone: they were killed.
+    #[must_use]
+    pub fn left_behind() -> Vec<Self> {
+        let usual = Self::usual();
+        let (Some(parent), Some(name)) = (usual.parent(), usual.file_name()) else {
+            return Vec::new();
+        };
+        let prefix = format!("{}-", name.to_string_lossy());
+        let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+        let gone = entries.filter(|entry| {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+            let number: Option<u32> = number.and_then(|number| number.parse().ok());
+            number.is_some_and(|number| !Path::new(&format!("/proc/{number}")).exists())
+        });
+        let places = gone.filter_map(|entry| Self::open(&entry.path()).ok());
+        places.filter(|place| place.running().is_none()).collect()
+    }
+
     /// A directory, made if it is not there. One that another user could have prepared is refused.
     ///
     /// # Errors

@@ -21,8 +21,8 @@ struct Term {
 }
 
 impl Selector {
-    /// Reads a label selector and a field selector.
-    pub(super) fn parse(labels: &str, fields: &str) -> Answer<Self> {
+    /// Reads a label selector and a field selector for objects of a kind.
+    pub(super) fn parse(kind: &str, labels: &str, fields: &str) -> Answer<Self> {
         let terms = |text: &str| -> Answer<Vec<Term>> {
             let parts = split(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
             parts
@@ -33,7 +33,11 @@ impl Selector {
                 })
                 .collect()
         };
-        Ok(Self { labels: terms(labels)?, fields: terms(fields)? })
+        let (labels, fields) = (terms(labels)?, terms(fields)?);
+        if let Some(term) = fields.iter().find(|term| !is_selectable(kind, &term.key)) {
+            return Err(Refusal::bad_request(format!("field label not supported: {}", term.key)));
+        }
+        Ok(Self { labels, fields })
     }
 
     /// The `matchLabels` of an object's selector, or a Service's.
@@ -52,6 +56,7 @@ impl Selector {
     pub(super) fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"][key].as_str().map(str::to_owned);
         let field = |key: &str| {
+            let key = if key == "source" { "source.component" } else { key };
             let mut at = object;
             for segment in key.split('.') {
                 at = &at[segment];
@@ -65,6 +70,38 @@ impl Selector {
         self.labels.iter().all(|term| term.holds(label(&term.key).as_deref()))
             && self.fields.iter().all(|term| term.holds(field(&term.key).as_deref()))
     }
+}
+
+/// Whether objects of a kind can be chosen by a field.
+fn is_selectable(kind: &str, field: &str) -> bool {
+    let own: &[&str] = match kind {
+        "Pod" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+        ],
+        "Event" => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        "Namespace" => &["status.phase"],
+        "Node" => &["spec.unschedulable"],
+        "Secret" => &["type"],
+        _ => &[],
+    };
+    matches!(field, "metadata.name" | "metadata.namespace") || own.contains(&field)
 }
 
 impl Term {
@@ -135,9 +172,11 @@ mod tests {
             ("", "spec.nodeName=", true),
             ("", "metadata.name!=x", false),
         ] {
-            let selector = Selector::parse(labels, fields).unwrap();
+            let selector = Selector::parse("Pod", labels, fields).unwrap();
             assert_eq!(selector.matches(&object), expected, "{labels} {fields}");
         }
-        assert_eq!(Selector::parse("a like b", "").unwrap_err().code, 400);
+        assert_eq!(Selector::parse("Pod", "a like b", "").unwrap_err().code, 400);
+        assert_eq!(Selector::parse("Pod", "", "spec.colour=red").unwrap_err().code, 400);
+        assert!(Selector::parse("Secret", "", "spec.nodeName=").is_err());
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn unknown(kind: &str, document: &Value) -> Result<Vec<String>, Strin
         "Service" => of::<core::Service>(document),
         "Pod" => of::<core::Pod>(document),
         "Event" => of::<core::Event>(document),
+        "ResourceQuota" => of::<core::ResourceQuota>(document),
         "StatefulSet" => of::<apps::StatefulSet>(document),
         "ControllerRevision" => of::<apps::ControllerRevision>(document),
         "Role" => of::<rbac::Role>(document),

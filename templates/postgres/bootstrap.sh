@@ -42,6 +42,7 @@ export LC_ALL=C
 : "${PGSET_TMP:=/tmp}"
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
+: "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
 : "${PGSET_LABEL_WAIT:=30}"                 # seconds to try to set the label
@@ -307,6 +308,7 @@ write_run() {
 bootstrap_conf() {
   echo "# Written by bootstrap.sh: at each start of the pod, and when certificates change. TLS: $(tls_stage)."
   echo "port = $PGPORT"
+  [ -z "$PGSET_LISTEN" ] || echo "listen_addresses = $(quote_setting "$PGSET_LISTEN")"
   echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
   echo "cluster_name = $(quote_setting "$PGSET_POD")"
   if [ "$(tls_stage)" != off ] && [ -e "$PGSET_RUN/tls/tls.crt" ]; then
@@ -529,14 +531,17 @@ replication() { # command: its answer, over a replication connection; what went 
 # Returns 1 when the patience (seconds, 0: no end) is over.
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
-  local patience=$1 started=$SECONDS said=-10 refused='' answer why waited
+  local patience=$1 started=$SECONDS said=-10 refused='' answer why waited error='' cause='it says nothing'
   while true; do
     if answer=$(replication IDENTIFY_SYSTEM); then
       IFS='|' read -r master_identifier master_timeline master_lsn _ <<<"$answer"
       return 0
     fi
     waited=$((SECONDS - started))
-    why=$(reason "$scratch/error")
+    # All replicas wait at once, beside the master that starts: the same answer is taken apart only once.
+    answer=$(<"$scratch/error")
+    [ "$answer" = "$error" ] || cause=$(reason "$scratch/error")
+    error=$answer why=$cause
     case $why in
       *'could not translate host name'*) why='no address yet' refused='' ;;
       *'password authentication failed'* | *'no pg_hba.conf entry'* | *'pg_hba.conf rejects'* | *'does not exist' | *'not permitted to log in'*)

@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use super::machine::{give, is_root};
+use super::machine::give;
 use super::set::{Pod, Server, Set};
 use super::{code, eventually, skipped};
+use crate::support::mount::Mount;
 
 /// A master and a replica that streams.
 fn pair(set: &Set) -> (Pod, Server, Pod, Server) {
@@ -222,29 +223,6 @@ fn a_standby_without_its_master_serves_reads() {
     assert_eq!(replica.sql("select pg_is_in_recovery()"), "t");
 }
 
-/// A small file system of its own, unmounted at the end.
-struct Mount(std::path::PathBuf);
-
-impl Mount {
-    fn new(path: std::path::PathBuf, size: &str) -> Option<Self> {
-        let mount =
-            || Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(&path).status();
-        (is_root() && mount().is_ok_and(|status| status.success())).then(|| Self(path))
-    }
-
-    fn resize(&self, size: &str) {
-        let remounted =
-            Command::new("mount").args(["-o", &format!("remount,{size}")]).arg(&self.0).status();
-        assert!(remounted.unwrap().success());
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_full_disk_while_cloning() {
@@ -263,10 +241,7 @@ fn a_full_disk_while_cloning() {
     standby.stop();
     write_past_the_limit(&master);
     // Room for half a clone.
-    let used = Command::new("du").arg("-sk").arg(&small).output().unwrap().stdout;
-    let used = String::from_utf8(used).unwrap();
-    let used: u64 = used.split_whitespace().next().unwrap().parse().unwrap();
-    mount.resize(&format!("size={}k", used + 20_000));
+    mount.resize(&format!("size={}k", mount.used() + 20_000));
     replica.bootstrap().refuses(code::FULL, &["is full", "make it larger", "pgset-1.old is kept"]);
     assert!(replica.beside("old").join("global/pg_control").exists(), "what was good is kept");
     assert!(!replica.data().exists() && !replica.beside("new").exists());

@@ -96,13 +96,13 @@ impl Set {
     pub(super) fn pod(&self, ordinal: u32) -> Pod {
         let name = format!("pgset-{ordinal}");
         let port = if ordinal == 0 { self.master_port } else { free_port() };
-        let run = self.make_directory(&format!("run-{ordinal}"));
+        // The one finds the other from where it is.
+        let run = self.make_directory(&format!("{ordinal}/run/pgset"));
+        let etc = self.make_directory(&format!("{ordinal}/etc/pgset"));
         let sockets = self.make_directory(&format!("sockets-{ordinal}"));
-        let etc = self.make_directory(&format!("etc-{ordinal}"));
         for file in ["postgresql.conf", "pg_hba.conf"] {
             let template = fs::read_to_string(format!("{TEMPLATES}/{file}.j2")).unwrap();
-            let text = render(&template, "host").replace("/run/pgset", run.to_str().unwrap());
-            fs::write(etc.join(file), text).unwrap();
+            fs::write(etc.join(file), render(&template, "host")).unwrap();
         }
         let root = self.path();
         let programs =
@@ -119,6 +119,7 @@ impl Set {
             ("PGSET_SOCKETS", sockets.to_str().unwrap().to_owned()),
             ("PGDATA", path(&format!("volume/{name}"))),
             ("PGPORT", port.to_string()),
+            ("PGSET_LISTEN", "127.0.0.1".to_owned()),
             ("PGSET_MASTER_PORT", self.master_port.to_string()),
             ("PGSET_MASTER_HOST", "127.0.0.1".to_owned()),
             ("PGSET_REPLICA_HOST", "pgset-replica".to_owned()),

@@ -8,13 +8,13 @@ use crate::support::proxy::Proxy;
 use crate::support::space::Space;
 use crate::support::{seconds, state};
 
-pub(super) use crate::support::space::NO_SUCH_CRUNCHY_TAG as NO_SUCH_TAG;
+use crate::support::space::NO_SUCH_CRUNCHY_TAG as NO_SUCH_TAG;
 
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn no_such_image() {
     let space = Space::new("image").await;
-    let up = space.pgset("up").args(CLASS).env("CCP_IMAGE_TAG", NO_SUCH_TAG);
+    let up = space.without_image(space.pgset("up").args(CLASS));
     let output = up.run().await.exits(1).within(seconds(90)).says(NO_SUCH_TAG).says("pgset-0");
     output.mentions(&["ErrImagePull", "ImagePullBackOff"]).mentions(&["hint"]);
     // `status` says the same, first.

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 
-use super::failures::NO_SUCH_TAG;
 use super::{CLASS, no_pod_is_left};
 use crate::support::cluster::Cluster;
 use crate::support::pgset::Pgset;
@@ -62,7 +61,7 @@ async fn ends_as(space: &Space, expected: &State, what: &str) {
 
 /// Pods of an image that the node does not have cost next to nothing.
 fn up_without_waiting(space: &Space) -> Pgset {
-    space.pgset("up --no-wait").args(CLASS).env("CCP_IMAGE_TAG", NO_SUCH_TAG)
+    space.without_image(space.pgset("up --no-wait").args(CLASS))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

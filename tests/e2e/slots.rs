@@ -44,7 +44,7 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
     let made = "select pg_create_physical_replication_slot('pgset_2'), pg_create_physical_replication_slot('backup')";
     space.sql("pgset-0", "postgres", made).await.unwrap();
     // Somebody streams from the slot of a pod that is no more.
-    let command = "mkdir -p /tmp/wal && PGPASSFILE=/run/pgset/passfile exec pg_receivewal -w -D /tmp/wal -S pgset_2 -d 'host=pgset-master user=primaryuser application_name=straggler'";
+    let command = "mkdir -p /tmp/wal && echo $$ >/tmp/wal/pid && PGPASSFILE=/run/pgset/passfile exec pg_receivewal -w -D /tmp/wal -S pgset_2 -d 'host=pgset-master user=primaryuser application_name=straggler'";
     let pods = space.api::<Pod>();
     let params = AttachParams::default().stdout(true).stderr(true).container("postgres");
     let straggler = pods.exec("pgset-1", ["bash", "-c", command], &params).await.unwrap();
@@ -58,14 +58,8 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
     let end = "select pg_terminate_backend(pid) from pg_stat_replication where application_name = 'straggler'";
     drop(straggler);
     // pg_receivewal comes back by itself: it has to end, too.
-    let kill = [
-        "bash",
-        "-c",
-        "for p in /proc/[0-9]*; do [ \"$(tr '\\0' ' ' <$p/cmdline | cut -c1-13)\" != pg_receivewal ] || kill ${p#/proc/}; done",
-    ];
-    let params = AttachParams::default().stdout(true).stderr(true).container("postgres");
-    let mut killing = pods.exec("pgset-1", kill, &params).await.unwrap();
-    killing.take_status().unwrap().await.expect("the shell ends");
+    let kill = ["bash", "-c", "kill $(</tmp/wal/pid)"];
+    space.exec("pgset-1", &kill).await.unwrap();
     space.sql("pgset-0", "postgres", end).await.unwrap();
     scale.finish().await.ok().says("replication slot pgset_2 dropped");
     // What is not a pod's is nobody's business here.

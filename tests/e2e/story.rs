@@ -239,6 +239,9 @@ async fn deleting_the_data(space: &Space) {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn by_nfs_up_to_the_failing_mount() {
     let space = Space::new("nfs").await;
+    if let Some(reason) = space.cluster.mounts_any_nfs() {
+        return skipped(reason);
+    }
     let line =
         format!("up --storage nfs://10.240.0.1/nfsfileshare --volume-prefix {}", space.prefix);
     let output = space.pgset(&line).run().await.exits(1).within(seconds(90));

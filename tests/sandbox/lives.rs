@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{directory, pgset, processes};
+use super::{pgset, processes};
 use crate::support::pgset::Pgset;
+use crate::support::served::directory;
 use crate::support::{eventually, seconds};
 
 fn sandbox(line: &str, directory: &Path) -> Pgset {
@@ -38,12 +39,8 @@ async fn a_set_outlives_its_sandbox() {
     // Killed: what it leaves is ended by the next start.
     let status = sandbox("status", &place).run().await.ok();
     let pid = status.stdout.split_whitespace().nth(2).unwrap().to_owned();
-    kill(&pid);
-    eventually("the process is gone", seconds(10), async || {
-        let gone = sandbox("status", &place).run().await.code == Some(1);
-        if gone { Ok(()) } else { Err("it is still there".to_owned()) }
-    })
-    .await;
+    kill(&pid).await;
+    sandbox("status", &place).run().await.exits(1);
     sandbox("start", &place).run().await.ok();
     pgset("up", &kubeconfig).run().await.ok();
     eventually("the replica streams again", seconds(30), async || {
@@ -76,6 +73,82 @@ async fn a_command_runs_in_a_sandbox_of_its_own() {
     sandbox("status", &place).run().await.exits(1);
 }
 
+/// What a moment of `up` looks like on the disk of the node.
+fn there(pattern: &str) -> bool {
+    let script = format!("compgen -G '{pattern}' >/dev/null");
+    std::process::Command::new("bash").args(["-c", &script]).status().unwrap().success()
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+async fn a_sandbox_that_is_killed_in_the_middle_goes_on() {
+    let parent = directory();
+    let place = parent.path().join("s");
+    let kubeconfig = place.join("kubeconfig");
+    let official = |line: &str| super::official(pgset(line, &kubeconfig));
+    let volumes = place.join("volumes").display().to_string();
+    for moment in ["*/pgset-0.new/base/*", "*/pgset-0/PG_VERSION", "*/pgset-1.new/*"] {
+        sandbox("start", &place).run().await.ok();
+        let server = file(&place, "lock");
+        let up = official("up").spawn();
+        let pattern = format!("{volumes}/{moment}");
+        eventually(
+            moment,
+            seconds(60),
+            async || {
+                if there(&pattern) { Ok(()) } else { Err(up.so_far()) }
+            },
+        )
+        .await;
+        kill(&server).await;
+        up.kill().await;
+
+        sandbox("start", &place).run().await.ok();
+        official("up").run().await.ok().says("1 replica streaming");
+        official("test").run().await.ok();
+        official("down --yes --delete-data").run().await.ok();
+        let address: std::net::SocketAddr = file(&place, "address").parse().unwrap();
+        sandbox("stop", &place).run().await.ok();
+        assert_eq!(processes(&place), Vec::<String>::new(), "killed at {moment}");
+        std::net::TcpListener::bind(address).expect("the port is free");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+async fn a_run_that_is_killed_leaves_nothing() {
+    let script = "pgset=$0; echo $KUBECONFIG >&2; $pgset up && echo is up >&2 && exec sleep 100";
+    let run = || {
+        let run = Pgset::new("sandbox run -- sh -c").arg(script);
+        run.arg(env!("CARGO_BIN_EXE_pgset")).spawn()
+    };
+    let place_of = |said: &str| -> std::path::PathBuf {
+        Path::new(said.lines().next().unwrap()).parent().unwrap().to_owned()
+    };
+    // Alone: its sandbox sees that it is gone.
+    let running = run();
+    running.says("is up").await;
+    let killed = running.kill().await;
+    let place = place_of(&killed.stderr);
+    eventually("its sandbox is gone", seconds(30), async || {
+        let (left, there) = (processes(&place), place.exists());
+        if left.is_empty() && !there { Ok(()) } else { Err(format!("{there}, {left:?}")) }
+    })
+    .await;
+
+    // With its sandbox: whoever comes next clears up.
+    let running = run();
+    running.says("is up").await;
+    let place = place_of(&running.so_far());
+    kill(&file(&place, "lock")).await;
+    running.kill().await;
+    assert!(!processes(&place).is_empty());
+    let next = Pgset::new("sandbox run -- true").run().await.ok();
+    next.says(&format!("{} is deleted", place.display()));
+    assert_eq!(processes(&place), Vec::<String>::new());
+    assert!(!place.exists());
+}
+
 #[tokio::test]
 async fn a_directory_that_is_not_a_sandbox_s_is_left_alone() {
     let parent = directory();
@@ -86,13 +159,26 @@ async fn a_directory_that_is_not_a_sandbox_s_is_left_alone() {
     assert!(parent.path().join("letters").exists());
 }
 
+/// A small file of a sandbox's.
+fn file(place: &Path, name: &str) -> String {
+    std::fs::read_to_string(place.join(name)).unwrap().trim().to_owned()
+}
+
 fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     path.metadata().unwrap().permissions().mode() & 0o777 == 0o600
 }
 
-fn kill(pid: &str) {
+/// Kills a process, and waits until nothing is left of it.
+async fn kill(pid: &str) {
     let status =
         std::process::Command::new("/bin/sh").args(["-c", &format!("kill -KILL {pid}")]).status();
     assert!(status.unwrap().success());
+    let process = format!("/proc/{pid}/fd");
+    // One that nobody waits for has no files any more.
+    eventually("the process is gone", seconds(10), async || {
+        let files = std::fs::read_dir(&process).map_or(0, std::iter::Iterator::count);
+        if files == 0 { Ok(()) } else { Err(format!("it has {files} files")) }
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 //! The story, by image and by storage.
 
-use super::World;
+use super::{World, official};
 use crate::support::pgset::Pgset;
 
 #[tokio::test]
@@ -36,18 +36,15 @@ async fn the_article_s_image_by_nfs() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 async fn the_official_image_by_class() {
     let world = World::start().await;
-    let official = |pgset: Pgset| pgset.env("CCP_IMAGE_TAG", "").env("PGSET_IMAGE", "postgres:17");
-    // As far as it goes: over a set that is there, `up` waits for a file that the node does not bring.
-    official(world.pgset("up")).run().await.ok().says("1 replica streaming");
-    from_test_on(&world, &official).await;
-    official(world.pgset("down --yes --delete-data")).run().await.ok();
+    story(&world, official).await;
     world.stop().await;
 }
 
 async fn story(world: &World, with: impl Fn(Pgset) -> Pgset) {
     let run = async |line: &str| with(world.pgset(line)).run().await.ok();
     run("up").await.says("1 replica streaming");
-    run("up").await.says("statefulset/pgset unchanged");
+    let again = run("up").await.says("statefulset/pgset unchanged");
+    again.never_says("configured").never_says("created");
     run("diff").await;
     from_test_on(world, &with).await;
     // The data outlives the pods.

@@ -1,5 +1,6 @@
 //! Bad inputs end with exit 2, before any request, naming the field.
 
+use crate::support::pgset::Pgset;
 use crate::support::server::Server;
 
 /// A line, a variable, and what the error has to name.
@@ -72,4 +73,31 @@ async fn a_kubeconfig_that_is_of_no_use() {
     std::fs::write(broken.path(), "clusters: [").unwrap();
     good.kubeconfig(broken.path()).run().await.exits(2).never_says("panicked");
     assert_eq!(server.requests(), []);
+}
+
+#[tokio::test]
+async fn without_a_cluster_every_command_says_how_to_get_one() {
+    for line in [
+        "up",
+        "up --dry-run=server",
+        "test",
+        "scale --replicas 3",
+        "status",
+        "down",
+        "diff",
+        "psql",
+        "connect",
+        "password show",
+        "password rotate",
+    ] {
+        let output = Pgset::new(line).run().await.exits(3);
+        let output = output.says("no kubeconfig was found").says("--kubeconfig");
+        if cfg!(all(feature = "sandbox", target_os = "linux")) {
+            output.says("pgset sandbox start");
+        }
+    }
+    // That of a sandbox that was stopped, and that of one that was deleted.
+    let stopped = tempfile::TempDir::new().unwrap().path().join("kubeconfig");
+    let up = Pgset::new("up").kubeconfig(&stopped).run().await.exits(2);
+    up.says("does not exist").says("unset KUBECONFIG");
 }

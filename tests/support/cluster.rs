@@ -1,22 +1,32 @@
-//! The real cluster: whatever `KUBECONFIG` points to, when `PGSET_E2E=1` asks for it.
+//! The cluster of a test, as `PGSET_E2E` says: `1` is the one that `KUBECONFIG` points to, `sandbox` is a
+//! sandbox of the test's own. The scenarios do not know which.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_yaml::Value;
 
-/// The kubeconfig that the tests were called with. Panics where the cluster was not asked for: these
-/// tests are `#[ignore]`d, so that somebody who runs them meant to.
+use super::served::Served;
+
+/// Where the node of the real test cluster, which is this machine, keeps host-path volumes.
+const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
+
+/// What the tests were called for. Panics where no cluster was asked for: these tests are `#[ignore]`d, so
+/// that somebody who runs them meant to.
 #[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of pgset")]
-fn kubeconfig() -> PathBuf {
-    let asked = std::env::var("PGSET_E2E").is_ok_and(|v| v == "1");
+fn asked() -> Option<PathBuf> {
+    let asked = std::env::var("PGSET_E2E").unwrap_or_default();
     let path = std::env::var("KUBECONFIG").unwrap_or_default();
-    assert!(
-        asked && !path.is_empty(),
-        "the end-to-end tests change a cluster: set PGSET_E2E=1 and KUBECONFIG to say which"
-    );
-    PathBuf::from(path.split(':').next().unwrap_or_default())
+    match asked.as_str() {
+        "sandbox" => None,
+        "1" if !path.is_empty() => Some(PathBuf::from(path.split(':').next().unwrap_or_default())),
+        _ => panic!(
+            "the end-to-end tests change a cluster: set PGSET_E2E=1 and KUBECONFIG to say which, or \
+             PGSET_E2E=sandbox for sandboxes of their own"
+        ),
+    }
 }
 
 /// A way into the cluster with the tests' own rights.
@@ -25,16 +35,45 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// The kubeconfig's text, to be written out with another namespace or another user.
     config: Value,
+    /// The sandbox that it is; it ends with the last who holds it.
+    sandbox: Option<Arc<Served>>,
 }
 
 impl Cluster {
     pub(crate) async fn connect() -> Self {
-        let path = kubeconfig();
+        let (sandbox, path) = match asked() {
+            Some(path) => (None, path),
+            None => {
+                let sandbox = Served::start().await;
+                let path = sandbox.kubeconfig();
+                (Some(Arc::new(sandbox)), path)
+            }
+        };
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|e| panic!("KUBECONFIG={}: {e}", path.display()));
         let config: Value = serde_yaml::from_str(&text).expect("the kubeconfig is YAML");
         let client = Self::client(&text).await;
-        Self { client, config }
+        Self { client, config, sandbox }
+    }
+
+    /// Where directories of the node can be made; none where the cluster's node is not this machine.
+    pub(crate) fn host_volumes(&self) -> Option<PathBuf> {
+        match &self.sandbox {
+            Some(sandbox) => Some(sandbox.host_volumes()),
+            None => Some(PathBuf::from(HOST_VOLUMES)).filter(|path| path.is_dir()),
+        }
+    }
+
+    /// Whether this machine is the node, and its containers are processes in control groups.
+    pub(crate) fn node_is_here(&self) -> bool {
+        self.sandbox.is_none() && self.host_volumes().is_some()
+    }
+
+    /// Why a share of NFS that no server exports can be mounted; none where its mount fails.
+    pub(crate) fn mounts_any_nfs(&self) -> Option<&'static str> {
+        self.sandbox
+            .is_some()
+            .then_some("a mount that fails: the sandbox makes a directory of every NFS share")
     }
 
     async fn client(text: &str) -> Client {
@@ -49,7 +88,8 @@ impl Cluster {
 
     /// A connection of its own: one that belongs to the runtime it is made on.
     pub(crate) async fn another(&self) -> Self {
-        Self { client: Self::client(&self.text()).await, config: self.config.clone() }
+        let (config, sandbox) = (self.config.clone(), self.sandbox.clone());
+        Self { client: Self::client(&self.text()).await, config, sandbox }
     }
 
     fn text(&self) -> String {

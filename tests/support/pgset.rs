@@ -190,6 +190,11 @@ impl Running {
         .await;
     }
 
+    /// What it has said on standard error.
+    pub(crate) fn so_far(&self) -> String {
+        self.stderr.so_far()
+    }
+
     /// Closes our end of its standard output.
     pub(crate) fn close_stdout(&mut self) {
         self.stdout.reader.abort();

@@ -20,11 +20,11 @@ use super::cluster::Cluster;
 use super::pgset::Pgset;
 use super::{CRUNCHY_TAG, eventually, seconds, unique};
 
-/// Where the node of the test cluster, which is this machine, keeps host-path volumes.
-const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
-
 /// A tag of the article's image that pgset knows and the node does not.
 pub(crate) const NO_SUCH_CRUNCHY_TAG: &str = "centos7-9.6-1.2.9";
+
+/// A registry of a name that is reserved for those that do not exist.
+const NO_SUCH_REGISTRY: &str = "registry.invalid/crunchydata";
 
 /// Which image the sets of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +116,10 @@ impl Space {
     /// A call with an image that the test's profile takes and no node has.
     pub(crate) fn without_image(&self, call: Pgset) -> Pgset {
         match self.image {
-            Image::Article => call.env("CCP_IMAGE_TAG", NO_SUCH_CRUNCHY_TAG),
-            Image::Official => call.env("PGSET_IMAGE", "postgres:16.99-nowhere"),
+            Image::Article => call
+                .env("CCP_IMAGE_PREFIX", NO_SUCH_REGISTRY)
+                .env("CCP_IMAGE_TAG", NO_SUCH_CRUNCHY_TAG),
+            Image::Official => call.env("PGSET_IMAGE", "registry.invalid/postgres:16.99-nowhere"),
         }
     }
 
@@ -143,10 +145,7 @@ impl Space {
     /// A directory of the node, with these permissions, as `--storage` and `--volume-prefix` flags; none where the
     /// cluster's node is not this machine.
     pub(crate) fn host_storage(&mut self, mode: u32) -> Option<String> {
-        if !Path::new(HOST_VOLUMES).is_dir() {
-            return None;
-        }
-        let path = Path::new(HOST_VOLUMES).join(&self.name);
+        let path = self.cluster.host_volumes()?.join(&self.name);
         std::fs::create_dir_all(&path).expect("a directory of the node's");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode");
         let flags =
@@ -198,10 +197,10 @@ impl Space {
             .expect("the set can be scaled");
     }
 
-    /// Names of the pods that are ready, in order.
+    /// Names of the sets' pods that are ready, in order.
     pub(crate) async fn ready_pods(&self) -> Vec<String> {
-        let pods =
-            self.api::<Pod>().list(&ListParams::default()).await.expect("pods can be listed");
+        let all_but_clients = ListParams::default().labels("e2e!=client");
+        let pods = self.api::<Pod>().list(&all_but_clients).await.expect("pods can be listed");
         let mut names: Vec<_> =
             pods.items.iter().filter(|p| ready(p)).map(ResourceExt::name_any).collect();
         names.sort();

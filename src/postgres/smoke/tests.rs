@@ -9,6 +9,7 @@ fn pod(ordinal: u32, in_recovery: Option<bool>) -> PodFacts {
         ordinal,
         role_label: Some(if ordinal == 0 { Role::Master } else { Role::Replica }),
         in_recovery,
+        no_answer: None,
         ready: true,
         state: "Running".into(),
         restarts: 0,

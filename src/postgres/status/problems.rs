@@ -36,7 +36,10 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
     for pod in pods {
         let name = &pod.name;
         match (pod.role_label, pod.in_recovery) {
-            (_, None) => found.push(format!("{name} did not say whether it is in recovery")),
+            (_, None) => found.push(match &pod.no_answer {
+                Some(why) => format!("{name} did not say whether it is in recovery: {why}"),
+                None => format!("{name} did not say whether it is in recovery"),
+            }),
             (None, Some(_)) => found.push(format!("{name} has no role label")),
             (Some(Role::Master), Some(true)) => {
                 found.push(format!("{name} is labelled master and is in recovery"));

@@ -7,6 +7,7 @@ fn pod(ordinal: u32, role: Role) -> PodFacts {
         ordinal,
         role_label: Some(role),
         in_recovery: Some(role == Role::Replica),
+        no_answer: None,
         ready: true,
         state: "Running".into(),
         restarts: 0,
@@ -103,7 +104,11 @@ fn without_a_writable_master_it_is_down() {
 
 #[test]
 fn anything_else_wrong_is_degraded() {
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
+        ("pgset-1 did not say whether it is in recovery: timeout expired", |f| {
+            f.pods[0].in_recovery = None;
+            f.pods[0].no_answer = Some("timeout expired".into());
+        }),
         ("0 of 1 replicas stream", |f| f.observation.as_mut().unwrap().replicas.clear()),
         ("pgset-1 is in state catchup", |f| {
             f.observation.as_mut().unwrap().replicas[0].state = "catchup".into();

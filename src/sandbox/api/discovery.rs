@@ -50,7 +50,10 @@ fn group(name: &str) -> Value {
 
 fn resources(group: &str) -> Value {
     let mut resources = Vec::new();
-    for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
+    let mut own: Vec<_> = RESOURCES.iter().filter(|resource| resource.group == group).collect();
+    // The order in which `kubectl get all` shows them.
+    own.sort_by_key(|resource| resource.plural);
+    for resource in own {
         resources.push(entry(
             resource,
             resource.plural,
@@ -61,13 +64,19 @@ fn resources(group: &str) -> Value {
             let name = format!("{}/{sub}", resource.plural);
             let (kind, verbs): (&str, &[&str]) = match *sub {
                 "exec" => ("PodExecOptions", &["create", "get"]),
+                "token" => ("TokenRequest", &["create"]),
                 "log" => ("Pod", &["get"]),
                 "scale" => ("Scale", &["get", "patch", "update"]),
                 _ => (resource.kind, &["get", "patch", "update"]),
             };
             let mut entry = entry(resource, &name, kind, verbs);
-            if *sub == "scale" {
-                entry["group"] = json!("autoscaling");
+            let group = match *sub {
+                "scale" => Some("autoscaling"),
+                "token" => Some("authentication.k8s.io"),
+                _ => None,
+            };
+            if let Some(group) = group {
+                entry["group"] = json!(group);
                 entry["version"] = json!("v1");
             }
             resources.push(entry);

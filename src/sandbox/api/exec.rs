@@ -1,6 +1,7 @@
 //! Commands in containers, over a WebSocket: the first byte of each message says which stream it
 //! belongs to.
 
+use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +14,16 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use rustix::process::Pid;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 
-use super::super::node::{Node, kill_group};
+use super::super::node::terminal::Terminal;
+use super::super::node::{Node, Setting, kill_group};
 use super::super::refusal::{Answer, Refusal};
 use super::super::registry::Registry;
 use super::logs;
@@ -34,6 +36,7 @@ const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
+const RESIZE: u8 = 4;
 /// A message that closes the stream that it names.
 const CLOSE: u8 = 255;
 
@@ -49,6 +52,11 @@ pub fn upgrade(
     asked: &Request,
     request: &mut http::Request<Incoming>,
 ) -> Answer<Reply> {
+    let name = asked.name.as_deref().unwrap_or_default();
+    let pod = registry.get(&asked.key(name))?;
+    let container = logs::container(&pod, asked.query.get("container"))?;
+    // Only now: kubectl takes any refusal of a WebSocket for a server that has none, tries it the old way,
+    // and shows what it is told then.
     let text = |name: header::HeaderName| super::header_text(request, name);
     let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol =
@@ -57,50 +65,79 @@ pub fn upgrade(
     let (Some(protocol), false) = (protocol, key.is_empty()) else {
         return Err(Refusal::left_out("exec over anything but a WebSocket"));
     };
-    let name = asked.name.as_deref().unwrap_or_default();
-    let pod = registry.get(&asked.key(name))?;
-    let container = logs::container(&pod, asked.query.get("container"))?;
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let setting = node.setting(uid, &container).ok_or_else(|| {
         let why = format!("container not found ({container:?})");
         Refusal::new(500, "InternalError", format!("unable to upgrade connection: {why}"))
     })?;
-    let mut argv: Vec<String> = asked.query.all("command").map(str::to_owned).collect();
+    let argv: Vec<String> = asked.query.all("command").map(str::to_owned).collect();
     if argv.is_empty() {
         return Err(Refusal::bad_request(
             "you must specify at least one command for the container",
         ));
     }
-    if asked.query.is("tty") {
-        // What makes a terminal without a terminal.
-        let quoted: Vec<String> =
-            argv.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
-        argv = ["script", "-qefc", &quoted.join(" "), "/dev/null"].map(str::to_owned).to_vec();
-    }
-    let mut command = setting.command(&argv);
-    let stdin = if asked.query.is("stdin") { Stdio::piped() } else { Stdio::null() };
-    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let spawned = command.spawn().map_err(|error| {
+    let started = if asked.query.is("tty") {
+        Process::on_a_terminal(&setting, &argv)
+    } else {
+        Process::on_pipes(&setting, &argv, asked.query.is("stdin"))
+    };
+    let started = started.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "executable file not found in $PATH".to_owned(),
+            _ => error.to_string(),
+        };
         json!({
             "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
-            "message": format!("Internal error occurred: exec: {:?}: {error}", argv[0]),
+            "message": format!("Internal error occurred: error executing command in container: exec: {:?}: {why}", argv[0]),
         })
     });
     let upgrade = hyper::upgrade::on(request);
     let reply = respond::upgrade(&derive_accept_key(key.as_bytes()), protocol);
     let reply = reply.ok_or_else(|| Refusal::bad_request("a header that can't be answered"))?;
     debug_assert_eq!(reply.status(), StatusCode::SWITCHING_PROTOCOLS);
-    tokio::spawn(talk(upgrade, spawned));
+    tokio::spawn(talk(upgrade, started));
     Ok(reply)
 }
 
+/// A process and the streams to it.
+struct Process {
+    child: Child,
+    input: Option<Input>,
+    outputs: Vec<(u8, Output)>,
+    terminal: Option<Terminal>,
+}
+
+type Input = Box<dyn AsyncWrite + Send + Unpin>;
+type Output = Box<dyn AsyncRead + Send + Unpin>;
+
+impl Process {
+    fn on_pipes(setting: &Setting, argv: &[String], stdin: bool) -> io::Result<Self> {
+        let mut command = setting.command(argv);
+        let stdin = if stdin { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let out = child.stdout.take().map(|out| (STDOUT, Box::new(out) as Output));
+        let err = child.stderr.take().map(|err| (STDERR, Box::new(err) as Output));
+        let input = child.stdin.take().map(|stdin| Box::new(stdin) as Input);
+        let outputs = out.into_iter().chain(err).collect();
+        Ok(Self { child, input, outputs, terminal: None })
+    }
+
+    fn on_a_terminal(setting: &Setting, argv: &[String]) -> io::Result<Self> {
+        let (child, terminal) = Terminal::start(setting, argv)?;
+        let input = Some(Box::new(terminal.input()?) as Input);
+        let outputs = vec![(STDOUT, Box::new(terminal.output()?) as Output)];
+        Ok(Self { child, input, outputs, terminal: Some(terminal) })
+    }
+}
+
 /// Connects the process and the socket until the process ends.
-async fn talk(upgrade: OnUpgrade, spawned: Result<Child, Value>) {
+async fn talk(upgrade: OnUpgrade, spawned: Result<Process, Value>) {
     let Ok(upgraded) = upgrade.await else { return };
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
     let (mut sink, mut rest) = socket.split();
     let status = match spawned {
-        Ok(child) => match run(child, &mut sink, &mut rest).await {
+        Ok(process) => match run(process, &mut sink, &mut rest).await {
             Some(status) => status,
             None => return,
         },
@@ -114,20 +151,21 @@ async fn talk(upgrade: OnUpgrade, spawned: Result<Child, Value>) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, rest.for_each(|_| async {})).await;
 }
 
-/// None when the client went away before the process ended.
+/// None when the client went away before the process ended. On a terminal that is its end; without one the
+/// process goes on, as in a real cluster, until it or its pod ends.
 async fn run(
-    mut child: Child,
+    process: Process,
     sink: &mut SplitSink<Socket, Message>,
     stream: &mut SplitStream<Socket>,
 ) -> Option<Value> {
+    let Process { mut child, input, outputs, terminal } = process;
+    let hangs_up = terminal.is_some();
     let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let (sender, mut messages) = mpsc::channel(16);
-    let pumps = [
-        child.stdout.take().map(|out| tokio::spawn(pump(out, STDOUT, sender.clone()))),
-        child.stderr.take().map(|err| tokio::spawn(pump(err, STDERR, sender.clone()))),
-    ];
+    let pumps = outputs.into_iter().map(|(channel, output)| pump(output, channel, sender.clone()));
+    pumps.for_each(|pump| drop(tokio::spawn(pump)));
     drop(sender);
-    let input = feed(stream, child.stdin.take());
+    let input = feed(stream, input, terminal);
     let forward = async {
         while let Some(message) = messages.recv().await {
             if sink.send(message).await.is_err() {
@@ -147,27 +185,31 @@ async fn run(
             () = &mut input => forwarded = Some(false),
         }
         if forwarded == Some(false) {
-            pid.into_iter().for_each(kill_group);
-            let _ = child.wait().await;
-            break;
+            if hangs_up {
+                pid.into_iter().for_each(kill_group);
+            }
+            tokio::spawn(async move { child.wait().await });
+            return None;
         }
     }
-    pumps.into_iter().flatten().for_each(|pump| pump.abort());
-    (forwarded == Some(true)).then(|| status.and_then(Result::ok).map(ended)).flatten()
+    status.and_then(Result::ok).map(ended)
 }
 
-/// A stream of the process, in messages.
+/// A stream of the process, in messages. It is read to its end, whether anybody hears it or not.
 async fn pump(mut stream: impl AsyncRead + Unpin, channel: u8, sender: mpsc::Sender<Message>) {
     let mut buffer = vec![0; 32 << 10];
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-        if sender.send(message(channel, &buffer[..length])).await.is_err() {
-            return;
-        }
+        // The client may have gone.
+        let _ = sender.send(message(channel, &buffer[..length])).await;
     }
 }
 
-/// What the client sends, to the process. Ends when the client has gone.
-async fn feed(stream: &mut SplitStream<Socket>, mut stdin: Option<ChildStdin>) {
+/// What the client sends, to the process. Ends when the client has gone; then its terminal does.
+async fn feed(
+    stream: &mut SplitStream<Socket>,
+    mut stdin: Option<Input>,
+    terminal: Option<Terminal>,
+) {
     while let Some(Ok(message)) = stream.next().await {
         let bytes = match message {
             Message::Binary(bytes) => bytes,
@@ -184,6 +226,7 @@ async fn feed(stream: &mut SplitStream<Socket>, mut stdin: Option<ChildStdin>) {
                     stdin = None;
                 }
             }
+            Some((&RESIZE, size)) => terminal.iter().for_each(|terminal| terminal.resize(size)),
             Some((&CLOSE, [STDIN])) => stdin = None,
             _ => {}
         }

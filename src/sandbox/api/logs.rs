@@ -1,20 +1,21 @@
 //! The log of a container: what its processes wrote.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::super::kinds::PODS;
 use super::super::node::Node;
+use super::super::node::log::{self, Record};
 use super::super::refusal::{Answer, Refusal};
 use super::super::registry::Registry;
 use super::super::store::Key;
-use super::request::Request;
+use super::request::{Query, Request};
 use super::respond::{self, Reply};
 
 /// How often it is looked whether a log has grown.
@@ -22,11 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Answers a request for a log.
 pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answer<Reply> {
-    for option in ["sinceSeconds", "sinceTime", "timestamps"] {
-        if asked.query.get(option).is_some_and(|value| value != "false") {
-            return Err(Refusal::left_out(&format!("the time of each line ({option})")));
-        }
-    }
+    let how = How::asked(&asked.query)?;
     let name = asked.name.as_deref().unwrap_or_default();
     let pod = registry.get(&asked.key(name))?;
     let container = container(&pod, asked.query.get("container"))?;
@@ -45,21 +42,21 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
     };
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let path = node.log(uid, &container, run);
-    let number = |option: &str| asked.query.get(option).and_then(|n| n.parse::<u64>().ok());
-    let Ok(mut text) = std::fs::read(&path) else {
+    // It is still read when the pod's directory has gone.
+    let opened = std::fs::File::open(&path).and_then(|mut file| {
+        let mut kept = Vec::new();
+        file.read_to_end(&mut kept)?;
+        Ok((file, kept))
+    });
+    let Ok((file, kept)) = opened else {
         let reason = status.and_then(|status| status["state"]["waiting"]["reason"].as_str());
         let reason = reason.unwrap_or("PodInitializing");
         return Err(Refusal::bad_request(format!(
             "container {container:?} in pod {name:?} is waiting to start: {reason}"
         )));
     };
-    let end = text.len() as u64;
-    if let Some(lines) = number("tailLines") {
-        text = tail(&text, lines).to_vec();
-    }
-    if let Some(limit) = number("limitBytes") {
-        text.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    }
+    let end = whole(&kept);
+    let text = how.first(&kept[..end]);
     if !asked.query.is("follow") {
         return Ok(respond::text(text));
     }
@@ -70,29 +67,39 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
         uid: uid.to_owned(),
         container,
         run,
-        path,
+        file,
         sender,
+        how,
     };
-    tokio::spawn(follow.run(text, end));
+    tokio::spawn(follow.run(text, end as u64));
     Ok(reply)
 }
 
 /// The container that is meant.
 pub(super) fn container(pod: &Value, asked: Option<&str>) -> Answer<String> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let lists = ["containers", "initContainers"].map(|list| pod["spec"][list].as_array());
-    let all: Vec<&str> =
-        lists.into_iter().flatten().flatten().filter_map(|c| c["name"].as_str()).collect();
+    let names = |list: &str| -> Vec<&str> {
+        let list = pod["spec"][list].as_array();
+        list.into_iter().flatten().filter_map(|c| c["name"].as_str()).collect()
+    };
+    let (all, init) = (names("containers"), names("initContainers"));
     match asked {
-        Some(asked) if all.contains(&asked) => Ok(asked.to_owned()),
+        Some(asked) if all.contains(&asked) || init.contains(&asked) => Ok(asked.to_owned()),
         Some(asked) => {
             Err(Refusal::bad_request(format!("container {asked} is not valid for pod {name}")))
         }
         None if all.len() == 1 => Ok(all[0].to_owned()),
-        None => Err(Refusal::bad_request(format!(
-            "a container name must be specified for pod {name}, choose one of: [{}]",
-            all.join(" ")
-        ))),
+        None => {
+            let list = |names: &[&str]| names.join(" ");
+            let also = match init.as_slice() {
+                [] => String::new(),
+                init => format!(" or one of the init containers: [{}]", list(init)),
+            };
+            Err(Refusal::bad_request(format!(
+                "a container name must be specified for pod {name}, choose one of: [{}]{also}",
+                list(&all)
+            )))
+        }
     }
 }
 
@@ -104,14 +111,89 @@ fn status<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
     all.find(|status| status["name"] == container)
 }
 
-/// The last lines of a text.
-fn tail(text: &[u8], lines: u64) -> &[u8] {
-    let body = text.strip_suffix(b"\n").unwrap_or(text);
-    let mut breaks = (0..body.len()).rev().filter(|at| body[*at] == b'\n');
-    match usize::try_from(lines).ok().and_then(|n| n.checked_sub(1)) {
-        None if lines == 0 => &[],
-        None => text,
-        Some(n) => breaks.nth(n).map_or(text, |at| &text[at + 1..]),
+/// The part of what was kept that is whole.
+fn whole(kept: &[u8]) -> usize {
+    kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}
+
+/// How a log is shown.
+#[derive(Clone, Debug, Default)]
+struct How {
+    /// With the time of each line.
+    timestamps: bool,
+    /// From this time on.
+    since: Option<Timestamp>,
+    /// So many lines at the end.
+    tail: Option<usize>,
+    /// So many bytes, and no more.
+    limit: Option<usize>,
+}
+
+impl How {
+    fn asked(query: &Query) -> Answer<Self> {
+        let number = |option: &str| -> Answer<Option<u64>> {
+            let read = |text: &str| {
+                let what = format!("Invalid value: {text:?}: {option}: must be a number");
+                text.parse().map_err(|_| Refusal::bad_request(what))
+            };
+            query.get(option).map(read).transpose()
+        };
+        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let ago = number("sinceSeconds")?.and_then(|n| i64::try_from(n).ok());
+        let ago = ago.map(|n| Timestamp::now().saturating_sub(jiff::SignedDuration::from_secs(n)));
+        let since = match (ago, query.get("sinceTime")) {
+            (Some(Ok(time)), _) => Some(time),
+            (_, Some(text)) => Some(text.parse().map_err(|e| {
+                Refusal::bad_request(format!("Invalid value: {text:?}: sinceTime: {e}"))
+            })?),
+            _ => None,
+        };
+        Ok(Self {
+            timestamps: query.is("timestamps"),
+            since,
+            tail: number("tailLines")?.map(size),
+            limit: number("limitBytes")?.map(size),
+        })
+    }
+
+    /// What is there when the log is asked for.
+    fn first(&self, kept: &[u8]) -> Vec<u8> {
+        let mut records: Vec<Record<'_>> = log::read(kept).collect();
+        if let Some(lines) = self.tail {
+            // A last line without an end is one, too.
+            let open = records.last().is_some_and(|last| !last.ends);
+            let ends = (0..records.len()).rev().filter(|at| records[*at].ends);
+            let before = ends.skip(usize::from(!open)).map(|at| at + 1);
+            let from = match lines {
+                0 => records.len(),
+                lines => before.skip(lines - 1).next().unwrap_or(0),
+            };
+            records.drain(..from);
+        }
+        let mut text = self.text(&records);
+        text.truncate(self.limit.unwrap_or(usize::MAX));
+        text
+    }
+
+    fn text(&self, records: &[Record<'_>]) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut begins = true;
+        for record in records {
+            let time = || record.time.parse::<Timestamp>().unwrap_or_default();
+            if self.since.is_some_and(|since| time() < since) {
+                continue;
+            }
+            if self.timestamps && begins {
+                text.extend_from_slice(record.time.as_bytes());
+                text.push(b' ');
+            }
+            text.extend_from_slice(record.text);
+            if record.ends {
+                text.push(b'\n');
+            }
+            begins = record.ends;
+        }
+        text
     }
 }
 
@@ -121,22 +203,25 @@ struct Follow {
     uid: String,
     container: String,
     run: u64,
-    path: PathBuf,
+    file: std::fs::File,
     sender: mpsc::Sender<Bytes>,
+    how: How,
 }
 
 impl Follow {
     /// Sends what is there, then what is added, until the container has ended.
-    async fn run(self, text: Vec<u8>, mut at: u64) {
+    async fn run(mut self, text: Vec<u8>, mut at: u64) {
         let mut next = text;
         loop {
             if !next.is_empty() && self.sender.send(next.into()).await.is_err() {
                 return;
             }
             let runs = self.runs();
-            next = grown(&self.path, at).unwrap_or_default();
-            at += next.len() as u64;
-            if next.is_empty() {
+            let kept = grown(&mut self.file, at).unwrap_or_default();
+            let end = whole(&kept);
+            at += end as u64;
+            next = self.how.text(&log::read(&kept[..end]).collect::<Vec<_>>());
+            if end == 0 {
                 if !runs {
                     return;
                 }
@@ -158,8 +243,7 @@ impl Follow {
     }
 }
 
-fn grown(path: &Path, at: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = std::fs::File::open(path)?;
+fn grown(file: &mut std::fs::File, at: u64) -> std::io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at))?;
     let mut more = Vec::new();
     file.take(1 << 20).read_to_end(&mut more)?;
@@ -170,16 +254,32 @@ fn grown(path: &Path, at: u64) -> std::io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    const KEPT: &[u8] = b"2026-01-01T00:00:01Z F a\n2026-01-01T00:00:02Z P b\n\
+        2026-01-01T00:00:02Z F b\n2026-01-01T00:00:03Z F c\n";
+
+    fn shown(query: &str, kept: &[u8]) -> String {
+        let how = How::asked(&Query::parse(query)).unwrap();
+        String::from_utf8(how.first(kept)).unwrap()
+    }
+
     #[test]
-    fn the_last_lines() {
-        for (text, lines, expected) in [
-            ("a\nb\nc\n", 2, "b\nc\n"),
-            ("a\nb\nc\n", 9, "a\nb\nc\n"),
-            ("a\nb", 1, "b"),
-            ("a\n", 0, ""),
-            ("", 3, ""),
+    fn parts_of_a_log() {
+        for (query, expected) in [
+            ("", "a\nbb\nc\n"),
+            ("tailLines=0", ""),
+            ("tailLines=1", "c\n"),
+            ("tailLines=2", "bb\nc\n"),
+            ("tailLines=9", "a\nbb\nc\n"),
+            ("limitBytes=3", "a\nb"),
+            ("sinceTime=2026-01-01T00:00:03Z", "c\n"),
+            ("timestamps=true&tailLines=2", "2026-01-01T00:00:02Z bb\n2026-01-01T00:00:03Z c\n"),
         ] {
-            assert_eq!(tail(text.as_bytes(), lines), expected.as_bytes(), "{text:?} {lines}");
+            assert_eq!(shown(query, KEPT), expected, "{query}");
         }
+        let open = [KEPT, b"2026-01-01T00:00:04Z P d\n"].concat();
+        assert_eq!(shown("tailLines=1", &open), "d");
+        assert_eq!(shown("tailLines=2", &open), "c\nd");
+        assert_eq!(How::asked(&Query::parse("tailLines=x")).unwrap_err().code, 400);
+        assert_eq!(whole(b"a\nb"), 2);
     }
 }

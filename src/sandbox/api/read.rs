@@ -16,7 +16,8 @@ use super::super::selectors::Selector;
 use super::super::store::Change;
 use super::request::Request;
 use super::respond::{self, Reply};
-use super::{tables, write};
+use super::tables::{self, Include};
+use super::write;
 
 /// How often a watch that has nothing to tell says how far it is.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(10);
@@ -30,6 +31,7 @@ pub fn get(
     asked: &Request,
     table: bool,
 ) -> Answer<Reply> {
+    let include = Include::asked(&asked.query);
     if let Some(name) = &asked.name {
         let object = registry.get(&asked.key(name))?;
         let object = match asked.subresource.as_deref() {
@@ -40,13 +42,19 @@ pub fn get(
         return Ok(respond::json(
             200,
             &if table && whole {
-                tables::of(asked.resource, &[Arc::new(object.clone())], &object["metadata"])
+                tables::of(
+                    asked.resource,
+                    &[Arc::new(object.clone())],
+                    &object["metadata"],
+                    include,
+                )
             } else {
                 object
             },
         ));
     }
     let selector = Selector::parse(
+        asked.resource.kind,
         asked.query.get("labelSelector").unwrap_or_default(),
         asked.query.get("fieldSelector").unwrap_or_default(),
     )?;
@@ -57,7 +65,7 @@ pub fn get(
     let objects: Vec<_> = objects.into_iter().filter(|o| selector.matches(o)).collect();
     let metadata = json!({"resourceVersion": version.to_string()});
     let list = if table {
-        tables::of(asked.resource, &objects, &metadata)
+        tables::of(asked.resource, &objects, &metadata, include)
     } else {
         json!({
             "kind": format!("{}List", asked.resource.kind),
@@ -86,6 +94,7 @@ struct Watch {
     namespace: Option<String>,
     selector: Selector,
     table: bool,
+    include: Include,
     bookmarks: bool,
     version: u64,
     sender: mpsc::Sender<Bytes>,
@@ -113,6 +122,7 @@ fn watch(
         namespace: asked.namespace.clone(),
         selector,
         table,
+        include: Include::asked(&asked.query),
         bookmarks: asked.query.is("allowWatchBookmarks"),
         version: version.unwrap_or(0),
         sender,
@@ -196,7 +206,8 @@ impl Watch {
 
     async fn tell(&self, kind: &str, object: &Arc<Value>) -> Result<(), Left> {
         let object = if self.table {
-            tables::of(self.resource, std::slice::from_ref(object), &object["metadata"])
+            let objects = std::slice::from_ref(object);
+            tables::of(self.resource, objects, &object["metadata"], self.include)
         } else {
             Value::clone(object)
         };

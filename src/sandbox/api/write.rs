@@ -10,9 +10,9 @@ use super::super::refusal::{Answer, Refusal};
 use super::super::registry::{Delete, Registry};
 use super::super::store::Key;
 use super::super::types;
-use super::parse;
 use super::request::Request;
 use super::respond::{self, Reply};
+use super::{parse, strategic};
 
 /// Carries out a write.
 pub fn write(
@@ -27,10 +27,13 @@ pub fn write(
     let writer = Writer { manager, subresource };
     let dry = asked.query.get("dryRun") == Some("All");
     match (method, &asked.name) {
-        (&Method::POST, None) => create(registry, asked, manager, dry, &parse(body)?),
-        (&Method::DELETE, Some(name)) => delete(registry, &asked.key(name), asked, body),
+        (&Method::POST, None) => create(registry, asked, manager, dry, &parse(content, body)?),
+        (&Method::DELETE, Some(name)) => {
+            let options = if body.is_empty() { json!({}) } else { parse(content, body)? };
+            delete(registry, &asked.key(name), asked, &options)
+        }
         (&Method::PUT, Some(name)) => {
-            let sent = parse(body)?;
+            let sent = parse(content, body)?;
             check(asked, &sent, 400)?;
             change(registry, &asked.key(name), writer, dry, |object| {
                 *object = sent;
@@ -38,7 +41,7 @@ pub fn write(
             })
         }
         (&Method::PATCH, Some(name)) => {
-            let (key, patch) = (asked.key(name), parse(body)?);
+            let (key, patch) = (asked.key(name), parse(content, body)?);
             match content {
                 "application/apply-patch+yaml" => apply(registry, &key, asked, writer, dry, &patch),
                 "application/merge-patch+json" => change(registry, &key, writer, dry, |object| {
@@ -53,11 +56,17 @@ pub fn write(
                     })?;
                     check(asked, object, 422)
                 }),
+                "application/strategic-merge-patch+json" => {
+                    change(registry, &key, writer, dry, |object| {
+                        strategic::merge(key.resource.kind, object, &patch);
+                        check(asked, object, 422)
+                    })
+                }
                 other => Err(Refusal::new(
                     415,
                     "UnsupportedMediaType",
                     format!(
-                        "the sandbox has no {other}: apply on the server's side, merge patches and JSON patches"
+                        "the sandbox has no {other}: apply on the server's side, and merge, strategic merge and JSON patches"
                     ),
                 )),
             }
@@ -136,12 +145,11 @@ fn apply(
     same_namespace(asked, configuration)?;
     let kind = asked.resource.kind;
     let typed = |why: String| {
-        Refusal::bad_request(format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={kind}): {why}",
-            key.namespace,
-            key.name,
-            asked.resource.api_version()
-        ))
+        let message = format!(
+            "failed to create typed patch object ({}/{}; {}/{}, Kind={kind}): {why}",
+            key.namespace, key.name, asked.resource.group, asked.resource.version
+        );
+        Refusal::new(500, "", message)
     };
     let unknown = types::unknown(kind, configuration).map_err(&typed)?;
     if let Some(field) = unknown.first() {
@@ -193,8 +201,7 @@ pub fn scale_of(object: &Arc<Value>) -> Value {
     })
 }
 
-fn delete(registry: &Registry, key: &Key, asked: &Request, body: &[u8]) -> Answer<Reply> {
-    let options = if body.is_empty() { json!({}) } else { parse(body)? };
+fn delete(registry: &Registry, key: &Key, asked: &Request, options: &Value) -> Answer<Reply> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let policy = asked.query.get("propagationPolicy").or(options["propagationPolicy"].as_str());
     let grace = asked.query.get("gracePeriodSeconds").and_then(|s| s.parse().ok());

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::events::{self, Event};
 use super::super::faults::Faults;
-use super::super::kinds::{CLAIMS, PODS};
+use super::super::kinds::{CLAIMS, NODES, PODS};
 use super::super::ownership::Writer;
 use super::super::refusal::Answer;
 use super::super::registry::Registry;
@@ -12,6 +12,9 @@ use super::super::store::Key;
 use super::{NODE, deleted, set_status, text, with_condition};
 
 const WRITER: Writer<'_> = Writer { manager: "kube-scheduler", subresource: "" };
+
+/// What is said of a pod whose selector the node does not match.
+const NO_MATCH: &str = "1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
 
 pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
     for pod in registry.store.all(&PODS) {
@@ -78,5 +81,11 @@ fn obstacle(registry: &Registry, pod: &Value) -> Option<String> {
             _ => return Some("pod has unbound immediate PersistentVolumeClaims.".to_owned()),
         }
     }
-    None
+    let labels =
+        registry.store.get(&Key::new(&NODES, "", NODE)).map(|n| n["metadata"]["labels"].clone());
+    let wanted = pod["spec"]["nodeSelector"].as_object().into_iter().flatten();
+    let fits = |(label, value): (&String, &Value)| {
+        labels.as_ref().is_some_and(|labels| labels[label] == *value)
+    };
+    (!wanted.into_iter().all(fits)).then(|| NO_MATCH.to_owned())
 }

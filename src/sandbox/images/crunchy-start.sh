@@ -3,6 +3,8 @@
 # PostgreSQL. Ordinal 0 labels its own pod as the master and makes the database; the others clone it.
 set -uo pipefail
 fail() { echo "$1"; exit 1; }
+# Asked to end before the server runs: what is being done is finished, and no more is begun.
+trap 'fail "ended before the server ran"' INT TERM
 
 # Up to 1.5 the variables are called MASTER, from 1.6 on PRIMARY.
 for part in HOST PORT USER PASSWORD; do
@@ -19,8 +21,6 @@ root=$PGSET_SANDBOX_ROOT
 export PGDATA=$root/pgdata/$HOSTNAME PGHOST=$root/tmp
 new=$PGDATA/new
 mkdir -p "$PGDATA" && chmod 0700 "$PGDATA" || fail "$PGDATA can't be made or written"
-# Of a server that was killed: nobody else uses this directory.
-rm -f "$PGDATA/postmaster.pid"
 
 # Gives the pod the label by which its Service finds it, as its service account.
 label() {
@@ -107,4 +107,9 @@ else
   options+=(-c "primary_conninfo=host=$PG_PRIMARY_HOST port=$PG_PRIMARY_PORT user=$PG_PRIMARY_USER application_name=$HOSTNAME")
 fi
 unset PG_ROOT_PASSWORD PG_PASSWORD PG_PRIMARY_PASSWORD PG_MASTER_PASSWORD
+# The children of a server that was killed may still be ending: the last of them gives up the lock. Nobody
+# else uses this directory.
+exec 9<"$PGDATA"
+flock 9
+rm -f "$PGDATA/postmaster.pid"
 exec postgres -D "$PGDATA" "${options[@]}"

@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# `postgres` in a container listens on every address; here each pod has one. What the command line says
-# comes later, so that it counts.
-case ${1:-} in
-  --single | --boot | --check | --describe-config | --forkchild | -V | --version | --help | -\? | -C)
-    exec "$PGSET_SANDBOX_POSTGRES/postgres" "$@" ;;
-esac
-exec "$PGSET_SANDBOX_POSTGRES/postgres" -c "listen_addresses=$PGSET_SANDBOX_ADDRESS" \
-  -c "unix_socket_directories=$PGSET_SANDBOX_ROOT/var/run/postgresql" "$@"
+# A server in a container of its own is process 1, and knows by that number that a lock file is its own. Here
+# the number in the lock file of a server that was killed may be any process's by now: it is nobody's if that
+# process does not work in the directory.
+for ((at = 1; at < $#; at++)); do
+  [ "${!at}" = -D ] || continue
+  next=$((at + 1))
+  directory=${!next}
+  if [ -e "$directory/postmaster.pid" ] && pid=$(head -n 1 "$directory/postmaster.pid") &&
+    [ -d "/proc/$pid" ] && ! [ "/proc/$pid/cwd" -ef "$directory" ]; then
+    rm -f "$directory/postmaster.pid"
+  fi
+done
+exec "$PGSET_SANDBOX_POSTGRES/postgres" "$@"

@@ -1,7 +1,5 @@
 //! A container: started, watched, asked to end, started again.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -9,12 +7,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tokio::process::Child;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::environment::Setting;
 use super::images::{self, Image};
 use super::pod::Worker;
-use super::{lock, probes, processes, volumes};
+use super::{lock, log, probes, processes, volumes};
 
 /// The first and the longest pause before a container is started again, as a kubelet's.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
@@ -23,6 +22,8 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 /// How soon what is missing is looked for again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long the end of a log is waited for.
+const LOG_WITHIN: Duration = Duration::from_secs(1);
 /// How much of a log explains an exit code.
 const MESSAGE_LIMIT: usize = 2048;
 
@@ -31,6 +32,8 @@ struct Process {
     child: Child,
     pid: Pid,
     setting: Setting,
+    /// Ends when the log is whole.
+    log: JoinHandle<()>,
     stop: Signal,
 }
 
@@ -164,13 +167,9 @@ impl Worker {
             backoff: None,
         })?;
         let argv = argv(&state.spec, &image, &setting).map_err(creating)?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.root.log(&name, state.restarts))
-            .and_then(|log| Ok((log.try_clone()?, log)));
-        let (out, err) = log.map_err(|e| creating(e.to_string()))?;
+        let opened = log::open(&self.root.log(&name, state.restarts))
+            .and_then(|(out, log)| Ok((out.try_clone()?, out, log)));
+        let (out, err, log) = opened.map_err(|e| creating(e.to_string()))?;
         let mut command = setting.command(&argv);
         command.stdout(Stdio::from(out)).stderr(Stdio::from(err));
         let child = command.spawn().map_err(|e| creating(format!("{}: {e}", argv[0])))?;
@@ -185,7 +184,7 @@ impl Worker {
             state.started = !probed("startupProbe");
             state.ready = !probed("startupProbe") && !probed("readinessProbe") && !state.init;
         });
-        Ok(Process { child, pid, setting, stop: image.stop })
+        Ok(Process { child, pid, setting, log, stop: image.stop })
     }
 
     /// The image of a container.
@@ -243,6 +242,8 @@ impl Worker {
         lock(&self.running).remove(&name);
         // What it left behind ends with it.
         processes::kill_group(process.pid);
+        // Who left its group keeps the log open.
+        let _ = timeout(LOG_WITHIN, process.log).await;
         let (code, signal) = status.map_or((137, None), code);
         let reason = if code == 0 { "Completed" } else { "Error" };
         let mut ended = json!({
@@ -267,7 +268,8 @@ impl Worker {
     /// The end of a container's log.
     fn last_words(&self, index: usize) -> String {
         let state = self.state(index);
-        let text = std::fs::read(self.root.log(state.name(), state.restarts)).unwrap_or_default();
+        let kept = std::fs::read(self.root.log(state.name(), state.restarts)).unwrap_or_default();
+        let text = log::text(&kept);
         let text = String::from_utf8_lossy(&text[text.len().saturating_sub(MESSAGE_LIMIT)..]);
         text.into_owned()
     }

@@ -41,7 +41,7 @@ impl Setting {
         let files = root.files(container["name"].as_str().unwrap_or_default());
         let mut variables = base(parts, pod, container, image, &root);
         for (name, value) in image.variables {
-            variables.insert((*name).to_owned(), mapping.outside(value));
+            variables.insert((*name).to_owned(), mapping.target(value));
         }
         let given = container["env"].as_array();
         for variable in given.into_iter().flatten() {
@@ -67,6 +67,11 @@ impl Setting {
             command.uid(user.uid).gid(user.gid);
         }
         command
+    }
+
+    /// Who the commands run as, where it is not this process's user.
+    pub(super) fn user(&self) -> Option<User> {
+        self.user
     }
 
     /// `$(NAME)` in arguments.
@@ -104,6 +109,8 @@ fn base(
         (MARK, mark),
         ("PGSET_SANDBOX_ROOT", path(files)),
         ("PGSET_SANDBOX_ADDRESS", text(&pod["status"]["podIP"])),
+        // In a container PostgreSQL listens on every address; here each pod has one.
+        ("PGSET_LISTEN", text(&pod["status"]["podIP"])),
         ("PGSET_SANDBOX_POSTGRES", postgres),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -119,6 +119,15 @@ impl Mapping {
         Ok(path)
     }
 
+    /// Where a path of the container's leads: to the volume that is mounted there, if one is.
+    pub(super) fn target(&self, path: &str) -> String {
+        let outside = self.outside(path);
+        match std::fs::read_link(&outside) {
+            Ok(volume) => volume.to_string_lossy().into_owned(),
+            Err(_) => outside,
+        }
+    }
+
     /// A text of the container's, with every such path in it as it is outside.
     pub(super) fn outside(&self, text: &str) -> String {
         let in_name = |c: char| c.is_alphanumeric() || "._-".contains(c);

@@ -21,6 +21,21 @@ const FILES: [(&str, &str); 4] = [
     ("postgres/usr/local/bin/postgres", include_str!("../images/postgres.sh")),
 ];
 
+/// Where libpq looks for the official image's socket, and where pgset's bootstrap script finds what is
+/// mounted: it comes as it is, with the paths of a container in it. Where there is a volume it is the
+/// volume's own directory, which is the same in each container of the pod.
+const OFFICIAL: [(&str, &str); 9] = [
+    ("PGHOST", "/var/run/postgresql"),
+    ("PGSET_ETC", "/etc/pgset"),
+    ("PGSET_RUN", "/run/pgset"),
+    ("PGSET_AUTH", "/etc/pgset-auth"),
+    ("PGSET_TLS", "/etc/pgset-tls"),
+    ("PGSET_TOPOLOGY", "/etc/pgset-topology"),
+    ("PGSET_TOKEN", "/var/run/secrets/kubernetes.io/serviceaccount"),
+    ("PGSET_SOCKETS", "/var/run/postgresql"),
+    ("PGSET_TMP", "/tmp"),
+];
+
 /// What a container starts with.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
@@ -59,6 +74,10 @@ impl Images {
     /// The image of a reference; none when there is no such image.
     pub(super) fn find(&self, reference: &str) -> Option<Image> {
         let name = reference.split('@').next()?;
+        // A registry of a name that is reserved for those that do not exist has nothing.
+        if name.split('/').next()?.ends_with(".invalid") {
+            return None;
+        }
         let last = name.rsplit('/').next()?;
         let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
         let known = |image: &str| self.directory.join(image);
@@ -74,8 +93,7 @@ impl Images {
             "postgres" if is_official(tag) => Some(Image {
                 directories: Vec::new(),
                 empty: &["/tmp", "/var/run/postgresql"],
-                // Where its libpq looks for the socket.
-                variables: &[("PGHOST", "/var/run/postgresql")],
+                variables: &OFFICIAL,
                 entry: None,
                 path: Some(known("postgres/usr/local/bin")),
                 stop: Signal::INT,
@@ -104,6 +122,7 @@ mod tests {
             ("postgres:9.6", false),
             ("crunchydata/crunchy-postgres:centos7-9.5-1.2.6", true),
             ("registry.example:5000/mine/crunchy-postgres:centos7-11-2.4.2@sha256:0", true),
+            ("registry.invalid/crunchydata/crunchy-postgres:centos7-9.5-1.2.6", false),
             ("nginx", false),
         ] {
             assert_eq!(images.find(reference).is_some(), known, "{reference}");

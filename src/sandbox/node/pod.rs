@@ -15,7 +15,7 @@ use super::super::ownership::Writer;
 use super::super::registry::Delete;
 use super::super::store::Key;
 use super::files::Root;
-use super::{Containers, Node, lock, names, processes};
+use super::{Containers, Node, lock, names, processes, volumes};
 
 const WRITER: Writer<'_> = Writer { manager: "kubelet", subresource: "status" };
 /// How long containers may take to end when the sandbox is stopped.
@@ -115,6 +115,7 @@ impl Worker {
         let deleted = tokio::select! {
             deleted = lived => deleted,
             () = watched => false,
+            () = self.refresh() => false,
         };
         lock(&self.running).clear();
         let root = self.root.clone();
@@ -139,6 +140,17 @@ impl Worker {
     /// The pod as it is now; none when it is gone.
     pub(super) fn pod(&self) -> Option<Arc<Value>> {
         self.node.pod(&self.key, &self.uid)
+    }
+
+    /// Keeps the files of mounted objects as the objects are. A kubelet does so within a minute or so, or
+    /// when the pod changes; here every change is seen.
+    async fn refresh(&self) {
+        let mut latest = self.node.parts.registry.store.subscribe();
+        while latest.changed().await.is_ok() {
+            if let Some(pod) = self.pod() {
+                volumes::refresh(&self.node, &pod, &self.root);
+            }
+        }
     }
 
     async fn wait_for_end(&self) -> Ending {

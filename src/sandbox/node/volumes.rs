@@ -1,18 +1,20 @@
 //! Volumes: each becomes a directory.
 
+use std::borrow::Cow;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::super::kinds::{CLAIMS, CONFIG_MAPS, Resource, SECRETS, SERVICE_ACCOUNTS, VOLUMES};
 use super::super::store::Key;
 use super::environment::field_of;
 use super::files::{Mapping, Root};
 use super::images::Image;
+use super::payload::{self, Files, Payload};
 use super::{Node, lock};
 
 /// Where a pod finds its service account.
@@ -29,7 +31,6 @@ pub(super) fn mount(
     let root = Root::of(&node.parts.place, uid);
     let failed = |name: &str, e: io::Error| mount_failed(name, &e.to_string());
     let own = root.files(container_name(container));
-    let mut written: Vec<(PathBuf, Content)> = Vec::new();
     let mut mapping = Mapping::new(own).map_err(|e| failed("/", e))?;
     for path in image.empty {
         let directory = mapping.directory(path).map_err(|e| failed(path, e))?;
@@ -38,63 +39,79 @@ pub(super) fn mount(
     for (path, target) in &image.directories {
         mapping.link(path, target).map_err(|e| failed(path, e))?;
     }
-    let mut mounts: Vec<&Value> =
-        container["volumeMounts"].as_array().into_iter().flatten().collect();
-    // What is mounted in a mount comes after it.
-    mounts.sort_by_key(|mount| mount["mountPath"].as_str().unwrap_or_default().len());
-    for mount in &mounts {
-        let name = mount["name"].as_str().unwrap_or_default();
+    for Mount { name, path, below, volume } in mounts(node, pod, container)? {
+        match source(node, pod, &root, name, &volume)? {
+            Source::Directory(directory) => {
+                mapping.link(path, &directory.join(below)).map_err(|e| failed(name, e))?;
+            }
+            // In the place itself: what is beside it for the container is beside it.
+            Source::Files(payload) if below.is_empty() => {
+                let directory = mapping.directory(path).map_err(|e| failed(name, e))?;
+                let written = payload::write(&directory, &payload, node.parts.tools.user);
+                written.map_err(|e| failed(name, e))?;
+            }
+            Source::Files(_) => {
+                return Err(mount_failed(name, "the sandbox has no subPath in a volume of files"));
+            }
+        }
+    }
+    Ok(mapping)
+}
+
+/// Brings what has changed in objects to the containers of a pod that have them mounted. As with a
+/// kubelet, one that is gone stays mounted as it was.
+pub(super) fn refresh(node: &Node, pod: &Value, root: &Root) {
+    let containers = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array());
+    for container in containers.into_iter().flatten().flatten() {
+        for Mount { name, path, volume, .. } in mounts(node, pod, container).unwrap_or_default() {
+            let directory =
+                root.files(container_name(container)).join(path.trim_start_matches('/'));
+            if !payload::is_written(&directory) {
+                continue;
+            }
+            let Ok(Source::Files(payload)) = source(node, pod, root, name, &volume) else {
+                continue;
+            };
+            if let Err(error) = payload::write(&directory, &payload, node.parts.tools.user) {
+                tracing::warn!(%error, "the volume {name} of a pod stays as it was");
+            }
+        }
+    }
+}
+
+/// Where a container finds a volume.
+struct Mount<'a> {
+    name: &'a str,
+    path: &'a str,
+    /// What of it, if not all.
+    below: &'a str,
+    volume: Cow<'a, Value>,
+}
+
+/// The mounts of a container: what is mounted in another comes after it.
+fn mounts<'a>(node: &Node, pod: &'a Value, container: &'a Value) -> Result<Vec<Mount<'a>>, String> {
+    let mut mounts = Vec::new();
+    for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+        let text = |field: &str| mount[field].as_str().unwrap_or_default();
+        let name = text("name");
         let volumes = pod["spec"]["volumes"].as_array();
         let volume = volumes.into_iter().flatten().find(|volume| volume["name"] == name);
         let volume = volume.ok_or_else(|| mount_failed(name, "the pod has no such volume"))?;
-        let mut directory = match source(node, pod, &root, name, volume)? {
-            Source::Directory(directory) => directory,
-            Source::Files(files) => {
-                let directory = root.volume(&format!("{name}.{}", container_name(container)));
-                written.push((directory.clone(), files));
-                directory
-            }
-        };
-        if let Some(below) = mount["subPath"].as_str() {
-            directory = directory.join(below);
-        }
-        let path = mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/');
-        mapping.link(path, &directory).map_err(|e| failed(name, e))?;
+        let path = text("mountPath").trim_end_matches('/');
+        mounts.push(Mount { name, path, below: text("subPath"), volume: Cow::Borrowed(volume) });
     }
-    let named = mounts.iter().any(|mount| mount["mountPath"] == ACCOUNT);
-    if !named && automounts(node, pod) {
-        let directory = root.volume("kube-api-access");
-        let content = Content { files: account(node, pod, &root), mode: 0o644, text: false };
-        written.push((directory.clone(), content));
-        mapping.link(ACCOUNT, &directory).map_err(|e| failed("kube-api-access", e))?;
+    if automounts(node, pod) && mounts.iter().all(|mount| mount.path != ACCOUNT) {
+        let volume = Cow::Owned(account());
+        mounts.push(Mount { name: "kube-api-access", path: ACCOUNT, below: "", volume });
     }
-    for (directory, mut content) in written {
-        if content.text {
-            // A configuration names paths of the container, too.
-            for (_, bytes) in &mut content.files {
-                if let Ok(text) = std::str::from_utf8(bytes) {
-                    *bytes = mapping.outside(text).into_bytes();
-                }
-            }
-        }
-        write(node, &directory, &content.files, content.mode)
-            .map_err(|e| failed(&directory.display().to_string(), e))?;
-    }
-    Ok(mapping)
+    mounts.sort_by_key(|mount| mount.path.len());
+    Ok(mounts)
 }
 
 /// Where a volume is.
 enum Source {
     Directory(PathBuf),
-    Files(Content),
-}
-
-/// A volume that is made of objects.
-struct Content {
-    files: Files,
-    mode: u32,
-    /// Whether it is a ConfigMap's.
-    text: bool,
+    Files(Payload),
 }
 
 fn container_name(container: &Value) -> &str {
@@ -146,7 +163,7 @@ fn source(
         return persistent(node, name, volume).map(Source::Directory);
     }
     let (files, mode) = files(node, pod, root, volume).map_err(|e| mount_failed(name, &e))?;
-    Ok(Source::Files(Content { files, mode, text: volume.get("configMap").is_some() }))
+    Ok(Source::Files(Payload { files, mode }))
 }
 
 /// The directory behind a claim.
@@ -204,16 +221,16 @@ fn made(node: &Node, path: PathBuf) -> io::Result<PathBuf> {
 }
 
 /// A directory that somebody made for a pod: an empty one is given to the user that servers run as,
-/// which is not the image's here.
+/// which is not the image's here. One that its owner keeps to himself stays so.
 fn adopt(node: &Node, path: &Path) -> io::Result<()> {
     let Some(user) = node.parts.tools.user else { return Ok(()) };
-    if path.metadata()?.uid() == user.uid || std::fs::read_dir(path)?.next().is_some() {
+    let is = path.metadata()?;
+    let private = is.permissions().mode() & 0o077 == 0;
+    if private || is.uid() == user.uid || std::fs::read_dir(path)?.next().is_some() {
         return Ok(());
     }
     chown(path, Some(user.uid), Some(user.gid))
 }
-
-type Files = Vec<(String, Vec<u8>)>;
 
 /// The files of a volume that is made of objects, and their mode.
 fn files(node: &Node, pod: &Value, root: &Root, volume: &Value) -> Result<(Files, u32), String> {
@@ -293,16 +310,14 @@ fn keys(
     Ok(files)
 }
 
-/// What a pod needs to talk to the API server.
-fn account(node: &Node, pod: &Value, root: &Root) -> Files {
-    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
-    [
-        ("token", self::token(node, pod, root)),
-        ("ca.crt", node.parts.authority.clone()),
-        ("namespace", namespace.to_owned()),
-    ]
-    .map(|(name, text)| (name.to_owned(), text.into_bytes()))
-    .to_vec()
+/// The volume with what a pod needs to talk to the API server.
+fn account() -> Value {
+    json!({"projected": {"sources": [
+        {"serviceAccountToken": {"path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt"}},
+        {"downwardAPI": {"items": [
+            {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]}})
 }
 
 /// The pod's token, made when it is first needed.
@@ -313,30 +328,7 @@ fn token(node: &Node, pod: &Value, root: &Root) -> String {
         .entry(directory)
         .or_insert_with(|| {
             let account = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
-            node.parts.tokens.issue(&text(&pod["metadata"]["namespace"]), account)
+            node.parts.tokens.issue(&text(&pod["metadata"]["namespace"]), account, None)
         })
         .clone()
-}
-
-/// Writes files into a directory that only the pod's user reads; those that are there no more go.
-fn write(node: &Node, directory: &Path, files: &Files, mode: u32) -> io::Result<()> {
-    Root::make(directory)?;
-    for old in std::fs::read_dir(directory)?.flatten() {
-        if old.path().is_file() && !files.iter().any(|(name, _)| old.file_name() == name.as_str()) {
-            std::fs::remove_file(old.path())?;
-        }
-    }
-    for (name, bytes) in files {
-        let path = directory.join(name);
-        if std::fs::read(&path).is_ok_and(|there| there == *bytes) {
-            continue;
-        }
-        let anew = directory.join(format!("{name}.new"));
-        super::super::place::write_private(&anew, bytes)?;
-        give(node, &anew)?;
-        // The user is the only one who has to read it.
-        std::fs::set_permissions(&anew, Permissions::from_mode(mode & 0o700))?;
-        std::fs::rename(anew, path)?;
-    }
-    Ok(())
 }

@@ -1,0 +1,112 @@
+//! The log of a container: what it writes comes through a pipe, and each line is kept with its time, in the
+//! form in which a container runtime keeps it, but for the stream: `2026-11-24T17:03:30.000000000Z F text`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, PipeWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
+use tokio::task::JoinHandle;
+
+/// A line that is longer is kept in parts.
+const PART: usize = 16 << 10;
+/// A line, or the end of one.
+const FULL: &str = "F";
+/// A part of a line that goes on.
+const PARTIAL: &str = "P";
+
+/// Opens a log: where the container writes, and the task that keeps what it wrote, until it writes no more.
+pub(super) fn open(path: &Path) -> io::Result<(PipeWriter, JoinHandle<()>)> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let (reader, writer) = io::pipe()?;
+    let reader = Receiver::from_owned_fd(reader.into())?;
+    Ok((writer, tokio::spawn(keep(reader, file))))
+}
+
+async fn keep(mut reader: Receiver, mut file: File) {
+    let mut pending = Vec::new();
+    let mut buffer = vec![0; 32 << 10];
+    while let Ok(length @ 1..) = reader.read(&mut buffer).await {
+        pending.extend_from_slice(&buffer[..length]);
+        let records = records(&mut pending, false);
+        // A disk that is full keeps no logs; the container goes on.
+        let _ = file.write_all(&records);
+    }
+    let _ = file.write_all(&records(&mut pending, true));
+}
+
+/// Takes the records that are whole; at the end, the rest.
+fn records(pending: &mut Vec<u8>, end: bool) -> Vec<u8> {
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.9fZ").to_string();
+    let mut records = Vec::new();
+    loop {
+        let line = pending.iter().position(|byte| *byte == b'\n');
+        let (length, tag) = match line {
+            Some(at) if at <= PART => (at, FULL),
+            _ if pending.len() > PART => (PART, PARTIAL),
+            _ if end && !pending.is_empty() => (pending.len(), PARTIAL),
+            _ => return records,
+        };
+        records.extend_from_slice(format!("{now} {tag} ").as_bytes());
+        records.extend(pending.drain(..length));
+        records.push(b'\n');
+        if tag == FULL {
+            pending.remove(0);
+        }
+    }
+}
+
+/// A part of a log, as it was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sandbox) struct Record<'a> {
+    /// When it came.
+    pub(in crate::sandbox) time: &'a str,
+    /// Without the line's end.
+    pub(in crate::sandbox) text: &'a [u8],
+    /// Whether the line ends here.
+    pub(in crate::sandbox) ends: bool,
+}
+
+/// The records that were kept.
+pub(in crate::sandbox) fn read(kept: &[u8]) -> impl Iterator<Item = Record<'_>> {
+    kept.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut parts = line.splitn(3, |byte| *byte == b' ');
+        let time = std::str::from_utf8(parts.next()?).ok()?;
+        let ends = parts.next()? == FULL.as_bytes();
+        Some(Record { time, text: parts.next()?, ends })
+    })
+}
+
+/// What the container wrote.
+pub(super) fn text(kept: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for record in read(kept) {
+        text.extend_from_slice(record.text);
+        if record.ends {
+            text.push(b'\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let long = "x".repeat(PART + 5);
+        let written = format!("one\n\ntwo two\n{long}\nhalf");
+        let mut pending = written.clone().into_bytes();
+        let mut kept = records(&mut pending, false);
+        assert_eq!(pending, b"half");
+        kept.extend(records(&mut pending, true));
+        assert_eq!(text(&kept), written.into_bytes());
+        let ends: Vec<bool> = read(&kept).map(|record| record.ends).collect();
+        assert_eq!(ends, [true, true, true, false, true, false]);
+        assert!(read(&kept).all(|record| record.time.parse::<Timestamp>().is_ok()));
+    }
+}

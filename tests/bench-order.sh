@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Measure how long a set takes until all its replicas stream, on the cluster that KUBECONFIG points to: its pods
+# side by side, as pgset makes them, and one after the other, as the article's StatefulSet did (`OrderedReady`).
+# The manifests are the same in all else: image, probes, storage. Then `pgset up` of two pods on an empty
+# namespace. Prints a Markdown table; exit code 1 when a promise is not kept. Needs kubectl; the image should
+# be on the node, and nothing else should run there.
+#
+#     KUBECONFIG=... tests/bench-order.sh [RUNS [REPLICAS]]   (3 runs, 7 pods; medians; PGSET_BINARY: another build)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+runs=${1:-3} replicas=${2:-7}
+: "${KUBECONFIG:?set KUBECONFIG to a cluster that is yours}"
+command -v kubectl >/dev/null || { echo "bench: no kubectl" >&2; exit 2; }
+pgset=${PGSET_BINARY:-}
+if [ -z "$pgset" ]; then
+  cargo build --release --quiet
+  pgset=$PWD/target/release/pgset
+fi
+work=$(mktemp -d)
+HOME=$work; export HOME
+run=$(printf '%05d' $((RANDOM % 100000)))
+namespace=
+
+# What is measured next starts when nothing of this is left.
+gone() {
+  [ -n "$namespace" ] || return 0
+  kubectl -n "$namespace" delete statefulset pgset --ignore-not-found >/dev/null 2>&1 || true
+  kubectl -n "$namespace" delete pods --all --grace-period=1 >/dev/null 2>&1 || true
+  kubectl delete namespace "$namespace" >/dev/null 2>&1 || true
+  namespace=
+}
+trap 'gone; rm -rf "$work"' EXIT
+fresh() {
+  namespace=bench-$run-$1
+  kubectl create namespace "$namespace" >/dev/null
+  # What pods of a new namespace need is there a moment after it.
+  local object
+  for object in serviceaccount/default configmap/kube-root-ca.crt; do
+    for _ in $(seq 200); do kubectl -n "$namespace" get "$object" >/dev/null 2>&1 && break; done
+  done
+}
+now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); } # milliseconds
+
+streaming() { # do all the replicas stream, and are all the pods ready
+  local ready count
+  ready=$(kubectl -n "$namespace" get statefulset pgset -o 'jsonpath={.status.readyReplicas}')
+  [ "$ready" = "$replicas" ] || return 1
+  count=$(kubectl -n "$namespace" exec pgset-0 -- psql -h /var/run/postgresql -U postgres -XAtqc \
+    "select count(*) from pg_stat_replication where state = 'streaming' and application_name like 'pgset-%'" 2>/dev/null) || return 1
+  [ "$count" = $((replicas - 1)) ]
+}
+
+in_order() { # policy run: milliseconds until all streams, and how many seconds after the start each pod was ready
+  local from to
+  fresh "$(tr '[:upper:]' '[:lower:]' <<<"$1")-$2"
+  "$pgset" render --show-secrets -n "$namespace" --replicas "$replicas" 2>"$work/out" |
+    sed "s/podManagementPolicy: .*/podManagementPolicy: $1/" >"$work/set.yaml"
+  [ "$(grep -c "podManagementPolicy: $1" "$work/set.yaml")" = 1 ]
+  from=$(now)
+  kubectl apply -f "$work/set.yaml" >/dev/null
+  until streaming; do
+    [ $(($(now) - from)) -lt 300000 ] || { echo "bench: $1: not within 300 s" >&2; kubectl -n "$namespace" get pods >&2; return 1; }
+    sleep 0.1
+  done
+  to=$(now)
+  echo $((to - from)) >>"$work/$1.ms"
+  gone
+}
+two_pods() { # run
+  local from
+  fresh "up-$1"
+  from=$(now)
+  "$pgset" up -n "$namespace" >"$work/out" 2>&1 || { cat "$work/out" >&2; return 1; }
+  echo $(($(now) - from)) >>"$work/up.ms"
+  gone
+}
+
+for n in $(seq "$runs"); do
+  for policy in Parallel OrderedReady; do
+    printf 'bench: run %d of %d, %s\n' "$n" "$runs" "$policy" >&2
+    in_order "$policy" "$n"
+  done
+  printf 'bench: run %d of %d, up\n' "$n" "$runs" >&2
+  two_pods "$n"
+done
+
+median() { sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%.1f", (NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2) / 1000 }'; }
+every() { awk '{ printf "%s%.1f", NR > 1 ? ", " : "", $1 / 1000 }' "$1"; }
+together=$(median "$work/Parallel.ms") ordered=$(median "$work/OrderedReady.ms") up=$(median "$work/up.ms")
+kept=0
+row() { # what, measured, runs, promise, condition
+  local verdict=
+  if [ -n "$4" ]; then
+    verdict=yes
+    awk "BEGIN { exit !($5) }" || { verdict=NO; kept=1; }
+  fi
+  printf '| %s | %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4" "$verdict"
+}
+echo "Medians of $runs, $(kubectl version -o json 2>/dev/null | awk -F'"' '/gitVersion/ { v = $4 } END { print "Kubernetes " v }'), $(nproc) processors:"
+echo
+echo '| what | measured | each | promised | kept |'
+echo '| --- | --- | --- | --- | --- |'
+row "$replicas pods one after the other, until all stream" "$ordered s" "$(every "$work/OrderedReady.ms")" "" ""
+row "$replicas pods side by side, until all stream" "$together s: $(awk -v a="$ordered" -v b="$together" 'BEGIN { printf "%.1f", a / b }') times sooner" \
+  "$(every "$work/Parallel.ms")" "3 times" "$ordered >= 3 * $together"
+row "\`pgset up\`, 2 pods on an empty namespace" "$up s" "$(every "$work/up.ms")" "at most 12 s" "$up <= 12"
+exit "$kept"
