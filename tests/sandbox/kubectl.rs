@@ -251,7 +251,7 @@ async fn changed(kubectl: &Kubectl<'_>) {
 }
 
 const MAP: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: x}, data: {a: b, c: d}}";
-const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: y}, \
+const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: web}, \
     spec: {selector: {a: b}, ports: [{name: p, port: 80}, {name: q, port: 81}]}}";
 
 #[tokio::test]
@@ -286,14 +286,14 @@ async fn objects_are_made_and_applied() {
     kubectl.with(server_side, &MAP.replace("name: x", "name: X")).await.has("RFC 1123");
 
     // Without it kubectl works out the change, and sends it as a strategic merge patch.
-    kubectl.with("apply -f -", SERVICE).await.ok().has("service/y created");
-    kubectl.with("apply -f -", SERVICE).await.ok().has("service/y unchanged");
+    kubectl.with("apply -f -", SERVICE).await.ok().has("service/web created");
+    kubectl.with("apply -f -", SERVICE).await.ok().has("service/web unchanged");
     let changed = SERVICE.replace("port: 81", "port: 82");
     assert_eq!(kubectl.with("diff -f -", &changed).await.code, Some(1));
-    kubectl.with("apply -f -", &changed).await.ok().has("service/y configured");
-    kubectl.says("get svc y -o jsonpath={.spec.ports[*].port}", "80 82").await;
-    kubectl.says("delete svc y configmap x --dry-run=server", "deleted").await;
-    kubectl.says("delete svc/y configmap/x", "configmap \"x\" deleted").await;
+    kubectl.with("apply -f -", &changed).await.ok().has("service/web configured");
+    kubectl.says("get svc web -o jsonpath={.spec.ports[*].port}", "80 82").await;
+    kubectl.says("delete svc/web configmap/x --dry-run=server", "deleted").await;
+    kubectl.says("delete svc/web configmap/x", "configmap \"x\" deleted").await;
     kubectl.fails("delete configmap x", "configmaps \"x\" not found").await;
     world.stop().await;
 }
