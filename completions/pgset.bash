@@ -1165,7 +1165,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__sandbox__subcmd__serve)
-            opts="-n -o -q -v -y -h --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
+            opts="-n -o -q -v -y -h --passing --directory --kubeconfig --context --namespace --name --output --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -561,6 +561,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l passing -d 'Delete the directory at the end'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s q -l quiet -d 'Say only what went wrong'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s y -l yes -d 'Answer every question with yes'
