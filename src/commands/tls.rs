@@ -310,3 +310,6 @@ async fn write_last(
     context.reporter.emit(Event::Object { object, outcome, detail });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
