@@ -298,7 +298,7 @@ write_run() {
   printf '*:*:*:%s:%s\n' "${PGSET_PRIMARY_USER//:/\\:}" "${password//:/\\:}" >"$PGSET_RUN/passfile.new"
   mv "$PGSET_RUN/passfile.new" "$PGSET_RUN/passfile"
   [ "$(tls_stage)" != required ] || await_certificates
-  if [ "$(tls_stage)" != off ] && certificates_differ; then
+  if wants_certificates && certificates_differ; then
     take_certificates || [ "$(tls_stage)" != required ] ||
       die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server would not start with them"
   fi
@@ -342,6 +342,8 @@ tls_stage() { tls_line stage; }
 tls_secret() { tls_line secret; }
 tls_mode() { if [ "$(tls_stage)" = required ]; then echo verify-full; else echo prefer; fi; }
 
+# Whoever is leaving is not held up by a certificate that is no good.
+wants_certificates() { case $(tls_stage) in offered | required) ;; *) return 1 ;; esac; }
 certificates_are_there() {
   [ -s "$PGSET_TLS/ca.crt" ] && [ -s "$PGSET_TLS/tls.crt" ] && [ -s "$PGSET_TLS/tls.key" ]
 }
@@ -400,7 +402,7 @@ follow_tls() {
   [ -e "$PGSET_ETC/tls" ] || [ -e "$PGSET_RUN/tls" ] || [ -e "$mark" ] || return 0
   exec 8>"$PGSET_RUN/tls.lock"
   flock 8 || return 1
-  if [ "$(tls_stage)" != off ] && certificates_differ; then
+  if wants_certificates && certificates_differ; then
     take_certificates || status=1
   fi
   conf=$(bootstrap_conf) || return 1
@@ -422,7 +424,7 @@ tls() {
   need PGSET_PRIMARY_USER PGSET_MASTER_HOST
   before=$(local_sql 'select pg_conf_load_time()') || die $E_TLS "the server does not answer"
   cp "$PGSET_RUN/bootstrap.conf" "$scratch/before"
-  { certificates_differ || [ -e "$PGSET_RUN/tls.unread" ]; } && : >"$scratch/unread"
+  { wants_certificates && certificates_differ || [ -e "$PGSET_RUN/tls.unread" ]; } && : >"$scratch/unread"
   follow_tls || die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server goes on with those that it has"
   if [ -e "$scratch/unread" ] || ! cmp -s "$PGSET_RUN/bootstrap.conf" "$scratch/before"; then
     until after=$(local_sql 'select pg_conf_load_time()') && [ "$after" != "$before" ]; do
@@ -431,7 +433,7 @@ tls() {
       sleep 0.1
     done
   fi
-  if [ "$(tls_stage)" != off ] && [ -e "$PGSET_RUN/tls" ]; then prove_tls; fi
+  if wants_certificates && [ -e "$PGSET_RUN/tls" ]; then prove_tls; fi
   [ ! -e "$PGSET_ETC/tls" ] || cat "$PGSET_ETC/tls"
   [ ! -e "$PGSET_RUN/tls" ] || cat "$PGSET_RUN/tls/ca.crt" "$PGSET_RUN/tls/tls.crt"
 }

@@ -170,6 +170,13 @@ fn a_renewed_certificate_is_taken_without_anybodys_doing() {
     let another = set.pod(2);
     another.tls("required");
     another.bootstrap().refuses(code::TLS, &["not the key of tls.crt in Secret pgset-tls"]);
+    // Whoever is leaving is not held up by it.
+    for stage in ["leaving", "off", "offered"] {
+        master.tls(stage);
+        let ended = master.run(&["tls"]);
+        assert_eq!(ended.code, if stage == "offered" { code::TLS } else { 0 }, "{stage}");
+    }
+    master.tls("required");
     set.certify(&third, &[]);
     master.run(&["tls"]).ok();
     assert!(is_shown(&master, &third));

@@ -1,5 +1,7 @@
 //! TLS of a set: from nothing, under pods that run, renewed, by somebody else's certificate, and taken away.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::{SignedDuration, Timestamp};
@@ -234,6 +236,10 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
         has(&space, pod, &renewed).await;
     }
     is_encrypted(&space).await;
+    // It runs out: that is said, and is in nobody's way who wants to get rid of it.
+    keep(&space, "mine", &made(Some(&good), &names::needed(&set), 400)).await;
+    let up = space.pgset("up").run().await.exits(1);
+    up.says("Secret mine can't be used for TLS").says("expired");
     // From there to pgset's own, and the other CA cuts nobody off.
     space.pgset("up --tls=false").run().await.ok();
     space.pgset("up --tls").run().await.ok().says("secret/pgset-tls created");
@@ -258,8 +264,11 @@ async fn an_up_that_is_killed_on_the_way_is_gone_on_with() {
     let before = lives(&space).await;
     let requests = undisturbed(&space, space.pgset("up --tls")).await;
     let writes = requests.iter().enumerate().filter(|(_, r)| r.writes()).map(|(at, _)| at);
-    let points: Vec<usize> = writes.flat_map(|at| [at, at + 1]).collect();
+    let points: BTreeSet<usize> = writes.flat_map(|at| [at, at + 1]).collect();
     assert!(points.len() >= 6, "{requests:?}");
+    // Each takes a while: a spread of them, the first and the last among them.
+    let few = points.len().div_ceil(6);
+    let points = points.iter().step_by(few).chain(points.last()).copied();
     for n in points {
         space.pgset("up --tls=false").run().await.ok();
         let proxy = Proxy::start(&space.cluster).await;

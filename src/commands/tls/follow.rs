@@ -15,16 +15,24 @@ use crate::cluster::exec::Exec;
 use crate::error::{Exit, Failure};
 use crate::postgres::tls;
 use crate::settings::SetIdentity;
+use crate::settings::tls::Stage;
 
 /// How long a certificate may be unusable: the kubelet may be bringing another one.
 const UNUSABLE_FOR: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// What every pod is to have.
 struct Wanted {
-    /// What the bootstrap script prints then.
+    /// What the bootstrap script prints then, or how that begins.
     output: String,
     /// Of the objects, for the kubelet.
     version: String,
+}
+
+impl Wanted {
+    fn is(&self, output: &str) -> bool {
+        // No TLS at all is an empty output; every other one begins with the stage.
+        if self.output.is_empty() { output.is_empty() } else { output.starts_with(&self.output) }
+    }
 }
 
 /// Waits until every server has the certificates, and is in the stage, that the cluster's objects say; a
@@ -56,6 +64,10 @@ async fn wanted(cluster: &Cluster, set: &SetIdentity, config: &Value) -> anyhow:
     let Some(tls) = line_of(config) else {
         return Ok(Wanted { output: String::new(), version: version(config) });
     };
+    if tls.stage == Stage::Leaving {
+        // With whatever certificate, if any: nobody needs one any more.
+        return Ok(Wanted { output: format!("{tls}\n"), version: version(config) });
+    }
     let id = secret_id(set, &tls.secret);
     let secret = cluster.get(&id).await?.ok_or_else(|| {
         Failure::new(Exit::Failed, format!("{id} is gone, which the certificate is in"))
@@ -91,7 +103,7 @@ async fn one(
         let is_unusable = output.as_ref().is_ok_and(|output| output.code == tls::UNUSABLE);
         unusable = if is_unusable { unusable.or_else(|| Some(Instant::now())) } else { None };
         let why = match output {
-            Ok(output) if output.code == 0 && output.stdout == wanted.output => return Ok(()),
+            Ok(output) if output.code == 0 && wanted.is(&output.stdout) => return Ok(()),
             Ok(output) => {
                 if nudged.is_none_or(|at| at.elapsed() >= NUDGE_EVERY) {
                     configure::nudge(cluster, set, pod, &wanted.version).await?;
