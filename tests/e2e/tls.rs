@@ -243,6 +243,7 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
     // From there to pgset's own, and the other CA cuts nobody off.
     space.pgset("up --tls=false").run().await.ok();
     space.pgset("up --tls").run().await.ok().says("secret/pgset-tls created");
+    keep(&space, "mine", &renewed).await;
     is_encrypted(&space).await;
     space
         .pgset("up --tls-secret mine")

@@ -90,14 +90,13 @@ impl TlsStatus {
             ));
         }
         let dates = servers.iter().filter_map(|(_, server)| server.dates()).min_by_key(|d| d.until);
-        let made = line.is_some_and(|line| line.origin == Origin::Made);
         let secret = line.map(|line| line.secret.clone());
         let status = Self {
             mode,
             secret,
             valid_until: dates.map(|dates| dates.until),
             renewal_due: dates.is_some_and(|dates| dates.is_due(now)),
-            made,
+            made: line.is_some_and(|line| line.origin == Origin::Made),
             days: dates.map_or(0, |dates| (dates.until.as_second() - now.as_second()) / 86_400),
             ..Self::off()
         };
@@ -124,9 +123,10 @@ impl TlsStatus {
     pub fn line(&self) -> String {
         let Some(until) = self.valid_until else {
             let off = "no TLS: connections are not encrypted";
-            return match self.possible {
-                true => format!("{off}; pgset up --tls encrypts them"),
-                false => off.to_owned(),
+            return if self.possible {
+                format!("{off}; pgset up --tls encrypts them")
+            } else {
+                off.to_owned()
             };
         };
         let mode = if self.is_required() { "required" } else { "offered" };
