@@ -94,12 +94,14 @@ async fn supervise(
     let reads = reads && !matches!(command, Command::Sandbox(_));
     let interrupt = context.interrupt.clone();
     let result = tokio::select! {
-        result = dispatch(&command, &context) => result,
-        exit = interrupt.wait(), if reads => return exit,
+        // A signal goes before whatever fails at the same moment.
+        biased;
         signal = interrupter.listen() => match signal {
             Ok(exit) => return exit,
             Err(error) => Err(error.into()),
         },
+        exit = interrupt.wait(), if reads => return exit,
+        result = dispatch(&command, &context) => result,
     };
     match result {
         Ok(exit) => exit,

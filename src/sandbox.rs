@@ -77,8 +77,17 @@ impl Sandbox {
     /// # Errors
     /// When PostgreSQL or a library is missing, one runs there already, or the place can't be written.
     pub async fn start(place: Place) -> Result<Self, PlaceError> {
-        place.lock()?;
         let tools = node::Tools::find()?;
+        Self::start_with(place, tools).await
+    }
+
+    /// Starts one whose containers run these programs: tests of what pgset asks of Kubernetes have some
+    /// that take no time, and no PostgreSQL.
+    ///
+    /// # Errors
+    /// When one runs there already, or the place can't be written.
+    pub async fn start_with(place: Place, tools: node::Tools) -> Result<Self, PlaceError> {
+        place.lock()?;
         node::processes::kill_all(&place);
         let (journal, (objects, version)) =
             Journal::open(&place.journal()).map_err(|e| place.unwritable(&e))?;

@@ -1,6 +1,7 @@
-//! The whole program against a real cluster, each test in a namespace of its own.
+//! The whole program, each test in a namespace of its own: in a sandbox, or on a real cluster.
 //!
-//! `PGSET_E2E=1 KUBECONFIG=... cargo test --test pgset -- --ignored --test-threads=4 e2e::`
+//! `PGSET_E2E=sandbox cargo test --test pgset -- --ignored --test-threads=4 e2e::`, or
+//! `PGSET_E2E=1 KUBECONFIG=...` before the same.
 
 mod access;
 mod config;

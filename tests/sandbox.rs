@@ -1,11 +1,14 @@
 //! The whole program in the sandbox, with real PostgreSQL of this machine.
 //!
-//! `PGSET_POSTGRES=1 tests/run.sh`, or `cargo test --test pgset -- --ignored sandbox::`; needs PostgreSQL's
+//! `tests/run.sh`, or `cargo test --test pgset -- --ignored sandbox::`; needs PostgreSQL's
 //! server programs (13 to 18) and libnss-wrapper. Root runs them as the user `postgres`.
 
 mod faults;
+mod killed;
 mod kubectl;
 mod lives;
+mod objects;
+mod quick;
 mod settings;
 mod story;
 
@@ -25,6 +28,8 @@ use crate::support::served::directory;
 struct World {
     sandbox: Sandbox,
     directory: TempDir,
+    /// What gives pods their roles, where they do not do it themselves.
+    roles: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl World {
@@ -32,7 +37,7 @@ impl World {
         let directory = directory();
         let place = Place::open(&directory.path().join("s")).unwrap();
         let sandbox = Sandbox::start(place).await.unwrap_or_else(|error| panic!("{error}"));
-        Self { sandbox, directory }
+        Self { sandbox, directory, roles: None }
     }
 
     fn faults(&self) -> &Arc<Faults> {
@@ -50,9 +55,10 @@ impl World {
 
     /// Stops it, and checks that nothing is left of it.
     async fn stop(self) {
-        let Self { sandbox, directory } = self;
+        let Self { sandbox, directory, roles } = self;
         let place = sandbox.place().directory().to_owned();
         sandbox.stop().await;
+        roles.iter().for_each(tokio::task::JoinHandle::abort);
         assert_eq!(processes(&place), Vec::<String>::new(), "processes that were left behind");
         drop(directory);
     }

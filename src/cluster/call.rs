@@ -179,6 +179,7 @@ impl Cluster {
         request: Request<Vec<u8>>,
     ) -> Result<Vec<u8>, ClusterError> {
         let mut attempt = 0;
+        let mut said: Option<String> = None;
         loop {
             let (client, generation) = self.current();
             let answer = self.attempt(client, request.clone()).await;
@@ -200,6 +201,8 @@ impl Cluster {
             tracing::debug!(action, attempt, ?pause, last, "retrying");
             // The last attempt is made just before the deadline.
             let remaining = self.deadline.remaining();
+            // One that the deadline cuts short says less than the answer before it.
+            let last = said.take().filter(|_| remaining.is_zero()).unwrap_or(last);
             if remaining <= BACKOFF.0 {
                 return Err(ClusterError::GaveUp {
                     action: action.to_owned(),
@@ -207,6 +210,7 @@ impl Cluster {
                     last,
                 });
             }
+            said = Some(last);
             tokio::time::sleep(pause.min(remaining.saturating_sub(BACKOFF.0 / 2))).await;
             attempt += 1;
         }
@@ -256,7 +260,7 @@ impl Cluster {
         }
     }
 
-    fn garbled(&self, action: &str, reason: &str) -> ClusterError {
+    pub(super) fn garbled(&self, action: &str, reason: &str) -> ClusterError {
         ClusterError::Garbled {
             action: action.to_owned(),
             server: self.server().to_owned(),

@@ -70,8 +70,11 @@ impl Cluster {
 
     /// The live object; none when there is none.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
-        match self.call(&format!("getting {id}"), get(&self.path_of(id).await?)).await {
-            Ok(value) => Ok(Some(value)),
+        let action = format!("getting {id}");
+        match self.call::<Value>(&action, get(&self.path_of(id).await?)).await {
+            Ok(value) if value["metadata"]["name"] == id.name.as_str() => Ok(Some(value)),
+            // What a Secret without keys would mean must not be concluded from somebody else's JSON.
+            Ok(_) => Err(self.garbled(&action, "it is no such object")),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
         }

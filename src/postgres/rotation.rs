@@ -19,6 +19,10 @@ const SILENT: &[(&str, &str)] = &[
     ("auto_explain.log_min_duration", "-1"),
 ];
 
+/// Whoever gives a role a password waits with this lock until the others have: PostgreSQL refuses two that
+/// change one role at the same moment ("tuple concurrently updated"). The letters `pgset`.
+const TURN: i64 = 0x70_6773_6574;
+
 /// Gives a role a password, without a word of it in the server's log. The server makes the verifier, by
 /// its own `password_encryption`.
 ///
@@ -35,6 +39,7 @@ pub fn statements(role: &str, password: &Secret) -> Result<String, ScriptError> 
     Ok(format!(
         "select set_config(s.name, v.value, false) from (values {}) v (name, value) \
          join pg_settings s on s.name = v.name;\n\
+         select pg_advisory_lock({TURN});\n\
          alter role {} password {};\n",
         values.join(", "),
         identifier(role),

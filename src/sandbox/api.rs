@@ -23,7 +23,8 @@ use serde_json::{Value, json};
 use self::request::{Query, Request};
 use self::respond::{Reply, json as answer, refuse};
 use super::access::{self, Right, Tokens, User};
-use super::faults::{Fault, Faults};
+use super::faults::{Faults, Seen, answers};
+use super::kinds::NAMESPACES;
 use super::node::Node;
 use super::refusal::{Answer, Refusal};
 use super::registry::Registry;
@@ -58,24 +59,20 @@ impl Api {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let mut fault = self.faults.meet(&method, &format!("{path}?{query}"));
-        if let Some(Fault::Delay(pause)) = fault {
-            tokio::time::sleep(pause).await;
-            fault = None;
-        }
-        match &fault {
-            Some(Fault::Reset) => return Err("reset before the request was read".into()),
-            Some(Fault::Status(refusal, retry_after)) => {
-                return Ok(respond::later(refuse(refusal), *retry_after));
+        let by_pod = matches!(self.authenticate(&request), Ok(User::ServiceAccount { .. }));
+        let seen = Seen { method: method.clone(), path: format!("{path}?{query}"), by_pod };
+        let passed = self.faults.arrive(seen).await;
+        if let Some(fault) = &passed.fault {
+            let version = || self.registry.store.list(&NAMESPACES, None).1;
+            if let Some(reply) = answers::instead(fault, version).await {
+                return reply;
             }
-            _ => {}
         }
         let answered = self.answer(&method, &path, &query, &mut request).await;
         tracing::debug!(%method, path, query, code = answered.as_ref().map_or_else(|r| r.code, |r| r.status().as_u16()));
-        if fault == Some(Fault::ResetAfter) {
-            return Err("reset after the request was carried out".into());
-        }
-        Ok(answered.unwrap_or_else(|refusal| refuse(&refusal)))
+        let reply = answered.unwrap_or_else(|refusal| refuse(&refusal));
+        let reply = answers::spoil(passed.fault.as_ref(), reply).await?;
+        Ok(self.faults.by_the_clock(reply))
     }
 
     async fn answer(

@@ -93,8 +93,10 @@ fn capacity() -> Value {
 /// Runs them, until it is aborted.
 pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
     let mut latest = registry.store.subscribe();
+    let mut mended = faults.changes();
     loop {
         latest.borrow_and_update();
+        mended.borrow_and_update();
         let done = [
             ("namespaces", namespaces::sync(&registry)),
             ("claims", claims::sync(&registry)),
@@ -114,6 +116,7 @@ pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
         }
         tokio::select! {
             changed = latest.changed() => if changed.is_err() { return },
+            _ = mended.changed() => {}
             () = tokio::time::sleep(RETRY), if refused => {}
         }
     }

@@ -99,19 +99,23 @@ impl Node {
     /// Looks for pods of its own, until it is aborted.
     pub async fn run(self: Arc<Self>) {
         let mut latest = self.parts.registry.store.subscribe();
+        let mut mended = self.parts.faults.changes();
         let mut proxy = proxy::Proxy::default();
         loop {
             latest.borrow_and_update();
+            mended.borrow_and_update();
+            let ends = *self.stopping.borrow() || self.parts.faults.broken("node").is_some();
             for pod in self.parts.registry.store.all(&PODS) {
-                if pod["spec"]["nodeName"].is_string() && !*self.stopping.borrow() {
+                if pod["spec"]["nodeName"].is_string() && !ends {
                     self.begin(&pod);
                 }
             }
             lock(&self.pods).retain(|_, running| !running.worker.is_finished());
             names::write(&self.parts.registry, &self.parts.place);
             proxy.sync(&self.parts.registry).await;
-            if latest.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = latest.changed() => if changed.is_err() { return },
+                _ = mended.changed() => {}
             }
         }
     }

@@ -227,6 +227,9 @@ async fn a_volume_of_another_set(space: &Space) {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_volume_that_is_roots() {
     let mut space = Space::of(Image::Official, "roots").await;
+    if let Some(reason) = space.cluster.runs_all_as_one_user() {
+        return skipped(reason);
+    }
     let Some(storage) = space.host_storage(0o755) else { return skipped(NOT_THIS_MACHINE) };
     let up = || space.pgset("up --replicas 1").args(&storage);
     let refused = up().run().await.exits(1).within(seconds(90));
@@ -262,6 +265,9 @@ async fn volume_for_the_replica(space: &Space, directory: &Path) {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_volume_that_is_full() {
     let mut space = Space::of(Image::Official, "full").await;
+    if let Some(reason) = space.cluster.runs_all_as_one_user() {
+        return skipped(reason);
+    }
     if space.host_storage(0o755).is_none() {
         return skipped(NOT_THIS_MACHINE);
     }

@@ -1,5 +1,9 @@
 //! What goes wrong, on purpose.
 
+mod answers;
+mod cluster;
+mod watches;
+
 use std::time::Duration;
 
 use http::Method;

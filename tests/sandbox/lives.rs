@@ -117,7 +117,8 @@ async fn a_sandbox_that_is_killed_in_the_middle_goes_on() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 async fn a_run_that_is_killed_leaves_nothing() {
-    let script = "pgset=$0; echo $KUBECONFIG >&2; $pgset up && echo is up >&2 && exec sleep 100";
+    // The command outlives a `run` that is killed, and is not to keep its output open.
+    let script = "echo $KUBECONFIG >&2; $0 up && echo is up >&2 && exec sleep 30 >/dev/null 2>&1";
     let run = || {
         let run = Pgset::new("sandbox run -- sh -c").arg(script);
         run.arg(env!("CARGO_BIN_EXE_pgset")).spawn()
@@ -147,6 +148,74 @@ async fn a_run_that_is_killed_leaves_nothing() {
     next.says(&format!("{} is deleted", place.display()));
     assert_eq!(processes(&place), Vec::<String>::new());
     assert!(!place.exists());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+async fn a_plain_user_needs_nothing_more() {
+    use std::os::unix::fs::MetadataExt as _;
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        // Then all the other tests have shown it.
+        return;
+    }
+    let parent = directory();
+    let program = parent.path().join("pgset");
+    // The one that was built may lie where only root gets.
+    std::fs::copy(env!("CARGO_BIN_EXE_pgset"), &program).unwrap();
+    let story = "\"$0\" up && \"$0\" test && \"$0\" up --set work_mem=5MB";
+    let run = tokio::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--"])
+        .arg(&program)
+        .args(["sandbox", "run", "--", "sh", "-c", story])
+        .arg(&program)
+        .env_clear()
+        .envs([("PATH", "/usr/bin:/bin"), ("HOME", "/tmp")])
+        .current_dir("/")
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(seconds(120), run).await.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{:?}\n{said}", output.status);
+    assert!(said.contains("1 replica streaming"), "{said}");
+}
+
+/// Of a process: its memory in kilobytes, and the hundredths of a second that it has computed.
+fn cost(pid: &str) -> (u64, u64) {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    let status = read("status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let stat = read("stat");
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let number = |text: &str| text.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+    (number(peak), number(fields[11]) + number(fields[12]))
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+async fn it_starts_at_once_and_costs_little() {
+    const IDLE: Duration = Duration::from_secs(5);
+    let parent = directory();
+    let place = parent.path().join("s");
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        starts.push(sandbox("start", &place).run().await.ok().took);
+        sandbox("stop", &place).run().await.ok();
+    }
+    // A machine that does much else makes one of them slow, not all.
+    assert!(starts.iter().min() <= Some(&Duration::from_millis(300)), "{starts:?}");
+
+    sandbox("start", &place).run().await.ok();
+    let up = super::official(pgset("up", &place.join("kubeconfig"))).run().await.ok();
+    let pid = file(&place, "lock");
+    let (_, before) = cost(&pid);
+    // Not a wait for anything: the time over which it is measured.
+    tokio::time::sleep(IDLE).await;
+    let (kilobytes, after) = cost(&pid);
+    assert!(kilobytes <= 60 << 10, "{kilobytes} kB");
+    assert!(after - before <= IDLE.as_secs(), "{} ms in {IDLE:?}", 10 * (after - before));
+    sandbox("stop --delete", &place).run().await.ok();
+    // Six seconds are promised for an idle machine, which this one may not be.
+    up.within(seconds(60));
 }
 
 #[tokio::test]

@@ -64,9 +64,20 @@ impl Cluster {
         }
     }
 
-    /// Whether this machine is the node, and its containers are processes in control groups.
+    /// Whether this machine is the node, and what runs in its containers are processes here.
     pub(crate) fn node_is_here(&self) -> bool {
-        self.sandbox.is_none() && self.host_volumes().is_some()
+        self.host_volumes().is_some()
+    }
+
+    /// Whether it is a sandbox. For what is below Kubernetes; a scenario asks for what it needs instead.
+    pub(crate) fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
+    /// Why a volume's owner does not matter; none where a container runs as the user that its pod names.
+    pub(crate) fn runs_all_as_one_user(&self) -> Option<&'static str> {
+        let why = "a volume of another user: the sandbox runs every container as one user of this machine";
+        self.sandbox.is_some().then_some(why)
     }
 
     /// Why a share of NFS that no server exports can be mounted; none where its mount fails.

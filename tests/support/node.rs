@@ -7,6 +7,8 @@ use super::space::Space;
 /// The processes of a pod.
 pub(crate) struct Below {
     uid: String,
+    /// Whether they are a sandbox's, whose containers are groups of processes and nothing more.
+    sandbox: bool,
 }
 
 impl Below {
@@ -16,13 +18,14 @@ impl Below {
             return None;
         }
         let found = space.api::<Pod>().get(pod).await.expect("the pod is there");
-        Some(Self { uid: found.metadata.uid.expect("a pod has a UID") })
+        let uid = found.metadata.uid.expect("a pod has a UID");
+        Some(Self { uid, sandbox: space.cluster.is_sandbox() })
     }
 
     /// `kill -9` of a container by its first process, of this name. Not possible from within: there the
     /// first process is safe from that signal.
     pub(crate) fn kill_container(&self, name: &str) {
-        let first = self.processes(name).into_iter().find(|id| is_first(*id));
+        let first = self.processes(name).into_iter().find(|id| self.is_first(*id));
         let id = first.unwrap_or_else(|| panic!("pod {} has no container of {name}", self.uid));
         signal("KILL", &[id]);
     }
@@ -38,25 +41,52 @@ impl Below {
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         let entries = std::fs::read_dir("/proc").expect("the node has processes");
         let ids = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        ids.filter(|id| {
+        ids.filter(|id| is_called(*id, name) && self.is_ours(*id)).collect()
+    }
+
+    fn is_ours(&self, id: u32) -> bool {
+        if !self.sandbox {
             // The systemd driver spells a UID with underscores.
-            let ours = |groups: String| groups.replace('_', "-").contains(&self.uid);
-            read(*id, "comm").is_some_and(|comm| comm.trim_end() == name)
-                && read(*id, "cgroup").is_some_and(ours)
-        })
-        .collect()
+            return read(id, "cgroup")
+                .is_some_and(|groups| groups.replace('_', "-").contains(&self.uid));
+        }
+        let mark = format!("/pods/{}/", self.uid.split('-').next().unwrap_or_default());
+        let marked = |id: u32| {
+            let environment = read(id, "environ").unwrap_or_default();
+            let mut variables = environment.split('\0');
+            variables.any(|v| v.starts_with("PGSET_SANDBOX=") && v.contains(&mark))
+        };
+        // A server's children write over their environment.
+        marked(id) || parent(id).is_some_and(marked)
+    }
+
+    /// Whether it is the first process of its container.
+    fn is_first(&self, id: u32) -> bool {
+        if self.sandbox {
+            return parent(id).is_some_and(|parent| is_called(parent, "pgset"));
+        }
+        let ids = status(id, "NSpid:").unwrap_or_default();
+        ids.split_whitespace().last() == Some("1")
     }
 }
 
-/// Whether it is the first process of its container.
-fn is_first(id: u32) -> bool {
-    let status = read(id, "status").unwrap_or_default();
-    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-    ids.and_then(|ids| ids.split_whitespace().last()) == Some("1")
+fn is_called(id: u32, name: &str) -> bool {
+    read(id, "comm").is_some_and(|comm| comm.trim_end() == name)
 }
 
+fn parent(id: u32) -> Option<u32> {
+    status(id, "PPid:")?.trim().parse().ok()
+}
+
+fn status(id: u32, field: &str) -> Option<String> {
+    let status = read(id, "status")?;
+    status.lines().find_map(|line| Some(line.strip_prefix(field)?.to_owned()))
+}
+
+/// As text, whatever is in it.
 fn read(id: u32, name: &str) -> Option<String> {
-    std::fs::read_to_string(format!("/proc/{id}/{name}")).ok()
+    let bytes = std::fs::read(format!("/proc/{id}/{name}")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn signal(name: &str, ids: &[u32]) {

@@ -44,6 +44,12 @@ pub fn text(text: impl Into<Bytes>) -> Reply {
     typed(200, "text/plain", whole(text))
 }
 
+/// A page of whoever stands between a client and the server: it should have been JSON.
+#[must_use]
+pub fn page(code: u16, text: String) -> Reply {
+    typed(code, "application/json", whole(text))
+}
+
 /// A refusal as a `Status`.
 #[must_use]
 pub fn refuse(refusal: &Refusal) -> Reply {

@@ -245,7 +245,12 @@ impl Worker {
         // Who left its group keeps the log open.
         let _ = timeout(LOG_WITHIN, process.log).await;
         let (code, signal) = status.map_or((137, None), code);
-        let reason = if code == 0 { "Completed" } else { "Error" };
+        let starved = signal == Some(9) && self.node.parts.faults.broken("memory").is_some();
+        let reason = match code {
+            0 => "Completed",
+            _ if starved => "OOMKilled",
+            _ => "Error",
+        };
         let mut ended = json!({
             "exitCode": code, "reason": reason, "startedAt": began,
             "finishedAt": super::super::now(),

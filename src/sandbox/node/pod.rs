@@ -156,13 +156,16 @@ impl Worker {
     async fn wait_for_end(&self) -> Ending {
         let mut latest = self.node.parts.registry.store.subscribe();
         let mut stopping = self.node.stopping.subscribe();
+        let mut mended = self.node.parts.faults.changes();
         loop {
             latest.borrow_and_update();
+            mended.borrow_and_update();
             if let Some(ending) = self.ends() {
                 return ending;
             }
             tokio::select! {
                 _ = latest.changed() => {}
+                _ = mended.changed() => {}
                 _ = stopping.changed() => {}
             }
         }
@@ -184,6 +187,10 @@ impl Worker {
     fn ends(&self) -> Option<Ending> {
         if *self.node.stopping.borrow() {
             return Some(Ending { grace: STOP_WITHIN, deleted: false });
+        }
+        // Nobody asks a container of a dead node to end, or hears that it has.
+        if self.node.parts.faults.broken("node").is_some() {
+            return None;
         }
         let Some(pod) = self.pod() else {
             return Some(Ending { grace: Duration::ZERO, deleted: true });

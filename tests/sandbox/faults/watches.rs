@@ -1,0 +1,166 @@
+//! Watches that end, expire, or say nothing; a clock that is off; two runs at once; signals.
+
+use std::time::Duration;
+
+use http::Method;
+use jiff::SignedDuration;
+use pgset::sandbox::faults::{Deaf, Fault};
+
+use super::super::World;
+use super::super::quick::PROFILES;
+use crate::support::{eventually, seconds};
+
+#[tokio::test]
+async fn watches_that_end_or_expire_are_begun_again() {
+    for deaf in [Deaf::Closed, Deaf::Expired] {
+        let world = World::quick().await;
+        // Two rounds of all six.
+        world.faults().request(Method::GET, "watch=true", 0..12, Fault::Watch(deaf));
+        world.faults().record();
+        world.pgset("up").run().await.ok().says("1 replica streaming");
+        let lists = |seen: Vec<pgset::sandbox::faults::Seen>| {
+            seen.iter().filter(|s| s.path.contains("/pods?") && !s.path.contains("watch=")).count()
+        };
+        let listed = lists(world.faults().seen());
+        if deaf == Deaf::Expired {
+            assert!(listed > 1, "after 410 the pods were listed {listed} times");
+        }
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn watches_that_are_ended_while_they_wait_are_begun_again() {
+    let world = World::quick().await;
+    world.faults().fail("schedule", "no room.");
+    let running = world.pgset("up").spawn();
+    running.says("pod/pgset-0").await;
+    world.faults().close_watches();
+    world.sandbox.registry.store.forget();
+    world.faults().mend("schedule");
+    running.finish().await.ok().says("1 replica streaming");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn bookmarks_alone_are_no_success() {
+    let world = World::quick().await;
+    let mute = Fault::Watch(Deaf::Bookmarks);
+    world.faults().fail("schedule", "no room.");
+    world.faults().request(Method::GET, "watch=true", 0..usize::MAX, mute);
+    let running = world.pgset("up --timeout 6s").spawn();
+    running.says("pod/pgset-0").await;
+    // From here on the pods get ready, and nobody tells.
+    world.faults().mend("schedule");
+    let output = running.finish().await.exits(70).within(seconds(15));
+    output.says("not ready").never_says("streaming (");
+    world.faults().clear();
+    world.pgset("up").run().await.ok();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_s_clock_does_not_matter() {
+    for off in [SignedDuration::from_hours(24), SignedDuration::from_hours(-24)] {
+        let world = World::quick().await;
+        world.faults().set_clock(off);
+        for profile in PROFILES {
+            let run = async |line: &str| profile.of(world.pgset(line)).run().await;
+            run("up").await.ok().says("1 replica streaming");
+            run("up").await.ok().says("statefulset/pgset unchanged");
+            run("scale --replicas 3").await.ok().says("2 replicas streaming");
+            run("status").await.ok();
+            run("down --yes --delete-data").await.ok();
+        }
+        // Deadlines are by a clock that nobody sets.
+        world.faults().fail("schedule", "no room.");
+        let output = world.pgset("up --timeout 2s").run().await.exits(70);
+        assert!(output.took >= seconds(2) && output.took < seconds(15), "{output}");
+        output.says("no room");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn two_at_once_have_one_result() {
+    for profile in PROFILES {
+        let world = World::quick().await;
+        let up = |namespace: &str| profile.of(world.pgset("up -n").arg(namespace));
+        for namespace in ["ns-alone", "ns-race"] {
+            world.namespace(namespace);
+        }
+        up("ns-alone").run().await.ok();
+        let (one, two) = tokio::join!(up("ns-race").run(), up("ns-race").run());
+        one.ok();
+        two.ok();
+        let expected = world.objects("ns-alone");
+        world.ends_as("ns-race", &expected, "two at once").await;
+        assert_eq!(world.data("ns-race").len(), 2);
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_signal_says_what_was_done_and_how_to_go_on() {
+    let world = World::quick().await;
+    world.faults().fail("schedule", "no room.");
+    for (signal, code, word) in [("INT", 130, "interrupted"), ("TERM", 143, "terminated")] {
+        let running = world.pgset("up").spawn();
+        running.says("pod/pgset-0").await;
+        running.signal(signal);
+        let output = running.finish().await.exits(code).within(seconds(60));
+        output.says(word).says("pgset up").mentions(&["applied"]);
+    }
+    world.faults().mend("schedule");
+    world.pgset("up").run().await.ok();
+    // In the middle of `down`, too: claims are what it looks at last.
+    world.faults().request(
+        Method::DELETE,
+        "/services/pgset-master",
+        0..1,
+        Fault::Delay(seconds(1)),
+    );
+    let running = world.pgset("down --yes").spawn();
+    eventually("it deletes", seconds(30), async || {
+        let set = world.objects("default").contains_key("StatefulSet pgset");
+        if set { Err("the set is there".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    running.signal("INT");
+    running.finish().await.exits(130).says("pgset down");
+    world.pgset("down --yes").run().await.ok();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_ctrl_c_ends_at_once() {
+    let world = World::quick().await;
+    world.faults().hold_after(3);
+    let mut running = world.pgset("up").spawn();
+    world.faults().held().await;
+    // Signals of one kind that come at once are one signal: again, until it ends.
+    eventually("it ends", seconds(20), async || {
+        running.signal("INT");
+        let ended = tokio::time::timeout(Duration::from_millis(200), running.ended()).await;
+        ended.map_err(|_| "it runs".to_owned())
+    })
+    .await;
+    running.finish().await.exits(130).within(seconds(20));
+    world.faults().release();
+    world.pgset("up").run().await.ok();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_panic() {
+    let world = World::quick().await;
+    for line in ["up -o json", "status", "render", "env", "down --yes -o json"] {
+        let mut running = world.pgset(line).spawn();
+        running.close_stdout();
+        let output = running.finish().await;
+        assert!(output.code.is_some_and(|code| code != 101), "{output}");
+        output.never_says("panicked");
+    }
+    world.pgset("up").run().await.ok();
+    world.stop().await;
+}

@@ -1,0 +1,182 @@
+//! Fault 11: killed with SIGKILL before and after every single request, one after the other, the next run
+//! ends where an undisturbed one ends.
+//!
+//! The sandbox lets n requests pass, answers them, and holds the next; the program is killed while that
+//! waits. So the kill is after request n and before request n + 1, for every n from 0 until a run ends
+//! unheld: no request is left out, those of the wait for the pods included. Containers are stand-ins, for
+//! the kills are about what stands in the cluster; the same with PostgreSQL in the pods and a row in the
+//! database is done at a sample of the points.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::join_all;
+
+use super::World;
+use super::objects::Objects;
+use super::quick::Profile;
+use crate::support::pgset::Pgset;
+
+/// Namespaces, by names that no text has in it.
+const MODEL: &str = "ns-model";
+const KILLED: &str = "ns-killed";
+/// How many sandboxes are worked in at once.
+const LANES: usize = 4;
+
+impl World {
+    fn call(&self, profile: Profile, namespace: &str, line: &str) -> Pgset {
+        profile.of(self.pgset(line).args(&format!("-n {namespace}")))
+    }
+
+    /// Runs it until so many requests have passed, and kills it. Whether it came to that.
+    async fn killed_after(&self, passes: usize, call: Pgset) -> bool {
+        let faults = self.faults();
+        faults.hold_after(passes);
+        let mut running = call.spawn();
+        let held = tokio::select! {
+            () = faults.held() => true,
+            () = running.ended() => false,
+        };
+        let output = running.kill().await;
+        faults.release();
+        assert!(held || output.code == Some(0), "after {passes} requests: {output}");
+        held
+    }
+}
+
+/// Does it for every n, in sandboxes side by side, until it says that the run was not held any more. How
+/// often it was.
+async fn at_every_request<F>(run: impl Fn(Arc<World>, usize) -> F) -> usize
+where
+    F: Future<Output = bool>,
+{
+    let lane = async |first: usize| {
+        let world = Arc::new(World::quick().await);
+        let mut n = first;
+        while run(Arc::clone(&world), n).await {
+            n += LANES;
+        }
+        Arc::into_inner(world).unwrap().stop().await;
+        (n - first) / LANES
+    };
+    join_all((0..LANES).map(lane)).await.into_iter().sum()
+}
+
+/// Says how many points there were: a number that falls is worth a question.
+#[expect(clippy::print_stderr, reason = "how much was tested has to be seen")]
+fn report(what: &str, profile: Profile, points: usize, began: Instant) {
+    eprintln!("{what} with {profile:?}: killed at {points} points, {:?}", began.elapsed());
+}
+
+const UP: &str = "up";
+const GROW: &str = "scale --replicas 2";
+const SHRINK: &str = "scale --replicas 1";
+const DOWN: &str = "down --yes";
+
+/// Where an undisturbed run of the last of these calls ends.
+async fn undisturbed(profile: Profile, lines: &[&str]) -> Objects {
+    let world = World::quick().await;
+    world.namespace(MODEL);
+    for line in lines {
+        world.call(profile, MODEL, line).run().await.ok();
+    }
+    let objects = world.objects(MODEL);
+    world.stop().await;
+    objects
+}
+
+async fn up(profile: Profile) {
+    let began = Instant::now();
+    let expected = undisturbed(profile, &[UP]).await;
+    let points = at_every_request(async |world, n| {
+        let namespace = format!("{KILLED}-{n}");
+        world.namespace(&namespace);
+        let held = world.killed_after(n, world.call(profile, &namespace, UP)).await;
+        world.call(profile, &namespace, UP).run().await.ok();
+        world.ends_as(&namespace, &expected, &format!("up killed after {n} requests")).await;
+        assert_eq!(world.data(&namespace).len(), 2, "volumes after {n} requests");
+        world.forget(&namespace).await;
+        held
+    })
+    .await;
+    report(UP, profile, points, began);
+    assert!(points >= 30, "only {points} points");
+}
+
+/// In one namespace of each sandbox: `line` is killed and run again, `back` is the way back.
+async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str, least: usize) {
+    let began = Instant::now();
+    let lines: Vec<&str> = begin.iter().copied().chain([line]).collect();
+    let expected = undisturbed(profile, &lines).await;
+    let points = at_every_request(async |world, n| {
+        let run = async |line: &str| world.call(profile, KILLED, line).run().await.ok();
+        // The first time in this sandbox.
+        if n < LANES {
+            world.namespace(KILLED);
+            for line in begin {
+                run(line).await;
+            }
+        }
+        let data = world.data(KILLED);
+        let held = world.killed_after(n, world.call(profile, KILLED, line)).await;
+        run(line).await;
+        world.ends_as(KILLED, &expected, &format!("{line} killed after {n} requests")).await;
+        // Each database is the one that it was.
+        let kept = world.data(KILLED);
+        assert!(data.iter().zip(&kept).all(|(a, b)| a == b), "{data:?}, then {kept:?}");
+        run(back).await;
+        held
+    })
+    .await;
+    report(line, profile, points, began);
+    assert!(points >= least, "only {points} points");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn up_of_the_article_s_image() {
+    up(Profile::Article).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn growing_of_the_article_s_image() {
+    over_and_over(Profile::Article, &[UP, SHRINK], GROW, SHRINK, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn shrinking_of_the_article_s_image() {
+    over_and_over(Profile::Article, &[UP], SHRINK, GROW, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn down_of_the_article_s_image() {
+    over_and_over(Profile::Article, &[UP], DOWN, UP, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn up_of_the_official_s_image() {
+    up(Profile::Official).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn growing_of_the_official_s_image() {
+    over_and_over(Profile::Official, &[UP, SHRINK], GROW, SHRINK, 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn shrinking_of_the_official_s_image() {
+    over_and_over(Profile::Official, &[UP], SHRINK, GROW, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+async fn down_of_the_official_s_image() {
+    over_and_over(Profile::Official, &[UP], DOWN, UP, 20).await;
+}

@@ -1,0 +1,142 @@
+//! A sandbox whose containers are stand-ins: everything of Kubernetes is there, PostgreSQL is not. A set is
+//! up in a fraction of a second, so that what pgset asks of Kubernetes can be disturbed at every step.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pgset::sandbox::Sandbox;
+use pgset::sandbox::kinds::{NAMESPACES, PODS};
+use pgset::sandbox::node::Tools;
+use pgset::sandbox::ownership::Writer;
+use pgset::sandbox::place::Place;
+use pgset::sandbox::registry::{Delete, Registry};
+use pgset::sandbox::store::Key;
+use serde_json::{Value, json};
+
+use super::{World, directory};
+use crate::support::pgset::Pgset;
+use crate::support::{eventually, seconds};
+
+const STANDINS: [(&str, &str); 2] =
+    [("bash", include_str!("standins/bash")), ("psql", include_str!("standins/psql"))];
+
+/// What a set is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    Article,
+    Official,
+}
+
+pub(super) const PROFILES: [Profile; 2] = [Profile::Article, Profile::Official];
+
+impl Profile {
+    /// A call for a set of this profile.
+    pub(super) fn of(self, call: Pgset) -> Pgset {
+        match self {
+            Self::Article => call,
+            Self::Official => call.env("CCP_IMAGE_TAG", "").env("PGSET_IMAGE", "postgres:17"),
+        }
+    }
+}
+
+impl World {
+    /// A sandbox of stand-ins.
+    pub(super) async fn quick() -> Self {
+        let directory = directory();
+        let programs = directory.path().join("standins");
+        std::fs::create_dir_all(programs.join("state")).unwrap();
+        for (name, text) in STANDINS {
+            let path = programs.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let place = Place::open(&directory.path().join("s")).unwrap();
+        let tools = Tools { postgres: programs, wrapper: PathBuf::new(), user: None };
+        let sandbox = Sandbox::start_with(place, tools).await.unwrap_or_else(|e| panic!("{e}"));
+        let roles = tokio::spawn(give_roles(Arc::clone(&sandbox.registry)));
+        Self { sandbox, directory, roles: Some(roles) }
+    }
+
+    /// Containers end as soon as they are started, with these words; with none they run.
+    pub(super) fn crash(&self, words: Option<&str>) {
+        self.state("crash", words);
+    }
+
+    /// Containers are killed as soon as they are started, as if they had no memory.
+    pub(super) fn starve(&self, starve: bool) {
+        self.state("starve", starve.then_some(""));
+    }
+
+    fn state(&self, name: &str, text: Option<&str>) {
+        let path = self.directory.path().join("standins/state").join(name);
+        match text {
+            Some(text) => std::fs::write(path, text).unwrap(),
+            None => drop(std::fs::remove_file(path)),
+        }
+    }
+
+    /// Makes a namespace.
+    pub(super) fn namespace(&self, name: &str) {
+        let key = Key::new(&NAMESPACES, "", name);
+        self.sandbox.registry.create(&key, json!({}), "kubectl", false).unwrap();
+    }
+
+    /// Deletes a namespace, and waits until it is gone.
+    pub(super) async fn forget(&self, name: &str) {
+        let key = Key::new(&NAMESPACES, "", name);
+        self.sandbox.registry.delete(&key, &Delete::default()).unwrap();
+        eventually("the namespace goes", seconds(30), async || {
+            let gone = self.sandbox.registry.store.get(&key).is_none();
+            if gone { Ok(()) } else { Err("it is still there".to_owned()) }
+        })
+        .await;
+    }
+}
+
+/// Labels pods as their images would: ordinal 0 is the master.
+async fn give_roles(registry: Arc<Registry>) {
+    let mut latest = registry.store.subscribe();
+    loop {
+        latest.borrow_and_update();
+        for pod in registry.store.all(&PODS) {
+            let Some(label) = role(&pod) else { continue };
+            let writer = Writer { manager: "bootstrap", subresource: "status" };
+            // One that has gone meanwhile needs no role.
+            let _ = registry.update(&Key::of(&PODS, &pod), writer, false, |pod| {
+                pod["metadata"]["labels"]["name"] = json!(label);
+                Ok(())
+            });
+        }
+        if latest.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The role that a pod of a set has to have; none when it has it, or does not run yet.
+fn role(pod: &Value) -> Option<String> {
+    let metadata = &pod["metadata"];
+    let set = metadata["labels"]["app"].as_str()?;
+    let ordinal = metadata["name"].as_str()?.strip_prefix(set)?.strip_prefix('-')?;
+    let role = format!("{set}-{}", if ordinal == "0" { "master" } else { "replica" });
+    let runs = pod["status"]["podIP"].is_string() && metadata["deletionTimestamp"].is_null();
+    (runs && metadata["labels"]["name"] != role.as_str()).then_some(role)
+}
+
+#[tokio::test]
+async fn stand_ins_tell_the_story() {
+    for profile in PROFILES {
+        let world = World::quick().await;
+        let run = async |line: &str| profile.of(world.pgset(line)).run().await.ok();
+        run("up").await.says("1 replica streaming");
+        run("up").await.says("statefulset/pgset unchanged");
+        run("scale --replicas 3").await.says("2 replicas streaming");
+        run("scale --replicas 1").await;
+        run("down --yes").await;
+        run("up --replicas 2").await.says("1 replica streaming");
+        run("down --yes --delete-data").await;
+        run("down --yes").await.says("there is no set pgset");
+        world.stop().await;
+    }
+}
