@@ -23,6 +23,11 @@ pub trait Prompt: Send + Sync {
     /// # Errors
     /// When nobody answered.
     fn type_name(&self, question: &str, expected: &str) -> Result<bool, PromptError>;
+
+    /// Whether there is somebody, or something, that answers.
+    fn answers(&self) -> bool {
+        true
+    }
 }
 
 /// Why there is no answer.
@@ -107,6 +112,9 @@ impl Prompt for Unattended {
     }
     fn type_name(&self, question: &str, _: &str) -> Result<bool, PromptError> {
         Err(PromptError::NoTerminal { question: question.to_owned() })
+    }
+    fn answers(&self) -> bool {
+        false
     }
 }
 

@@ -4,10 +4,12 @@
 //! server programs (13 to 18) and libnss-wrapper. Root runs them as the user `postgres`.
 
 mod faults;
+mod inputs;
 mod killed;
 mod kubectl;
 mod lives;
 mod objects;
+mod passwords;
 mod quick;
 mod settings;
 mod story;

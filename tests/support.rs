@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod forms;
 pub(crate) mod http;
 pub(crate) mod mount;
 pub(crate) mod node;

@@ -35,6 +35,14 @@ type Objects = BTreeMap<ObjectId, Value>;
 /// needed, and an interrupted run goes on where it was.
 pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
+    if args.delete_data && !context.prompt.answers() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--delete-data has the set's name typed, and there is no terminal to type it at",
+        )
+        .hint(format!("{} --yes  # deletes the data without a question", context.again))
+        .into());
+    }
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;

@@ -63,7 +63,8 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     if !space.cluster.node_is_here() {
         return skipped(NOT_THIS_MACHINE);
     }
-    kill_the_bootstrap_in(&space, "pgset-0", "initdb").await;
+    // By initdb, which has made the directory by then.
+    kill_the_bootstrap_in(&space, "pgset-0", "postgres").await;
     up.finish().await.ok();
     let (log, restarts) = bootstrap_of(&space, "pgset-0").await;
     assert_eq!(restarts, 1, "{log}");
@@ -158,7 +159,8 @@ async fn a_master_that_is_stopped(space: &Space) {
     let status = status.exits(1).within(seconds(25));
     status.prints("pgset-0 did not say whether it is in recovery: ").prints("timeout expired");
     let test = test.exits(5).within(seconds(100));
-    test.prints("no end within").prints("7 failed");
+    // By its own clock or by libpq's, whichever is first.
+    test.prints("7 failed").mentions(&["no end within", "timeout expired"]);
     // Should Kubernetes have lost its patience, too, it has started it again.
     pods_are_ready(space, &["pgset-0", "pgset-1"]).await;
     eventually("it goes on", seconds(60), async || {
@@ -265,9 +267,6 @@ async fn volume_for_the_replica(space: &Space, directory: &Path) {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_volume_that_is_full() {
     let mut space = Space::of(Image::Official, "full").await;
-    if let Some(reason) = space.cluster.runs_all_as_one_user() {
-        return skipped(reason);
-    }
     if space.host_storage(0o755).is_none() {
         return skipped(NOT_THIS_MACHINE);
     }

@@ -1,6 +1,7 @@
 //! A password that somebody gave is found nowhere in what comes out: every command, at the highest
 //! verbosity, on success and on failure.
 
+<<<<<<< HEAD
 use std::cell::RefCell;
 
 use base64::Engine as _;
@@ -8,42 +9,16 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{LogParams, Patch, PatchParams};
 use serde_json::json;
+=======
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::LogParams;
+>>>>>>> main
 
 use super::{CLASS, own_template};
+use crate::support::forms::{PASSWORDS, clean, forms};
 use crate::support::pgset::{Output, Pgset};
 use crate::support::proxy::Proxy;
 use crate::support::space::{Image, Space};
-
-/// Letters and digits, as the image wants them; each is unlike anything else that is printed.
-const PASSWORDS: [(&str, &str); 3] = [
-    ("PG_ROOT_PASSWORD", "SentinelRootXq7Zk2"),
-    ("PG_MASTER_PASSWORD", "SentinelMasterWv8Jp3"),
-    ("PG_PASSWORD", "SentinelUserYt9Hm4"),
-];
-
-/// The ways in which a password could show: as it is, in base64 alone or within a longer text (at each
-/// of the three alignments, without the ends that depend on the neighbours), and in a URL.
-fn forms(password: &str) -> Vec<String> {
-    let mut forms = vec![password.to_owned(), STANDARD.encode(password)];
-    for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-        for shift in 0..3 {
-            let text = engine.encode(format!("{}{password}", &"xxx"[..shift]));
-            forms.push(text[4..text.len() - 4].to_owned());
-        }
-    }
-    // Percent-encoded wholly, as an over-careful encoder would.
-    let encoded: Vec<_> = password.bytes().map(|b| format!("%{b:02X}")).collect();
-    forms.push(encoded.concat());
-    forms
-}
-
-fn clean(what: &str, text: &str) {
-    for (variable, password) in PASSWORDS {
-        for form in forms(password) {
-            assert!(!text.contains(&form), "{what}: {variable} shows as {form:?}:\n{text}");
-        }
-    }
-}
 
 fn with_passwords(mut call: Pgset) -> Pgset {
     for (variable, password) in PASSWORDS {

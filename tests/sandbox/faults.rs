@@ -1,4 +1,22 @@
-//! What goes wrong, on purpose.
+//! What goes wrong, on purpose. Each fault by the number that it has in the list of them:
+//!
+//! | number | fault | tests |
+//! | --- | --- | --- |
+//! | 1, 2, 3 | 429, 5xx that pass, 503 without end | [`answers`] |
+//! | 4, 5, 6 | connections that break, answers that are none, a server that hangs | [`answers`] |
+//! | 7 | watches that expire, end, or say nothing | [`watches`] |
+//! | 8 | another field manager | [`cluster`] |
+//! | 9, 10 | a right that is missing, credentials that run out | [`answers`] |
+//! | 11 | killed before and after every request | `killed` |
+//! | 12, 13, 14 | signals, two runs at once, a clock that is off | [`watches`] |
+//! | 15 | no way to a cluster | [`answers`] |
+//! | 16, 17, 18 | claims, what ails pods, a dead node | [`cluster`] |
+//! | 19 to 29, 33, 34 | PostgreSQL's own: the bootstrap script's tests and the end-to-end suite | |
+//! | 30, 31 | a finalizer that never goes, what is replaced or going | [`cluster`] |
+//! | 32 | passwords | `passwords` |
+//!
+//! Bad inputs are in `inputs`. Most run in a sandbox of stand-ins (`quick`): they are about what stands in the
+//! cluster. [`TESTS`] is the same by test, so that none can go unnoticed.
 
 mod answers;
 mod cluster;
@@ -10,8 +28,128 @@ use http::Method;
 use pgset::sandbox::faults::Fault;
 use pgset::sandbox::refusal::Refusal;
 
-use super::World;
+use super::{World, inputs, killed, passwords};
 use crate::support::seconds;
+
+/// Tests by their names.
+type Tests = &'static [fn()];
+
+/// The tests of each number; 0 is the list of bad inputs.
+const TESTS: &[(u32, Tests)] = &[
+    (
+        0,
+        &[
+            inputs::bad_inputs_are_refused_before_any_request,
+            inputs::a_size_that_shrinks_is_refused_before_any_write,
+            inputs::values_stay_the_texts_that_they_are,
+            inputs::a_question_that_nobody_can_answer_changes_nothing,
+            inputs::files::files_with_passwords,
+            inputs::files::kubeconfigs,
+            inputs::files::templates,
+        ],
+    ),
+    (1, &[answers::too_many_requests_are_waited_for_as_told]),
+    (2, &[answers::failures_that_pass_are_tried_again]),
+    (3, &[answers::an_unavailable_server_is_given_up_at_the_deadline]),
+    (4, &[answers::a_connection_that_is_reset_makes_nothing_twice]),
+    (
+        5,
+        &[
+            answers::an_answer_that_is_no_json_is_an_error_and_no_panic,
+            answers::an_answer_that_is_cut_is_asked_for_again,
+        ],
+    ),
+    (6, &[answers::a_server_that_hangs_is_given_up_at_the_deadline]),
+    (
+        7,
+        &[
+            watches::watches_that_end_or_expire_are_begun_again,
+            watches::watches_that_are_ended_while_they_wait_are_begun_again,
+            watches::bookmarks_alone_are_no_success,
+        ],
+    ),
+    (
+        8,
+        &[
+            cluster::a_conflict_names_field_and_manager_and_is_taken_over_by_force,
+            cluster::a_foreign_object_is_left_alone,
+        ],
+    ),
+    (9, &[answers::a_missing_right_is_found_before_the_first_write]),
+    (10, &[answers::credentials_that_run_out_while_waiting_are_read_once_more]),
+    (
+        11,
+        &[
+            killed::up_of_the_article_s_image,
+            killed::growing_of_the_article_s_image,
+            killed::shrinking_of_the_article_s_image,
+            killed::down_of_the_article_s_image,
+            killed::up_of_the_official_s_image,
+            killed::growing_of_the_official_s_image,
+            killed::shrinking_of_the_official_s_image,
+            killed::down_of_the_official_s_image,
+            killed::the_article_s_image_with_postgres,
+            killed::the_official_image_with_postgres,
+        ],
+    ),
+    (
+        12,
+        &[
+            watches::a_signal_says_what_was_done_and_how_to_go_on,
+            watches::a_second_ctrl_c_ends_at_once,
+            watches::a_reader_that_goes_away_is_no_panic,
+        ],
+    ),
+    (13, &[watches::two_at_once_have_one_result]),
+    (14, &[watches::the_server_s_clock_does_not_matter, cluster::no_such_image_whatever_the_clock]),
+    (15, &[answers::no_way_to_a_cluster_is_named_within_the_connect_timeout]),
+    (
+        16,
+        &[
+            cluster::a_class_that_is_not_there_is_found_before_the_first_write,
+            cluster::a_claim_that_stays_pending_says_why,
+        ],
+    ),
+    (
+        17,
+        &[
+            cluster::no_such_image,
+            cluster::a_crash_loop,
+            cluster::out_of_memory,
+            cluster::a_quota,
+            cluster::pod_security,
+            cluster::unschedulable,
+            cluster::a_mount_that_fails,
+        ],
+    ),
+    (18, &[cluster::a_pod_of_a_dead_node_is_never_forced]),
+    (30, &[cluster::a_finalizer_that_never_goes_is_named_and_the_data_stays]),
+    (
+        31,
+        &[
+            cluster::a_namespace_that_is_going_gets_nothing,
+            cluster::an_object_that_was_replaced_meanwhile_is_not_deleted,
+            cluster::a_set_that_was_replaced_while_it_is_waited_for_is_not_taken_for_ours,
+        ],
+    ),
+    (
+        32,
+        &[
+            passwords::the_article_s_passwords_show_nowhere,
+            passwords::the_official_image_s_passwords_show_nowhere,
+            passwords::the_article_s_passwords_show_nowhere_with_postgres,
+            passwords::the_official_image_s_passwords_show_nowhere_with_postgres,
+        ],
+    ),
+];
+
+#[test]
+fn every_fault_has_its_tests() {
+    let numbers: Vec<u32> = TESTS.iter().map(|(number, _)| *number).collect();
+    let expected: Vec<u32> = (0..=18).chain(30..=32).collect();
+    assert_eq!(numbers, expected);
+    assert!(TESTS.iter().all(|(_, tests)| !tests.is_empty()));
+}
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]

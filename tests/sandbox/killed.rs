@@ -106,7 +106,7 @@ async fn up(profile: Profile) {
 
 /// In one namespace of each sandbox: `line` is killed and run again, `back` is the way back.
 async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str, least: usize) {
-    let began = Instant::now();
+    let start = Instant::now();
     let lines: Vec<&str> = begin.iter().copied().chain([line]).collect();
     let expected = undisturbed(profile, &lines).await;
     let points = at_every_request(async |world, n| {
@@ -129,54 +129,102 @@ async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str,
         held
     })
     .await;
-    report(line, profile, points, began);
+    report(line, profile, points, start);
     assert!(points >= least, "only {points} points");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn up_of_the_article_s_image() {
+pub(super) async fn up_of_the_article_s_image() {
     up(Profile::Article).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn growing_of_the_article_s_image() {
+pub(super) async fn growing_of_the_article_s_image() {
     over_and_over(Profile::Article, &[UP, SHRINK], GROW, SHRINK, 12).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn shrinking_of_the_article_s_image() {
+pub(super) async fn shrinking_of_the_article_s_image() {
     over_and_over(Profile::Article, &[UP], SHRINK, GROW, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn down_of_the_article_s_image() {
+pub(super) async fn down_of_the_article_s_image() {
     over_and_over(Profile::Article, &[UP], DOWN, UP, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn up_of_the_official_s_image() {
+pub(super) async fn up_of_the_official_s_image() {
     up(Profile::Official).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn growing_of_the_official_s_image() {
+pub(super) async fn growing_of_the_official_s_image() {
     over_and_over(Profile::Official, &[UP, SHRINK], GROW, SHRINK, 12).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn shrinking_of_the_official_s_image() {
+pub(super) async fn shrinking_of_the_official_s_image() {
     over_and_over(Profile::Official, &[UP], SHRINK, GROW, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
-async fn down_of_the_official_s_image() {
+pub(super) async fn down_of_the_official_s_image() {
     over_and_over(Profile::Official, &[UP], DOWN, UP, 20).await;
+}
+
+/// The same with PostgreSQL in the pods, at a sample of the points: what was committed is there after each.
+async fn with_postgres(profile: Profile) {
+    let world = World::start().await;
+    let run = async |namespace: &str, line: &str| {
+        world.call(profile, namespace, line).run().await.ok();
+    };
+    let rows = async |namespace: &str| {
+        let psql = world.call(profile, namespace, "psql").args("-- -At -v ON_ERROR_STOP=1");
+        psql.run_with("select text from ledger;").await.ok().stdout
+    };
+    for n in [9, 17, 25, 33] {
+        let namespace = format!("{KILLED}-{n}");
+        world.namespace(&namespace);
+        world.killed_after(n, world.call(profile, &namespace, UP)).await;
+        run(&namespace, UP).await;
+        run(&namespace, "test").await;
+        world.forget(&namespace).await;
+    }
+    world.namespace(KILLED);
+    run(KILLED, UP).await;
+    let insert = "create table ledger as select 'kept' as text;";
+    let psql = world.call(profile, KILLED, "psql").args("-- -v ON_ERROR_STOP=1");
+    psql.run_with(insert).await.ok();
+    for n in [5, 9, 13] {
+        for line in [SHRINK, GROW, DOWN, UP] {
+            world.killed_after(n, world.call(profile, KILLED, line)).await;
+            run(KILLED, line).await;
+            if line != DOWN {
+                assert_eq!(rows(KILLED).await, "kept\n", "{line} killed after {n} requests");
+            }
+        }
+    }
+    run(KILLED, "test").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+pub(super) async fn the_article_s_image_with_postgres() {
+    with_postgres(Profile::Article).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+pub(super) async fn the_official_image_with_postgres() {
+    with_postgres(Profile::Official).await;
 }

@@ -85,7 +85,7 @@ fn normal(object: &Value) -> Value {
         ours.map(|f| json!([f["operation"], f["subresource"], f["fieldsV1"]])).collect();
     let without = |value: &mut Value, at: &str, names: &[&str]| {
         if let Some(Value::Object(map)) = value.pointer_mut(at) {
-            names.iter().for_each(|name| drop(map.remove(*name)));
+            map.retain(|name, _| !names.contains(&name.as_str()));
         }
     };
     without(&mut value, "", &["status"]);

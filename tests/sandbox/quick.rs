@@ -1,6 +1,8 @@
 //! A sandbox whose containers are stand-ins: everything of Kubernetes is there, PostgreSQL is not. A set is
 //! up in a fraction of a second, so that what pgset asks of Kubernetes can be disturbed at every step.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use pgset::sandbox::place::Place;
 use pgset::sandbox::registry::{Delete, Registry};
 use pgset::sandbox::store::Key;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::{World, directory};
 use crate::support::pgset::Pgset;
@@ -54,7 +57,7 @@ impl World {
         let place = Place::open(&directory.path().join("s")).unwrap();
         let tools = Tools { postgres: programs, wrapper: PathBuf::new(), user: None };
         let sandbox = Sandbox::start_with(place, tools).await.unwrap_or_else(|e| panic!("{e}"));
-        let roles = tokio::spawn(give_roles(Arc::clone(&sandbox.registry)));
+        let roles = tokio::spawn(attend(Arc::clone(&sandbox.registry)));
         Self { sandbox, directory, roles: Some(roles) }
     }
 
@@ -94,12 +97,23 @@ impl World {
     }
 }
 
-/// Labels pods as their images would: ordinal 0 is the master.
-async fn give_roles(registry: Arc<Registry>) {
+/// Does for pods what is not worth a process: labels them as their images would (ordinal 0 is the master),
+/// and listens in their place, which is what their startup probes ask for.
+async fn attend(registry: Arc<Registry>) {
     let mut latest = registry.store.subscribe();
+    let mut listening: HashMap<String, TcpListener> = HashMap::new();
     loop {
         latest.borrow_and_update();
-        for pod in registry.store.all(&PODS) {
+        let pods = registry.store.all(&PODS);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        listening.retain(|uid, _| pods.iter().any(|pod| text(&pod["metadata"]["uid"]) == *uid));
+        for pod in pods {
+            let address = text(&pod["status"]["podIP"]);
+            if let Entry::Vacant(free) = listening.entry(text(&pod["metadata"]["uid"]))
+                && let Ok(listener) = TcpListener::bind((address, 5432)).await
+            {
+                free.insert(listener);
+            }
             let Some(label) = role(&pod) else { continue };
             let writer = Writer { manager: "bootstrap", subresource: "status" };
             // One that has gone meanwhile needs no role.

@@ -116,7 +116,7 @@ mod tests {
         let whole = respond::json(200, &json!({"kind": "Pod"}));
         let mut body = spoil(Some(&Fault::Cut), whole).await.unwrap().into_body();
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!(first, "{\"kind");
+        assert_eq!(first, "{\"kind\"");
         assert!(body.frame().await.unwrap().is_err());
     }
 

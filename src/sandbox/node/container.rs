@@ -167,7 +167,7 @@ impl Worker {
             backoff: None,
         })?;
         let argv = argv(&state.spec, &image, &setting).map_err(creating)?;
-        let opened = log::open(&self.root.log(&name, state.restarts))
+        let opened = log::open(&self.root.log(&name, state.restarts), &self.root.files(&name))
             .and_then(|(out, log)| Ok((out.try_clone()?, out, log)));
         let (out, err, log) = opened.map_err(|e| creating(e.to_string()))?;
         let mut command = setting.command(&argv);

@@ -74,6 +74,11 @@ impl Setting {
         self.user
     }
 
+    /// What was said in the container, with its paths as they are there.
+    pub(super) fn inside(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.directory.display()), "/")
+    }
+
     /// `$(NAME)` in arguments.
     pub(super) fn expand(&self, text: &str) -> String {
         expanded(text, &self.variables)

@@ -19,23 +19,38 @@ const FULL: &str = "F";
 const PARTIAL: &str = "P";
 
 /// Opens a log: where the container writes, and the task that keeps what it wrote, until it writes no more.
-pub(super) fn open(path: &Path) -> io::Result<(PipeWriter, JoinHandle<()>)> {
+/// What is below `root` is told as below `/`, as the container should see it.
+pub(super) fn open(path: &Path, root: &Path) -> io::Result<(PipeWriter, JoinHandle<()>)> {
+    let root = format!("{}/", root.display()).into_bytes();
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let (reader, writer) = io::pipe()?;
     let reader = Receiver::from_owned_fd(reader.into())?;
-    Ok((writer, tokio::spawn(keep(reader, file))))
+    Ok((writer, tokio::spawn(keep(reader, file, root))))
 }
 
-async fn keep(mut reader: Receiver, mut file: File) {
+async fn keep(mut reader: Receiver, mut file: File, root: Vec<u8>) {
     let mut pending = Vec::new();
     let mut buffer = vec![0; 32 << 10];
     while let Ok(length @ 1..) = reader.read(&mut buffer).await {
         pending.extend_from_slice(&buffer[..length]);
-        let records = records(&mut pending, false);
+        let records = inside(&records(&mut pending, false), &root);
         // A disk that is full keeps no logs; the container goes on.
         let _ = file.write_all(&records);
     }
-    let _ = file.write_all(&records(&mut pending, true));
+    let _ = file.write_all(&inside(&records(&mut pending, true), &root));
+}
+
+/// Paths as they are in the container.
+fn inside(text: &[u8], root: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(root.len()).position(|part| part == root) {
+        result.extend_from_slice(&rest[..at]);
+        result.push(b'/');
+        rest = &rest[at + root.len()..];
+    }
+    result.extend_from_slice(rest);
+    result
 }
 
 /// Takes the records that are whole; at the end, the rest.
@@ -95,6 +110,13 @@ pub(super) fn text(kept: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_the_container_s() {
+        let said = b"\"/s/pods/1/x/tmp/.s\" and /s/pods/1/x/pgdata, not /s/pods/1/y";
+        let expected = b"\"/tmp/.s\" and /pgdata, not /s/pods/1/y";
+        assert_eq!(inside(said, b"/s/pods/1/x/"), expected);
+    }
 
     #[test]
     fn what_was_written_is_read() {

@@ -161,7 +161,8 @@ async fn once(
         return Ok(());
     }
     let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said[..said.len().min(OUTPUT_LIMIT)]).trim().to_owned();
+    let said = setting.inside(&String::from_utf8_lossy(&said[..said.len().min(OUTPUT_LIMIT)]));
+    let said = said.trim().to_owned();
     Err(if said.is_empty() { format!("command failed: {}", output.status) } else { said })
 }
 

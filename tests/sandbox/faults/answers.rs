@@ -30,7 +30,7 @@ fn status(code: u16, reason: &'static str, message: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn too_many_requests_are_waited_for_as_told() {
+pub(super) async fn too_many_requests_are_waited_for_as_told() {
     let world = World::quick().await;
     let busy = Refusal::new(429, "TooManyRequests", "slow down");
     let later = Fault::Status(busy, Some(seconds(2)));
@@ -43,7 +43,7 @@ async fn too_many_requests_are_waited_for_as_told() {
 }
 
 #[tokio::test]
-async fn failures_that_pass_are_tried_again() {
+pub(super) async fn failures_that_pass_are_tried_again() {
     let world = World::quick().await;
     let page = "<html>bad gateway</html>".to_owned();
     for (namespace, fault) in [
@@ -69,7 +69,7 @@ async fn failures_that_pass_are_tried_again() {
 }
 
 #[tokio::test]
-async fn an_unavailable_server_is_given_up_at_the_deadline() {
+pub(super) async fn an_unavailable_server_is_given_up_at_the_deadline() {
     let world = World::quick().await;
     let down = status(503, "ServiceUnavailable", "the server is being upgraded");
     world.faults().request(Method::GET, "/", 0..EVER, down.clone());
@@ -86,7 +86,7 @@ async fn an_unavailable_server_is_given_up_at_the_deadline() {
 
 /// Every write of a whole story breaks once: before it was carried out, or after that.
 #[tokio::test]
-async fn a_connection_that_is_reset_makes_nothing_twice() {
+pub(super) async fn a_connection_that_is_reset_makes_nothing_twice() {
     const STORY: [&str; 5] = [
         "up",
         "scale --replicas 3",
@@ -143,7 +143,7 @@ fn once(writes: &[Seen], namespace: &str) -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_is_an_error_and_no_panic() {
+pub(super) async fn an_answer_that_is_no_json_is_an_error_and_no_panic() {
     let world = World::quick().await;
     world.faults().record();
     world.up("default").run().await.ok();
@@ -182,7 +182,7 @@ async fn an_answer_that_is_no_json_is_an_error_and_no_panic() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_is_asked_for_again() {
+pub(super) async fn an_answer_that_is_cut_is_asked_for_again() {
     let world = World::quick().await;
     // After the first contact, which fails fast.
     for method in [Method::GET, Method::PATCH, Method::POST] {
@@ -199,7 +199,7 @@ async fn an_answer_that_is_cut_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_given_up_at_the_deadline() {
+pub(super) async fn a_server_that_hangs_is_given_up_at_the_deadline() {
     let world = World::quick().await;
     world.faults().request(Method::PATCH, "/statefulsets/pgset", 0..EVER, Fault::Hang);
     let output = world.up("default").args("--timeout 2s").run().await.exits(3);
@@ -217,7 +217,7 @@ async fn a_server_that_hangs_is_given_up_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_missing_right_is_found_before_the_first_write() {
+pub(super) async fn a_missing_right_is_found_before_the_first_write() {
     let world = World::quick().await;
     for (resource, group) in [
         ("services", "\"\""),
@@ -243,7 +243,7 @@ async fn a_missing_right_is_found_before_the_first_write() {
 }
 
 #[tokio::test]
-async fn credentials_that_run_out_while_waiting_are_read_once_more() {
+pub(super) async fn credentials_that_run_out_while_waiting_are_read_once_more() {
     let world = World::quick().await;
     let unauthorized = status(401, "Unauthorized", "Unauthorized");
     let pods = "/namespaces/default/pods?";
@@ -270,7 +270,7 @@ async fn credentials_that_run_out_while_waiting_are_read_once_more() {
 }
 
 #[tokio::test]
-async fn no_way_to_a_cluster_is_named_within_the_connect_timeout() {
+pub(super) async fn no_way_to_a_cluster_is_named_within_the_connect_timeout() {
     let world = World::quick().await;
     let home = tempfile::TempDir::new().unwrap();
     // A port that was free a moment ago: nobody listens.

@@ -11,7 +11,7 @@ use super::super::quick::PROFILES;
 use crate::support::{eventually, seconds};
 
 #[tokio::test]
-async fn watches_that_end_or_expire_are_begun_again() {
+pub(super) async fn watches_that_end_or_expire_are_begun_again() {
     for deaf in [Deaf::Closed, Deaf::Expired] {
         let world = World::quick().await;
         // Two rounds of all six.
@@ -30,7 +30,7 @@ async fn watches_that_end_or_expire_are_begun_again() {
 }
 
 #[tokio::test]
-async fn watches_that_are_ended_while_they_wait_are_begun_again() {
+pub(super) async fn watches_that_are_ended_while_they_wait_are_begun_again() {
     let world = World::quick().await;
     world.faults().fail("schedule", "no room.");
     let running = world.pgset("up").spawn();
@@ -43,7 +43,7 @@ async fn watches_that_are_ended_while_they_wait_are_begun_again() {
 }
 
 #[tokio::test]
-async fn bookmarks_alone_are_no_success() {
+pub(super) async fn bookmarks_alone_are_no_success() {
     let world = World::quick().await;
     let mute = Fault::Watch(Deaf::Bookmarks);
     world.faults().fail("schedule", "no room.");
@@ -60,7 +60,7 @@ async fn bookmarks_alone_are_no_success() {
 }
 
 #[tokio::test]
-async fn the_server_s_clock_does_not_matter() {
+pub(super) async fn the_server_s_clock_does_not_matter() {
     for off in [SignedDuration::from_hours(24), SignedDuration::from_hours(-24)] {
         let world = World::quick().await;
         world.faults().set_clock(off);
@@ -82,7 +82,7 @@ async fn the_server_s_clock_does_not_matter() {
 }
 
 #[tokio::test]
-async fn two_at_once_have_one_result() {
+pub(super) async fn two_at_once_have_one_result() {
     for profile in PROFILES {
         let world = World::quick().await;
         let up = |namespace: &str| profile.of(world.pgset("up -n").arg(namespace));
@@ -101,7 +101,7 @@ async fn two_at_once_have_one_result() {
 }
 
 #[tokio::test]
-async fn a_signal_says_what_was_done_and_how_to_go_on() {
+pub(super) async fn a_signal_says_what_was_done_and_how_to_go_on() {
     let world = World::quick().await;
     world.faults().fail("schedule", "no room.");
     for (signal, code, word) in [("INT", 130, "interrupted"), ("TERM", 143, "terminated")] {
@@ -133,7 +133,7 @@ async fn a_signal_says_what_was_done_and_how_to_go_on() {
 }
 
 #[tokio::test]
-async fn a_second_ctrl_c_ends_at_once() {
+pub(super) async fn a_second_ctrl_c_ends_at_once() {
     let world = World::quick().await;
     world.faults().hold_after(3);
     let mut running = world.pgset("up").spawn();
@@ -152,7 +152,7 @@ async fn a_second_ctrl_c_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_is_no_panic() {
+pub(super) async fn a_reader_that_goes_away_is_no_panic() {
     let world = World::quick().await;
     for line in ["up -o json", "status", "render", "env", "down --yes -o json"] {
         let mut running = world.pgset(line).spawn();
