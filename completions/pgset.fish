@@ -69,6 +69,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l volume-prefix -d 'Pre
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l tls -d 'Encrypt every connection, by a certificate that pgset makes and renews [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l tls-secret -d 'The same by a Secret of your own, with ca.crt, tls.crt and tls.key' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
@@ -209,6 +211,7 @@ never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -l replica -d 'With -o env: the variables for the replicas'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -l show-password -d 'Print the password, too'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -l ca-certificate -d 'Print the CA\'s certificate, alone: what sslrootcert names'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -s q -l quiet -d 'Say only what went wrong'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -s y -l yes -d 'Answer every question with yes'
@@ -279,6 +282,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l volume-prefix -d 
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l tls -d 'Encrypt every connection, by a certificate that pgset makes and renews [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l tls-secret -d 'The same by a Secret of your own, with ca.crt, tls.crt and tls.key' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
@@ -322,6 +327,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l volume-prefix -d 'P
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l tls -d 'Encrypt every connection, by a certificate that pgset makes and renews [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l tls-secret -d 'The same by a Secret of your own, with ca.crt, tls.crt and tls.key' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
@@ -396,6 +403,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l volume-prefix -d 'Pr
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l set -d 'A setting of PostgreSQL\'s, again for more [default: what runs]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l config -d 'File of PostgreSQL\'s settings, in the syntax of postgresql.conf' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l synchronous -d 'For how many replicas a commit waits; 0 for none [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l tls -d 'Encrypt every connection, by a certificate that pgset makes and renews [default: what runs]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l tls-secret -d 'The same by a Secret of your own, with ca.crt, tls.crt and tls.key' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory of your own templates' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l requests -d 'What each container is promised, such as cpu=500m,memory=1Gi' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l limits -d 'What each container can\'t exceed; none takes a limit away: cpu=none' -r
@@ -552,6 +561,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l timeout -d 'How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l passing -d 'Delete the directory at the end'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s q -l quiet -d 'Say only what went wrong'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Say more: -v, -vv, -vvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s y -l yes -d 'Answer every question with yes'

@@ -216,6 +216,13 @@ pub struct SettingsArgs {
     /// For how many replicas a commit waits; 0 for none [default: what runs]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub synchronous: Option<String>,
+    /// Encrypt every connection, by a certificate that pgset makes and renews [default: what runs]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub tls: Option<String>,
+    /// The same by a Secret of your own, with ca.crt, tls.crt and tls.key
+    #[arg(long, value_name = "SECRET")]
+    pub tls_secret: Option<String>,
     /// Directory of your own templates
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,

@@ -27,6 +27,7 @@ pub mod sql;
 pub mod status;
 pub mod templates;
 pub mod test;
+pub(crate) mod tls;
 pub(crate) mod topology;
 pub mod up;
 pub mod wait;

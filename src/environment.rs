@@ -52,6 +52,8 @@ variables! {
     PGSET_SET: "PostgreSQL's settings, a line each: `work_mem = 64MB` (`--set`)", "what runs";
     PGSET_CONFIG: "file of PostgreSQL's settings, as postgresql.conf (`--config`)", "what runs";
     PGSET_SYNCHRONOUS: "for how many replicas a commit waits (`--synchronous`)", "what runs, else 0";
+    PGSET_TLS: "true encrypts every connection, false none (`--tls`)", "what runs, else false";
+    PGSET_TLS_SECRET: "Secret with a certificate of your own: ca.crt, tls.crt, tls.key (`--tls-secret`)", "";
     PGSET_REQUESTS: "what each container is promised (`--requests`)", "cpu=100m,memory=256Mi,ephemeral-storage=64Mi";
     PGSET_LIMITS: "what each container can't exceed (`--limits`)", "cpu=2,memory=1Gi,ephemeral-storage=1Gi";
     PGSET_NODE_SELECTOR: "labels that a node must have (`--node-selector`)", "";

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`cli`] | the command line, and nothing else |
 //! | [`environment`] | the only reader of environment variables |
+//! | [`certificate`] | certificates, made, renewed and looked at |
 //! | [`settings`], [`image`] | flags, environment and defaults, validated once |
 //! | [`render`], [`manifest`] | templates to text, text to objects |
 //! | [`plan`] | what is wanted and what is there, to what is to be done |
@@ -16,9 +17,10 @@
 //! | `sandbox` | a small Kubernetes to try pgset on, imported by its command alone |
 //! | [`event`], [`report`], [`prompt`], [`terminal`], [`error`] | what a person or a script gets to see |
 //!
-//! `settings`, `image`, `render`, `manifest`, `plan`, `readiness` and `postgres` are pure: values in,
+//! `settings`, `image`, `certificate`, `render`, `manifest`, `plan`, `readiness` and `postgres` are pure: values in,
 //! values out.
 
+pub mod certificate;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

@@ -14,6 +14,7 @@ pub mod slots;
 pub mod smoke;
 pub mod status;
 mod table;
+pub mod tls;
 
 pub use psql::{Connection, ExecOutput, Script, ScriptError};
 pub use replication::Observation;

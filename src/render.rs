@@ -15,7 +15,8 @@ pub use engine::render;
 pub use error::RenderError;
 pub use set::{Origin, TemplateFile, TemplateSet, export};
 
-use crate::settings::{Replicas, Secret, Settings};
+use crate::certificate::Certificates;
+use crate::settings::{Replicas, Secret, Settings, Tls};
 
 /// What a rendering depends on.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,10 @@ pub struct Inputs<'a> {
     pub server_minor: u32,
     /// The passwords in force.
     pub passwords: &'a Passwords,
+    /// How far TLS is; none where there is none.
+    pub tls: Option<&'a Tls>,
+    /// The certificates that pgset made; none where there are none, or they are somebody else's.
+    pub certificates: Option<&'a Certificates>,
 }
 
 /// The minor version of Kubernetes that is assumed where no server was asked, or says none.
@@ -51,7 +56,7 @@ pub struct Passwords {
 pub struct Rendered {
     /// The template's file, or its name where it is built in.
     pub template: String,
-    /// YAML, any number of documents. Holds the passwords.
+    /// YAML, any number of documents. Holds passwords and keys.
     pub text: String,
 }
 

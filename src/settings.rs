@@ -14,6 +14,7 @@ mod sources;
 pub mod storage;
 pub mod synchronous;
 pub mod table;
+pub mod tls;
 pub mod values;
 
 pub use credentials::Credentials;
@@ -24,6 +25,7 @@ pub use pods::Pods;
 pub use quantity::Quantity;
 pub use secret::Secret;
 pub use storage::{AccessMode, Storage};
+pub use tls::{Tls, TlsSetting};
 pub use values::{
     DatabaseName, MajorVersion, Namespace, Replicas, RoleName, SetName, VolumePrefix,
 };
@@ -98,6 +100,8 @@ pub struct Settings {
     pub parameters: Option<Parameters>,
     /// For how many replicas a commit waits, when somebody said it. Otherwise for as many as it does.
     pub synchronous: Option<Sourced<u32>>,
+    /// TLS, when somebody said anything about it. Otherwise as it runs.
+    pub tls: Option<Sourced<TlsSetting>>,
     /// What the pods ask for, where they run, and what is written on them.
     pub pods: Pods,
     /// Where templates of the user's own are.
@@ -143,6 +147,11 @@ impl SetIdentity {
     #[must_use]
     pub fn secret(&self) -> String {
         format!("{}-auth", self.name)
+    }
+    /// The Secret of the certificates that pgset makes.
+    #[must_use]
+    pub fn tls_secret(&self) -> String {
+        format!("{}-tls", self.name)
     }
     /// The ConfigMap of what the pods run and how PostgreSQL is set up.
     #[must_use]

@@ -11,6 +11,7 @@ mod machine;
 mod refused;
 mod running;
 mod set;
+mod tls;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ mod code {
     pub(super) const FULL: i32 = 22;
     pub(super) const DIVERGED: i32 = 23;
     pub(super) const UNPREPARED: i32 = 24;
+    pub(super) const TLS: i32 = 25;
 }
 
 /// Asks until the answer is `Ok`; panics with the last `Err` when it takes too long.

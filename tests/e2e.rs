@@ -19,6 +19,7 @@ mod services;
 mod slots;
 mod story;
 mod synchronous;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,13 +6,14 @@
 
 use std::path::Path;
 
+use pgset::certificate::Certificates;
 use pgset::image::{ImageReference, Profile};
 use pgset::manifest::parse::{objects, to_yaml};
 use pgset::manifest::{Kind, Object};
 use pgset::render::{Inputs, Passwords, TemplateSet, render};
 use pgset::settings::{
     AccessMode, Credentials, Parameters, Replicas, Secret, SetIdentity, Settings, Source, Sourced,
-    Storage, parameters, synchronous,
+    Storage, Tls, parameters, synchronous,
 };
 
 fn settings(tag: &str, storage: Storage) -> Settings {
@@ -40,6 +41,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
         },
         parameters: None,
         synchronous: None,
+        tls: None,
         pods: pgset::settings::Pods::default(),
         templates: None,
     }
@@ -75,6 +77,16 @@ fn make(settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
 }
 
 fn make_for(server_minor: u32, settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
+    make_with(None, None, server_minor, settings, replicas)
+}
+
+fn make_with(
+    tls: Option<&Tls>,
+    certificates: Option<&Certificates>,
+    server_minor: u32,
+    settings: &Settings,
+    replicas: Option<Replicas>,
+) -> Vec<Object> {
     let secret = |text: &str| Secret::new(text.to_owned());
     let passwords = Passwords {
         superuser: secret("rootPassword1"),
@@ -82,7 +94,15 @@ fn make_for(server_minor: u32, settings: &Settings, replicas: Option<Replicas>) 
         user: secret("userPassword1"),
     };
     let templates = TemplateSet::builtin(&settings.profile);
-    let inputs = Inputs { settings, replicas, pods: 2, server_minor, passwords: &passwords };
+    let inputs = Inputs {
+        settings,
+        replicas,
+        pods: 2,
+        server_minor,
+        passwords: &passwords,
+        tls,
+        certificates,
+    };
     let rendered = render(&templates, &inputs).unwrap();
     objects(&rendered, &settings.set).unwrap()
 }
@@ -153,6 +173,48 @@ fn each_official_image() {
         let objects = make(&official(image), Some(Replicas::DEFAULT));
         compare(&format!("postgres-{name}.yaml"), &without_script(objects));
     }
+}
+
+#[test]
+fn official_with_tls() {
+    let made = Certificates {
+        authorities: "the CA\n".to_owned(),
+        authority_keys: Secret::new("the CA's key\n".to_owned()),
+        certificate: "the certificate\n".to_owned(),
+        key: Secret::new("its key\n".to_owned()),
+    };
+    let required = Tls::parse("required made pgset-tls").unwrap();
+    let official = official("postgres:17");
+    let objects = make_with(Some(&required), Some(&made), 37, &official, Some(Replicas::DEFAULT));
+    compare("postgres-tls.yaml", &without_script(objects));
+
+    // Of somebody else's nothing is made; what is only offered keeps nobody out.
+    let given = Tls::parse("offered given mine").unwrap();
+    let objects = make_with(Some(&given), None, 37, &official, None);
+    let find = |name: &str| objects.iter().find(|object| object.id.name == name);
+    assert!(find("mine").is_none() && find("pgset-tls").is_none());
+    let config = &find("pgset-config").unwrap().value["data"];
+    assert_eq!(config["tls"], "offered given mine\n");
+    assert!(!config["pg_hba.conf"].as_str().unwrap().contains("hostssl"));
+    let set = objects.iter().find(|object| object.id.kind == Kind::StatefulSet).unwrap();
+    let volumes = set.value["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+    let tls = volumes.iter().find(|volume| volume["name"] == "tls").unwrap();
+    assert_eq!(tls["secret"]["secretName"], "mine");
+}
+
+/// Nobody but pgset needs the CA's key, and the pods' template is the same with and without TLS: it comes
+/// and goes without a restart.
+#[test]
+fn the_pods_are_the_same_with_and_without_tls() {
+    let required = Tls::parse("required made pgset-tls").unwrap();
+    let pods = |tls: Option<&Tls>| {
+        let objects = make_with(tls, None, 37, &official("postgres:17"), None);
+        let set = objects.into_iter().find(|object| object.id.kind == Kind::StatefulSet).unwrap();
+        set.value["spec"]["template"].clone()
+    };
+    let without = pods(None);
+    assert_eq!(without, pods(Some(&required)));
+    assert!(!without.to_string().contains("ca.key"));
 }
 
 #[test]

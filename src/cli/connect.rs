@@ -7,6 +7,7 @@ Examples:
   pgset connect
   pgset connect -o json | jq -r .master.uri
   pgset connect -o env --replica
+  pgset connect --ca-certificate > pgset-ca.crt
   env $(pgset connect -o env) psql
 
 The names are those of the cluster's DNS: they work in its pods.";
@@ -21,4 +22,7 @@ pub struct ConnectArgs {
     /// Print the password, too
     #[arg(long)]
     pub show_password: bool,
+    /// Print the CA's certificate, alone: what sslrootcert names
+    #[arg(long, conflicts_with_all = ["replica", "show_password"])]
+    pub ca_certificate: bool,
 }

@@ -147,7 +147,8 @@ async fn write(
         return Ok((step, outcome, None));
     }
     let object = &step.object;
-    let once = object.id == desired::secret_id(how.set);
+    let certificates = object.id == desired::tls_id(how.set);
+    let once = certificates || object.id == desired::secret_id(how.set);
     let result = if once && matches!(step.action, Action::Create) {
         match cluster.create(object, dry).await {
             Err(e) if e.is_conflict() => return adopt(cluster, step, how).await,
@@ -155,7 +156,11 @@ async fn write(
         }
     } else {
         // What is only ever created belongs to us under another operation, hence the force.
-        cluster.apply(object, Apply { dry_run: dry, force: how.force || once }).await
+        match cluster.apply(object, Apply { dry_run: dry, force: how.force || once }).await {
+            // It is not any more what was looked at.
+            Err(e) if certificates && e.is_conflict() => return adopt(cluster, step, how).await,
+            other => other,
+        }
     };
     match result {
         Ok(live) => Ok((step, outcome, Some(live))),
@@ -178,6 +183,10 @@ async fn adopt(
     live::check_ours(&live, id, how.set)?;
     if live["data"] == step.object.value["data"] {
         return Ok((step, Outcome::Created, Some(live)));
+    }
+    if *id == desired::tls_id(how.set) {
+        step.detail = Some("another run was first; its certificate is used".to_owned());
+        return Ok((step, Outcome::Unchanged, Some(live)));
     }
     plan::adopt_secret(&step.object, &live, how.made)?;
     step.detail = Some("another run made it first; its passwords are used".to_owned());

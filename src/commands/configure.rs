@@ -29,9 +29,9 @@ pub(crate) const POSTGRESQL_CONF: &str = "postgresql.conf";
 /// The key that holds who is let in.
 const PG_HBA_CONF: &str = "pg_hba.conf";
 /// A kubelet that was told of a change by an annotation is told again after this long.
-const NUDGE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+pub(crate) const NUDGE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// How many servers are brought up to date at once: none of them stops serving for it.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 /// The annotation that tells the kubelet; its value is the version of the ConfigMap.
 const ANNOTATION: &str = "pgset/config";
 
@@ -341,7 +341,7 @@ fn unreadable(pod: &str, state: &State, next: &str) -> Failure {
 }
 
 /// Has the kubelet look at a pod now, and not within the next minute or so: any change of the pod does.
-async fn nudge(
+pub(crate) async fn nudge(
     cluster: &Cluster,
     set: &SetIdentity,
     pod: &Pod,

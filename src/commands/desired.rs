@@ -3,11 +3,13 @@
 use serde_json::Value;
 
 use super::live::Live;
+use super::tls;
 use crate::error::{Exit, Failure};
 use crate::manifest::parse;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::render::{self, Inputs, Passwords, TemplateSet};
-use crate::settings::{Replicas, Secret, SetIdentity, Settings};
+use crate::settings::tls::Origin;
+use crate::settings::{Replicas, Secret, SetIdentity, Settings, Tls};
 
 /// Keys of the Secret.
 pub(crate) const SUPERUSER_PASSWORD: &str = "superuser-password";
@@ -37,6 +39,11 @@ pub(crate) fn secret_id(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::Secret, set.namespace.as_str(), &set.secret())
 }
 
+/// The Secret with the certificates that pgset makes.
+pub(crate) fn tls_id(set: &SetIdentity) -> ObjectId {
+    ObjectId::new(Kind::Secret, set.namespace.as_str(), &set.tls_secret())
+}
+
 /// The ConfigMap that says whose data the set's is.
 pub(crate) fn topology_id(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.topology())
@@ -55,12 +62,20 @@ pub fn draft(
 ) -> anyhow::Result<Vec<Object>> {
     let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
     let passwords = given_or_made(settings);
+    let setting = settings.tls.as_ref().map(|given| &given.value);
+    let tls = Tls::wanted(setting, None, &settings.set);
+    let certificates = match &tls {
+        Some(tls) if tls.origin == Origin::Made => tls::made_new(&settings.set)?,
+        _ => None,
+    };
     let inputs = Inputs {
         settings,
         replicas: Some(replicas),
         pods: replicas.get(),
         server_minor,
         passwords: &passwords,
+        tls: tls.as_ref(),
+        certificates: certificates.as_ref(),
     };
     objects(templates, &inputs)
 }

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::up::Look;
+use super::up::{Look, Planned};
 use super::{Context, desired, live};
 use crate::cli::DiffArgs;
 use crate::cluster::Cluster;
@@ -26,8 +26,14 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let cluster = context.cluster(&target).await?;
-    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait: false };
-    let (live, plan, _) = Box::pin(look.plan(&cluster, true)).await?;
+    let look = Look {
+        settings: &settings,
+        templates: &templates,
+        draft: &draft,
+        wait: false,
+        stages: false,
+    };
+    let Planned { live, plan, .. } = Box::pin(look.plan(&cluster, true)).await?;
     let growth = plan.growth.as_ref().map(|growth| format!("{}\n", growth.detail()));
     let plan = plan.without_growth(&live.objects);
     let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));

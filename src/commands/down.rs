@@ -181,6 +181,9 @@ fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
         Kind::PersistentVolumeClaim => {
             spec["volumeName"].as_str().map(|volume| format!("volume {volume}"))
         }
+        Kind::Secret if value["type"] == "kubernetes.io/tls" => {
+            Some("the CA that clients trust".to_owned())
+        }
         Kind::Secret => Some("the passwords that open the data".to_owned()),
         Kind::ConfigMap if value["data"][topology::KEY].is_string() => {
             Some("whose data it is".to_owned())

@@ -8,16 +8,18 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use serde_json::Value;
 
-use super::{live, rights, scale, sql, up, wait};
+use super::{live, named, rights, scale, sql, up, wait};
 use crate::cluster::Cluster;
 use crate::cluster::objects::{Freshness, ServerVersion};
 use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
+use crate::image::Profile;
 use crate::manifest::Kind;
 use crate::postgres::Observation;
 use crate::postgres::status::{
-    Endpoint, Facts, PodFacts, Role, ServiceFacts, ServiceRole, VolumeFacts,
+    Endpoint, Facts, PodFacts, Role, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
 };
+use crate::postgres::tls::{self, ServerTls};
 use crate::readiness::{Snapshot, assess};
 use crate::settings::SetIdentity;
 
@@ -79,9 +81,10 @@ impl Subject {
     pub(crate) async fn facts(&self, snapshot: &Snapshot) -> anyhow::Result<Facts> {
         let namespace = self.set.namespace.as_str();
         let selector = self.set.selector();
-        let (services, answers) = futures::join!(
+        let (services, answers, tls) = futures::join!(
             self.cluster.list(Kind::Service, namespace, &selector, Freshness::Latest),
-            self.answers(snapshot)
+            self.answers(snapshot),
+            self.tls(snapshot)
         );
         let pods: Vec<PodFacts> =
             snapshot.pods.iter().filter_map(|pod| pod_facts(&self.set, pod, &answers)).collect();
@@ -100,6 +103,8 @@ impl Subject {
             .iter()
             .map(|trouble| format!("{}: {}", trouble.object, trouble.message))
             .collect();
+        let (tls, wrong) = tls.unzip();
+        problems.extend(wrong.into_iter().flatten());
         problems.dedup();
         let master = pods.iter().find(|pod| pod.is_writable());
         let observation = master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok()).cloned();
@@ -111,15 +116,14 @@ impl Subject {
             observation,
             services: services?.iter().filter_map(|s| self.service_facts(s, snapshot)).collect(),
             volumes: snapshot.claims.iter().map(|c| volume_facts(c, &snapshot.pods)).collect(),
+            tls,
             problems,
         })
     }
 
     /// What each server says, by pod; pods whose container does not run are not asked.
     async fn answers(&self, snapshot: &Snapshot) -> BTreeMap<String, Result<Observation, String>> {
-        let running = snapshot.pods.iter().filter(|pod| runs(pod));
-        let names: Vec<String> = running.filter_map(|pod| pod.metadata.name.clone()).collect();
-        stream::iter(names)
+        stream::iter(running(snapshot))
             .map(|pod| async move {
                 let answer = sql::observe(&self.cluster, self.set.namespace.as_str(), &pod).await;
                 (pod, answer)
@@ -127,6 +131,25 @@ impl Subject {
             .buffer_unordered(QUESTIONS)
             .collect()
             .await
+    }
+
+    /// What each server says about TLS, and what is wrong with it; none when none of them answers.
+    async fn tls(&self, snapshot: &Snapshot) -> Option<(TlsStatus, Vec<String>)> {
+        if named::profile(&self.statefulset) != Some(Profile::POSTGRES) {
+            return Some((TlsStatus::impossible(), Vec::new()));
+        }
+        let mut servers: Vec<(String, ServerTls)> = stream::iter(running(snapshot))
+            .map(|pod| async move {
+                let namespace = self.set.namespace.as_str();
+                let output = sql::run(&self.cluster, namespace, &tls::ask(&pod)).await.ok()?;
+                Some((pod, ServerTls::parse(&output)?))
+            })
+            .buffer_unordered(QUESTIONS)
+            .filter_map(async |server| server)
+            .collect()
+            .await;
+        servers.sort_by_key(|(pod, _)| self.set.ordinal(pod));
+        TlsStatus::of(&servers, jiff::Timestamp::now())
     }
 
     fn service_facts(&self, service: &Value, snapshot: &Snapshot) -> Option<ServiceFacts> {
@@ -155,6 +178,12 @@ impl Subject {
                 .collect(),
         })
     }
+}
+
+/// The pods that can be asked.
+fn running(snapshot: &Snapshot) -> Vec<String> {
+    let running = snapshot.pods.iter().filter(|pod| runs(pod));
+    running.filter_map(|pod| pod.metadata.name.clone()).collect()
 }
 
 /// Whether the database container runs: otherwise there is nobody to ask.

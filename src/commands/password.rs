@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{Context, desired, given, live, named, psql, rights, scale, sql, wait};
+use super::{Context, desired, given, live, named, psql, rights, scale, sql, tls, wait};
 use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
 use crate::cluster::Cluster;
 use crate::cluster::exec::Exec;
@@ -300,7 +300,8 @@ impl Rotation<'_> {
     /// Logs in with it, through the master's Service.
     async fn verify(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
         let secret = sql::credentials(self.cluster, self.set).await?;
-        let login = sql::Login { user: name, password, database: &secret.database };
+        let verified = tls::is_required(tls::of_set(self.cluster, self.set).await?.as_ref());
+        let login = sql::Login { user: name, password, database: &secret.database, verified };
         match sql::log_in(self.cluster, self.set, &self.master, login).await? {
             None => Ok(()),
             Some(trouble) => Err(Failure::new(

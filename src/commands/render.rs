@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use super::{Context, desired};
 use crate::cli::RenderArgs;
 use crate::error::Exit;
-use crate::manifest::{Kind, Object, parse};
+use crate::manifest::{Kind, Object, ObjectId, parse};
 use crate::render::NEWEST_SERVER;
+use crate::settings::SetIdentity;
 
 /// Prints the manifests, or which templates they come from. Sends nothing to the cluster.
 pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -30,29 +31,38 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         Some(directory) => {
             write_files(context, directory, &objects, args.show_secrets)?;
         }
-        None => context.reporter.print(&text(&objects, args.show_secrets))?,
+        None => context.reporter.print(&text(&objects, &settings.set, args.show_secrets))?,
     }
     if !args.show_secrets {
-        context.note(format!(
-            "Secret {} is left out: it holds passwords; --show-secrets prints it, `pgset up` makes it",
-            settings.set.secret()
-        ));
+        let secrets = objects.iter().filter(|object| object.id.kind == Kind::Secret);
+        for Object { id, .. } in secrets {
+            let what = holds(id, &settings.set);
+            context.note(format!(
+                "{id} is left out: it holds {what}; --show-secrets prints it, `pgset up` makes it"
+            ));
+        }
     }
     Ok(Exit::Done)
 }
 
 /// One YAML stream, in the order of apply.
-fn text(objects: &[Object], secrets: bool) -> String {
+fn text(objects: &[Object], set: &SetIdentity, secrets: bool) -> String {
     let mut text = String::new();
     for object in ordered(objects) {
         text.push_str("---\n");
         if object.id.kind == Kind::Secret && !secrets {
-            let _ = writeln!(text, "# {} is left out: it holds passwords", object.id);
+            let _ =
+                writeln!(text, "# {} is left out: it holds {}", object.id, holds(&object.id, set));
         } else {
             text.push_str(&parse::to_yaml(&object.value));
         }
     }
     text
+}
+
+/// What is secret in a Secret.
+fn holds(id: &ObjectId, set: &SetIdentity) -> &'static str {
+    if *id == desired::tls_id(set) { "private keys" } else { "passwords" }
 }
 
 fn ordered(objects: &[Object]) -> Vec<&Object> {

@@ -141,6 +141,8 @@ pub fn psql(set: &SetIdentity) -> Vec<Right> {
 pub fn connect(set: &SetIdentity) -> Vec<Right> {
     let mut rights = reading_passwords(set);
     rights.push(on(Kind::StatefulSet, "get", set));
+    // Whether clients have to verify is said there.
+    rights.push(on(Kind::ConfigMap, "get", set));
     rights
 }
 

@@ -148,6 +148,7 @@ pub(crate) async fn verify_login(
     cluster: &Cluster,
     set: &SetIdentity,
     snapshot: &Snapshot,
+    verified: bool,
 ) -> anyhow::Result<()> {
     let credentials = match credentials(cluster, set).await {
         Ok(credentials) => credentials,
@@ -161,6 +162,7 @@ pub(crate) async fn verify_login(
         user: &credentials.user,
         password: &credentials.user_password,
         database: &credentials.database,
+        verified,
     };
     let Some(trouble) = log_in(cluster, set, &pod, login).await? else { return Ok(()) };
     let failure = Failure::new(
@@ -186,6 +188,7 @@ pub(crate) struct Login<'a> {
     pub(crate) user: &'a str,
     pub(crate) password: &'a crate::settings::Secret,
     pub(crate) database: &'a str,
+    pub(crate) verified: bool,
 }
 
 /// Logs in through the master's Service, from a pod; what PostgreSQL says when it does not let in.
@@ -205,6 +208,8 @@ pub(crate) async fn log_in(
         user: login.user,
         password: login.password,
         database: login.database,
+        verified: login.verified,
+        address: None,
     };
     let script = Script::new(pod, &format!("{}select 1;\n", connection.connect()?));
     loop {

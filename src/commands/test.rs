@@ -10,6 +10,7 @@ use crate::cli::{Output, TestArgs};
 use crate::error::Exit;
 use crate::postgres::smoke::report::SmokeReport;
 use crate::postgres::smoke::{self, Check, CheckResult, Marker, Plan, Ran, Stage, evaluate};
+use crate::postgres::status::TlsStatus;
 use crate::settings::Secret;
 
 /// How long a connection that reaches nobody is tried again.
@@ -39,6 +40,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
             pods: &facts.pods,
             services: &facts.services,
             lag_limit: args.lag_limit,
+            verified: facts.tls.as_ref().is_some_and(TlsStatus::is_required),
         },
         &marker,
     )?;

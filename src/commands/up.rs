@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::apply::{self, How};
 use super::wait::{self, Wait};
-use super::{Context, configure, desired, given, grow, live, rights, scale, slots, topology};
+use super::{Context, configure, desired, given, grow, live, rights, scale, slots, tls, topology};
 use crate::cli::UpArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::{Freshness, ServerVersion};
@@ -40,8 +41,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
 
     let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
-    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait };
-    let (live, plan, replicas) = Box::pin(look.plan(&cluster, args.force_conflicts)).await?;
+    let stages = args.dry_run.is_none();
+    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait, stages };
+    let planned = Box::pin(look.plan(&cluster, args.force_conflicts)).await?;
+    let Planned { live, plan, replicas, tls, last_config } = planned;
+    if let Some(warning) = &tls.warning {
+        context.warn(warning.clone());
+    }
 
     let next = context.again.as_str();
     context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
@@ -74,7 +80,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     if args.no_wait {
         let state = if unchanged { "is as it should be" } else { "is applied" };
-        if configures {
+        if configures || tls.is_new() {
             context.warn("the servers do not read their new settings now, as nobody waits for it: the next `pgset up` has them do it");
         }
         context.finish(
@@ -92,16 +98,21 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
     // The pods of a set that was just made began with what they should have.
     let began = !live.objects.contains_key(&id) && live.orphans == 0;
-    if topology.is_some() && !began {
-        configure::settle(context, &cluster, set, &wait, agreed).await?;
+    if topology.is_some() {
+        if !began {
+            configure::settle(context, &cluster, set, &wait, agreed).await?;
+            tls::settle(context, &cluster, set, &wait, &tls, last_config.as_ref()).await?;
+        }
+        tls::remember(&cluster, set, tls.last.as_ref()).await?;
     }
-    super::sql::verify_login(context, &cluster, &settings.set, &snapshot).await?;
+    let verified = tls::is_required(tls.last.as_ref());
+    super::sql::verify_login(context, &cluster, &settings.set, &snapshot, verified).await?;
     let before = live.objects.get(&id).map_or(0, scale::replicas_of);
     if matches!(settings.profile, Profile::Postgres(_)) && before > replicas {
         slots::drop_beyond(context, &cluster, &settings.set, replicas).await?;
     }
     left_policy(context, &cluster, &settings).await;
-    connection(context, &settings, replicas);
+    connection(context, &settings, replicas, verified);
     context.finish(format!("{} is up: {}", settings.set.name, pods(replicas)), started);
     Ok(Exit::Done)
 }
@@ -117,6 +128,22 @@ pub(crate) struct Look<'a> {
     pub(crate) draft: &'a [Object],
     /// Whether the command will wait for the set, which takes more rights.
     pub(crate) wait: bool,
+    /// Whether what takes several writes begins with the first of them, and is not shown as it ends.
+    pub(crate) stages: bool,
+}
+
+/// What was seen, and what follows.
+pub(crate) struct Planned {
+    /// What is there.
+    pub(crate) live: live::Live,
+    /// What is to be done.
+    pub(crate) plan: Plan,
+    /// How many pods there are to be.
+    pub(crate) replicas: u32,
+    /// How TLS comes or goes.
+    pub(crate) tls: tls::Transition,
+    /// The ConfigMap that is written once every pod has followed the plan, where one is.
+    pub(crate) last_config: Option<Object>,
 }
 
 impl Look<'_> {
@@ -125,78 +152,93 @@ impl Look<'_> {
     /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of
     /// the time. What is refused, though, is never refused for what a cache said: then the lists are
     /// read once more.
-    pub(crate) async fn plan(
-        self,
-        cluster: &Cluster,
-        force: bool,
-    ) -> anyhow::Result<(live::Live, Plan, u32)> {
+    pub(crate) async fn plan(self, cluster: &Cluster, force: bool) -> anyhow::Result<Planned> {
         let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
-        if let Ok((plan, replicas)) = plan_of(self.settings, self.templates, &live, force) {
-            return Ok((live, plan, replicas));
+        if let Ok(planned) = self.plan_of(live, force) {
+            return Ok(planned);
         }
         let live = Box::pin(self.read(cluster, Freshness::Latest)).await?;
-        let (plan, replicas) = plan_of(self.settings, self.templates, &live, force)?;
-        Ok((live, plan, replicas))
+        self.plan_of(live, force)
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
-        let draft = self.draft.iter().map(|object| object.id.clone());
-        let ids = draft.chain(topology::id(self.settings)).collect();
-        let rights = |version: &ServerVersion| {
-            rights::up(&self.settings.set, self.draft, self.wait, version)
-        };
-        live::read(cluster, self.settings, ids, freshness, rights).await
+        let set = &self.settings.set;
+        let mut ids: Vec<ObjectId> = self.draft.iter().map(|object| object.id.clone()).collect();
+        if let Some(topology) = topology::id(self.settings) {
+            ids.extend([topology, desired::tls_id(set)]);
+            ids.sort();
+            ids.dedup();
+        }
+        let rights = |version: &ServerVersion| rights::up(set, self.draft, self.wait, version);
+        let mut live = live::read(cluster, self.settings, ids, freshness, rights).await?;
+        if topology::id(self.settings).is_some() {
+            tls::read_given(cluster, self.settings, &mut live).await?;
+        }
+        Ok(live)
     }
-}
 
-/// What is to be done, from what is wanted and what is there; and how many pods there are to be.
-fn plan_of(
-    settings: &Settings,
-    templates: &crate::render::TemplateSet,
-    live: &live::Live,
-    force: bool,
-) -> anyhow::Result<(Plan, u32)> {
-    let id = scale::statefulset_id(&settings.set);
-    let statefulset = live.objects.get(&id);
-    if statefulset.is_none()
-        && let Some(failure) = &live.storage
-    {
-        return Err(anyhow::Error::from(failure.clone()));
-    }
-    let asked = settings.replicas.as_ref().map(|r| r.value);
-    // Pods that run without a StatefulSet are adopted by the one that is made, none of them goes.
-    let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
-    let decision = plan::replicas(asked.or(running), statefulset, force)?;
-    let passwords = desired::passwords(settings, live)?;
-    let config = live.objects.get(&configure::config_id(&settings.set));
-    let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));
-    fits(settings, decision.count())?;
-    let inputs = Inputs {
-        settings,
-        replicas: decision.rendered(),
-        pods: decision.count(),
-        server_minor: live.version.minor,
-        passwords: &passwords,
-    };
-    let mut objects = desired::objects(templates, &inputs)?;
-    desired::keep_pending(&mut objects, live, &settings.set);
-    let options = Options {
-        set: &settings.set,
-        replicas: Some(&decision),
-        passwords_given: settings.credentials.all_passwords_given(),
-    };
-    let mut plan = plan::plan(objects, &live.objects, &options)?;
-    // The Secret is made once, and kept as it was made as long as it says the same.
-    let secret = desired::secret_id(&settings.set);
-    if let Some(there) = live.objects.get(&secret) {
-        for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
-            if step.object.value["data"] == there["data"] {
-                step.action = Action::Unchanged;
+    /// What is to be done, from what is wanted and what is there.
+    fn plan_of(self, live: live::Live, force: bool) -> anyhow::Result<Planned> {
+        let (settings, templates) = (self.settings, self.templates);
+        let set = &settings.set;
+        let statefulset = live.objects.get(&scale::statefulset_id(set));
+        if statefulset.is_none()
+            && let Some(failure) = &live.storage
+        {
+            return Err(anyhow::Error::from(failure.clone()));
+        }
+        let asked = settings.replicas.as_ref().map(|r| r.value);
+        // Pods that run without a StatefulSet are adopted by the one that is made, none of them goes.
+        let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
+        let decision = plan::replicas(asked.or(running), statefulset, force)?;
+        let passwords = desired::passwords(settings, &live)?;
+        let config = live.objects.get(&configure::config_id(set));
+        let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));
+        fits(settings, decision.count())?;
+        let runs = statefulset.is_some() || live.orphans > 0;
+        let tls = match settings.profile {
+            Profile::Postgres(_) => {
+                tls::transition(settings, &live, self.stages && runs, Timestamp::now())?
+            }
+            Profile::Crunchy(_) => tls::Transition::default(),
+        };
+        let inputs = Inputs {
+            settings,
+            replicas: decision.rendered(),
+            pods: decision.count(),
+            server_minor: live.version.minor,
+            passwords: &passwords,
+            tls: tls.first.as_ref(),
+            certificates: tls.certificates.as_ref(),
+        };
+        let mut objects = desired::objects(templates, &inputs)?;
+        let last_config = if tls.goes_on() {
+            let last = Inputs { tls: tls.last.as_ref(), ..inputs };
+            let id = configure::config_id(set);
+            desired::objects(templates, &last)?.into_iter().find(|object| object.id == id)
+        } else {
+            None
+        };
+        desired::keep_pending(&mut objects, &live, set);
+        let options = Options {
+            set,
+            replicas: Some(&decision),
+            passwords_given: settings.credentials.all_passwords_given(),
+        };
+        let mut plan = plan::plan(objects, &live.objects, &options)?;
+        // The Secret is made once, and kept as it was made as long as it says the same.
+        let secret = desired::secret_id(set);
+        if let Some(there) = live.objects.get(&secret) {
+            for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
+                if step.object.value["data"] == there["data"] {
+                    step.action = Action::Unchanged;
+                }
             }
         }
+        configure::describe(&mut plan, &live.objects, set);
+        tls.describe(&mut plan, &live, set);
+        Ok(Planned { plan, replicas: decision.count(), tls, last_config, live })
     }
-    configure::describe(&mut plan, &live.objects, &settings.set);
-    Ok((plan, decision.count()))
 }
 
 /// Refuses settings of PostgreSQL's that do not fit the number of pods, which may be what runs.
@@ -278,13 +320,14 @@ async fn left_policy(context: &Context, cluster: &Cluster, settings: &Settings) 
     }
 }
 
-fn connection(context: &Context, settings: &Settings, replicas: u32) {
+fn connection(context: &Context, settings: &Settings, replicas: u32, verified: bool) {
     let addresses = Addresses {
         set: &settings.set,
         user: settings.credentials.user.as_str(),
         database: settings.credentials.database.as_str(),
         has_replica: replicas > 1,
         password: None,
+        verified,
     };
     context.note(super::connect::human(context, &addresses));
 }

@@ -43,6 +43,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         },
         parameters: None,
         synchronous: None,
+        tls: None,
         pods: crate::settings::Pods::default(),
         templates: None,
     };
@@ -53,8 +54,15 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         user: secret("user1"),
     };
     let replicas: Option<Replicas> = replicas.map(|n| n.to_string().parse().unwrap());
-    let inputs =
-        Inputs { settings: &settings, replicas, pods: 2, server_minor: 37, passwords: &passwords };
+    let inputs = Inputs {
+        settings: &settings,
+        replicas,
+        pods: 2,
+        server_minor: 37,
+        passwords: &passwords,
+        tls: None,
+        certificates: None,
+    };
     let rendered = render(&TemplateSet::builtin(&settings.profile), &inputs).unwrap();
     objects(&rendered, &settings.set).unwrap()
 }

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::psql::{PORT, percent_encode};
 use crate::settings::{Secret, SetIdentity};
 
+/// How clients look at a server's certificate.
+const MODE: &str = "verify-full";
+
 /// The addresses of a set, by the names that the cluster's DNS gives its Services.
 #[derive(Clone, Debug)]
 pub struct Addresses<'a> {
@@ -19,6 +22,8 @@ pub struct Addresses<'a> {
     pub has_replica: bool,
     /// The role's password, where it was asked for.
     pub password: Option<&'a Secret>,
+    /// Whether clients have to use TLS, and can verify the servers in full.
+    pub verified: bool,
 }
 
 /// The two Services.
@@ -54,23 +59,36 @@ impl Addresses<'_> {
             .password
             .map(|password| format!(":{}", percent_encode(password.expose())))
             .unwrap_or_default();
+        let verify =
+            self.verified.then(|| format!("?sslmode={MODE}&sslrootcert={}", self.ca_file()));
         format!(
-            "postgresql://{}{password}@{}:{PORT}/{}",
+            "postgresql://{}{password}@{}:{PORT}/{}{}",
             percent_encode(self.user),
             self.host(side),
-            percent_encode(self.database)
+            percent_encode(self.database),
+            verify.unwrap_or_default()
         )
     }
 
-    /// For a person. `password` and `psql` are the commands that show the one and open the other.
+    /// The file that URIs and variables name for the CA's certificate: one of the client's, beside it.
     #[must_use]
-    pub fn human(&self, password: &str, psql: &str) -> String {
+    pub fn ca_file(&self) -> String {
+        format!("{}-ca.crt", self.set.name)
+    }
+
+    /// For a person. `password`, `ca` and `psql` are the commands that show the one and the other, and
+    /// open the last.
+    #[must_use]
+    pub fn human(&self, password: &str, ca: &str, psql: &str) -> String {
         let mut lines = vec![format!("read and write:  {}", self.uri(Side::Master))];
         if self.has_replica {
             lines.push(format!("read only:       {}", self.uri(Side::Replica)));
         }
         if self.password.is_none() {
             lines.push(format!("password:        {password}"));
+        }
+        if self.verified {
+            lines.push(format!("certificate:     {ca} > {}", self.ca_file()));
         }
         lines.push(format!("from here:       {psql}"));
         lines.join("\n")
@@ -85,14 +103,17 @@ impl Addresses<'_> {
             ("PGUSER", self.user.to_owned()),
             ("PGDATABASE", self.database.to_owned()),
         ];
+        if self.verified {
+            variables.extend([("PGSSLMODE", MODE.to_owned()), ("PGSSLROOTCERT", self.ca_file())]);
+        }
         variables
             .extend(self.password.map(|password| ("PGPASSWORD", password.expose().to_owned())));
         variables
     }
 
-    /// For a program. `key` is the Secret's key of the password.
+    /// For a program. `key` is the Secret's key of the password, `ca` the Secret that has the CA.
     #[must_use]
-    pub fn document(&self, key: &str) -> Value {
+    pub fn document(&self, key: &str, ca: Option<&str>) -> Value {
         let place = |side| json!(Place { host: self.host(side), uri: self.uri(side) });
         let mut document = json!({
             "set": self.set.name.as_str(),
@@ -103,6 +124,11 @@ impl Addresses<'_> {
             "master": place(Side::Master),
             "replica": self.has_replica.then(|| place(Side::Replica)),
             "secret": { "name": self.set.secret(), "key": key },
+            "tls": ca.filter(|_| self.verified).map(|secret| json!({
+                "sslmode": MODE,
+                "sslrootcert": self.ca_file(),
+                "secret": { "name": secret, "key": crate::certificate::CA_CERTIFICATE },
+            })),
         });
         if let Some(password) = self.password {
             document["password"] = json!(password.expose());
@@ -128,15 +154,16 @@ mod tests {
             database: "userdb",
             has_replica: true,
             password: None,
+            verified: false,
         };
         assert_eq!(
-            addresses.human("pgset password show", "pgset psql"),
+            addresses.human("pgset password show", "", "pgset psql"),
             "read and write:  postgresql://testuser@pgset-master.demo.svc:5432/userdb\n\
              read only:       postgresql://testuser@pgset-replica.demo.svc:5432/userdb\n\
              password:        pgset password show\n\
              from here:       pgset psql"
         );
-        let text = addresses.document("user-password").to_string();
+        let text = addresses.document("user-password", None).to_string();
         assert!(!text.contains("\"password\""), "{text}");
         assert_eq!(addresses.variables(Side::Replica)[0].1, "pgset-replica.demo.svc");
         assert_eq!(addresses.variables(Side::Replica).len(), 4);
@@ -147,7 +174,36 @@ mod tests {
             "postgresql://testuser:p%40ss%20w%3Ard@pgset-master.demo.svc:5432/userdb"
         );
         assert_eq!(addresses.variables(Side::Master)[4], ("PGPASSWORD", "p@ss w:rd".to_owned()));
-        assert_eq!(addresses.document("user-password")["password"], "p@ss w:rd");
+        assert_eq!(addresses.document("user-password", None)["password"], "p@ss w:rd");
+    }
+
+    #[test]
+    fn with_tls_every_form_verifies_in_full() {
+        let set = set();
+        let addresses = Addresses {
+            set: &set,
+            user: "testuser",
+            database: "userdb",
+            has_replica: false,
+            password: None,
+            verified: true,
+        };
+        let uri = "postgresql://testuser@pgset-master.demo.svc:5432/userdb?sslmode=verify-full&sslrootcert=pgset-ca.crt";
+        assert_eq!(
+            addresses.human("pgset password show", "pgset connect --ca-certificate", "pgset psql"),
+            format!(
+                "read and write:  {uri}\n\
+                 password:        pgset password show\n\
+                 certificate:     pgset connect --ca-certificate > pgset-ca.crt\n\
+                 from here:       pgset psql"
+            )
+        );
+        let variables = addresses.variables(Side::Master);
+        assert_eq!(variables[4], ("PGSSLMODE", "verify-full".to_owned()));
+        assert_eq!(variables[5], ("PGSSLROOTCERT", "pgset-ca.crt".to_owned()));
+        let document = addresses.document("k", Some("mine"));
+        assert_eq!(document["master"]["uri"], uri);
+        assert_eq!(document["tls"]["secret"], json!({"name": "mine", "key": "ca.crt"}));
     }
 
     #[test]
@@ -159,8 +215,9 @@ mod tests {
             database: "userdb",
             has_replica: false,
             password: None,
+            verified: false,
         };
-        assert!(!addresses.human("", "").contains("read only"));
-        assert_eq!(addresses.document("k")["replica"], Value::Null);
+        assert!(!addresses.human("", "", "").contains("read only"));
+        assert_eq!(addresses.document("k", None)["replica"], Value::Null);
     }
 }

@@ -80,6 +80,10 @@ pub struct Connection<'a> {
     pub password: &'a Secret,
     /// The database.
     pub database: &'a str,
+    /// Whether the server must prove who it is, over TLS.
+    pub verified: bool,
+    /// Where it is, if that is not what the name says: the name is then only what is verified.
+    pub address: Option<&'a str>,
 }
 
 impl Connection<'_> {
@@ -90,14 +94,35 @@ impl Connection<'_> {
     /// URI there is nothing left to quote. Nothing of the session before is used again: that is
     /// psql's rule for a connection string (`-reuse-previous` itself came with 9.5.4).
     pub fn connect(&self) -> Result<String, ScriptError> {
+        self.line("")
+    }
+
+    /// The same without TLS, whatever the server would like: to see that it is refused.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn plain(&self) -> Result<String, ScriptError> {
+        Connection { verified: false, ..*self }.line("&sslmode=disable")
+    }
+
+    fn line(&self, mode: &str) -> Result<String, ScriptError> {
         let encode = |value: &str, what| {
             if value.contains('\0') {
                 return Err(ScriptError::Nul(what));
             }
             Ok(percent_encode(value))
         };
+        let address = self.address.map(|address| format!("&hostaddr={}", percent_encode(address)));
+        // psql puts a quoted word and a variable together that stand side by side.
+        let (before, verify) = if self.verified {
+            let ask = format!("\\set ca_file `echo \"{}\"`\n", super::tls::CA_FILE);
+            (ask, "&sslmode=verify-full&sslrootcert=':ca_file")
+        } else {
+            (String::new(), "'")
+        };
+        let address = address.unwrap_or_default() + mode;
         Ok(format!(
-            "\\connect 'postgresql://{}:{}@{}:{PORT}/{}?connect_timeout={}&application_name={APPLICATION_NAME}&client_encoding=UTF8&options={}'\n",
+            "{before}\\connect 'postgresql://{}:{}@{}:{PORT}/{}?connect_timeout={}&application_name={APPLICATION_NAME}&client_encoding=UTF8&options={}{address}{verify}\n",
             encode(self.user, "user name")?,
             encode(self.password.expose(), "password")?,
             encode(self.host, "host name")?,

@@ -70,7 +70,13 @@ pub fn passfile_line(role: &str, password: &Secret) -> String {
 const WRITE: &str = r#"
 set -eu
 umask 077
-file=${PGSET_RUN:-/run/pgset}/passfile
+run=${PGSET_RUN:-/run/pgset}
+file=$run/passfile
+if [ -e "${PGSET_ETC:-/etc/pgset}/tls" ]; then
+  case $(cat "${PGSET_ETC:-/etc/pgset}/tls") in
+    required*) export PGSSLMODE=verify-full PGSSLROOTCERT="$run/tls/ca.crt" ;;
+  esac
+fi
 IFS= read -r line
 printf '%s\n' "$line" >"$file.new"
 mv "$file.new" "$file"

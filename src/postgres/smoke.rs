@@ -64,6 +64,7 @@ enum Probe {
     MarkerRead { value: String, limit: Duration },
     MarkerClean { table: String },
     Login { user: String },
+    Tls { service: String },
     Decided(Verdict),
 }
 
@@ -156,6 +157,8 @@ pub struct Subject<'a> {
     pub services: &'a [ServiceFacts],
     /// How long a marker may take to a replica.
     pub lag_limit: Duration,
+    /// Whether every connection has to be encrypted, and the server verified.
+    pub verified: bool,
 }
 
 /// All checks of a run.
@@ -211,6 +214,12 @@ impl Planner<'_> {
         self.marker(&master.name, &client.name, &replicas)?;
         self.roles();
         self.login(&client.name)?;
+        if self.subject.verified {
+            self.tls(&self.subject.set.master(), &client.name)?;
+            if !replicas.is_empty() {
+                self.tls(&self.subject.set.replica(), &master.name)?;
+            }
+        }
         Ok(Plan { checks: self.checks })
     }
 
@@ -279,8 +288,7 @@ impl Planner<'_> {
         );
         let limit = self.subject.lag_limit;
         for pod in replicas {
-            let host = format!("{}.{}", pod.name, set.name);
-            let sql = self.superuser(&host)? + &self.marker.read(limit);
+            let sql = self.pod(pod)? + &self.marker.read(limit);
             let probe = Probe::MarkerRead { value: self.marker.value.clone(), limit };
             self.script(
                 &format!("marker-read/{}", pod.name),
@@ -335,6 +343,8 @@ impl Planner<'_> {
             user,
             password: self.subject.user_password,
             database,
+            verified: self.subject.verified,
+            address: None,
         }
         .connect()?;
         let sql = connect
@@ -345,8 +355,39 @@ impl Planner<'_> {
     }
 
     fn superuser(&self, host: &str) -> Result<String, ScriptError> {
-        let password = self.subject.superuser_password;
-        Connection { host, user: SUPERUSER, password, database: DATABASE }.connect()
+        self.connection(host, None).connect()
+    }
+
+    /// One pod: by its own name, or by its Service's, which a certificate names in any case.
+    fn pod(&self, pod: &PodFacts) -> Result<String, ScriptError> {
+        if self.subject.verified {
+            return self.connection(&self.subject.set.replica(), Some(&pod.ip)).connect();
+        }
+        self.superuser(&format!("{}.{}", pod.name, self.subject.set.name))
+    }
+
+    fn connection<'b>(&'b self, host: &'b str, address: Option<&'b str>) -> Connection<'b> {
+        Connection {
+            host,
+            user: SUPERUSER,
+            password: self.subject.superuser_password,
+            database: DATABASE,
+            verified: self.subject.verified,
+            address,
+        }
+    }
+
+    /// That a Service proves who it is, and that it lets nobody in who does not ask for that.
+    fn tls(&mut self, service: &str, client: &str) -> Result<(), ScriptError> {
+        let verified = self.superuser(service)?;
+        let plain = self.connection(service, None).plain()?;
+        let sql = format!(
+            "{verified}select row_to_json(r) from (select 'tls' as kind, ssl, version from pg_stat_ssl where pid = pg_backend_pid()) r;\n{plain}select row_to_json(r) from (select 'plain' as kind) r;\n"
+        );
+        let title = format!("{service} proves who it is over TLS, and refuses plain connections");
+        let probe = Probe::Tls { service: service.to_owned() };
+        self.script(&format!("tls/{service}"), title, client, &sql, probe);
+        Ok(())
     }
 
     fn script(&mut self, id: &str, title: String, pod: &str, sql: &str, probe: Probe) {

@@ -6,6 +6,7 @@
 
 pub mod human;
 mod problems;
+pub mod tls;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::replication::{Observation, ReplicaRow, SlotRow};
 pub use human::human;
 pub use problems::disagreements;
 use problems::{pod_problems, replication_problems, volume_problems, why_down};
+pub use tls::{TlsMode, TlsStatus};
 
 /// The version of the JSON and YAML document. Fields may be added under one version, never changed.
 pub const STATUS_VERSION: u32 = 1;
@@ -188,6 +190,8 @@ pub struct Facts {
     pub services: Vec<ServiceFacts>,
     /// Its claims.
     pub volumes: Vec<VolumeFacts>,
+    /// What the servers say about TLS; none when none of them answered.
+    pub tls: Option<TlsStatus>,
     /// What readiness found wrong, in words.
     pub problems: Vec<String>,
 }
@@ -209,6 +213,8 @@ pub struct Status {
     pub postgres_version: Option<String>,
     /// For how many replicas a commit waits; none when the master could not be asked.
     pub synchronous: Option<u32>,
+    /// Whether connections are encrypted; none when no server could be asked.
+    pub tls: Option<TlsStatus>,
     /// The pods asked for.
     pub desired_replicas: u32,
     /// Its pods, by ordinal.
@@ -235,6 +241,7 @@ impl Status {
             problems: vec![format!("there is no set {set} in namespace {namespace}")],
             postgres_version: None,
             synchronous: None,
+            tls: None,
             desired_replicas: 0,
             pods: Vec::new(),
             replication: Vec::new(),
@@ -275,6 +282,7 @@ impl Status {
             problems,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
             synchronous: facts.observation.as_ref().map(|o| o.synchronous),
+            tls: facts.tls,
             desired_replicas: facts.desired_replicas,
             replication: facts
                 .observation

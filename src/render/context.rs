@@ -8,6 +8,7 @@ use super::{Inputs, NEWEST_SERVER};
 use crate::image::{Crunchy, Official, Profile, official};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::settings::pods::{Resources, Toleration};
+use crate::settings::tls::Stage;
 use crate::settings::{Parameters, Settings, Storage, parameters};
 
 /// How many static volumes there are: as many as the article makes.
@@ -52,6 +53,7 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
             "user": inputs.passwords.user.expose(),
         },
     });
+    context["tls"] = tls(inputs);
     match &settings.profile {
         Profile::Crunchy(facts) => context["crunchy"] = crunchy(facts),
         Profile::Postgres(facts) => context["postgres"] = postgres(facts, settings),
@@ -70,6 +72,23 @@ fn labels(settings: &Settings) -> Value {
     pods.insert(LABEL_INSTANCE.to_owned(), set.name.to_string());
     pods.insert(LABEL_MANAGED_BY.to_owned(), MANAGER.to_owned());
     json!({ "managed_by": MANAGER, "objects": objects, "pods": pods })
+}
+
+/// How far TLS is, the certificates that pgset made, and what `pg_hba.conf` calls a connection.
+fn tls(inputs: &Inputs<'_>) -> Value {
+    let required = inputs.tls.is_some_and(|tls| tls.stage == Stage::Required);
+    let secret = inputs.tls.map(|tls| tls.secret.clone());
+    json!({
+        "line": inputs.tls.map(|tls| format!("{tls}\n")),
+        "host": if required { "hostssl" } else { "host" },
+        "secret": secret.unwrap_or_else(|| inputs.settings.set.tls_secret()),
+        "certificates": inputs.certificates.map(|certificates| json!({
+            "authorities": certificates.authorities,
+            "authority_keys": certificates.authority_keys.expose(),
+            "certificate": certificates.certificate,
+            "key": certificates.key.expose(),
+        })),
+    })
 }
 
 /// The value of `synchronous_standby_names`, quoted; empty when no commit waits.

@@ -34,7 +34,7 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
     for (name, template) in templates.templates.iter().filter(|(name, _)| !is_script(name)) {
         environment
             .add_template(name, &template.text)
-            .map_err(|error| explain(&error, name, templates, inputs.passwords))?;
+            .map_err(|error| explain(&error, name, templates, inputs))?;
     }
     let mut context = context(inputs);
     let mut files = Map::new();
@@ -44,7 +44,7 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
             Some(key) => {
                 let values = Value::from(minijinja::value::Serde(context.clone()));
                 let text = render_one(&environment, name, &values)
-                    .map_err(|error| explain(&error, name, templates, inputs.passwords))?;
+                    .map_err(|error| explain(&error, name, templates, inputs))?;
                 (key, text)
             }
         };
@@ -55,7 +55,7 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
     let mut rendered = Vec::new();
     for (name, _) in templates.rendered() {
         let text = render_one(&environment, name, &context)
-            .map_err(|error| explain(&error, name, templates, inputs.passwords))?;
+            .map_err(|error| explain(&error, name, templates, inputs))?;
         rendered.push(Rendered { template: templates.shown(name), text });
     }
     if rendered.is_empty() {
@@ -147,7 +147,7 @@ fn explain(
     error: &Error,
     template: &str,
     templates: &TemplateSet,
-    passwords: &Passwords,
+    inputs: &Inputs<'_>,
 ) -> RenderError {
     let mut innermost = error;
     let mut next = std::error::Error::source(error);
@@ -169,16 +169,18 @@ fn explain(
     RenderError::Template {
         template: templates.shown(innermost.name().unwrap_or(template)),
         line: innermost.line(),
-        message: without_passwords(message, passwords),
+        message: without_secrets(message, inputs),
     }
 }
 
 /// Details of the engine may quote a value.
-fn without_passwords(mut message: String, passwords: &Passwords) -> String {
-    for password in [&passwords.superuser, &passwords.primary, &passwords.user] {
-        let password = password.expose();
-        if !password.is_empty() {
-            message = message.replace(password, "***").replace(&BASE64.encode(password), "***");
+fn without_secrets(mut message: String, inputs: &Inputs<'_>) -> String {
+    let Passwords { superuser, primary, user } = inputs.passwords;
+    let keys = inputs.certificates.map(|made| [&made.authority_keys, &made.key]);
+    for secret in [superuser, primary, user].into_iter().chain(keys.into_iter().flatten()) {
+        let secret = secret.expose();
+        if !secret.is_empty() {
+            message = message.replace(secret, "***").replace(&BASE64.encode(secret), "***");
         }
     }
     message

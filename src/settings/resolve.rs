@@ -19,7 +19,7 @@ use super::table::InForce;
 use super::values::Invalid;
 use super::{
     Namespace, Replicas, SetIdentity, SetName, Settings, SettingsError, Source, Sourced,
-    credentials, parameters, pods, synchronous,
+    credentials, parameters, pods, synchronous, tls,
 };
 use crate::cli::{GlobalArgs, ProfileName, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -100,7 +100,9 @@ pub fn resolve(
         &mut warnings,
     )?;
     let synchronous = synchronous::synchronous(&mut sources, args, replicas.as_ref())?;
+    let tls = tls::tls(&mut sources, args)?;
     if matches!(profile, Profile::Crunchy(_)) {
+        tls::only_official(tls.as_ref())?;
         parameters::only_official(parameters.as_ref(), synchronous.as_ref())?;
     }
     let credentials = credentials::credentials(&mut sources, &profile, &mut warnings)?;
@@ -116,6 +118,7 @@ pub fn resolve(
         volume_prefix,
         parameters,
         synchronous,
+        tls,
         credentials,
         pods,
         templates,

@@ -6,6 +6,7 @@
 #   bootstrap.sh ready        readiness probe: the server does what the pod's role says
 #   bootstrap.sh alive        liveness probe: the server answers
 #   bootstrap.sh checkpoint   preStop hook: a checkpoint, then a fast shutdown
+#   bootstrap.sh tls          brings the running server what is mounted now of certificates, and says what it has
 #
 # Every way to fail has an exit code of its own and one last line, `bootstrap: error: ...`:
 readonly E_USAGE=2         # an unknown subcommand, or a variable is missing
@@ -24,13 +25,14 @@ readonly E_CLONE=21        # the clone failed again and again
 readonly E_FULL=22         # the volume is full
 readonly E_DIVERGED=23     # this replica has what the master never had
 readonly E_UNPREPARED=24   # `serve` without a bootstrap before it
+readonly E_TLS=25          # TLS is required and there is no certificate, or not with its key
 
 set -Eeuo pipefail
 umask 077
 export LC_ALL=C
 
 # Every path can be changed, so that the script runs without a container.
-: "${PGSET_ETC:=/etc/pgset}"                # postgresql.conf, pg_hba.conf
+: "${PGSET_ETC:=/etc/pgset}"                # postgresql.conf, pg_hba.conf; tls, where that is not off
 : "${PGSET_RUN:=/run/pgset}"                # memory, shared by both containers: passfile, certificates, bootstrap.conf
 : "${PGSET_AUTH:=/etc/pgset-auth}"          # a file for each password
 : "${PGSET_TLS:=/etc/pgset-tls}"            # ca.crt, tls.crt, tls.key; may be missing
@@ -42,9 +44,9 @@ export LC_ALL=C
 : "${PGSET_MASTER_PORT:=$PGPORT}"
 : "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
-: "${PGSET_SSLMODE:=prefer}"
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
 : "${PGSET_LABEL_WAIT:=30}"                 # seconds to try to set the label
+: "${PGSET_TLS_WAIT:=60}"                   # seconds to wait for a certificate that somebody else makes
 : "${PGSET_PASSWORD_WAIT:=60}"              # seconds for which the master may refuse the password: it may be rotating
 : "${PGSET_MASTER_WAIT:=300}"               # seconds after which a good standby starts without its master
 : "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone that are not the master going away
@@ -281,43 +283,171 @@ quote_setting() {
 }
 conninfo() { # application name
   printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "$PGSET_MASTER_HOST")" "$PGSET_MASTER_PORT" \
-    "$(quote_libpq "$PGSET_PRIMARY_USER")" "$(quote_libpq "$PGSET_RUN/passfile")" "$(quote_libpq "$1")" "$PGSET_SSLMODE"
-  [ ! -e "$PGSET_RUN/tls/ca.crt" ] || printf ' sslrootcert=%s' "$(quote_libpq "$PGSET_RUN/tls/ca.crt")"
+    "$(quote_libpq "$PGSET_PRIMARY_USER")" "$(quote_libpq "$PGSET_RUN/passfile")" "$(quote_libpq "$1")" "$(tls_mode)"
+  # A CA that is named is asked in every mode.
+  [ "$(tls_mode)" = prefer ] || printf ' sslrootcert=%s' "$(quote_libpq "$PGSET_RUN/tls/ca.crt")"
   printf ' connect_timeout=5'
 }
 slot_name() { printf '%s' "${PGSET_POD//-/_}"; }
 
 # Passwords and keys reach the server as files in memory, never on the volume; a file appears whole.
 write_run() {
-  local password file
+  local password
   password=$(<"$PGSET_AUTH/primary-password")
   password=${password//\\/\\\\}
   printf '*:*:*:%s:%s\n' "${PGSET_PRIMARY_USER//:/\\:}" "${password//:/\\:}" >"$PGSET_RUN/passfile.new"
   mv "$PGSET_RUN/passfile.new" "$PGSET_RUN/passfile"
-  if [ -s "$PGSET_TLS/tls.crt" ]; then
-    mkdir -p "$PGSET_RUN/tls"
-    for file in ca.crt tls.crt tls.key; do
-      cp -L "$PGSET_TLS/$file" "$PGSET_RUN/tls/$file.new"
-      chmod 600 "$PGSET_RUN/tls/$file.new"
-      mv "$PGSET_RUN/tls/$file.new" "$PGSET_RUN/tls/$file"
+  [ "$(tls_stage)" != required ] || await_certificates
+  if wants_certificates && certificates_differ; then
+    take_certificates || [ "$(tls_stage)" != required ] ||
+      die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server would not start with them"
+  fi
+  bootstrap_conf >"$PGSET_RUN/bootstrap.conf"
+  rm -f "$PGSET_RUN/tls.unread"
+}
+bootstrap_conf() {
+  echo "# Written by bootstrap.sh: at each start of the pod, and when certificates change. TLS: $(tls_stage)."
+  echo "port = $PGPORT"
+  [ -z "$PGSET_LISTEN" ] || echo "listen_addresses = $(quote_setting "$PGSET_LISTEN")"
+  echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
+  echo "cluster_name = $(quote_setting "$PGSET_POD")"
+  if [ "$(tls_stage)" != off ] && [ -e "$PGSET_RUN/tls/tls.crt" ]; then
+    echo "ssl = on"
+    echo "ssl_cert_file = $(quote_setting "$PGSET_RUN/tls/tls.crt")"
+    echo "ssl_key_file = $(quote_setting "$PGSET_RUN/tls/tls.key")"
+  fi
+  if [ "$(role)" = replica ]; then
+    echo "primary_conninfo = $(quote_setting "$(conninfo "$PGSET_POD")")"
+    echo "primary_slot_name = $(quote_setting "$(slot_name)")"
+  fi
+}
+
+# --- certificates -----------------------------------------------------------------------------------------
+
+# How far TLS is, whose the certificate is and which Secret holds it: a line of the ConfigMap. Each stage
+# goes with its neighbours, so that pods may be a stage apart, and start at any moment.
+#   off       (no such line)
+#   offered   the server speaks TLS with whoever wants to; replicas do, and verify nothing
+#   required  replicas verify in full, and pg_hba.conf lets nobody in without TLS
+#   leaving   as offered, on the way to off
+tls_line() { # field
+  local stage=off whose='' secret=''
+  [ ! -s "$PGSET_ETC/tls" ] || read -r stage whose secret <"$PGSET_ETC/tls" || true
+  case $1 in
+    stage) echo "$stage" ;;
+    secret) echo "${secret:-${whose:-?}}" ;;
+  esac
+}
+tls_stage() { tls_line stage; }
+tls_secret() { tls_line secret; }
+tls_mode() { if [ "$(tls_stage)" = required ]; then echo verify-full; else echo prefer; fi; }
+
+# Whoever is leaving is not held up by a certificate that is no good.
+wants_certificates() { case $(tls_stage) in offered | required) ;; *) return 1 ;; esac; }
+certificates_are_there() {
+  [ -s "$PGSET_TLS/ca.crt" ] && [ -s "$PGSET_TLS/tls.crt" ] && [ -s "$PGSET_TLS/tls.key" ]
+}
+# Whether there are others than the server has.
+certificates_differ() {
+  local file
+  certificates_are_there || return 1
+  for file in ca.crt tls.crt tls.key; do
+    [ -e "$PGSET_RUN/tls/$file" ] && [ "$(<"$PGSET_TLS/$file")" = "$(<"$PGSET_RUN/tls/$file")" ] || return 0
+  done
+  return 1
+}
+await_certificates() {
+  local started=$SECONDS said=-10
+  until certificates_are_there; do
+    [ $((SECONDS - started)) -lt "$PGSET_TLS_WAIT" ] ||
+      die $E_TLS "TLS is required and Secret $(tls_secret) has no ca.crt, tls.crt and tls.key: put them there, or run pgset up"
+    if [ $((SECONDS - said)) -ge 10 ]; then
+      log "waiting for ca.crt, tls.crt and tls.key of Secret $(tls_secret), $((SECONDS - started)) s"
+      said=$SECONDS
+    fi
+    sleep 0.5
+  done
+}
+# Copies all three, for the server reads no key that others could read, and puts them in their place at
+# once: at no moment does a server that starts find a key beside another one's certificate. What does not
+# fit together is not taken. Called where a failure is expected, so it stops at the first one by itself.
+take_certificates() {
+  local new old='' file
+  new=$(mktemp -d "$PGSET_RUN/tls.XXXXXX") || return 1
+  for file in ca.crt tls.crt tls.key; do
+    cat "$PGSET_TLS/$file" >"$new/$file" || return 1
+  done
+  if ! are_a_pair "$new/tls.crt" "$new/tls.key"; then
+    rm -rf "$new"
+    return 1
+  fi
+  : >"$PGSET_RUN/tls.unread" || return 1
+  [ ! -e "$PGSET_RUN/tls" ] || old=$(readlink -f "$PGSET_RUN/tls")
+  rm -f "$PGSET_RUN/tls.link"
+  ln -s "${new##*/}" "$PGSET_RUN/tls.link" && mv -T "$PGSET_RUN/tls.link" "$PGSET_RUN/tls" || return 1
+  [ -z "$old" ] || rm -rf "$old"
+}
+are_a_pair() { # certificate key
+  local public
+  public=$(openssl x509 -noout -pubkey -in "$1" 2>/dev/null) || return 1
+  [ "$(openssl pkey -pubout -in "$2" -passin pass: 2>/dev/null </dev/null)" = "$public" ]
+}
+
+# Brings a running server what is mounted by now. Whoever is interrupted after something has changed leaves
+# a mark, so that the next one has the server read it. Returns 1 when the certificates do not fit together;
+# the server keeps those that it has. Called where a failure is expected.
+follow_tls() {
+  local status=0 mark=$PGSET_RUN/tls.unread conf
+  # Most sets, most of the time.
+  [ -e "$PGSET_ETC/tls" ] || [ -e "$PGSET_RUN/tls" ] || [ -e "$mark" ] || return 0
+  exec 8>"$PGSET_RUN/tls.lock"
+  flock 8 || return 1
+  if wants_certificates && certificates_differ; then
+    take_certificates || status=1
+  fi
+  conf=$(bootstrap_conf) || return 1
+  if [ "$conf" != "$(<"$PGSET_RUN/bootstrap.conf")" ]; then
+    printf '%s\n' "$conf" >"$PGSET_RUN/bootstrap.conf.new" && : >"$mark" || return 1
+    mv "$PGSET_RUN/bootstrap.conf.new" "$PGSET_RUN/bootstrap.conf"
+  fi
+  if [ -e "$mark" ]; then
+    kill -HUP "$(head -n 1 "$PGDATA/postmaster.pid")" && rm -f "$mark"
+  fi
+  [ "$(tls_stage)" != off ] || rm -rf "$(readlink -f "$PGSET_RUN/tls")" "$PGSET_RUN/tls"
+  exec 8>&-
+  return "$status"
+}
+# What `pgset up` asks for: brings it, waits until the server has read it, proves it by a connection of the
+# kind that replicas make, and says what the server has.
+tls() {
+  local before after tries=0
+  need PGSET_PRIMARY_USER PGSET_MASTER_HOST
+  before=$(local_sql 'select pg_conf_load_time()') || die $E_TLS "the server does not answer"
+  cp "$PGSET_RUN/bootstrap.conf" "$scratch/before"
+  { wants_certificates && certificates_differ || [ -e "$PGSET_RUN/tls.unread" ]; } && : >"$scratch/unread"
+  follow_tls || die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server goes on with those that it has"
+  if [ -e "$scratch/unread" ] || ! cmp -s "$PGSET_RUN/bootstrap.conf" "$scratch/before"; then
+    until after=$(local_sql 'select pg_conf_load_time()') && [ "$after" != "$before" ]; do
+      tries=$((tries + 1))
+      [ "$tries" -lt 100 ] || die $E_TLS "the server does not read its files again"
+      sleep 0.1
     done
   fi
-  {
-    echo "# Written by bootstrap.sh at each start of the pod."
-    echo "port = $PGPORT"
-    [ -z "$PGSET_LISTEN" ] || echo "listen_addresses = $(quote_setting "$PGSET_LISTEN")"
-    echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
-    echo "cluster_name = $(quote_setting "$PGSET_POD")"
-    if [ -e "$PGSET_RUN/tls/tls.crt" ]; then
-      echo "ssl = on"
-      echo "ssl_cert_file = $(quote_setting "$PGSET_RUN/tls/tls.crt")"
-      echo "ssl_key_file = $(quote_setting "$PGSET_RUN/tls/tls.key")"
-    fi
-    if [ "$(role)" = replica ]; then
-      echo "primary_conninfo = $(quote_setting "$(conninfo "$PGSET_POD")")"
-      echo "primary_slot_name = $(quote_setting "$(slot_name)")"
-    fi
-  } >"$PGSET_RUN/bootstrap.conf"
+  if wants_certificates && [ -e "$PGSET_RUN/tls" ]; then prove_tls; fi
+  [ ! -e "$PGSET_ETC/tls" ] || cat "$PGSET_ETC/tls"
+  [ ! -e "$PGSET_RUN/tls" ] || cat "$PGSET_RUN/tls/ca.crt" "$PGSET_RUN/tls/tls.crt"
+}
+# The server is asked by the master's name, as it may be the master, at this pod's own address.
+prove_tls() {
+  local tries=0
+  until psql -XAtqw -d "$(conninfo "tls-$PGSET_POD") replication=true hostaddr=${PGSET_LISTEN:-127.0.0.1} port=$PGPORT sslmode=verify-full sslrootcert=$(quote_libpq "$PGSET_RUN/tls/ca.crt")" \
+    -c IDENTIFY_SYSTEM >/dev/null 2>"$scratch/error"; do
+    # Who is let in is not the question.
+    ! grep -q 'password authentication failed' "$scratch/error" || return 0
+    tries=$((tries + 1))
+    [ "$tries" -lt 20 ] || die $E_TLS "the server can't be reached by TLS and verified: $(reason "$scratch/error")"
+    sleep 0.1
+  done
 }
 
 # --- the master -------------------------------------------------------------------------------------------
@@ -709,7 +839,9 @@ ready() {
 alive() {
   local status=0
   pg_isready -q -h "$PGSET_SOCKETS" || status=$?
-  [ "$status" -le 1 ]
+  [ "$status" -le 1 ] || return 1
+  # Certificates that somebody renewed reach the server without anybody's doing.
+  (follow_tls) >/dev/null 2>&1 || true
 }
 # The checkpoint makes the shutdown short. The signal makes it a fast one, whatever signal the image asks for.
 checkpoint() {
@@ -732,11 +864,11 @@ main() {
   need PGSET_POD PGDATA
   case ${1:-bootstrap} in
     ready | alive | checkpoint) "$1" || exit 1 ;;
-    bootstrap | serve)
+    bootstrap | serve | tls)
       scratch=$(mktemp -d "$PGSET_RUN/bootstrap.XXXXXX")
       "${1:-bootstrap}"
       ;;
-    *) die $E_USAGE "no such subcommand: $1 (serve, ready, alive, checkpoint, or none)" ;;
+    *) die $E_USAGE "no such subcommand: $1 (serve, ready, alive, checkpoint, tls, or none)" ;;
   esac
 }
 main "$@"

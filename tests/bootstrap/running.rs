@@ -1,9 +1,8 @@
-//! The server's container: what it starts with, its probes, its end, certificates.
+//! The server's container: what it starts with, its probes, its end.
 
 use std::fs;
 use std::process::Command;
 
-use super::machine::{certificate, give};
 use super::set::{PASSWORDS, Set};
 use super::{code, eventually};
 
@@ -83,41 +82,6 @@ fn the_bootstraps_word_about_the_master_is_the_last() {
     replica.bootstrap().ok();
     let _standby = replica.serve_ready();
     replica.catches_up_with(&master);
-}
-
-#[test]
-#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
-fn with_certificates_replication_verifies_in_full() {
-    let set = Set::new();
-    let tls = set.make_directory("tls");
-    let certified = |host: &str| {
-        certificate(&tls, "tls", host);
-        fs::copy(tls.join("tls.crt"), tls.join("ca.crt")).unwrap();
-        for file in ["ca.crt", "tls.crt", "tls.key"] {
-            give(&tls.join(file));
-        }
-    };
-    certified("IP:127.0.0.1");
-    let master = set.pod(0).env("PGSET_SSLMODE", "verify-full");
-    master.bootstrap().ok();
-    let server = master.serve_ready();
-    let replica = set.pod(1).env("PGSET_SSLMODE", "verify-full");
-    replica.bootstrap().ok();
-    let standby = replica.serve_ready();
-    replica.catches_up_with(&master);
-    assert_eq!(
-        master.sql("select bool_and(ssl) from pg_stat_ssl join pg_stat_replication using (pid)"),
-        "t"
-    );
-    drop(standby);
-    drop(server);
-
-    // A server whose certificate names another host is not spoken to.
-    certified("DNS:elsewhere");
-    master.bootstrap().ok();
-    let _server = master.serve_ready();
-    let mut waiting = replica.start(&[]);
-    waiting.says("does not match host name");
 }
 
 /// `alive` is about the server, never about replication.

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use minijinja::context;
+use pgset::certificate::Certificates;
 use tempfile::TempDir;
 
 use super::eventually;
@@ -22,7 +23,7 @@ pub(super) const PASSWORDS: [(&str, &str); 3] = [
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/postgres");
 
 /// A configuration file, with limits that a test soon reaches.
-fn render(template: &str) -> String {
+fn render(template: &str, host: &str) -> String {
     let mut environment = minijinja::Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     let values = context! {
@@ -36,6 +37,7 @@ fn render(template: &str) -> String {
         synchronous => false,
         parameters_marker => "# No settings of the user's.",
         parameters => "",
+        tls => context! { host => host },
     };
     environment.render_str(template, values).unwrap()
 }
@@ -100,7 +102,7 @@ impl Set {
         let sockets = self.make_directory(&format!("sockets-{ordinal}"));
         for file in ["postgresql.conf", "pg_hba.conf"] {
             let template = fs::read_to_string(format!("{TEMPLATES}/{file}.j2")).unwrap();
-            fs::write(etc.join(file), render(&template)).unwrap();
+            fs::write(etc.join(file), render(&template, "host")).unwrap();
         }
         let root = self.path();
         let programs =
@@ -134,6 +136,25 @@ impl Set {
         }
     }
 
+    /// What a Secret holds, where pods see it; none of `without`.
+    pub(super) fn certify(&self, made: &Certificates, without: &[&str]) {
+        let tls = self.make_directory("tls");
+        let Certificates { authorities, certificate, key, .. } = made;
+        let files =
+            [("ca.crt", &**authorities), ("tls.crt", certificate), ("tls.key", key.expose())];
+        for (name, text) in files {
+            let file = tls.join(name);
+            if without.contains(&name) {
+                fs::remove_file(&file).unwrap_or_default();
+                continue;
+            }
+            // At once, as the kubelet does it.
+            fs::write(tls.join("new"), text).unwrap();
+            give(&tls.join("new"));
+            fs::rename(tls.join("new"), file).unwrap();
+        }
+    }
+
     /// A master that is initialised and runs.
     pub(super) fn master(&self) -> (Pod, Server) {
         let pod = self.pod(0);
@@ -161,6 +182,19 @@ impl Pod {
 
     pub(super) fn value(&self, name: &str) -> &str {
         &self.environment.iter().find(|(other, _)| other == name).unwrap().1
+    }
+
+    /// How far TLS is, as the ConfigMap says it.
+    pub(super) fn tls(&self, stage: &str) {
+        let etc = Path::new(self.value("PGSET_ETC"));
+        let line = etc.join("tls");
+        match stage {
+            "off" => fs::remove_file(line).unwrap(),
+            stage => fs::write(line, format!("{stage} made pgset-tls\n")).unwrap(),
+        }
+        let template = fs::read_to_string(format!("{TEMPLATES}/pg_hba.conf.j2")).unwrap();
+        let host = if stage == "required" { "hostssl" } else { "host" };
+        fs::write(etc.join("pg_hba.conf"), render(&template, host)).unwrap();
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -248,9 +282,25 @@ impl Pod {
         database: &str,
         sql: &str,
     ) -> Result<String, String> {
+        self.sql_by("prefer", user, key, database, sql)
+    }
+
+    /// The same with this `sslmode`, and the CA that is mounted.
+    pub(super) fn sql_by(
+        &self,
+        mode: &str,
+        user: &str,
+        key: &str,
+        database: &str,
+        sql: &str,
+    ) -> Result<String, String> {
         let password = PASSWORDS.iter().find(|(other, _)| *other == key).unwrap().1;
         let mut command = self.command("psql");
         command.args(["-XAtq", "-h", "127.0.0.1", "-U", user, "-d", database, "-c", sql]);
+        command.env("PGSSLMODE", mode);
+        if mode.starts_with("verify") {
+            command.env("PGSSLROOTCERT", format!("{}/ca.crt", self.value("PGSET_TLS")));
+        }
         let output = command.env("PGPASSWORD", password).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }

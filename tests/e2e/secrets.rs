@@ -1,8 +1,13 @@
 //! A password that somebody gave is found nowhere in what comes out: every command, at the highest
 //! verbosity, on success and on failure.
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::LogParams;
+use std::cell::RefCell;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{LogParams, Patch, PatchParams};
+use serde_json::json;
 
 use super::{CLASS, own_template};
 use crate::support::forms::{PASSWORDS, clean, forms};
@@ -42,18 +47,58 @@ cat /etc/pgset/* "$PGDATA"/*.conf
 
 /// What a pod of the official image shows to whoever may look into it or read its logs: no password in
 /// the environment or the arguments of a process, none in the configuration, none in a log.
-async fn in_the_pods(space: &Space) {
+async fn in_the_pods(space: &Space) -> String {
+    let mut all = String::new();
     for pod in ["pgset-0", "pgset-1"] {
         let seen = space.exec(pod, &["bash", "-c", LOOK]).await.unwrap();
         assert!(seen.contains("PGSET_MASTER_HOST"), "nothing was seen");
         clean(&format!("inside {pod}"), &seen);
+        all.push_str(&seen);
         for container in ["bootstrap", "postgres"] {
             let container = Some(container.to_owned());
             let params = LogParams { container, ..LogParams::default() };
             let log = space.api::<Pod>().logs(pod, &params).await.unwrap();
             assert!(!log.is_empty());
             clean(&format!("a log of {pod}"), &log);
+            all.push_str(&log);
         }
+    }
+    all
+}
+
+/// The keys of the set's certificates, in PEM.
+async fn private_keys(space: &Space) -> Vec<String> {
+    let secret = space.api::<Secret>().get("pgset-tls").await.unwrap();
+    let data = secret.data.unwrap_or_default();
+    let key = |name: &str| String::from_utf8(data[name].0.clone()).unwrap();
+    vec![key("tls.key"), key("ca.key")]
+}
+
+/// Somebody else's Secret, with a good certificate and this key.
+async fn other_key(space: &Space, key: &str) {
+    let secret = space.api::<Secret>().get("pgset-tls").await.unwrap();
+    let data = secret.data.unwrap_or_default();
+    let text = |name: &str| String::from_utf8(data[name].0.clone()).unwrap();
+    let mine = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"},
+        "stringData": {"ca.crt": text("ca.crt"), "tls.crt": text("tls.crt"), "tls.key": key}});
+    space.create::<Secret>(mine).await;
+}
+
+/// No line of a key is anywhere, in any form, nor all of it as a Secret holds it.
+fn no_key_is_in(keys: &[String], printed: &str) {
+    assert!(printed.contains("pgset-tls"), "nothing was printed");
+    assert!(!printed.contains("PRIVATE KEY"), "a private key shows");
+    for key in keys {
+        let lines: Vec<&str> = key.lines().filter(|line| !line.starts_with("-----")).collect();
+        assert!(lines.len() >= 2, "it is a key");
+        let whole = STANDARD.encode(key);
+        for line in lines.into_iter().filter(|line| line.len() > 20) {
+            for form in forms(line) {
+                assert!(!printed.contains(&form), "a private key shows as {form:?}");
+            }
+        }
+        // Its middle, wherever lines are broken.
+        assert!(!printed.contains(&whole[60..120]), "a private key shows in base64");
     }
 }
 
@@ -61,15 +106,38 @@ async fn of(image: Image) {
     let space = Space::of(image, "secrets").await;
     let proxy = Proxy::start(&space.cluster).await;
     let through = proxy.kubeconfig(&space.name);
+    // Private keys are made on the way: what was printed before they are known is looked at later.
+    let printed = RefCell::new(String::new());
     let run = async |line: &str| -> Output {
         let call = with_passwords(space.pgset_through(&through, line));
         let output = call.run().await;
         clean(line, &output.all());
+        printed.borrow_mut().push_str(&output.all());
         output
     };
     run(&format!("up -vvv {CLASS}")).await.ok();
+    let mut keys = Vec::new();
     if image == Image::Official {
-        in_the_pods(&space).await;
+        run(&format!("up -vvv -o json --tls {CLASS}")).await.ok();
+        run(&format!("render -vvv --tls {CLASS}")).await.ok();
+        run(&format!("diff -vvv --tls=false {CLASS}")).await;
+        run("connect -vvv --ca-certificate").await.ok();
+        run(&format!("up -vvv --tls-secret nowhere {CLASS}")).await.exits(4);
+        keys.extend(private_keys(&space).await);
+        // A key that is not the certificate's: it is looked at, refused, and shown by nobody.
+        let (own, other) = (keys[0].clone(), keys[1].clone());
+        assert_ne!(own, other);
+        other_key(&space, &other).await;
+        run(&format!("up -vvv --tls-secret mine {CLASS}")).await.exits(4).says("not the key");
+        // One that is broken is made anew.
+        let patch = Patch::Merge(json!({"stringData": {"tls.key": other}}));
+        let secrets = space.api::<Secret>();
+        secrets.patch("pgset-tls", &PatchParams::default(), &patch).await.unwrap();
+        run(&format!("diff -vvv {CLASS}")).await.exits(1).prints("*** (changed)");
+        run(&format!("up -vvv {CLASS}")).await.ok().says("not the key of tls.crt");
+        keys.extend(private_keys(&space).await);
+        let seen = in_the_pods(&space).await;
+        printed.borrow_mut().push_str(&seen);
     }
     run("test -vvv").await.ok();
     run("test -vvv -o json").await.ok();
@@ -108,6 +176,9 @@ async fn of(image: Image) {
     let output = with_passwords(space.without_image(call)).run().await.exits(1);
     clean("a failing up", &output.all());
     run("down -vvv --yes --delete-data").await.ok();
+    if image == Image::Official {
+        no_key_is_in(&keys, &printed.borrow());
+    }
     // Command lines of exec are part of the request; audit logs keep them.
     for request in proxy.requests() {
         clean("a request's path", &request.path);

@@ -4,8 +4,33 @@ use super::*;
 
 fn connect(password: &str) -> Result<String, ScriptError> {
     let password = Secret::new(password.to_owned());
-    Connection { host: "pgset-1.pgset", user: "o'neil", password: &password, database: "a b" }
-        .connect()
+    connection(&password).connect()
+}
+
+fn connection(password: &Secret) -> Connection<'_> {
+    Connection {
+        host: "pgset-1.pgset",
+        user: "o'neil",
+        password,
+        database: "a b",
+        verified: false,
+        address: None,
+    }
+}
+
+/// The file is where the pod has it; what is verified is the name, wherever it leads.
+#[test]
+fn a_server_that_must_prove_itself_is_verified_in_full() {
+    let password = Secret::new("p'w".to_owned());
+    let verified =
+        Connection { verified: true, address: Some("10.0.0.7"), ..connection(&password) };
+    let text = verified.connect().unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "\\set ca_file `echo \"${PGSET_RUN:-/run/pgset}/tls/ca.crt\"`");
+    let end =
+        "intervalstyle%3Dpostgres&hostaddr=10.0.0.7&sslmode=verify-full&sslrootcert=':ca_file";
+    assert!(lines[1].ends_with(end), "{text}");
+    assert_eq!(lines.len(), 2);
 }
 
 /// The password part of a `\connect` line, decoded as libpq does.

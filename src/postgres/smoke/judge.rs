@@ -25,6 +25,9 @@ pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> Verdict {
     if let Probe::ReadOnly = check.probe {
         return read_only(output, row("server").as_ref(), &set.replica());
     }
+    if let Probe::Tls { service } = &check.probe {
+        return tls(output, row("tls").as_ref(), row("plain").is_some(), service);
+    }
     if let Some(trouble) = output.trouble() {
         let missing = trouble.sqlstate.as_deref() == Some("42P01");
         return match &check.probe {
@@ -53,7 +56,7 @@ pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> Verdict {
                 Err(error) => Verdict::failed(error.to_string()),
             };
         }
-        Probe::ReadOnly | Probe::Decided(_) => "",
+        Probe::ReadOnly | Probe::Tls { .. } | Probe::Decided(_) => "",
     };
     match row(wanted) {
         Some(row) => answered(&check.probe, &row),
@@ -101,7 +104,7 @@ fn answered(probe: &Probe, row: &Row) -> Verdict {
             Verdict::passed(format!("database {}", field(row, "database")))
         }
         Probe::Login { .. } => Verdict::failed(format!("logged in as {}", field(row, "user"))),
-        Probe::Replication { .. } | Probe::ReadOnly | Probe::Decided(_) => {
+        Probe::Replication { .. } | Probe::ReadOnly | Probe::Tls { .. } | Probe::Decided(_) => {
             Verdict::failed("not decided by one row")
         }
     }
@@ -128,6 +131,28 @@ fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> Verdic
             Verdict::failed(format!("create table at {address} succeeded (it was rolled back)"))
                 .hint(status())
         }
+    }
+}
+
+/// First a connection that is verified, then a plain one, which the server must refuse by its rules: any
+/// other way to fail proves nothing.
+fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str) -> Verdict {
+    let up = || Some("pgset up: brings every server its certificate and its rules".to_owned());
+    let Some(encrypted) = encrypted else {
+        let trouble = output.trouble().map_or("psql said nothing".to_owned(), |t| t.to_string());
+        return Verdict::failed(trouble).hint(up());
+    };
+    if encrypted.get("ssl").and_then(Value::as_bool) != Some(true) {
+        return Verdict::failed("the connection was not encrypted").hint(up());
+    }
+    match output.trouble() {
+        _ if plain => Verdict::failed(format!("{service} let a plain connection in")).hint(up()),
+        Some(trouble) if trouble.message.contains("pg_hba.conf") => {
+            let version = field(encrypted, "version");
+            Verdict::passed(format!("{version}, verified in full; plain: no entry in pg_hba.conf"))
+        }
+        Some(trouble) => Verdict::failed(format!("a plain connection ended otherwise: {trouble}")),
+        None => Verdict::failed("psql did not try a plain connection"),
     }
 }
 

@@ -49,6 +49,7 @@ fn plan(pods: &[PodFacts], services: &[ServiceFacts]) -> Plan {
         pods,
         services,
         lag_limit: Duration::from_secs(2),
+        verified: false,
     };
     Plan::new(&subject, &Marker::new(1_700_000_000, "AbC-;'9")).unwrap()
 }

@@ -26,6 +26,9 @@ pub fn human(status: &Status, width: usize, color: bool) -> String {
         let _ = write!(text, ", commits wait for {number} {replicas}");
     }
     text.push('\n');
+    if let Some(tls) = &status.tls {
+        let _ = writeln!(text, "  {}", wrap(&clean(&tls.line()), 2, width));
+    }
     for problem in &status.problems {
         let mark = style("✗").red().force_styling(color);
         let _ = writeln!(text, "  {mark} {}", wrap(&clean(problem), 4, width));

@@ -66,6 +66,7 @@ fn facts() -> Facts {
             phase: "Bound".into(),
             pods: vec!["pgset-0".into(), "pgset-1".into()],
         }],
+        tls: None,
         problems: Vec::new(),
     }
 }

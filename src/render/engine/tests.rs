@@ -33,6 +33,7 @@ fn settings() -> Settings {
         },
         parameters: None,
         synchronous: None,
+        tls: None,
         pods: crate::settings::Pods::default(),
         templates: None,
     }
@@ -66,6 +67,8 @@ fn render_files(files: &[(&str, &str)], user: &str) -> Result<String, RenderErro
         pods: 2,
         server_minor: 37,
         passwords: &passwords,
+        tls: None,
+        certificates: None,
     };
     render(&set(files), &inputs).map(|mut rendered| rendered.remove(0).text)
 }

@@ -42,6 +42,8 @@ fn case(line: &str) -> Case {
             "--set" => case.args.set.extend({ value }()),
             "--config" => case.args.config = { value }().map(PathBuf::from),
             "--synchronous" => case.args.synchronous = { value }(),
+            "--tls" => case.args.tls = { value }(),
+            "--tls-secret" => case.args.tls_secret = { value }(),
             "--templates" => case.args.templates = { value }().map(PathBuf::from),
             "--crunchy" => case.args.profile = Some(ProfileName::Crunchy),
             "--postgres" => case.args.profile = Some(ProfileName::Postgres),
@@ -398,6 +400,33 @@ fn settings_of_postgresql_are_for_the_official_image() {
         assert!(error.reason.contains("an image of Crunchy's"), "{error}");
     }
     case(&format!("{CRUNCHY} --synchronous 0")).run().unwrap();
+}
+
+#[test]
+fn tls_by_precedence() {
+    use crate::settings::TlsSetting::{Off, On, Secret};
+    let mine = || Some(Secret("mine".to_owned()));
+    for (line, expected) in [
+        ("", None),
+        ("--tls true", Some(On)),
+        ("PGSET_TLS=true", Some(On)),
+        ("PGSET_TLS=true --tls false", Some(Off)),
+        ("--tls-secret mine", mine()),
+        ("--tls true --tls-secret mine", mine()),
+        ("PGSET_TLS=true PGSET_TLS_SECRET=mine", mine()),
+        ("PGSET_TLS_SECRET=other --tls-secret mine", mine()),
+        // What a flag says holds over what the environment says about the same.
+        ("PGSET_TLS_SECRET=mine --tls false", Some(Off)),
+        ("PGSET_TLS=false --tls-secret mine", mine()),
+    ] {
+        let tls = case(line).run().unwrap().settings.tls;
+        assert_eq!(tls.map(|tls| tls.value), expected, "{line}");
+    }
+    for given in ["--tls true", "--tls-secret mine", "PGSET_TLS=true"] {
+        let error = case(&format!("{CRUNCHY} {given}")).refused();
+        assert!(error.reason.contains("Crunchy's images"), "{error}");
+    }
+    case(&format!("{CRUNCHY} --tls false")).run().unwrap();
 }
 
 #[test]

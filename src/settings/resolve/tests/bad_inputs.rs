@@ -16,6 +16,18 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
         "number of pods \"1000000000\" (from PGSET_REPLICAS) must be a whole",
         "",
     ),
+    ("--tls yes", "TLS \"yes\" (from --tls) must be true or false", ""),
+    ("PGSET_TLS=1", "TLS \"1\" (from PGSET_TLS) must be true or false", ""),
+    (
+        "--tls false --tls-secret mine",
+        "TLS \"false\" (from --tls) must not be false beside a Secret for it (from --tls-secret)",
+        "leave one of them out",
+    ),
+    (
+        "--tls-secret My_Secret",
+        "TLS secret \"My_Secret\" (from --tls-secret) must be the name of a Secret",
+        "",
+    ),
     ("--replicas 2.5", "number of pods \"2.5\" (from --replicas) must be a whole", ""),
     ("--replicas three", "number of pods \"three\" (from --replicas) must be a whole", ""),
     (

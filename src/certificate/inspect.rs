@@ -1,0 +1,195 @@
+//! Whether a certificate is one that a client would take, and for how long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, Error, RootCertStore};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+/// From when to when a certificate is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dates {
+    /// Not before this.
+    pub from: Timestamp,
+    /// Not after this.
+    pub until: Timestamp,
+}
+
+impl Dates {
+    /// Whether less than a third of its time is left: it wants to be replaced.
+    #[must_use]
+    pub fn is_due(self, now: Timestamp) -> bool {
+        self.left(now) * 3 < self.life()
+    }
+
+    /// Whether less than a tenth of its time is left: whoever should have replaced it did not.
+    #[must_use]
+    pub fn is_overdue(self, now: Timestamp) -> bool {
+        self.left(now) * 10 < self.life()
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(self, now: Timestamp) -> bool {
+        self.left(now) <= 0
+    }
+
+    /// Seconds; less than none when it is over.
+    fn left(self, now: Timestamp) -> i64 {
+        self.until.as_second().saturating_sub(now.as_second())
+    }
+
+    fn life(self) -> i64 {
+        self.until.as_second().saturating_sub(self.from.as_second())
+    }
+}
+
+/// Why a certificate can't be used: a fragment behind the name of the Secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// A key of the Secret holds no PEM of the right kind.
+    #[error("{key} holds no {what} in PEM")]
+    NotPem {
+        /// The Secret's key.
+        key: &'static str,
+        /// What it should hold.
+        what: &'static str,
+    },
+    /// The private key is of a kind that nobody takes, or damaged.
+    #[error(
+        "tls.key is not a key that can be used (RSA, ECDSA with P-256 or P-384, or Ed25519, without a passphrase)"
+    )]
+    Key,
+    /// The private key is another certificate's.
+    #[error("tls.key is not the key of tls.crt")]
+    OtherKey,
+    /// Its time is over.
+    #[error("tls.crt, or what it was signed by, expired: {0}")]
+    Expired(String),
+    /// Its time has not begun.
+    #[error("tls.crt, or what it was signed by, is not valid yet: {0}")]
+    TooEarly(String),
+    /// No CA of `ca.crt` signed it.
+    #[error("tls.crt was not signed by a CA in ca.crt: {0}")]
+    Untrusted(String),
+    /// It names others.
+    #[error("tls.crt does not name {}", .0.join(", "))]
+    Names(Vec<String>),
+}
+
+/// From when to when the first certificate of a PEM text is good; none when there is none.
+#[must_use]
+pub fn dates(pem: &str) -> Option<Dates> {
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    dates_of(&certificate)
+}
+
+pub(super) fn dates_of(certificate: &CertificateDer<'_>) -> Option<Dates> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let time = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    let validity = parsed.validity();
+    Some(Dates { from: time(validity.not_before)?, until: time(validity.not_after)? })
+}
+
+/// The DNS names that the first certificate of a PEM text is for.
+pub(super) fn names_of(pem: &str) -> Vec<String> {
+    let Ok(certificate) = CertificateDer::from_pem_slice(pem.as_bytes()) else { return Vec::new() };
+    let Ok((_, parsed)) = X509Certificate::from_der(&certificate) else { return Vec::new() };
+    let names = parsed.subject_alternative_name().ok().flatten();
+    let names = names.map(|extension| &extension.value.general_names);
+    let dns = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    names.into_iter().flatten().filter_map(dns).collect()
+}
+
+/// Every certificate of a PEM text.
+pub(super) fn all_of(pem: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).map_while(Result::ok).collect()
+}
+
+/// Looks at a certificate as a client does that verifies in full, for each of these names; and whether
+/// the key is its own.
+///
+/// # Errors
+/// With the first reason why it can't be used; of names, with all that are missing.
+pub fn check(
+    authorities: &str,
+    certificate: &str,
+    key: &str,
+    names: &[String],
+    now: Timestamp,
+) -> Result<Dates, Unfit> {
+    let chain = all_of(certificate);
+    let Some((own, between)) = chain.split_first() else {
+        return Err(Unfit::NotPem { key: super::CERTIFICATE, what: "certificate" });
+    };
+    let dates = dates_of(own)
+        .ok_or(Unfit::NotPem { key: super::CERTIFICATE, what: "certificate that can be read" })?;
+    check_key(own, key)?;
+    let mut roots = RootCertStore::empty();
+    let (taken, _) = roots.add_parsable_certificates(all_of(authorities));
+    if taken == 0 {
+        return Err(Unfit::NotPem { key: super::CA_CERTIFICATE, what: "certificate of a CA" });
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| Unfit::Untrusted(error.to_string()))?;
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(
+        u64::try_from(now.as_second()).unwrap_or_default(),
+    ));
+    let mut missing = Vec::new();
+    for name in names {
+        let Ok(server) = ServerName::try_from(name.as_str()) else {
+            missing.push(name.clone());
+            continue;
+        };
+        match verifier.verify_server_cert(own, between, &server, &[], time) {
+            Ok(_) => {}
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => missing.push(name.clone()),
+            Err(error) => return Err(unfit(error)),
+        }
+    }
+    if missing.is_empty() { Ok(dates) } else { Err(Unfit::Names(missing)) }
+}
+
+fn check_key(certificate: &CertificateDer<'_>, key: &str) -> Result<(), Unfit> {
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|_| Unfit::NotPem { key: super::KEY, what: "private key" })?;
+    // Its errors say nothing of the key.
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|_| Unfit::Key)?;
+    let (_, parsed) = X509Certificate::from_der(certificate)
+        .map_err(|_| Unfit::NotPem { key: super::CERTIFICATE, what: "certificate" })?;
+    let public = key.public_key().ok_or(Unfit::Key)?;
+    if public.as_ref() == parsed.public_key().raw { Ok(()) } else { Err(Unfit::OtherKey) }
+}
+
+fn unfit(error: Error) -> Unfit {
+    let at = |time: UnixTime| {
+        i64::try_from(time.as_secs())
+            .ok()
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
+            .map_or_else(String::new, |time| time.to_string())
+    };
+    match error {
+        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            Unfit::Expired(format!("it was good until {}", at(not_after)))
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            Unfit::TooEarly(format!("it is good from {} on", at(not_before)))
+        }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            Unfit::Untrusted("no chain of signatures leads to one".to_owned())
+        }
+        other => Unfit::Untrusted(other.to_string()),
+    }
+}
