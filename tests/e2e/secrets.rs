@@ -1,18 +1,13 @@
 //! A password that somebody gave is found nowhere in what comes out: every command, at the highest
 //! verbosity, on success and on failure.
 
-<<<<<<< HEAD
 use std::cell::RefCell;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{LogParams, Patch, PatchParams};
 use serde_json::json;
-=======
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::LogParams;
->>>>>>> main
 
 use super::{CLASS, own_template};
 use crate::support::forms::{PASSWORDS, clean, forms};
