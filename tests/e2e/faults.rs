@@ -13,13 +13,13 @@ use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds};
 
-/// Waits until the pod runs a process of this name, and kills its container `bootstrap`.
-async fn kill_the_bootstrap_in(space: &Space, pod: &str, process: &str) {
+/// Waits until the pod runs a program with such an argument, and kills its container `bootstrap`.
+async fn kill_the_bootstrap_in(space: &Space, pod: &str, process: &str, argument: &str) {
     eventually(&format!("{pod} runs {process}"), seconds(60), async || {
         let found = space.api::<Pod>().get_opt(pod).await.map_err(|e| e.to_string())?;
         found.ok_or("it is not there")?;
         let below = Below::of(space, pod).await.ok_or("not this machine")?;
-        if below.processes(process).is_empty() { Err("it does not".to_owned()) } else { Ok(below) }
+        if below.runs(process, argument) { Ok(below) } else { Err("it does not".to_owned()) }
     })
     .await
     .kill_container("bash");
@@ -39,18 +39,19 @@ async fn volume_of(space: &Space, pod: &str) -> String {
     space.exec(pod, &["ls", "-A", "/pgdata"]).await.unwrap().replace('\n', " ")
 }
 
-/// Stops the sender of a base backup in its middle, and says which process it is.
-async fn hold_the_clone(space: &Space) -> String {
+/// Stops the sender of a base backup, another than this one, in its middle; says which process it is.
+async fn hold_the_clone(space: &Space, other_than: &str) -> String {
     let script = r#"
         PATH=$(dirname /usr/lib/postgresql/*/bin/psql):$PATH
-        sql="select pid from pg_stat_progress_basebackup where backup_streamed > 10000000"
+        sql="select pid from pg_stat_progress_basebackup where backup_streamed > 10000000 and pid <> $1"
         for ((i = 0; i < 1000; i++)); do
           pid=$(psql -h /var/run/postgresql -U postgres -d postgres -XAtc "$sql" 2>/dev/null)
           [ -z "$pid" ] || { kill -STOP $pid; echo $pid; exit 0; }
           sleep 0.02
         done
         exit 1"#;
-    space.exec("pgset-0", &["bash", "-c", script]).await.expect("a base backup is under way")
+    let command = ["bash", "-c", script, "hold", other_than];
+    space.exec("pgset-0", &command).await.expect("a base backup is under way")
 }
 
 /// Faults 19, 20 and 21.
@@ -63,8 +64,8 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     if !space.cluster.node_is_here() {
         return skipped(NOT_THIS_MACHINE);
     }
-    // By initdb, which has made the directory by then.
-    kill_the_bootstrap_in(&space, "pgset-0", "postgres").await;
+    // initdb's, which has made the directory by then.
+    kill_the_bootstrap_in(&space, "pgset-0", "postgres", "--boot").await;
     up.finish().await.ok();
     let (log, restarts) = bootstrap_of(&space, "pgset-0").await;
     assert_eq!(restarts, 1, "{log}");
@@ -74,11 +75,11 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     space.sql("pgset-0", "userdb", filler).await.unwrap();
 
     let scale = space.pgset("scale --replicas 2").spawn();
-    let sender = hold_the_clone(&space).await;
-    kill_the_bootstrap_in(&space, "pgset-1", "pg_basebackup").await;
+    let sender = hold_the_clone(&space, "0").await;
+    kill_the_bootstrap_in(&space, "pgset-1", "pg_basebackup", "-D").await;
     space.exec("pgset-0", &["kill", "-CONT", &sender]).await.ok();
     // The next one, and the master goes while it lasts.
-    hold_the_clone(&space).await;
+    hold_the_clone(&space, &sender).await;
     Below::of(&space, "pgset-0").await.unwrap().kill_container("postgres");
     scale.finish().await.ok().says("2 pods ready, 1 replica streaming");
     let (log, restarts) = bootstrap_of(&space, "pgset-1").await;

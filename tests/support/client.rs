@@ -54,8 +54,12 @@ impl<'a> Clients<'a> {
                 "containers": [{
                     "name": "clients", "image": "postgres:17", "imagePullPolicy": "IfNotPresent",
                     "command": ["bash", "-c", script],
-                    // The servers share the machine with them.
-                    "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}},
+                    // The servers share the machine with them; what is limited and not requested is
+                    // requested whole.
+                    "resources": {
+                        "requests": {"cpu": "20m", "memory": "64Mi"},
+                        "limits": {"cpu": "500m", "memory": "256Mi"},
+                    },
                     "securityContext": {
                         "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
                     },

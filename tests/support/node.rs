@@ -27,7 +27,14 @@ impl Below {
     pub(crate) fn kill_container(&self, name: &str) {
         let first = self.processes(name).into_iter().find(|id| self.is_first(*id));
         let id = first.unwrap_or_else(|| panic!("pod {} has no container of {name}", self.uid));
-        signal("KILL", &[id]);
+        let mut ids = vec![id];
+        // With the first process of a container the kernel ends all others. The sandbox has none to do that
+        // for it: a server's children end by themselves, if they are not stopped.
+        if self.sandbox {
+            let children = processes().filter(|other| parent(*other) == Some(id));
+            ids.extend(children);
+        }
+        signal("KILL", &ids);
     }
 
     /// Sends a signal to each process of this name; to how many.
@@ -39,9 +46,16 @@ impl Below {
 
     /// The processes of this name. What has ended meanwhile is none of them.
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
-        let entries = std::fs::read_dir("/proc").expect("the node has processes");
-        let ids = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        ids.filter(|id| is_called(*id, name) && self.is_ours(*id)).collect()
+        processes().filter(|id| is_called(*id, name) && self.is_ours(*id)).collect()
+    }
+
+    /// Whether a process of this name runs with an argument that begins so.
+    pub(crate) fn runs(&self, name: &str, argument: &str) -> bool {
+        let has = |id: u32| {
+            let line = read(id, "cmdline").unwrap_or_default();
+            line.split('\0').skip(1).any(|own| own.starts_with(argument))
+        };
+        self.processes(name).into_iter().any(has)
     }
 
     fn is_ours(&self, id: u32) -> bool {
@@ -68,6 +82,11 @@ impl Below {
         let ids = status(id, "NSpid:").unwrap_or_default();
         ids.split_whitespace().last() == Some("1")
     }
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").expect("the node has processes");
+    entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn is_called(id: u32, name: &str) -> bool {

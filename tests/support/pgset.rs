@@ -191,6 +191,7 @@ impl Running {
     }
 
     /// What it has said on standard error.
+    #[cfg(feature = "sandbox")]
     pub(crate) fn so_far(&self) -> String {
         self.stderr.so_far()
     }

@@ -163,10 +163,10 @@ impl How {
             // A last line without an end is one, too.
             let open = records.last().is_some_and(|last| !last.ends);
             let ends = (0..records.len()).rev().filter(|at| records[*at].ends);
-            let before = ends.skip(usize::from(!open)).map(|at| at + 1);
+            let mut before = ends.skip(usize::from(!open)).map(|at| at + 1);
             let from = match lines {
                 0 => records.len(),
-                lines => before.skip(lines - 1).next().unwrap_or(0),
+                lines => before.nth(lines - 1).unwrap_or(0),
             };
             records.drain(..from);
         }

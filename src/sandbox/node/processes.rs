@@ -60,7 +60,7 @@ fn below(directory: &Path) -> Vec<Pid> {
     let own = rustix::process::getpid();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let all: Vec<(Pid, Option<Pid>)> = pids
+    let all: Vec<(Pid, i32)> = pids
         .filter_map(Pid::from_raw)
         .filter_map(|pid| Some((pid, parent_of_the_living(pid)?)))
         .collect();
@@ -71,9 +71,7 @@ fn below(directory: &Path) -> Vec<Pid> {
     );
     loop {
         let before = found.len();
-        let started = all.iter().filter(|(_, parent)| {
-            parent.is_some_and(|parent| found.contains(&parent.as_raw_nonzero().get()))
-        });
+        let started = all.iter().filter(|(_, parent)| found.contains(parent));
         let started: Vec<i32> = started.map(|(pid, _)| pid.as_raw_nonzero().get()).collect();
         found.extend(started);
         if found.len() == before {
@@ -99,15 +97,16 @@ fn is_server_in(pid: Pid, directory: &Path) -> bool {
         && link("cwd").is_ok_and(|cwd| cwd.starts_with(directory))
 }
 
-/// The parent of a process; nothing when the process is gone, or ended and not yet waited for.
-fn parent_of_the_living(pid: Pid) -> Option<Option<Pid>> {
+/// The number of a process's parent, 0 if it has none here; nothing when the process is gone, or ended and
+/// not yet waited for.
+fn parent_of_the_living(pid: Pid) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     // The name, in parentheses, may hold anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     if fields.next()? == "Z" {
         return None;
     }
-    Some(Pid::from_raw(fields.next()?.parse().ok()?))
+    fields.next()?.parse().ok()
 }
 
 fn is_zombie(pid: Pid) -> bool {

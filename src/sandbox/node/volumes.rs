@@ -220,12 +220,15 @@ fn made(node: &Node, path: PathBuf) -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// What a mode says of all but the owner.
+const OTHERS: u32 = 0o077;
+
 /// A directory that somebody made for a pod: an empty one is given to the user that servers run as,
 /// which is not the image's here. One that its owner keeps to himself stays so.
 fn adopt(node: &Node, path: &Path) -> io::Result<()> {
     let Some(user) = node.parts.tools.user else { return Ok(()) };
     let is = path.metadata()?;
-    let private = is.permissions().mode() & 0o077 == 0;
+    let private = is.permissions().mode() & OTHERS == 0;
     if private || is.uid() == user.uid || std::fs::read_dir(path)?.next().is_some() {
         return Ok(());
     }

@@ -113,17 +113,14 @@ pub(super) async fn a_signal_says_what_was_done_and_how_to_go_on() {
     }
     world.faults().mend("schedule");
     world.pgset("up").run().await.ok();
-    // In the middle of `down`, too: claims are what it looks at last.
-    world.faults().request(
-        Method::DELETE,
-        "/services/pgset-master",
-        0..1,
-        Fault::Delay(seconds(1)),
-    );
+    // In the middle of `down`, too: the set is the first of what it deletes.
+    let slow = Fault::Delay(seconds(1));
+    world.faults().request(Method::DELETE, "/statefulsets/pgset", 0..1, slow);
+    world.faults().record();
     let running = world.pgset("down --yes").spawn();
     eventually("it deletes", seconds(30), async || {
-        let set = world.objects("default").contains_key("StatefulSet pgset");
-        if set { Err("the set is there".to_owned()) } else { Ok(()) }
+        let begun = world.faults().writes().iter().any(|w| w.method == Method::DELETE);
+        if begun { Ok(()) } else { Err("nothing is deleted".to_owned()) }
     })
     .await;
     running.signal("INT");

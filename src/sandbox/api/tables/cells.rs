@@ -25,7 +25,7 @@ pub(super) fn or_none(text: String) -> String {
     if text.is_empty() { "<none>".to_owned() } else { text }
 }
 
-pub(super) fn or_unset(all: Vec<String>) -> String {
+pub(super) fn or_unset(all: &[String]) -> String {
     if all.is_empty() { "<unset>".to_owned() } else { all.join(",") }
 }
 
@@ -121,7 +121,9 @@ pub(super) fn data(object: &Value) -> String {
 }
 
 pub(super) fn endpoints(slice: &Value) -> String {
-    or_unset(list(slice, "/endpoints").map(|e| text(e, "/addresses/0")).collect())
+    let addresses: Vec<String> =
+        list(slice, "/endpoints").map(|e| text(e, "/addresses/0")).collect();
+    or_unset(&addresses)
 }
 
 fn of_containers(set: &Value, field: &str) -> String {

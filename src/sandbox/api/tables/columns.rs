@@ -90,7 +90,7 @@ static SLICE: &[Column] = &[
     NAME,
     shown("AddressType", |o| text(o, "/addressType")),
     shown("Ports", |o| {
-        or_unset(list(o, "/ports").map(|p| number(p, "/port").to_string()).collect())
+        or_unset(&list(o, "/ports").map(|p| number(p, "/port").to_string()).collect::<Vec<_>>())
     }),
     shown("Endpoints", endpoints),
     AGE,
@@ -106,7 +106,7 @@ static CLAIM: &[Column] = &[
     shown("Capacity", |o| text(o, "/status/capacity/storage")),
     shown("Access Modes", |o| modes(o, "/status/accessModes")),
     shown("StorageClass", class_name),
-    shown("VolumeAttributesClass", |_| or_unset(Vec::new())),
+    shown("VolumeAttributesClass", |_| or_unset(&[])),
     AGE,
     wide("VolumeMode", |o| text(o, "/spec/volumeMode")),
 ];
@@ -122,7 +122,7 @@ static VOLUME: &[Column] = &[
     }),
     shown("Claim", claim_of),
     shown("StorageClass", class_name),
-    shown("VolumeAttributesClass", |_| or_unset(Vec::new())),
+    shown("VolumeAttributesClass", |_| or_unset(&[])),
     shown("Reason", |o| text(o, "/status/reason")),
     AGE,
     wide("VolumeMode", |o| text(o, "/spec/volumeMode")),
