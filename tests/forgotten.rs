@@ -33,7 +33,8 @@ fn no_test_file_is_forgotten() {
         });
         let name = file.file_stem().unwrap().to_str().unwrap();
         let declared = text.lines().any(|line| {
-            let line = line.trim().trim_start_matches("pub(crate) ");
+            let line = line.trim();
+            let line = line.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
             line == format!("mod {name};")
         });
         assert!(declared, "{} is no module of {}", file.display(), parent.display());
