@@ -1,7 +1,7 @@
 //! Bad inputs: each ends with exit code 2 before any request, and the message names the field, its source
 //! and what mends it.
 
-pub(super) mod files;
+pub(crate) mod files;
 
 use pgset::sandbox::kinds::STATEFUL_SETS;
 use pgset::sandbox::store::Key;

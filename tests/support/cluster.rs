@@ -41,13 +41,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn connect() -> Self {
-        let (sandbox, path) = match asked() {
-            Some(path) => (None, path),
-            None => {
-                let sandbox = Served::start().await;
-                let path = sandbox.kubeconfig();
-                (Some(Arc::new(sandbox)), path)
-            }
+        let (sandbox, path) = if let Some(path) = asked() {
+            (None, path)
+        } else {
+            let sandbox = Served::start().await;
+            let path = sandbox.kubeconfig();
+            (Some(Arc::new(sandbox)), path)
         };
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|e| panic!("KUBECONFIG={}: {e}", path.display()));
