@@ -193,7 +193,7 @@ pub(super) async fn an_answer_that_is_cut_is_asked_for_again() {
     // Always: given up at the deadline, and said so.
     world.faults().clear();
     world.faults().request(Method::GET, "/statefulsets/pgset", 0..EVER, Fault::Cut);
-    let output = world.up("default").args("--timeout 2s").run().await.exits(3);
+    let output = world.up("default").args("--timeout 6s").run().await.exits(3);
     output.within(seconds(20)).says("StatefulSet pgset").never_says("panicked");
     world.stop().await;
 }
@@ -202,7 +202,7 @@ pub(super) async fn an_answer_that_is_cut_is_asked_for_again() {
 pub(super) async fn a_server_that_hangs_is_given_up_at_the_deadline() {
     let world = World::quick().await;
     world.faults().request(Method::PATCH, "/statefulsets/pgset", 0..EVER, Fault::Hang);
-    let output = world.up("default").args("--timeout 2s").run().await.exits(3);
+    let output = world.up("default").args("--timeout 6s").run().await.exits(3);
     output.within(seconds(20)).says("StatefulSet pgset");
     world.faults().clear();
     world.faults().request(Method::GET, "/", 0..EVER, Fault::Hang);
