@@ -1,7 +1,7 @@
 //! What goes wrong on purpose, for tests: answers, delays, broken connections, watches that end, and
 //! what the node and the scheduler can't do.
 //!
-//! A fault is described, and happens at one place: requests meet theirs in [`Faults::arrive`], before
+//! A fault is described, and happens at one place: requests meet theirs in `Faults::arrive`, before
 //! anything else; the node, the scheduler and the controllers ask [`Faults`] for the words of those that
 //! [`Faults::fail`] named.
 
