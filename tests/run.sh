@@ -9,6 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . examples/prerequisites.sh
+. tests/second-try.sh
 
 # The environment of whoever calls is not the tests'.
 forget_settings
@@ -19,12 +20,14 @@ install $(missing_compiler) $(missing_postgresql) || {
   exit 1
 }
 
-cargo test -- "$@"
-cargo test --test pgset -- --ignored "$@" sandbox::
+cargo test --lib --bins -- "$@"
+cargo test --doc --quiet
+with_second_try "$@"
+with_second_try --ignored "$@" sandbox::
 if [ "${PGSET_POSTGRES:-}" = 1 ]; then
-  cargo test --test pgset -- --ignored "$@" bootstrap::
+  with_second_try --ignored "$@" bootstrap::
 fi
 if [ -n "${PGSET_E2E:-}" ]; then
   # Pods share the machine with the tests: more than four at once only makes each slower.
-  cargo test --test pgset -- --ignored --test-threads=4 --skip bootstrap:: --skip sandbox:: "$@"
+  with_second_try --ignored --test-threads=4 --skip bootstrap:: --skip sandbox:: "$@"
 fi
