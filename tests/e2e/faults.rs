@@ -64,8 +64,8 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     if !space.cluster.node_is_here() {
         return skipped(NOT_THIS_MACHINE);
     }
-    // initdb's, which has made the directory by then.
-    kill_the_bootstrap_in(&space, "pgset-0", "postgres", "--boot").await;
+    // One of those that initdb runs (`--check`, `--boot`, `--single`): it has made the directory by then.
+    kill_the_bootstrap_in(&space, "pgset-0", "postgres", "--").await;
     up.finish().await.ok();
     let (log, restarts) = bootstrap_of(&space, "pgset-0").await;
     assert_eq!(restarts, 1, "{log}");
