@@ -224,7 +224,7 @@ async fn down_and_up_again(space: &Space, storage: &str) {
 }
 
 async fn deleting_the_data(space: &Space) {
-    space.pgset("down --delete-data").run().await.exits(4).says("--yes");
+    space.pgset("down --delete-data").run().await.exits(2).says("--yes");
     assert_eq!(space.ready_pods().await, ["pgset-0", "pgset-1"]);
     space.pgset("down --delete-data --yes").run().await.ok();
     let left = state::of(space).await;
