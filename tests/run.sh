@@ -23,7 +23,8 @@ install $(missing_compiler) $(missing_postgresql) || {
 cargo test --lib --bins -- "$@"
 cargo test --doc --quiet
 with_second_try "$@"
-with_second_try --ignored "$@" sandbox::
+# Most of the time of most of these is waiting.
+with_second_try --ignored --test-threads=4 "$@" sandbox::
 if [ "${PGSET_POSTGRES:-}" = 1 ]; then
   with_second_try --ignored "$@" bootstrap::
 fi
