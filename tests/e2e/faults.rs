@@ -14,12 +14,13 @@ use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds};
 
 /// Waits until the pod runs a program with such an argument, and kills its container `bootstrap`.
-async fn kill_the_bootstrap_in(space: &Space, pod: &str, process: &str, argument: &str) {
+async fn kill_the_bootstrap_in(space: &Space, pod: &str, process: &str, arguments: &[&str]) {
     eventually(&format!("{pod} runs {process}"), seconds(60), async || {
         let found = space.api::<Pod>().get_opt(pod).await.map_err(|e| e.to_string())?;
         found.ok_or("it is not there")?;
         let below = Below::of(space, pod).await.ok_or("not this machine")?;
-        if below.runs(process, argument) { Ok(below) } else { Err("it does not".to_owned()) }
+        let runs = arguments.iter().any(|argument| below.runs(process, argument));
+        if runs { Ok(below) } else { Err("it does not".to_owned()) }
     })
     .await
     .kill_container("bash");
@@ -64,8 +65,9 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     if !space.cluster.node_is_here() {
         return skipped(NOT_THIS_MACHINE);
     }
-    // One of those that initdb runs (`--check`, `--boot`, `--single`): it has made the directory by then.
-    kill_the_bootstrap_in(&space, "pgset-0", "postgres", "--").await;
+    // Those that initdb runs, which has made the directory by then.
+    let steps = ["--check", "--boot", "--single"];
+    kill_the_bootstrap_in(&space, "pgset-0", "postgres", &steps).await;
     up.finish().await.ok();
     let (log, restarts) = bootstrap_of(&space, "pgset-0").await;
     assert_eq!(restarts, 1, "{log}");
@@ -76,7 +78,7 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
 
     let scale = space.pgset("scale --replicas 2").spawn();
     let sender = hold_the_clone(&space, "0").await;
-    kill_the_bootstrap_in(&space, "pgset-1", "pg_basebackup", "-D").await;
+    kill_the_bootstrap_in(&space, "pgset-1", "pg_basebackup", &["-D"]).await;
     space.exec("pgset-0", &["kill", "-CONT", &sender]).await.ok();
     // The next one, and the master goes while it lasts.
     hold_the_clone(&space, &sender).await;
