@@ -19,12 +19,15 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
     let id = scale::statefulset_id(&set);
-    let (missing, statefulset) =
-        futures::join!(live::check_rights(&cluster, rights::connect(&set)), cluster.get(&id));
+    let (missing, statefulset, tls) = futures::join!(
+        live::check_rights(&cluster, rights::connect(&set)),
+        cluster.get(&id),
+        tls::of_set(&cluster, &set)
+    );
     missing?;
     let statefulset = statefulset?.ok_or_else(|| scale::no_set(&set, context))?;
     live::check_ours(&statefulset, &id, &set)?;
-    let tls = tls::of_set(&cluster, &set).await?;
+    let tls = tls?;
     if args.ca_certificate {
         return ca_certificate(context, &cluster, &set, tls.as_ref()).await;
     }

@@ -299,8 +299,11 @@ impl Rotation<'_> {
 
     /// Logs in with it, through the master's Service.
     async fn verify(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
-        let secret = sql::credentials(self.cluster, self.set).await?;
-        let verified = tls::is_required(tls::of_set(self.cluster, self.set).await?.as_ref());
+        let (secret, tls) = futures::try_join!(
+            sql::credentials(self.cluster, self.set),
+            tls::of_set(self.cluster, self.set)
+        )?;
+        let verified = tls::is_required(tls.as_ref());
         let login = sql::Login { user: name, password, database: &secret.database, verified };
         match sql::log_in(self.cluster, self.set, &self.master, login).await? {
             None => Ok(()),

@@ -244,17 +244,22 @@ pub(crate) fn change(from: Option<&Tls>, to: Option<&Tls>) -> String {
 }
 
 /// Keeps with the data what TLS the set has: a set that is taken down and brought up again does not fall
-/// back to plain connections.
+/// back to plain connections. `recorded`: that ConfigMap as it was read, unless it is new.
 ///
 /// # Errors
 /// When the ConfigMap can't be changed.
 pub(crate) async fn remember(
     cluster: &Cluster,
     set: &SetIdentity,
+    recorded: Option<&Value>,
     tls: Option<&Tls>,
 ) -> anyhow::Result<()> {
     let id = desired::topology_id(set);
-    let Some(there) = cluster.get(&id).await? else { return Ok(()) };
+    let there = match recorded {
+        Some(recorded) => Some(recorded.clone()),
+        None => cluster.get(&id).await?,
+    };
+    let Some(there) = there else { return Ok(()) };
     if there["data"][KEY].as_str().map(str::to_owned) == tls.map(ToString::to_string) {
         return Ok(());
     }

@@ -103,7 +103,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
             configure::settle(context, &cluster, set, &wait, agreed).await?;
             tls::settle(context, &cluster, set, &wait, &tls, last_config.as_ref()).await?;
         }
-        tls::remember(&cluster, set, tls.last.as_ref()).await?;
+        tls::remember(&cluster, set, recorded, tls.last.as_ref()).await?;
     }
     let verified = tls::is_required(tls.last.as_ref());
     super::sql::verify_login(context, &cluster, &settings.set, &snapshot, verified).await?;

@@ -145,17 +145,22 @@ mod tests {
         SetIdentity { name: "pgset".parse().unwrap(), namespace: "demo".parse().unwrap() }
     }
 
+    /// Of a master without replicas, nothing asked for.
+    fn alone(set: &SetIdentity) -> Addresses<'_> {
+        Addresses {
+            set,
+            user: "testuser",
+            database: "userdb",
+            has_replica: false,
+            password: None,
+            verified: false,
+        }
+    }
+
     #[test]
     fn a_password_shows_only_where_it_was_asked_for() {
         let (set, secret) = (set(), Secret::new("p@ss w:rd".to_owned()));
-        let mut addresses = Addresses {
-            set: &set,
-            user: "testuser",
-            database: "userdb",
-            has_replica: true,
-            password: None,
-            verified: false,
-        };
+        let mut addresses = Addresses { has_replica: true, ..alone(&set) };
         assert_eq!(
             addresses.human("pgset password show", "", "pgset psql"),
             "read and write:  postgresql://testuser@pgset-master.demo.svc:5432/userdb\n\
@@ -180,14 +185,7 @@ mod tests {
     #[test]
     fn with_tls_every_form_verifies_in_full() {
         let set = set();
-        let addresses = Addresses {
-            set: &set,
-            user: "testuser",
-            database: "userdb",
-            has_replica: false,
-            password: None,
-            verified: true,
-        };
+        let addresses = Addresses { verified: true, ..alone(&set) };
         let uri = "postgresql://testuser@pgset-master.demo.svc:5432/userdb?sslmode=verify-full&sslrootcert=pgset-ca.crt";
         assert_eq!(
             addresses.human("pgset password show", "pgset connect --ca-certificate", "pgset psql"),
@@ -209,14 +207,7 @@ mod tests {
     #[test]
     fn a_master_alone_has_no_replica_to_read_from() {
         let set = set();
-        let addresses = Addresses {
-            set: &set,
-            user: "testuser",
-            database: "userdb",
-            has_replica: false,
-            password: None,
-            verified: false,
-        };
+        let addresses = alone(&set);
         assert!(!addresses.human("", "", "").contains("read only"));
         assert_eq!(addresses.document("k", None)["replica"], Value::Null);
     }

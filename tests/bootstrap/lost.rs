@@ -4,19 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use super::machine::give;
-use super::set::{Pod, Server, Set};
+use super::set::{Pod, Set};
 use super::{code, eventually, skipped};
 use crate::support::mount::Mount;
-
-/// A master and a replica that streams.
-fn pair(set: &Set) -> (Pod, Server, Pod, Server) {
-    let (master, server) = set.master();
-    let replica = set.pod(1);
-    replica.bootstrap().ok();
-    let standby = replica.serve_ready();
-    replica.catches_up_with(&master);
-    (master, server, replica, standby)
-}
 
 /// Writes so much that a slot with a limit is lost and files of WAL are removed.
 fn write_past_the_limit(master: &Pod) {
@@ -32,7 +22,7 @@ fn write_past_the_limit(master: &Pod) {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_replica_that_comes_back_goes_on() {
     let set = Set::new();
-    let (master, _server, replica, standby) = pair(&set);
+    let (master, _server, replica, standby) = set.pair();
     standby.stop();
     master.sql("create table meanwhile (a int)");
     replica.bootstrap().ok().says("goes on as a standby").does_not_say("clon");
@@ -53,7 +43,7 @@ fn a_replica_that_comes_back_goes_on() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_slot_that_was_dropped_is_made_again_when_the_wal_is_there() {
     let set = Set::new();
-    let (master, _server, replica, standby) = pair(&set);
+    let (master, _server, replica, standby) = set.pair();
     standby.stop();
     master.sql("select pg_drop_replication_slot('pgset_1')");
     master.sql("create table meanwhile (a int)");
@@ -71,7 +61,7 @@ fn a_slot_that_was_dropped_is_made_again_when_the_wal_is_there() {
 fn wal_that_is_gone_means_another_clone_and_the_old_one_stays_until_it_streams() {
     let set = Set::new();
     for dropped in [false, true] {
-        let (master, server, replica, standby) = pair(&set);
+        let (master, server, replica, standby) = set.pair();
         standby.stop();
         if dropped {
             master.sql("select pg_drop_replication_slot('pgset_1')");
@@ -95,7 +85,7 @@ fn wal_that_is_gone_means_another_clone_and_the_old_one_stays_until_it_streams()
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn more_than_the_master_has_is_never_discarded() {
     let set = Set::new();
-    let (master, server, replica, standby) = pair(&set);
+    let (master, server, replica, standby) = set.pair();
     // The master's volume goes back to an older copy, as a restore does.
     drop(server);
     let copy = set.path().join("copy");
@@ -146,7 +136,7 @@ fn more_than_the_master_has_is_never_discarded() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_directory_that_was_written_to_is_no_replicas() {
     let set = Set::new();
-    let (master, _server, replica, standby) = pair(&set);
+    let (master, _server, replica, standby) = set.pair();
     // Promoted by hand: another timeline, which the master does not know.
     replica.sql("select pg_promote(true, 30)");
     let probe = replica.run(&["ready"]);
@@ -166,7 +156,7 @@ fn a_directory_that_was_written_to_is_no_replicas() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn an_old_master_that_stopped_cleanly_streams_from_the_new_one() {
     let set = Set::new();
-    let (old, server, new, standby) = pair(&set);
+    let (old, server, new, standby) = set.pair();
     old.sql("create table before ()");
     new.catches_up_with(&old);
     server.stop();
@@ -193,7 +183,7 @@ fn an_old_master_that_stopped_cleanly_streams_from_the_new_one() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_standby_in_the_masters_place_is_promoted_by_nobody() {
     let set = Set::new();
-    let (master, server, _replica, _standby) = pair(&set);
+    let (master, server, _replica, _standby) = set.pair();
     drop(server);
     fs::write(master.data().join("standby.signal"), "").unwrap();
     give(&master.data().join("standby.signal"));
@@ -214,7 +204,7 @@ fn a_standby_in_the_masters_place_is_promoted_by_nobody() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_standby_without_its_master_serves_reads() {
     let set = Set::new();
-    let (_master, server, replica, standby) = pair(&set);
+    let (_master, server, replica, standby) = set.pair();
     standby.stop();
     server.stop();
     let patient = replica.clone().env("PGSET_MASTER_WAIT", 1);

@@ -162,6 +162,16 @@ impl Set {
         let server = pod.serve_ready();
         (pod, server)
     }
+
+    /// A master and a replica that streams.
+    pub(super) fn pair(&self) -> (Pod, Server, Pod, Server) {
+        let (master, server) = self.master();
+        let replica = self.pod(1);
+        replica.bootstrap().ok();
+        let standby = replica.serve_ready();
+        replica.catches_up_with(&master);
+        (master, server, replica, standby)
+    }
 }
 
 /// One pod: an environment for the script.

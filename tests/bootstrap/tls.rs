@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use pgset::certificate::{Certificates, Renewal, renew};
 
 use super::machine::as_postgres;
-use super::set::{Pod, Server, Set};
+use super::set::{Pod, Set};
 use super::{code, eventually};
 
 /// Certificates for the host that the servers of a test have, or another one; one name more makes others.
@@ -16,15 +16,6 @@ fn made(there: Option<&Certificates>, names: &[&str]) -> Certificates {
         Renewal::Renewed { certificates, .. } => certificates,
         Renewal::Keep => panic!("kept"),
     }
-}
-
-fn both(set: &Set) -> (Pod, Server, Pod, Server) {
-    let (master, server) = set.master();
-    let replica = set.pod(1);
-    replica.bootstrap().ok();
-    let standby = replica.serve_ready();
-    replica.catches_up_with(&master);
-    (master, server, replica, standby)
 }
 
 /// Every replica streams; whether over TLS.
@@ -95,7 +86,7 @@ fn with_certificates_replication_verifies_in_full() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn tls_comes_and_goes_while_the_servers_run() {
     let set = Set::new();
-    let (master, _server, replica, _standby) = both(&set);
+    let (master, _server, replica, _standby) = set.pair();
     let pods = [&master, &replica];
     let before = starts(&pods);
     let certificates = made(None, &["127.0.0.1"]);

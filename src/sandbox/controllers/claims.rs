@@ -75,34 +75,24 @@ fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
         return bind(registry, key, claim, volume);
     }
     let class = text(claim, "/spec/storageClassName");
-    let tell = |reason: &str, message: &str| {
-        events::tell(
-            registry,
-            Event {
-                source: events::CLAIMS,
-                about: claim,
-                part: "",
-                warning: true,
-                reason,
-                message,
-            },
-        );
+    let warn = |reason: &str, message: &str| {
+        tell(registry, claim, true, reason, message);
         Ok(())
     };
     if class.is_empty() {
-        return tell(
+        return warn(
             "FailedBinding",
             "no persistent volumes available for this claim and no storage class is set",
         );
     }
     match registry.store.get(&Key::new(&STORAGE_CLASSES, "", class)) {
         None => {
-            tell("ProvisioningFailed", &format!("storageclass.storage.k8s.io {class:?} not found"))
+            warn("ProvisioningFailed", &format!("storageclass.storage.k8s.io {class:?} not found"))
         }
         Some(class) if text(&class, "/provisioner") == PROVISIONER => {
             provision(registry, claim, &class)
         }
-        Some(class) => tell(
+        Some(class) => warn(
             "ExternalProvisioning",
             &format!(
                 "Waiting for a volume to be created either by the external provisioner '{}' or manually by the system administrator.",
@@ -110,6 +100,12 @@ fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
             ),
         ),
     }
+}
+
+/// Tells what becomes of a claim.
+fn tell(registry: &Registry, claim: &Value, warning: bool, reason: &str, message: &str) {
+    let event = Event { source: events::CLAIMS, about: claim, part: "", warning, reason, message };
+    events::tell(registry, event);
 }
 
 /// Whether a volume can be a claim's.
@@ -189,17 +185,8 @@ fn provision(registry: &Registry, claim: &Value, class: &Value) -> Answer<()> {
         },
     });
     registry.create(&key, object, MANAGER, false)?;
-    events::tell(
-        registry,
-        Event {
-            source: events::CLAIMS,
-            about: claim,
-            part: "",
-            warning: false,
-            reason: "ProvisioningSucceeded",
-            message: &format!("Successfully provisioned volume {name} using {PROVISIONER}"),
-        },
-    );
+    let message = format!("Successfully provisioned volume {name} using {PROVISIONER}");
+    tell(registry, claim, false, "ProvisioningSucceeded", &message);
     Ok(())
 }
 
