@@ -42,6 +42,7 @@ export LC_ALL=C
 : "${PGSET_TMP:=/tmp}"
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
+: "${PGSET_MASTER_HOSTS:=}"                 # where replicas ask for the master; see master_hosts
 : "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
@@ -108,12 +109,14 @@ need() { # variables...
 # --- the role ---------------------------------------------------------------------------------------------
 
 # The one place that knows who is the master: ordinal 0.
-role() {
-  case $PGSET_POD in
-    *-0) echo master ;;
-    *) echo replica ;;
-  esac
-}
+master_pod() { echo "${PGSET_POD%-*}-0"; }
+role() { if [ "$PGSET_POD" = "$(master_pod)" ]; then echo master; else echo replica; fi; }
+
+# Where replicas ask for the master, in libpq's notation: its Service, and where that leads nowhere the pod. A
+# Service leads to a server only seconds after it listens (probes, endpoints, kube-proxy), and the pod's name
+# is there from its first moment on. The certificates that pgset makes are for this form of it; where others
+# are not, the Service is waited for.
+master_hosts() { echo "${PGSET_MASTER_HOSTS:-$PGSET_MASTER_HOST,$(master_pod).$PGSET_NAME.$PGSET_NAMESPACE.svc}"; }
 
 # --- the label --------------------------------------------------------------------------------------------
 
@@ -281,8 +284,8 @@ quote_setting() {
   local text=${1//\\/\\\\}
   printf "'%s'" "${text//\'/\'\'}"
 }
-conninfo() { # application name
-  printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "$PGSET_MASTER_HOST")" "$PGSET_MASTER_PORT" \
+conninfo() { # application name, hosts
+  printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "${2:-$(master_hosts)}")" "$PGSET_MASTER_PORT" \
     "$(quote_libpq "$PGSET_PRIMARY_USER")" "$(quote_libpq "$PGSET_RUN/passfile")" "$(quote_libpq "$1")" "$(tls_mode)"
   # A CA that is named is asked in every mode.
   [ "$(tls_mode)" = prefer ] || printf ' sslrootcert=%s' "$(quote_libpq "$PGSET_RUN/tls/ca.crt")"
@@ -440,7 +443,7 @@ tls() {
 # The server is asked by the master's name, as it may be the master, at this pod's own address.
 prove_tls() {
   local tries=0
-  until psql -XAtqw -d "$(conninfo "tls-$PGSET_POD") replication=true hostaddr=${PGSET_LISTEN:-127.0.0.1} port=$PGPORT sslmode=verify-full sslrootcert=$(quote_libpq "$PGSET_RUN/tls/ca.crt")" \
+  until psql -XAtqw -d "$(conninfo "tls-$PGSET_POD" "$PGSET_MASTER_HOST") replication=true hostaddr=${PGSET_LISTEN:-127.0.0.1} port=$PGPORT sslmode=verify-full sslrootcert=$(quote_libpq "$PGSET_RUN/tls/ca.crt")" \
     -c IDENTIFY_SYSTEM >/dev/null 2>"$scratch/error"; do
     # Who is let in is not the question.
     ! grep -q 'password authentication failed' "$scratch/error" || return 0

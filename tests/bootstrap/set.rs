@@ -122,6 +122,7 @@ impl Set {
             ("PGSET_LISTEN", "127.0.0.1".to_owned()),
             ("PGSET_MASTER_PORT", self.master_port.to_string()),
             ("PGSET_MASTER_HOST", "127.0.0.1".to_owned()),
+            ("PGSET_MASTER_HOSTS", "127.0.0.1".to_owned()),
             ("PGSET_REPLICA_HOST", "pgset-replica".to_owned()),
             ("PGSET_NAME", "pgset".to_owned()),
             ("PGSET_NAMESPACE", "pg".to_owned()),
@@ -214,6 +215,11 @@ impl Pod {
     /// `/volume/pgset-1.new`, `.old`, `.lock`.
     pub(super) fn beside(&self, suffix: &str) -> PathBuf {
         format!("{}.{suffix}", self.value("PGDATA")).into()
+    }
+
+    /// What the server includes.
+    pub(super) fn bootstrap_conf(&self) -> String {
+        fs::read_to_string(Path::new(self.value("PGSET_RUN")).join("bootstrap.conf")).unwrap()
     }
 
     /// A command in the pod's environment, and no other.
