@@ -42,7 +42,7 @@ export LC_ALL=C
 : "${PGSET_TMP:=/tmp}"
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
-: "${PGSET_MASTER_HOSTS:=}"                 # where replicas ask for the master; see master_hosts
+: "${PGSET_MASTER_ADDRESSES:=}"             # where replicas ask for the master, instead of its names
 : "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
@@ -112,11 +112,19 @@ need() { # variables...
 master_pod() { echo "${PGSET_POD%-*}-0"; }
 role() { if [ "$PGSET_POD" = "$(master_pod)" ]; then echo master; else echo replica; fi; }
 
-# Where replicas ask for the master, in libpq's notation: its Service, and where that leads nowhere the pod. A
-# Service leads to a server only seconds after it listens (probes, endpoints, kube-proxy), and the pod's name
-# is there from its first moment on. The certificates that pgset makes are for this form of it; where others
-# are not, the Service is waited for.
-master_hosts() { echo "${PGSET_MASTER_HOSTS:-$PGSET_MASTER_HOST,$(master_pod).$PGSET_NAME.$PGSET_NAMESPACE.svc}"; }
+# Where replicas ask for the master, in libpq's notation: the pod, which has a name from its first moment on, and
+# its Service, which leads there seconds later (probes, endpoints, kube-proxy). A Service that leads nowhere is
+# refused by ICMP, of which a node sends few: whoever asks it often waits a second for each answer.
+master_hosts() {
+  local pod service=${PGSET_MASTER_HOST:?}
+  pod=$(master_pod).$PGSET_NAME.$PGSET_NAMESPACE.svc
+  # All servers show the same certificate. libpq asks nobody else after one whose certificate is no good.
+  if [ "$(tls_mode)" = prefer ] || openssl x509 -noout -checkhost "$pod" -in "$PGSET_RUN/tls/tls.crt" | grep -q 'does match'; then
+    echo "$pod,$service"
+  else
+    echo "$service"
+  fi
+}
 
 # --- the label --------------------------------------------------------------------------------------------
 
@@ -285,7 +293,7 @@ quote_setting() {
   printf "'%s'" "${text//\'/\'\'}"
 }
 conninfo() { # application name, hosts
-  printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "${2:-$(master_hosts)}")" "$PGSET_MASTER_PORT" \
+  printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "${2:-${PGSET_MASTER_ADDRESSES:-$(master_hosts)}}")" "$PGSET_MASTER_PORT" \
     "$(quote_libpq "$PGSET_PRIMARY_USER")" "$(quote_libpq "$PGSET_RUN/passfile")" "$(quote_libpq "$1")" "$(tls_mode)"
   # A CA that is named is asked in every mode.
   [ "$(tls_mode)" = prefer ] || printf ' sslrootcert=%s' "$(quote_libpq "$PGSET_RUN/tls/ca.crt")"
@@ -528,8 +536,11 @@ SQL
 
 # --- the replica ------------------------------------------------------------------------------------------
 
+# How the master is reached; made when it is waited for, not for each question: all replicas ask at once, beside
+# the master that starts.
+to_master=
 replication() { # command: its answer, over a replication connection; what went wrong in $scratch/error
-  psql -XAtqw -d "$(conninfo "bootstrap-$PGSET_POD") replication=true" -c "$1" 2>"$scratch/error"
+  psql -XAtqw -d "$to_master replication=true" -c "$1" 2>"$scratch/error"
 }
 
 # Asks the master who it is, until it answers: often at first, for a master is quick; then once a second.
@@ -537,13 +548,14 @@ replication() { # command: its answer, over a replication connection; what went 
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
   local patience=$1 started=$SECONDS said=-10 refused='' answer why waited error='' cause='it says nothing'
+  to_master=$(conninfo "bootstrap-$PGSET_POD")
   while true; do
     if answer=$(replication IDENTIFY_SYSTEM); then
       IFS='|' read -r master_identifier master_timeline master_lsn _ <<<"$answer"
       return 0
     fi
     waited=$((SECONDS - started))
-    # All replicas wait at once, beside the master that starts: the same answer is taken apart only once.
+    # The same answer is taken apart only once.
     answer=$(<"$scratch/error")
     [ "$answer" = "$error" ] || cause=$(reason "$scratch/error")
     error=$answer why=$cause
@@ -563,6 +575,7 @@ wait_for_master() { # patience
     if [ $((SECONDS - said)) -ge 10 ]; then
       log "waiting for $PGSET_MASTER_HOST:$PGSET_MASTER_PORT ($why), $waited s"
       said=$SECONDS
+      to_master=$(conninfo "bootstrap-$PGSET_POD") # TLS may have come or gone
     fi
     if [ "$waited" -lt 30 ]; then sleep 0.2; else sleep 1; fi
   done
@@ -733,7 +746,7 @@ try_segment() { # segment, segment size
   directory=$(mktemp -d "$PGSET_TMP/pgset-wal.XXXXXX")
   # pg_receivewal goes on with the partial file that it finds: with this one it starts where we want.
   : >"$directory/$(wal_file $((segment * size)) "$timeline").partial"
-  attended timeout 20 pg_receivewal -d "$(conninfo "bootstrap-$PGSET_POD")" -w -D "$directory" --slot="$(slot_name)" --no-loop --no-sync \
+  attended timeout 20 pg_receivewal -d "$to_master" -w -D "$directory" --slot="$(slot_name)" --no-loop --no-sync \
     --endpos="$(lsn_text $((segment * size + 1)))" || status=$?
   rm -rf "$directory"
   [ "$status" != 0 ] || return 0
@@ -784,7 +797,7 @@ fetch_clone() {
   log "cloning from $PGSET_MASTER_HOST:$PGSET_MASTER_PORT (system identifier $master_identifier, timeline $master_timeline)"
   clone_progress &
   progress=$!
-  attended pg_basebackup -d "$(conninfo "bootstrap-$PGSET_POD")" -w -D "$PGDATA.new" -X stream -c fast -S "$(slot_name)" \
+  attended pg_basebackup -d "$to_master" -w -D "$PGDATA.new" -X stream -c fast -S "$(slot_name)" \
     --manifest-checksums=SHA256 --no-sync || status=$?
   kill "$progress" 2>/dev/null || true
   [ "$status" = 0 ] || return 1

@@ -69,11 +69,11 @@ fn a_replica_waits_for_its_master_and_says_for_what() {
     let set = Set::new();
     let replica = set.pod(1);
     let elsewhere = replica.clone().env("PGSET_MASTER_HOST", "pgset-master.invalid");
-    let mut unknown = elsewhere.env("PGSET_MASTER_HOSTS", "").start(&[]);
+    let mut unknown = elsewhere.env("PGSET_MASTER_ADDRESSES", "").start(&[]);
     unknown.says("waiting for pgset-master.invalid:");
     unknown.says("(no address yet), 0 s");
     // It streams from where it clones.
-    let streams_from = r"primary_conninfo = 'host=''pgset-master.invalid,pgset-0.pgset.pg.svc'' ";
+    let streams_from = r"primary_conninfo = 'host=''pgset-0.pgset.pg.svc,pgset-master.invalid'' ";
     assert!(replica.bootstrap_conf().contains(streams_from), "{}", replica.bootstrap_conf());
     // A pod that is deleted meanwhile does not use up its grace period.
     signal("TERM", &unknown.id().to_string());
@@ -109,11 +109,11 @@ fn replicas_clone_side_by_side() {
 
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
-fn where_the_service_leads_nowhere_the_masters_pod_is_asked() {
+fn where_one_name_of_the_masters_leads_nowhere_the_other_is_asked() {
     let set = Set::new();
     let (master, _server) = set.master();
-    // The server listens on 127.0.0.1; nobody answers at the other address, as at a Service's without endpoints.
-    let replica = set.pod(1).env("PGSET_MASTER_HOSTS", "127.0.0.2,127.0.0.1");
+    // The server listens on 127.0.0.1 only.
+    let replica = set.pod(1).env("PGSET_MASTER_ADDRESSES", "127.0.0.2,127.0.0.1");
     replica.bootstrap().ok().says("cloned in");
     let _standby = replica.serve_ready();
     replica.catches_up_with(&master);

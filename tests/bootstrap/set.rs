@@ -122,7 +122,7 @@ impl Set {
             ("PGSET_LISTEN", "127.0.0.1".to_owned()),
             ("PGSET_MASTER_PORT", self.master_port.to_string()),
             ("PGSET_MASTER_HOST", "127.0.0.1".to_owned()),
-            ("PGSET_MASTER_HOSTS", "127.0.0.1".to_owned()),
+            ("PGSET_MASTER_ADDRESSES", "127.0.0.1".to_owned()),
             ("PGSET_REPLICA_HOST", "pgset-replica".to_owned()),
             ("PGSET_NAME", "pgset".to_owned()),
             ("PGSET_NAMESPACE", "pg".to_owned()),

@@ -84,6 +84,22 @@ fn with_certificates_replication_verifies_in_full() {
 
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_replica_that_verifies_asks_no_name_that_the_certificate_does_not_have() {
+    for (name, host) in [
+        ("*.pgset.pg.svc", "host=''pgset-0.pgset.pg.svc,127.0.0.1'' "),
+        ("*.other.pg.svc", "host=''127.0.0.1'' "),
+    ] {
+        let set = Set::new();
+        set.certify(&made(None, &["127.0.0.1", name]), &[]);
+        let replica = set.pod(1).env("PGSET_MASTER_ADDRESSES", "");
+        replica.tls("required");
+        replica.start(&[]).says("waiting for 127.0.0.1:");
+        assert!(replica.bootstrap_conf().contains(host), "{name}: {}", replica.bootstrap_conf());
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn tls_comes_and_goes_while_the_servers_run() {
     let set = Set::new();
     let (master, _server, replica, _standby) = set.pair();

@@ -3,7 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{pgset, processes};
+use pgset::sandbox::kinds::PODS;
+use pgset::sandbox::registry::Delete;
+use pgset::sandbox::store::Key;
+use serde_json::json;
+
+use super::{World, pgset, processes};
 use crate::support::pgset::Pgset;
 use crate::support::served::directory;
 use crate::support::{eventually, seconds};
@@ -71,6 +76,32 @@ async fn a_command_runs_in_a_sandbox_of_its_own() {
     running.finish().await.exits(143);
     assert!(began.elapsed() < Duration::from_secs(15), "it took {:?}", began.elapsed());
     sandbox("status", &place).run().await.exits(1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+async fn a_deleted_pod_stays_as_long_as_a_kubelet_takes_to_hear_of_its_end() {
+    let world = World::start().await;
+    let registry = &world.sandbox.registry;
+    let key = Key::new(&PODS, "default", "brief");
+    let container = json!({"name": "c", "image": "postgres:17", "command": ["sleep", "60"]});
+    let pod = json!({"metadata": {"name": "brief"}, "spec": {"containers": [container]}});
+    registry.create(&key, pod, "kubectl-create", false).unwrap();
+    eventually("the pod runs", seconds(30), async || match registry.store.get(&key) {
+        Some(pod) if pod["status"]["phase"] == "Running" => Ok(()),
+        pod => Err(format!("{pod:?}")),
+    })
+    .await;
+    let began = Instant::now();
+    registry.delete(&key, &Delete { grace: Some(1), ..Delete::default() }).unwrap();
+    eventually("the pod is gone", seconds(30), async || match registry.store.get(&key) {
+        None => Ok(()),
+        Some(pod) => Err(pod.to_string()),
+    })
+    .await;
+    // `kubectl delete` looks twice, and waits forever for a pod that was made anew in between.
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    world.stop().await;
 }
 
 /// What a moment of `up` looks like on the disk of the node.

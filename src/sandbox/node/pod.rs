@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -20,6 +20,10 @@ use super::{Containers, Node, lock, names, processes, volumes};
 const WRITER: Writer<'_> = Writer { manager: "kubelet", subresource: "status" };
 /// How long containers may take to end when the sandbox is stopped.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// A kubelet hears that containers have ended by asking the runtime once in so long, so that a pod which is
+/// deleted stays for that time at least. Clients rely on it: `kubectl delete pod` waits forever when a
+/// StatefulSet has made the pod anew before kubectl asks for the second time.
+const RELIST: Duration = Duration::from_secs(1);
 
 /// Why a pod ends, and how long it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +110,16 @@ impl Worker {
                 self.ending.send_replace(Some(ending));
             }
         };
-        let lived = async {
-            self.live().await;
+        let heard = async {
             let mut ending = self.ending.subscribe();
             let ended = ending.wait_for(Option::is_some).await.map(|ending| *ending);
-            ended.is_ok_and(|ending| ending.is_some_and(|ending| ending.deleted))
+            let deleted = ended.is_ok_and(|ending| ending.is_some_and(|ending| ending.deleted));
+            if deleted && self.pod().is_some() {
+                tokio::time::sleep(RELIST).await;
+            }
+            deleted
         };
+        let lived = async { join(self.live(), heard).await.1 };
         let deleted = tokio::select! {
             deleted = lived => deleted,
             () = watched => false,
