@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Measure how long a set takes until all its replicas stream, on the cluster that KUBECONFIG points to: its pods
 # side by side, as pgset makes them, and one after the other, as the article's StatefulSet did (`OrderedReady`).
-# The manifests are the same in all else: image, probes, storage. Then `pgset up` of two pods on an empty
-# namespace. Prints a Markdown table; exit code 1 when a promise is not kept. Needs kubectl; the image should
-# be on the node, and nothing else should run there.
+# The manifests are the same in all else: image, probes, and the article's storage, one claim that all pods share,
+# which is bound before the clock starts. Then `pgset up` of two pods on an empty namespace, with a claim for each.
+# Prints a Markdown table; exit code 1 when a promise is not kept. Needs kubectl, a default storage class that
+# binds at once and one node; the image should be there, and nothing else should run.
 #
 #     KUBECONFIG=... tests/bench-order.sh [RUNS [REPLICAS]]   (3 runs, 7 pods; medians; PGSET_BINARY: another build)
 set -euo pipefail
@@ -19,19 +20,27 @@ fi
 work=$(mktemp -d)
 HOME=$work; export HOME
 run=$(printf '%05d' $((RANDOM % 100000)))
+namespaces=()
 namespace=
 
-# What is measured next starts when nothing of this is left.
+# What is measured next starts when no pod of this runs. Its data stays until the end: a file system that has just
+# deleted thousands of files makes new ones slowly.
 gone() {
-  [ -n "$namespace" ] || return 0
-  kubectl -n "$namespace" delete statefulset pgset --ignore-not-found >/dev/null 2>&1 || true
-  kubectl -n "$namespace" delete pods --all --grace-period=1 >/dev/null 2>&1 || true
-  kubectl delete namespace "$namespace" >/dev/null 2>&1 || true
-  namespace=
+  kubectl -n "$namespace" delete statefulset pgset --ignore-not-found >/dev/null
+  kubectl -n "$namespace" delete pods --all --grace-period=1 >/dev/null
+  # The kubelet clears up after the pods are gone, and the disk writes what they left.
+  sync
+  sleep 10
 }
-trap 'gone; rm -rf "$work"' EXIT
+# shellcheck disable=SC2317  # by the trap
+finish() {
+  [ ${#namespaces[@]} = 0 ] || kubectl delete namespace "${namespaces[@]}" >/dev/null || true
+  rm -rf "$work"
+}
+trap 'finish' EXIT
 fresh() {
   namespace=bench-$run-$1
+  namespaces+=("$namespace")
   kubectl create namespace "$namespace" >/dev/null
   # What pods of a new namespace need is there a moment after it.
   local object
@@ -41,26 +50,43 @@ fresh() {
 }
 now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); } # milliseconds
 
-streaming() { # do all the replicas stream
-  local count
-  count=$(kubectl -n "$namespace" exec pgset-0 -- psql -h /var/run/postgresql -U postgres -XAtqc \
-    "select count(*) from pg_stat_replication where state = 'streaming' and application_name like 'pgset-%'" 2>/dev/null) || return 1
-  [ "$count" = $((replicas - 1)) ]
+# The claim that all pods share, as the article's.
+claim() {
+  kubectl -n "$namespace" apply -f - >/dev/null <<'YAML'
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: shared}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+YAML
+  kubectl -n "$namespace" wait --for=jsonpath='{.status.phase}'=Bound pvc/shared --timeout=60s >/dev/null
+}
+# Asked by the master itself, in one session: whoever asks from outside takes what the pods need.
+await_streaming() {
+  until kubectl -n "$namespace" wait --for=condition=Ready pod/pgset-0 --timeout=300s >/dev/null 2>&1; do
+    [ $(($(now) - $1)) -lt 300000 ] || return 1
+  done
+  kubectl -n "$namespace" exec -i pgset-0 -- psql -h /var/run/postgresql -U postgres -Xq -v ON_ERROR_STOP=1 <<SQL
+set statement_timeout = '300s';
+do \$\$
+begin
+  while (select count(*) from pg_stat_replication where state = 'streaming' and application_name like 'pgset-%') < $((replicas - 1)) loop
+    perform pg_sleep(0.05), pg_stat_clear_snapshot();
+  end loop;
+end
+\$\$;
+SQL
 }
 
 in_order() { # policy run: milliseconds from the first object until all replicas stream
   local from
   fresh "$(tr '[:upper:]' '[:lower:]' <<<"$1")-$2"
-  "$pgset" render --show-secrets -n "$namespace" --replicas "$replicas" 2>"$work/out" |
+  claim
+  "$pgset" render --show-secrets -n "$namespace" --replicas "$replicas" --storage claim:shared 2>"$work/out" |
     sed "s/podManagementPolicy: .*/podManagementPolicy: $1/" >"$work/set.yaml"
   [ "$(grep -c "podManagementPolicy: $1" "$work/set.yaml")" = 1 ]
   from=$(now)
   kubectl apply -f "$work/set.yaml" >/dev/null
-  # One watch until all are ready: asking again and again would take what the pods need.
-  kubectl -n "$namespace" rollout status statefulset/pgset --timeout=300s >/dev/null
-  until streaming; do
-    [ $(($(now) - from)) -lt 300000 ] || { echo "bench: $1: no streaming within 300 s" >&2; return 1; }
-  done
+  await_streaming "$from" || { echo "bench: $1: no streaming within 300 s" >&2; return 1; }
   echo $(($(now) - from)) >>"$work/$1.ms"
   gone
 }

@@ -43,6 +43,7 @@ export LC_ALL=C
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
 : "${PGSET_MASTER_ADDRESSES:=}"             # where replicas ask for the master, instead of its names
+: "${PGSET_LABEL:=}"                        # the pod's label `name`
 : "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
@@ -109,17 +110,18 @@ need() { # variables...
 # --- the role ---------------------------------------------------------------------------------------------
 
 # The one place that knows who is the master: ordinal 0.
-master_pod() { echo "${PGSET_POD%-*}-0"; }
-role() { if [ "$PGSET_POD" = "$(master_pod)" ]; then echo master; else echo replica; fi; }
+master_pod=${PGSET_POD-}
+master_pod=${master_pod%-*}-0
+role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 
 # Where replicas ask for the master, in libpq's notation: the pod, which has a name from its first moment on, and
-# its Service, which leads there seconds later (probes, endpoints, kube-proxy). A Service that leads nowhere is
-# refused by ICMP, of which a node sends few: whoever asks it often waits a second for each answer.
+# its Service, which leads there seconds later (probes, endpoints, kube-proxy).
 master_hosts() {
-  local pod service=${PGSET_MASTER_HOST:?}
-  pod=$(master_pod).$PGSET_NAME.$PGSET_NAMESPACE.svc
+  local pod=$master_pod.$PGSET_NAME.$PGSET_NAMESPACE.svc service=${PGSET_MASTER_HOST:?}
   # All servers show the same certificate. libpq asks nobody else after one whose certificate is no good.
-  if [ "$(tls_mode)" = prefer ] || openssl x509 -noout -checkhost "$pod" -in "$PGSET_RUN/tls/tls.crt" | grep -q 'does match'; then
+  if [ -n "$PGSET_MASTER_ADDRESSES" ]; then
+    echo "$PGSET_MASTER_ADDRESSES"
+  elif [ "$(tls_mode)" = prefer ] || openssl x509 -noout -checkhost "$pod" -in "$PGSET_RUN/tls/tls.crt" | grep -q 'does match'; then
     echo "$pod,$service"
   else
     echo "$service"
@@ -133,6 +135,11 @@ master_hosts() {
 label() {
   local want=${PGSET_REPLICA_HOST:?} delay=1 started=$SECONDS answer
   [ "$(role)" = replica ] || want=${PGSET_MASTER_HOST:?}
+  # As it was when the container started: who else changes it?
+  if [ "$PGSET_LABEL" = "$want" ]; then
+    log "pod $PGSET_POD has the label name=$want"
+    return
+  fi
   if [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then
     log "no API server in the environment: the pod is not labelled"
     return
@@ -154,7 +161,7 @@ label() {
 }
 
 # One PATCH of the pod's status, which can change labels and can't change an image; prints the status line
-# and the server's message. A label that is right already is no write. The token goes through a pipe, and
+# and the server's message. The token goes through a pipe, and
 # only to a server whose certificate names the address and comes from the cluster's CA.
 patch_label() { # value
   local host=$KUBERNETES_SERVICE_HOST port=${KUBERNETES_SERVICE_PORT:-443} token verify=-verify_ip status message
@@ -293,7 +300,7 @@ quote_setting() {
   printf "'%s'" "${text//\'/\'\'}"
 }
 conninfo() { # application name, hosts
-  printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "${2:-${PGSET_MASTER_ADDRESSES:-$(master_hosts)}}")" "$PGSET_MASTER_PORT" \
+  printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "$2")" "$PGSET_MASTER_PORT" \
     "$(quote_libpq "$PGSET_PRIMARY_USER")" "$(quote_libpq "$PGSET_RUN/passfile")" "$(quote_libpq "$1")" "$(tls_mode)"
   # A CA that is named is asked in every mode.
   [ "$(tls_mode)" = prefer ] || printf ' sslrootcert=%s' "$(quote_libpq "$PGSET_RUN/tls/ca.crt")"
@@ -328,7 +335,7 @@ bootstrap_conf() {
     echo "ssl_key_file = $(quote_setting "$PGSET_RUN/tls/tls.key")"
   fi
   if [ "$(role)" = replica ]; then
-    echo "primary_conninfo = $(quote_setting "$(conninfo "$PGSET_POD")")"
+    echo "primary_conninfo = $(quote_setting "$(conninfo "$PGSET_POD" "$(master_hosts)")")"
     echo "primary_slot_name = $(quote_setting "$(slot_name)")"
   fi
 }
@@ -536,27 +543,39 @@ SQL
 
 # --- the replica ------------------------------------------------------------------------------------------
 
-# How the master is reached; made when it is waited for, not for each question: all replicas ask at once, beside
-# the master that starts.
-to_master=
-replication() { # command: its answer, over a replication connection; what went wrong in $scratch/error
-  psql -XAtqw -d "$to_master replication=true" -c "$1" 2>"$scratch/error"
+# How the master is reached. It is found out when the master is waited for, not for each question: all replicas
+# ask at once, beside the master that starts.
+all_hosts='' first_host='' to_master=''
+find_master() {
+  local hosts
+  hosts=$(master_hosts)
+  all_hosts=$(conninfo "bootstrap-$PGSET_POD" "$hosts")
+  first_host=$(conninfo "bootstrap-$PGSET_POD" "${hosts%%,*}")
+}
+replication() { # commands: their answers, over a replication connection; what went wrong in $scratch/error
+  local command arguments=()
+  for command; do arguments+=(-c "$command"); done
+  psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
 }
 
 # Asks the master who it is, until it answers: often at first, for a master is quick; then once a second.
 # Returns 1 when the patience (seconds, 0: no end) is over.
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
-  local patience=$1 started=$SECONDS said=-10 refused='' answer why waited error='' cause='it says nothing'
-  to_master=$(conninfo "bootstrap-$PGSET_POD")
+  local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' answer why waited error='' cause='it says nothing'
+  find_master
   while true; do
-    if answer=$(replication IDENTIFY_SYSTEM); then
-      IFS='|' read -r master_identifier master_timeline master_lsn _ <<<"$answer"
+    # A Service that leads nowhere refuses by ICMP, of which a node sends one a second to each pod: whoever asks
+    # it more often waits a second for the answer, and asks nobody else meanwhile.
+    if [ "$SECONDS" = "$asked" ]; then to_master=$first_host; else to_master=$all_hosts asked=$SECONDS; fi
+    if replication IDENTIFY_SYSTEM >"$scratch/identity"; then
+      to_master=$all_hosts
+      IFS='|' read -r master_identifier master_timeline master_lsn _ <"$scratch/identity"
       return 0
     fi
     waited=$((SECONDS - started))
-    # The same answer is taken apart only once.
-    answer=$(<"$scratch/error")
+    # The same answer is taken apart only once, and read without a process.
+    IFS= read -rd '' answer <"$scratch/error" || true
     [ "$answer" = "$error" ] || cause=$(reason "$scratch/error")
     error=$answer why=$cause
     case $why in
@@ -575,7 +594,7 @@ wait_for_master() { # patience
     if [ $((SECONDS - said)) -ge 10 ]; then
       log "waiting for $PGSET_MASTER_HOST:$PGSET_MASTER_PORT ($why), $waited s"
       said=$SECONDS
-      to_master=$(conninfo "bootstrap-$PGSET_POD") # TLS may have come or gone
+      find_master # TLS may have come or gone
     fi
     if [ "$waited" -lt 30 ]; then sleep 0.2; else sleep 1; fi
   done
@@ -676,7 +695,13 @@ ensure_slot() { # fresh: made anew in any case
   local slot answer
   slot=$(slot_name)
   if [ "${1:-}" = fresh ]; then
-    replication "DROP_REPLICATION_SLOT \"$slot\"" >/dev/null || grep -q 'does not exist' "$scratch/error" || return 1
+    # One connection: psql goes on after an error, and ends as the last command did.
+    replication "DROP_REPLICATION_SLOT \"$slot\"" "CREATE_REPLICATION_SLOT \"$slot\" PHYSICAL RESERVE_WAL" >/dev/null || {
+      sed -i "/slot \"$slot\" does not exist/d" "$scratch/error"
+      return 1
+    }
+    log "made the slot $slot on $PGSET_MASTER_HOST"
+    return
   elif [ "$(image_major)" -ge 15 ] && answer=$(replication "READ_REPLICATION_SLOT \"$slot\"") && [ "${answer%%|*}" = physical ]; then
     answer=${answer#*|}
     [ -z "${answer%%|*}" ] || return 0
