@@ -161,8 +161,8 @@ label() {
 }
 
 # One PATCH of the pod's status, which can change labels and can't change an image; prints the status line
-# and the server's message. The token goes through a pipe, and
-# only to a server whose certificate names the address and comes from the cluster's CA.
+# and the server's message. The token goes through a pipe, and only to a server whose certificate names the
+# address and comes from the cluster's CA.
 patch_label() { # value
   local host=$KUBERNETES_SERVICE_HOST port=${KUBERNETES_SERVICE_PORT:-443} token verify=-verify_ip status message
   local body="{\"metadata\":{\"labels\":{\"name\":\"$1\"}}}"
