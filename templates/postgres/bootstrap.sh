@@ -43,7 +43,7 @@ export LC_ALL=C
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
 : "${PGSET_MASTER_ADDRESSES:=}"             # where replicas ask for the master, instead of its names
-: "${PGSET_LABEL:=}"                        # the pod's label `name`
+: "${PGSET_POD_LABEL:=}"                    # the pod's label `name`
 : "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
@@ -135,8 +135,8 @@ master_hosts() {
 label() {
   local want=${PGSET_REPLICA_HOST:?} delay=1 started=$SECONDS answer
   [ "$(role)" = replica ] || want=${PGSET_MASTER_HOST:?}
-  # As it was when the container started: who else changes it?
-  if [ "$PGSET_LABEL" = "$want" ]; then
+  # As it was when the container started. Nobody else changes it.
+  if [ "$PGSET_POD_LABEL" = "$want" ]; then
     log "pod $PGSET_POD has the label name=$want"
     return
   fi

@@ -147,10 +147,10 @@ fn one_patch_of_the_status_sets_the_label() {
         .env("PGSET_POD", "pgset-10")
         .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         .env("KUBERNETES_SERVICE_PORT", api.port);
-    let mut running = replica.clone().env("PGSET_LABEL", "pgset-master").start(&[]);
+    let mut running = replica.clone().env("PGSET_POD_LABEL", "pgset-master").start(&[]);
     running.says("pod pgset-10 is labelled name=pgset-replica");
     // The template's label is a replica's: most pods have no need of the API server.
-    let mut running = replica.env("PGSET_LABEL", "pgset-replica").start(&[]);
+    let mut running = replica.env("PGSET_POD_LABEL", "pgset-replica").start(&[]);
     running.says("pod pgset-10 has the label name=pgset-replica");
     assert_eq!(api.requests().len(), 2);
 }
