@@ -14,6 +14,7 @@ pub(crate) mod server;
 pub(crate) mod space;
 pub(crate) mod state;
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// The image of the article, as the test cluster has it.
@@ -26,12 +27,32 @@ pub(crate) const fn seconds(n: u64) -> Duration {
 
 /// Asks again and again until the answer is `Ok`, and panics with the last `Err` at the deadline.
 /// The one way in which a test waits.
-pub(crate) async fn eventually<T, F>(what: &str, deadline: Duration, mut ask: F) -> T
+pub(crate) async fn eventually<T, F>(what: &str, deadline: Duration, ask: F) -> T
+where
+    F: AsyncFnMut() -> Result<T, String>,
+{
+    ask_until(what, deadline, Duration::from_millis(50)..=Duration::from_millis(500), ask).await
+}
+
+/// As [`eventually`], for what is there for a moment only.
+pub(crate) async fn eventually_seen<T, F>(what: &str, deadline: Duration, ask: F) -> T
+where
+    F: AsyncFnMut() -> Result<T, String>,
+{
+    ask_until(what, deadline, Duration::from_millis(2)..=Duration::from_millis(2), ask).await
+}
+
+async fn ask_until<T, F>(
+    what: &str,
+    deadline: Duration,
+    pauses: RangeInclusive<Duration>,
+    mut ask: F,
+) -> T
 where
     F: AsyncFnMut() -> Result<T, String>,
 {
     let start = Instant::now();
-    let mut pause = Duration::from_millis(50);
+    let mut pause = *pauses.start();
     loop {
         match ask().await {
             Ok(answer) => return answer,
@@ -41,7 +62,7 @@ where
             ),
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(500));
+        pause = (pause * 2).min(*pauses.end());
     }
 }
 

@@ -114,18 +114,23 @@ master_pod=${PGSET_POD-}
 master_pod=${master_pod%-*}-0
 role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 
-# Where replicas ask for the master, in libpq's notation: the pod, which has a name from its first moment on, and
-# its Service, which leads there seconds later (probes, endpoints, kube-proxy).
+# Where a replica asks for the master before its server runs, in libpq's notation. In a set that is new it asks the
+# pod first, which has a name from its first moment on; the Service leads there seconds later (probes, endpoints,
+# kube-proxy). Afterwards the name may lead to an address that the pod has no more, and a WAL receiver waits for such
+# a one for minutes: it knows the Service only.
 master_hosts() {
   local pod=$master_pod.$PGSET_NAME.$PGSET_NAMESPACE.svc service=${PGSET_MASTER_HOST:?}
-  # All servers show the same certificate. libpq asks nobody else after one whose certificate is no good.
   if [ -n "$PGSET_MASTER_ADDRESSES" ]; then
     echo "$PGSET_MASTER_ADDRESSES"
-  elif [ "$(tls_mode)" = prefer ] || openssl x509 -noout -checkhost "$pod" -in "$PGSET_RUN/tls/tls.crt" | grep -q 'does match'; then
+  elif [ -z "$(recorded_identifier)" ] && may_ask "$pod"; then
     echo "$pod,$service"
   else
     echo "$service"
   fi
+}
+# All servers show the same certificate, and libpq asks nobody else after one whose certificate is no good.
+may_ask() { # host
+  [ "$(tls_mode)" = prefer ] || openssl x509 -noout -checkhost "$1" -in "$PGSET_RUN/tls/tls.crt" | grep -q 'does match'
 }
 
 # --- the label --------------------------------------------------------------------------------------------
@@ -335,7 +340,7 @@ bootstrap_conf() {
     echo "ssl_key_file = $(quote_setting "$PGSET_RUN/tls/tls.key")"
   fi
   if [ "$(role)" = replica ]; then
-    echo "primary_conninfo = $(quote_setting "$(conninfo "$PGSET_POD" "$(master_hosts)")")"
+    echo "primary_conninfo = $(quote_setting "$(conninfo "$PGSET_POD" "$PGSET_MASTER_HOST")")"
     echo "primary_slot_name = $(quote_setting "$(slot_name)")"
   fi
 }

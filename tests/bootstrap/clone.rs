@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::machine::signal;
 use super::set::{Pod, Set};
+use super::tls::made;
 use super::{code, eventually};
 
 /// Puts a script in front of a command of this name.
@@ -69,12 +70,9 @@ fn a_replica_waits_for_its_master_and_says_for_what() {
     let set = Set::new();
     let replica = set.pod(1);
     let elsewhere = replica.clone().env("PGSET_MASTER_HOST", "pgset-master.invalid");
-    let mut unknown = elsewhere.env("PGSET_MASTER_ADDRESSES", "").start(&[]);
+    let mut unknown = elsewhere.env("PGSET_MASTER_ADDRESSES", "pgset-master.invalid").start(&[]);
     unknown.says("waiting for pgset-master.invalid:");
     unknown.says("(no address yet), 0 s");
-    // It streams from where it clones.
-    let streams_from = r"primary_conninfo = 'host=''pgset-0.pgset.pg.svc,pgset-master.invalid'' ";
-    assert!(replica.bootstrap_conf().contains(streams_from), "{}", replica.bootstrap_conf());
     // A pod that is deleted meanwhile does not use up its grace period.
     signal("TERM", &unknown.id().to_string());
     let outcome = unknown.end();
@@ -117,4 +115,39 @@ fn where_one_name_of_the_masters_leads_nowhere_the_other_is_asked() {
     replica.bootstrap().ok().says("cloned in");
     let _standby = replica.serve_ready();
     replica.catches_up_with(&master);
+}
+
+/// Where a replica asks for its master at first.
+fn asked(set: &Set, tls: bool) -> String {
+    let file = set.path().join("asked");
+    let script = format!("printf '%s\\n' \"$*\" >>'{}'; exit 2", file.display());
+    let replica = stand_before(set, &set.pod(1), "psql", &script)
+        .env("PGSET_MASTER_HOST", "pgset-master")
+        .env("PGSET_MASTER_ADDRESSES", "");
+    if tls {
+        replica.tls("required");
+    }
+    replica.start(&[]).says("waiting for pgset-master:");
+    // A WAL receiver has no time limit for a connection, so it asks no address that may be gone.
+    assert!(replica.bootstrap_conf().contains("primary_conninfo = 'host=''pgset-master'' "));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::remove_file(file).unwrap();
+    text.lines().next().unwrap().split('\'').nth(1).unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_new_sets_replicas_ask_the_masters_pod_before_its_service() {
+    const BOTH: &str = "pgset-0.pgset.pg.svc,pgset-master";
+    let set = Set::new();
+    assert_eq!(asked(&set, false), BOTH);
+    set.record("7000000000000000000");
+    assert_eq!(asked(&set, false), "pgset-master");
+
+    // Who verifies asks no name that the certificate does not have.
+    for (name, hosts) in [("*.pgset.pg.svc", BOTH), ("*.other.pg.svc", "pgset-master")] {
+        let set = Set::new();
+        set.certify(&made(None, &["pgset-master", name]), &[]);
+        assert_eq!(asked(&set, true), hosts);
+    }
 }

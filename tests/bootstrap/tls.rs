@@ -10,7 +10,7 @@ use super::set::{Pod, Set};
 use super::{code, eventually};
 
 /// Certificates for the host that the servers of a test have, or another one; one name more makes others.
-fn made(there: Option<&Certificates>, names: &[&str]) -> Certificates {
+pub(super) fn made(there: Option<&Certificates>, names: &[&str]) -> Certificates {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     match renew(there, &names, Timestamp::now()).unwrap() {
         Renewal::Renewed { certificates, .. } => certificates,
@@ -80,22 +80,6 @@ fn with_certificates_replication_verifies_in_full() {
     let _server = master.serve_ready();
     let mut waiting = replica.start(&[]);
     waiting.says("does not match host name");
-}
-
-#[test]
-#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
-fn a_replica_that_verifies_asks_no_name_that_the_certificate_does_not_have() {
-    for (name, host) in [
-        ("*.pgset.pg.svc", "host=''pgset-0.pgset.pg.svc,127.0.0.1'' "),
-        ("*.other.pg.svc", "host=''127.0.0.1'' "),
-    ] {
-        let set = Set::new();
-        set.certify(&made(None, &["127.0.0.1", name]), &[]);
-        let replica = set.pod(1).env("PGSET_MASTER_ADDRESSES", "");
-        replica.tls("required");
-        replica.start(&[]).says("waiting for 127.0.0.1:");
-        assert!(replica.bootstrap_conf().contains(host), "{name}: {}", replica.bootstrap_conf());
-    }
 }
 
 #[test]
