@@ -563,7 +563,8 @@ replication() { # commands: their answers, over a replication connection; what w
   psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
 }
 
-# Asks the master who it is, until it answers: often at first, for a master is quick; then once a second.
+# Asks the master who it is, until it answers. One that does not answer at first needs a second at least, in which
+# the replicas leave it the processors; then it is asked often, for it is quick; then once a second.
 # Returns 1 when the patience (seconds, 0: no end) is over.
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
@@ -601,7 +602,7 @@ wait_for_master() { # patience
       said=$SECONDS
       find_master # TLS may have come or gone
     fi
-    if [ "$waited" -lt 30 ]; then sleep 0.2; else sleep 1; fi
+    if [ "$waited" -ge 1 ] && [ "$waited" -lt 30 ]; then sleep 0.2; else sleep 1; fi
   done
 }
 
