@@ -32,7 +32,6 @@ gone() {
   sync
   sleep 10
 }
-# shellcheck disable=SC2317  # by the trap
 finish() {
   [ ${#namespaces[@]} = 0 ] || kubectl delete namespace "${namespaces[@]}" >/dev/null || true
   rm -rf "$work"
