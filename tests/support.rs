@@ -35,6 +35,7 @@ where
 }
 
 /// As [`eventually`], for what is there for a moment only.
+#[cfg(feature = "sandbox")]
 pub(crate) async fn eventually_seen<T, F>(what: &str, deadline: Duration, ask: F) -> T
 where
     F: AsyncFnMut() -> Result<T, String>,
