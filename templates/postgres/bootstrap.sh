@@ -698,24 +698,24 @@ diverged() { # why
 # The slot keeps the WAL that this replica still needs. One that keeps nothing (made without a reservation,
 # or lost to max_slot_wal_keep_size) is made anew. Returns 1 when the master has to be asked again.
 ensure_slot() { # fresh: made anew in any case
-  local slot answer
+  local slot answer commands
   slot=$(slot_name)
+  commands=("CREATE_REPLICATION_SLOT \"$slot\" PHYSICAL RESERVE_WAL")
   if [ "${1:-}" = fresh ]; then
     # One connection: psql goes on after an error, and ends as the last command did.
-    replication "DROP_REPLICATION_SLOT \"$slot\"" "CREATE_REPLICATION_SLOT \"$slot\" PHYSICAL RESERVE_WAL" >/dev/null || {
-      sed -i "/slot \"$slot\" does not exist/d" "$scratch/error"
-      return 1
-    }
-    log "made the slot $slot on $PGSET_MASTER_HOST"
-    return
+    commands=("DROP_REPLICATION_SLOT \"$slot\"" "${commands[@]}")
   elif [ "$(image_major)" -ge 15 ] && answer=$(replication "READ_REPLICATION_SLOT \"$slot\"") && [ "${answer%%|*}" = physical ]; then
     answer=${answer#*|}
     [ -z "${answer%%|*}" ] || return 0
     ensure_slot fresh
     return
   fi
-  if replication "CREATE_REPLICATION_SLOT \"$slot\" PHYSICAL RESERVE_WAL" >/dev/null; then
+  if replication "${commands[@]}" >/dev/null; then
     log "made the slot $slot on $PGSET_MASTER_HOST"
+  elif [ "${1:-}" = fresh ]; then
+    # That there was none to drop is not why none could be made.
+    sed -i "/slot \"$slot\" does not exist/d" "$scratch/error"
+    return 1
   else
     grep -q 'already exists' "$scratch/error"
   fi

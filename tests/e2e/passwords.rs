@@ -78,8 +78,7 @@ async fn every_role_of_the_official_image_gets_a_new_password() {
     }
     // A pod that starts anew takes it from the Secret.
     space.api::<Pod>().delete("pgset-1", &kube::api::DeleteParams::default()).await.unwrap();
-    // A kubelet of 1.20 that misses a container's end looks again a minute later.
-    eventually("the pod is gone or new", seconds(150), async || {
+    eventually("the pod is gone or new", seconds(60), async || {
         let pod = space.api::<Pod>().get_opt("pgset-1").await.map_err(|e| e.to_string())?;
         let going = pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
         if going { Err("it is going".to_owned()) } else { Ok(()) }
