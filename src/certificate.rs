@@ -10,7 +10,7 @@ pub mod names;
 pub use inspect::{Dates, Unfit, check, dates};
 pub use issue::{IssueError, Renewal, renew};
 
-use crate::settings::Secret;
+use crate::values::Secret;
 
 /// Key of a Secret: the certificates of the CAs that clients trust, PEM.
 pub const CA_CERTIFICATE: &str = "ca.crt";

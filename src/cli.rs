@@ -164,7 +164,7 @@ pub struct GlobalArgs {
     pub yes: bool,
     /// How long to wait: 90s, 10m, 1h30m, or seconds [default: 10m]
     #[arg(long, global = true, value_name = "DURATION",
-          value_parser = crate::settings::duration::parse, allow_negative_numbers = true)]
+          value_parser = crate::values::duration::parse, allow_negative_numbers = true)]
     pub timeout: Option<Duration>,
 }
 

@@ -1,7 +1,8 @@
 //! What went wrong, for a person and for a script: kinds, exit codes, cause chains and hints.
 //!
 //! Every module defines its own error with `thiserror` and implements [`Diagnose`] for it. Commands
-//! wrap them with `anyhow::Context`. [`Report::of`] turns the whole chain into what is printed.
+//! wrap them with `anyhow::Context`. [`Report::of`] turns the whole chain into what is printed; the list of
+//! the types that it knows is `run::diagnosed`.
 
 use std::error::Error;
 
@@ -134,7 +135,7 @@ impl Report {
     /// Reads the whole chain. The innermost error that [`Diagnose`]s decides the exit code; hints and
     /// details of all are shown, outermost first; an error nobody diagnosed is a plain failure.
     #[must_use]
-    pub fn of(error: &anyhow::Error) -> Self {
+    pub fn of(error: &anyhow::Error, diagnosed: Diagnosed) -> Self {
         let mut exit = None;
         let mut hints: Vec<String> = Vec::new();
         let mut details: Vec<String> = Vec::new();
@@ -166,27 +167,16 @@ impl Report {
     }
 }
 
-/// Every error type of pgset that diagnoses itself. A new one is added here, or its exit code is lost.
-fn diagnosed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
-    macro_rules! one_of {
-        ($($kind:ty),+ $(,)?) => {
-            $(if let Some(known) = error.downcast_ref::<$kind>() { return Some(known); })+
-        };
-    }
-    one_of!(
-        Failure,
-        crate::prompt::PromptError,
-        crate::cluster::ClusterError,
-        crate::settings::SettingsError,
-        crate::image::ImageError,
-        crate::render::RenderError,
-        crate::manifest::ManifestError,
-        crate::plan::Refusal,
-        crate::postgres::ScriptError,
-    );
-    #[cfg(feature = "sandbox")]
-    one_of!(crate::sandbox::place::PlaceError);
-    None
+/// Looks at one error of a chain: what it knows, where it is a type that [`Diagnose`]s.
+///
+/// `std` can't ask an error for a trait, so the types are tried one by one; the list of all of them stands
+/// where the program is put together, so that this module knows none of its users.
+pub type Diagnosed = for<'a> fn(&'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose>;
+
+/// A [`Diagnosed`] that knows one type.
+#[must_use]
+pub fn diagnosed<'a, T: Diagnose>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
+    error.downcast_ref::<T>().map(|known| known as &dyn Diagnose)
 }
 
 #[cfg(test)]
@@ -201,7 +191,7 @@ mod tests {
             .hint("pgset up --volume-prefix mine")
             .details(["claimed by shop/data"]);
         let error = Err::<(), _>(failure).context("checking what is there").unwrap_err();
-        let report = Report::of(&error);
+        let report = Report::of(&error, diagnosed::<Failure>);
         assert_eq!(report.exit, Exit::Refused);
         assert_eq!(report.error, "checking what is there");
         assert_eq!(report.caused_by, ["the volume pv1 is somebody else's"]);
@@ -211,7 +201,7 @@ mod tests {
 
     #[test]
     fn an_undiagnosed_error_is_a_plain_failure() {
-        let report = Report::of(&anyhow::anyhow!("no idea"));
+        let report = Report::of(&anyhow::anyhow!("no idea"), diagnosed::<Failure>);
         assert_eq!((report.exit, report.error.as_str()), (Exit::Failed, "no idea"));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::manifest::ObjectId;
+use crate::readiness::Phase;
 
 /// The version of the event lines. Fields may be added under one version, never changed.
 pub const EVENT_VERSION: u32 = 1;
@@ -29,22 +30,6 @@ pub enum Outcome {
     WouldCreate,
     /// A dry run: it would be changed.
     WouldConfigure,
-}
-
-/// Where a thing that is waited for stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Not there yet, and nothing is wrong.
-    Pending,
-    /// Ready.
-    Ready,
-    /// Something is wrong; it may still heal.
-    Troubled,
-    /// On its way out.
-    Terminating,
-    /// Gone.
-    Gone,
 }
 
 /// Something that happened. Holds no secret, ever.

@@ -24,6 +24,7 @@ pub mod certificate;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod context;
 pub mod environment;
 pub mod error;
 pub mod event;
@@ -32,14 +33,17 @@ pub mod interrupt;
 pub mod manifest;
 pub mod plan;
 pub mod postgres;
+pub mod procedure;
 pub mod prompt;
 pub mod readiness;
 pub mod render;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod set;
 pub mod settings;
 pub mod terminal;
+pub mod values;
 
 mod run;
 

@@ -30,7 +30,7 @@ pub use refusal::Refusal;
 pub use replicas::{ReplicasDecision, replicas};
 
 use crate::manifest::{Kind, Object, ObjectId};
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 /// What a plan depends on beside the objects.
 #[derive(Clone, Copy, Debug)]

@@ -271,7 +271,10 @@ mod tests {
     #[test]
     fn a_broken_terminal_keeps_its_cause() {
         let error = unanswered("go on?", io::Error::other("tty on fire"));
-        let report = crate::error::Report::of(&anyhow::Error::new(error));
+        let report = crate::error::Report::of(
+            &anyhow::Error::new(error),
+            crate::error::diagnosed::<PromptError>,
+        );
         assert_eq!(report.exit, Exit::Failed);
         assert_eq!(report.caused_by, ["tty on fire"]);
     }

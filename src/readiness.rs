@@ -15,6 +15,7 @@ mod explain;
 #[cfg(test)]
 mod fixtures;
 mod hint;
+mod phase;
 mod pod;
 mod service;
 mod snapshot;
@@ -27,5 +28,6 @@ mod volume;
 pub use assess::{Assessment, ObjectState, WedgedPod, assess, timed_out};
 pub use deletion::deletion_blocked;
 pub use explain::{Explanation, Logs, explain};
+pub use phase::Phase;
 pub use snapshot::{Endpoint, Expectation, Snapshot, Streaming, StreamingReplica};
 pub use trouble::{Cause, Graces, Trouble, WEDGE_GRACE};

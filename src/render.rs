@@ -7,7 +7,6 @@
 mod context;
 mod engine;
 mod error;
-pub(crate) mod escape;
 mod files;
 mod set;
 
@@ -16,7 +15,8 @@ pub use error::RenderError;
 pub use set::{Origin, TemplateFile, TemplateSet, export};
 
 use crate::certificate::Certificates;
-use crate::settings::{Replicas, Secret, Settings, Tls};
+use crate::settings::{Settings, Tls};
+use crate::values::{Replicas, Secret};
 
 /// What a rendering depends on.
 #[derive(Clone, Copy, Debug)]
@@ -49,20 +49,4 @@ pub struct Passwords {
     pub primary: Secret,
     /// Of the application's role.
     pub user: Secret,
-}
-
-/// What a template made.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Rendered {
-    /// The template's file, or its name where it is built in.
-    pub template: String,
-    /// YAML, any number of documents. Holds passwords and keys.
-    pub text: String,
-}
-
-/// Never prints the text: it holds the passwords.
-impl std::fmt::Debug for Rendered {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rendered").field("template", &self.template).finish_non_exhaustive()
-    }
 }

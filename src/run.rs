@@ -8,9 +8,10 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 
 use crate::cli::{self, Cli, Command, PasswordCommand};
-use crate::commands::{self, Context};
+use crate::commands;
+use crate::context::Context;
 use crate::environment::{self, Environment};
-use crate::error::{Exit, Failure, Report};
+use crate::error::{self, Diagnose, Diagnosed, Exit, Failure, Report};
 use crate::event::Event;
 use crate::interrupt;
 use crate::prompt;
@@ -44,7 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 general,
                 environment,
                 reporter.clone(),
-                commands::again::command_line(&arguments),
+                crate::context::command_line::command_line(&arguments),
             ));
             // A prompt that nobody answers any more must not hold the program.
             runtime.shutdown_background();
@@ -125,22 +126,35 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Password(args) => commands::password::run(&args.command, context).await,
         Command::Render(args) => commands::render::run(args, context).await,
         Command::Diff(args) => Box::pin(commands::diff::run(args, context)).await,
-        Command::Env(args) => commands::environment::run(args, context).await,
+        Command::Env(args) => commands::env::run(args, context).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => commands::sandbox::run(args, context).await,
         Command::Templates(args) => commands::templates::run(args, context),
-        Command::Completions(args) => print(context, &crate::cli::completions(args.shell)),
-        Command::Man(_) => print(context, &crate::cli::man()),
+        Command::Completions(args) => commands::completions::run(args, context),
+        Command::Man(_) => commands::man::run(context),
     }
 }
 
-fn print(context: &Context, text: &str) -> anyhow::Result<Exit> {
-    context.reporter.print(text)?;
-    Ok(Exit::Done)
+/// Every error type of pgset that diagnoses itself. A new one is added here, or its exit code is lost.
+fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn Diagnose> {
+    let types: &[Diagnosed] = &[
+        error::diagnosed::<Failure>,
+        error::diagnosed::<crate::prompt::PromptError>,
+        error::diagnosed::<crate::cluster::ClusterError>,
+        error::diagnosed::<crate::settings::SettingsError>,
+        error::diagnosed::<crate::image::ImageError>,
+        error::diagnosed::<crate::render::RenderError>,
+        error::diagnosed::<crate::manifest::ManifestError>,
+        error::diagnosed::<crate::plan::Refusal>,
+        error::diagnosed::<crate::postgres::ScriptError>,
+        #[cfg(feature = "sandbox")]
+        error::diagnosed::<crate::sandbox::place::PlaceError>,
+    ];
+    types.iter().find_map(|diagnosed| diagnosed(error))
 }
 
 fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
-    let failure = Report::of(error);
+    let failure = Report::of(error, diagnosed);
     let exit = failure.exit;
     reporter.emit(Event::Failed { failure });
     exit
@@ -148,7 +162,7 @@ fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
 
 /// An error that comes before it is known how output looks.
 fn early(error: &anyhow::Error) -> ExitCode {
-    let report = Report::of(error);
+    let report = Report::of(error, diagnosed);
     let text = report::failure::render(&report, false, None) + "\n";
     // Nothing is left to be done when even this can't be written.
     let _ = std::io::stderr().write_all(text.as_bytes());

@@ -11,10 +11,12 @@ use pgset::image::{ImageReference, Profile};
 use pgset::manifest::parse::{objects, to_yaml};
 use pgset::manifest::{Kind, Object};
 use pgset::render::{Inputs, Passwords, TemplateSet, render};
+use pgset::set::SetIdentity;
 use pgset::settings::{
-    AccessMode, Credentials, Parameters, Replicas, Secret, SetIdentity, Settings, Source, Sourced,
-    Storage, Tls, parameters, synchronous,
+    AccessMode, Credentials, Parameters, Settings, Source, Sourced, Storage, Tls, parameters,
+    synchronous,
 };
+use pgset::values::{Replicas, Secret};
 
 fn settings(tag: &str, storage: Storage) -> Settings {
     let crunchy = pgset::image::Crunchy::from_tag(tag).unwrap();
@@ -104,7 +106,7 @@ fn make_with(
         certificates,
     };
     let rendered = render(&templates, &inputs).unwrap();
-    objects(&rendered, &settings.set).unwrap()
+    objects(&rendered, settings.set.ownership()).unwrap()
 }
 
 fn compare(name: &str, objects: &[Object]) {

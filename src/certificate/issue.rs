@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::inspect::{Unfit, all_of, check, dates, dates_of, names_of};
 use super::{Certificates, Dates};
-use crate::settings::Secret;
+use crate::values::Secret;
 
 const DAY: i64 = 24 * 3600;
 /// How long a server's certificate is good.

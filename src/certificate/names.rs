@@ -1,6 +1,6 @@
 //! The names of a set's servers.
 
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 /// The domain of nearly every cluster. Nothing of the API says another one; the names that end in
 /// `.svc` are good in every cluster.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::names::{all, needed};
 use super::*;
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 const DAY: i64 = 24 * 3600;
 

@@ -19,6 +19,6 @@ Exit code 5 if a check fails.";
 pub struct TestArgs {
     /// How long a row written on the master may take to be read on every replica
     #[arg(long, value_name = "DURATION", default_value = "10s", allow_negative_numbers = true,
-          value_parser = crate::settings::duration::parse)]
+          value_parser = crate::values::duration::parse)]
     pub lag_limit: Duration,
 }

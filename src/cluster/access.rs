@@ -1,5 +1,6 @@
 //! May we? Asked before anything is touched, so that a missing right is found before the first write.
 
+use crate::set::rights::Right;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::Method;
 use serde_json::{Value, json};
@@ -9,32 +10,6 @@ use super::{Cluster, ClusterError};
 
 /// How many reviews are under way at once.
 const CONCURRENCY: usize = 16;
-
-/// A right: a verb on a resource.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Right {
-    /// `get`, `patch`, ...
-    pub verb: String,
-    /// The API group; empty for the core group.
-    pub group: String,
-    /// `pods`, or with a subresource `pods/exec`.
-    pub resource: String,
-    /// Where; none for cluster-scoped kinds.
-    pub namespace: Option<String>,
-}
-
-impl std::fmt::Display for Right {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.group.is_empty() {
-            write!(f, ".{}", self.group)?;
-        }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in namespace {namespace}"),
-            None => f.write_str(" in the whole cluster"),
-        }
-    }
-}
 
 impl Cluster {
     /// Which of `rights` we do not have, in their order.

@@ -1,5 +1,6 @@
 //! Objects of every kind: get, list, create, apply, delete.
 
+use crate::manifest::ServerVersion;
 use http::{Method, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,23 +33,6 @@ pub enum Freshness {
 /// How many times an apply may meet somebody who creates the same object at the same moment. Once is
 /// all it takes, unless the object is deleted and made again meanwhile.
 const CREATION_RACES: u32 = 5;
-
-/// What a server can do, by its version.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerVersion {
-    /// `v1.37.2`.
-    pub text: String,
-    /// `37`; 0 when the server does not say.
-    pub minor: u32,
-}
-
-impl ServerVersion {
-    /// Whether there is `EndpointSlice` in `discovery.k8s.io/v1`: from 1.21 on.
-    #[must_use]
-    pub fn has_endpoint_slices(&self) -> bool {
-        self.minor >= 21
-    }
-}
 
 #[derive(Deserialize)]
 struct List {

@@ -12,11 +12,11 @@ use kube::core::Resource;
 use serde::de::DeserializeOwned;
 
 use super::follow::{Change, Denied, Store, follow};
-use super::objects::ServerVersion;
 use super::{Cluster, ClusterError};
+use crate::manifest::ServerVersion;
 use crate::manifest::object::LABEL_NAMESPACE;
 use crate::readiness::{Endpoint, Snapshot};
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 enum Update {
     StatefulSets(Change<StatefulSet>),

@@ -1,13 +1,19 @@
 //! `pgset connect`.
 
+use crate::procedure::connection;
 use std::fmt::Write as _;
 
-use super::{Context, desired, live, rights, scale, sql, tls};
 use crate::cli::{ConnectArgs, Output};
 use crate::cluster::Cluster;
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::postgres::address::{Addresses, Side};
-use crate::settings::{SetIdentity, Tls};
+use crate::procedure::{live, sql, tls};
+use crate::set::SetIdentity;
+use crate::set::objects;
+use crate::set::passwords;
+use crate::set::rights;
+use crate::settings::Tls;
 
 /// Prints where the set is reached, and as whom.
 pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -18,14 +24,14 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
-    let id = scale::statefulset_id(&set);
+    let id = objects::statefulset(&set);
     let (missing, statefulset, tls) = futures::join!(
         live::check_rights(&cluster, rights::connect(&set)),
         cluster.get(&id),
         tls::of_set(&cluster, &set)
     );
     missing?;
-    let statefulset = statefulset?.ok_or_else(|| scale::no_set(&set, context))?;
+    let statefulset = statefulset?.ok_or_else(|| live::no_set(&set, context))?;
     live::check_ours(&statefulset, &id, &set)?;
     let tls = tls?;
     if args.ca_certificate {
@@ -36,18 +42,18 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
         set: &set,
         user: &credentials.user,
         database: &credentials.database,
-        has_replica: scale::replicas_of(&statefulset) > 1,
+        has_replica: objects::replicas(&statefulset) > 1,
         password: args.show_password.then_some(&credentials.user_password),
         verified: tls::is_required(tls.as_ref()),
     };
     let ca = tls.as_ref().map(|tls| tls.secret.as_str());
-    let document = || addresses.document(desired::USER_PASSWORD, ca);
+    let document = || addresses.document(passwords::USER_PASSWORD, ca);
     let side = if args.replica { Side::Replica } else { Side::Master };
     let text = match context.general.output {
         Output::Json => serde_json::to_string_pretty(&document())? + "\n",
         Output::Yaml => crate::manifest::parse::to_yaml(&document()),
         Output::Env => variables(&addresses, side),
-        Output::Human | Output::Junit => human(context, &addresses) + "\n",
+        Output::Human | Output::Junit => connection::human(context, &addresses) + "\n",
     };
     context.reporter.print(&text)?;
     Ok(Exit::Done)
@@ -66,7 +72,7 @@ async fn ca_certificate(
             .hint(format!("{}  # encrypts them", context.sibling("up --tls")))
             .into());
     };
-    let id = tls::secret_id(set, &tls.secret);
+    let id = objects::secret(set, &tls.secret);
     let secret = cluster.get(&id).await?;
     let authorities = secret.map(|secret| tls::certificates_of(&secret).authorities);
     let Some(authorities) = authorities.filter(|authorities| !authorities.is_empty()) else {
@@ -78,21 +84,12 @@ async fn ca_certificate(
     Ok(Exit::Done)
 }
 
-/// What `up` says at its end, and `connect` prints.
-pub(crate) fn human(context: &Context, addresses: &Addresses<'_>) -> String {
-    addresses.human(
-        &context.sibling("password show"),
-        &context.sibling("connect --ca-certificate"),
-        &context.sibling("psql"),
-    )
-}
-
 /// Lines that a shell, and `env`, take.
 fn variables(addresses: &Addresses<'_>, side: Side) -> String {
     let mut lines = String::new();
     for (name, value) in addresses.variables(side) {
         // Writing to a string does not fail.
-        let _ = writeln!(lines, "{name}={}", super::again::quoted(&value));
+        let _ = writeln!(lines, "{name}={}", crate::context::command_line::quoted(&value));
     }
     lines
 }

@@ -6,14 +6,15 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::up::{Look, Planned};
-use super::{Context, desired, live};
 use crate::cli::DiffArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
+use crate::context::Context;
 use crate::error::Exit;
 use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
+use crate::procedure::planning::{Look, Planned};
+use crate::procedure::{desired, live};
 use crate::render::NEWEST_SERVER;
 
 /// Prints what `up` would change, as the server sees it: nothing is written.

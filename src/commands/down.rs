@@ -7,16 +7,22 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use super::wait::{self, Wait};
-use super::{Context, desired, live, rights, scale, topology, up};
 use crate::cli::DownArgs;
 use crate::cluster::Cluster;
-use crate::cluster::objects::{Freshness, ServerVersion};
+use crate::cluster::objects::Freshness;
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
+use crate::manifest::ServerVersion;
 use crate::manifest::{Kind, ObjectId};
+use crate::procedure::scale;
+use crate::procedure::wait;
+use crate::procedure::wait::Wait;
+use crate::procedure::{live, topology};
 use crate::readiness;
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
+use crate::set::objects;
+use crate::set::rights;
 
 /// How often a deleted object is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -50,7 +56,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let version = cluster.version().await?;
     let all = live::of_set(&cluster, &set).await?;
     let (data, rest): (Objects, Objects) =
-        all.into_iter().partition(|(id, _)| desired::holds_data(&set, id));
+        all.into_iter().partition(|(id, _)| objects::holds_data(&set, id));
     let (going, staying) = if args.delete_data {
         (rest.into_iter().chain(data).collect(), Objects::new())
     } else {
@@ -62,21 +68,21 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     let mut kinds: Vec<Kind> = going.keys().map(|id| id.kind).collect();
     kinds.dedup();
-    let erases = super::erase::shared(&set, &going).is_some();
+    let erases = crate::procedure::erase::shared(&set, &going).is_some();
     live::check_rights(&cluster, rights::down(&set, &kinds, erases, &version)).await?;
     ask(args, context, &set, &target.context, &going, &staying).await?;
 
     let next = context.again.as_str();
     stop(context, &cluster, &set, &going, version, next).await?;
     let files_stay = if args.delete_data {
-        super::erase::erase(context, &cluster, &set, &going, next).await?
+        crate::procedure::erase::erase(context, &cluster, &set, &going, next).await?
     } else {
         None
     };
     // Passwords and claim go only after the files that they open: else the next `up` would find a
     // database that nobody can log in to.
     let (kept, going) = if files_stay.is_some() {
-        going.into_iter().partition(|(id, _)| desired::holds_data(&set, id))
+        going.into_iter().partition(|(id, _)| objects::holds_data(&set, id))
     } else {
         (Objects::new(), going)
     };
@@ -201,16 +207,16 @@ async fn stop(
     version: ServerVersion,
     next: &str,
 ) -> anyhow::Result<()> {
-    let id = scale::statefulset_id(set);
+    let id = objects::statefulset(set);
     let Some(live) = going.get(&id) else { return Ok(()) };
     context.interrupt.check(|| "nothing was deleted".into(), next)?;
-    let live = if scale::replicas_of(live) == 0 {
+    let live = if objects::replicas(live) == 0 {
         live.clone()
     } else {
         scale::set_replicas(cluster, live, &id, 0).await?
     };
-    let expectation = up::expectation(set, &live, 0, &version);
-    let scope = up::scope(set, &live, version);
+    let expectation = wait::expectation(set, &live, 0, &version);
+    let scope = wait::scope(set, &live, version);
     let done = "nothing is deleted yet, the pods are told to stop";
     wait::until_ready(context, cluster, Wait { scope, expectation, done, next })
         .await
@@ -282,7 +288,7 @@ async fn until_gone(
         {
             context.reporter.emit(Event::State {
                 object: id.clone(),
-                phase: crate::event::Phase::Terminating,
+                phase: crate::readiness::Phase::Terminating,
                 state: format!("Terminating: {holder}"),
             });
             said = Some(holder.clone());

@@ -1,19 +1,25 @@
 //! `pgset password`.
 
+use crate::procedure::server;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{Context, desired, given, live, named, psql, rights, scale, sql, tls, wait};
 use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
 use crate::cluster::Cluster;
 use crate::cluster::exec::Exec;
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::image::Profile;
 use crate::postgres::{Script, rotation};
-use crate::settings::{Secret, SetIdentity};
+use crate::procedure::{live, password_file, role, sql, tls, wait};
+use crate::set::SetIdentity;
+use crate::set::objects;
+use crate::set::passwords;
+use crate::set::rights;
+use crate::values::Secret;
 
 /// How often somebody else may change the Secret under a rotation.
 const CONFLICTS: usize = 20;
@@ -41,11 +47,11 @@ struct Keys {
 
 fn keys(role: RoleKind) -> Keys {
     match role {
-        RoleKind::Superuser => Keys { password: desired::SUPERUSER_PASSWORD, name: None },
+        RoleKind::Superuser => Keys { password: passwords::SUPERUSER_PASSWORD, name: None },
         RoleKind::Replication => {
-            Keys { password: desired::PRIMARY_PASSWORD, name: Some("primary-user") }
+            Keys { password: passwords::PRIMARY_PASSWORD, name: Some("primary-user") }
         }
-        RoleKind::User => Keys { password: desired::USER_PASSWORD, name: Some("user") },
+        RoleKind::User => Keys { password: passwords::USER_PASSWORD, name: Some("user") },
     }
 }
 
@@ -57,8 +63,8 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
     live::check_rights(&cluster, rights::reading_passwords(&set)).await?;
     let secret = sql::secret(&cluster, &set).await?;
     let key = keys(args.role).password;
-    let password = desired::password(&secret, key).ok_or_else(|| lacks(&set, key))?;
-    if desired::password(&secret, &desired::pending(key)).is_some_and(|next| next != password) {
+    let password = passwords::password(&secret, key).ok_or_else(|| lacks(&set, key))?;
+    if passwords::password(&secret, &passwords::pending(key)).is_some_and(|next| next != password) {
         context.warn(format!(
             "a rotation was interrupted, so PostgreSQL may have a newer one already: {} goes on",
             context.sibling(&format!("password rotate {}", args.role))
@@ -88,21 +94,21 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
     let set = context.set(Some(&target))?;
     let read = match &args.password_file {
         // What every image takes; what this one doesn't is refused when it is known.
-        Some(file) => Some(given::password(file, false, context).await?),
+        Some(file) => Some(password_file::password(file, false, context).await?),
         None => None,
     };
     let cluster = context.cluster(&target).await?;
     context.begin("password rotate", &set, &target);
-    let id = scale::statefulset_id(&set);
+    let id = objects::statefulset(&set);
     let (missing, statefulset) =
         futures::join!(live::check_rights(&cluster, rights::rotating(&set)), cluster.get(&id));
     missing?;
-    let statefulset = statefulset?.ok_or_else(|| scale::no_set(&set, context))?;
+    let statefulset = statefulset?.ok_or_else(|| live::no_set(&set, context))?;
     live::check_ours(&statefulset, &id, &set)?;
     if is_crunchy(&statefulset) {
         check_crunchy(&roles, read.as_ref())?;
     }
-    let master = psql::master(context, &cluster, &set).await?;
+    let master = server::master(context, &cluster, &set).await?;
     let rotation = Rotation { context, cluster: &cluster, set: &set, master };
     for role in &roles {
         rotation.one(*role, read.as_ref()).await?;
@@ -130,7 +136,7 @@ fn roles(args: &RotateArgs) -> Result<Vec<RoleKind>, Failure> {
 
 /// Whether Crunchy's entry point runs the set, and not a bootstrap of pgset's.
 pub(crate) fn is_crunchy(statefulset: &Value) -> bool {
-    named::profile(statefulset) != Some(Profile::POSTGRES)
+    role::profile(statefulset) != Some(Profile::POSTGRES)
 }
 
 fn check_crunchy(roles: &[RoleKind], given: Option<&Secret>) -> Result<(), Failure> {
@@ -160,10 +166,10 @@ impl Rotation<'_> {
         for _ in 0..CONFLICTS {
             let mut secret = sql::secret(self.cluster, self.set).await?;
             let name = match keys.name {
-                Some(key) => desired::text(&secret, key).ok_or_else(|| lacks(self.set, key))?,
+                Some(key) => passwords::text(&secret, key).ok_or_else(|| lacks(self.set, key))?,
                 None => "postgres".to_owned(),
             };
-            let pending = desired::password(&secret, &desired::pending(keys.password));
+            let pending = passwords::password(&secret, &passwords::pending(keys.password));
             if given.is_none() && pending.as_ref().is_some_and(|pending| *pending != made) {
                 self.context.note(format!("{role}: an interrupted rotation goes on"));
             }
@@ -278,7 +284,7 @@ impl Rotation<'_> {
         step: Step,
     ) -> anyhow::Result<Option<Value>> {
         let patch = patch(read, keys.password, password, step);
-        match self.cluster.merge(&desired::secret_id(self.set), &patch, false).await {
+        match self.cluster.merge(&objects::passwords(self.set), &patch, false).await {
             Ok(written) => Ok(Some(written)),
             Err(error) if error.is_conflict() => Ok(None),
             Err(error) => Err(error).context("writing the new password into the Secret"),
@@ -333,7 +339,7 @@ enum Step {
 /// A merge patch takes a field away whoever put it there, which an apply does not.
 fn patch(read: &Value, key: &str, password: &Secret, step: Step) -> Value {
     let encoded = base64::engine::general_purpose::STANDARD.encode(password.expose());
-    let pending = desired::pending(key);
+    let pending = passwords::pending(key);
     let data = match step {
         Step::Keep => json!({ pending: encoded }),
         Step::Promote => json!({ key: encoded }),

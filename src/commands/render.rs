@@ -5,12 +5,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{Context, desired};
 use crate::cli::RenderArgs;
+use crate::context::{Context, files};
 use crate::error::Exit;
 use crate::manifest::{Kind, Object, ObjectId, parse};
+use crate::procedure::desired;
 use crate::render::NEWEST_SERVER;
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
+use crate::set::objects;
 
 /// Prints the manifests, or which templates they come from. Sends nothing to the cluster.
 pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -62,7 +64,7 @@ fn text(objects: &[Object], set: &SetIdentity, secrets: bool) -> String {
 
 /// What is secret in a Secret.
 fn holds(id: &ObjectId, set: &SetIdentity) -> &'static str {
-    if *id == desired::tls_id(set) { "private keys" } else { "passwords" }
+    if *id == objects::certificates(set) { "private keys" } else { "passwords" }
 }
 
 fn ordered(objects: &[Object]) -> Vec<&Object> {
@@ -87,7 +89,7 @@ fn write_files(
         }
         let kind = object.id.kind.name().to_lowercase();
         let file = directory.join(format!("{number:02}-{kind}-{}.yaml", object.id.name));
-        super::write_file(&file, &parse::to_yaml(&object.value), secret)?;
+        files::write(&file, &parse::to_yaml(&object.value), secret)?;
         context.reporter.print(&format!("{}\n", file.display()))?;
     }
     Ok(())

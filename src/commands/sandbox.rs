@@ -13,8 +13,8 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt as _;
 
-use super::Context;
 use crate::cli::{SandboxArgs, SandboxCommand};
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::sandbox::Sandbox;
 use crate::sandbox::node::processes;

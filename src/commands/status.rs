@@ -1,17 +1,18 @@
 //! `pgset status`.
 
+use crate::procedure::live;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::time::Instant;
 
-use super::facts::Subject;
-use super::{Context, scale};
 use crate::cli::{Output, StatusArgs};
 use crate::cluster::observe::Observer;
 use crate::cluster::{Cluster, Deadline};
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::postgres::status::{Health, Status, human};
+use crate::procedure::inspect::Subject;
 
 /// With `--watch`, PostgreSQL is asked again this often: replication changes without any event.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -33,7 +34,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
             let absent = Status::absent(set.name.as_str(), set.namespace.as_str());
             context.reporter.print(&text(context, &absent)?)?;
         }
-        return Err(scale::no_set(&set, context).into());
+        return Err(live::no_set(&set, context).into());
     };
     if args.watch {
         return watch(context, &subject).await;

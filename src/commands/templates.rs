@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 
-use super::Context;
 use crate::cli::{TemplatesArgs, TemplatesCommand};
+use crate::context::{Context, files};
 use crate::error::{Exit, Failure};
 use crate::render;
 
@@ -26,7 +26,7 @@ pub fn run(args: &TemplatesArgs, context: &Context) -> anyhow::Result<Exit> {
             std::fs::create_dir_all(parent)
                 .with_context(|| format!("making {}", parent.display()))?;
         }
-        super::write_file(&file, text, false)?;
+        files::write(&file, text, false)?;
         context.reporter.print(&format!("{}\n", file.display()))?;
     }
     context.note(format!(

@@ -1,17 +1,19 @@
 //! `pgset test`.
 
+use crate::procedure::live;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::join_all;
 
-use super::facts::Subject;
-use super::{Context, scale, sql};
 use crate::cli::{Output, TestArgs};
+use crate::context::Context;
 use crate::error::Exit;
 use crate::postgres::smoke::report::SmokeReport;
 use crate::postgres::smoke::{self, Check, CheckResult, Marker, Plan, Ran, Stage, evaluate};
 use crate::postgres::status::TlsStatus;
-use crate::settings::Secret;
+use crate::procedure::inspect::Subject;
+use crate::procedure::sql;
+use crate::values::Secret;
 
 /// How long a connection that reaches nobody is tried again.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
@@ -23,7 +25,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
-        return Err(scale::no_set(&set, context).into());
+        return Err(live::no_set(&set, context).into());
     };
     let (snapshot, credentials) =
         futures::join!(subject.snapshot(), sql::credentials(&subject.cluster, &set));

@@ -1,6 +1,7 @@
 //! Why an image was refused.
 
 use crate::error::{Diagnose, Exit};
+use crate::values::Invalid;
 
 /// Why an image was refused: `must ...`, to stand after the image and its source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,5 +111,11 @@ impl Diagnose for ImageError {
     }
     fn hints(&self) -> Vec<String> {
         self.hint().into_iter().collect()
+    }
+}
+
+impl From<ImageError> for Invalid {
+    fn from(error: ImageError) -> Self {
+        Self { reason: error.to_string(), hint: error.hint() }
     }
 }

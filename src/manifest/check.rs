@@ -6,10 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
+use super::labels::{self, Ownership};
 use super::schema::{self, Wrong};
-use super::{Kind, ManifestError, Object, ObjectId, labels, parse};
-use crate::render::Rendered;
-use crate::settings::SetIdentity;
+use super::{Kind, ManifestError, Object, ObjectId, Rendered, parse};
 
 /// Fields that only the server sets: with them, an apply would fail or do something else.
 const OF_THE_SERVER: [(&str, &str); 5] = [
@@ -27,7 +26,7 @@ const OF_THE_SERVER: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// For the first document that is not an object of the set, of a kind that pgset applies.
-pub fn objects(rendered: &[Rendered], set: &SetIdentity) -> Result<Vec<Object>, ManifestError> {
+pub fn objects(rendered: &[Rendered], owner: Ownership<'_>) -> Result<Vec<Object>, ManifestError> {
     let mut objects = Vec::new();
     let mut seen = BTreeSet::new();
     for Rendered { template, text } in rendered {
@@ -38,7 +37,7 @@ pub fn objects(rendered: &[Rendered], set: &SetIdentity) -> Result<Vec<Object>, 
                 path,
                 message,
             };
-            let (id, value) = object(document, set).map_err(wrong)?;
+            let (id, value) = object(document, owner).map_err(wrong)?;
             if !seen.insert(id.clone()) {
                 return Err(wrong(at("", &format!("{id} is there twice"))));
             }
@@ -53,7 +52,7 @@ fn at(path: &str, message: &str) -> Wrong {
     Wrong { path: path.to_owned(), message: message.to_owned() }
 }
 
-fn object(mut document: Value, set: &SetIdentity) -> Result<(ObjectId, Value), Wrong> {
+fn object(mut document: Value, owner: Ownership<'_>) -> Result<(ObjectId, Value), Wrong> {
     let kind = kind(&document)?;
     check_schema(kind, &document)?;
     for (parent, field) in OF_THE_SERVER {
@@ -75,14 +74,14 @@ fn object(mut document: Value, set: &SetIdentity) -> Result<(ObjectId, Value), W
         Some(name) if !name.is_empty() => name.to_owned(),
         _ => return Err(at("metadata.name", "is missing")),
     };
-    namespace(kind, metadata, set)?;
-    labels::add(kind, metadata, set).map_err(|label| {
+    namespace(kind, metadata, owner)?;
+    labels::add(kind, metadata, owner).map_err(|label| {
         at(
             &format!("metadata.labels[{label}]"),
             "says whose the object is: pgset sets it, leave it out",
         )
     })?;
-    Ok((ObjectId::new(kind, set.namespace.as_str(), &name), document))
+    Ok((ObjectId::new(kind, owner.namespace, &name), document))
 }
 
 /// Against the structs of a kind, which know its newest version only. An older one has the same fields.
@@ -123,9 +122,9 @@ fn kind(document: &Value) -> Result<Kind, Wrong> {
 fn namespace(
     kind: Kind,
     metadata: &mut Map<String, Value>,
-    set: &SetIdentity,
+    owner: Ownership<'_>,
 ) -> Result<(), Wrong> {
-    let own = set.namespace.as_str();
+    let own = owner.namespace;
     match metadata.get("namespace").and_then(Value::as_str) {
         Some(_) if !kind.namespaced() => {
             Err(at("metadata.namespace", &format!("has no meaning: a {kind} has no namespace")))
@@ -172,12 +171,11 @@ fn encode_string_data(document: &mut Value) {
 mod tests {
     use super::*;
 
-    fn set() -> SetIdentity {
-        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
-    }
-
     fn parsed(text: &str) -> Result<Vec<Object>, ManifestError> {
-        objects(&[Rendered { template: "a.yaml.j2".to_owned(), text: text.to_owned() }], &set())
+        objects(
+            &[Rendered { template: "a.yaml.j2".to_owned(), text: text.to_owned() }],
+            Ownership { instance: "pgset", namespace: "pg" },
+        )
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::render::escape::scalar;
+use crate::manifest::escape::scalar;
 
 /// The keys that come first, in this order; the others follow by the alphabet.
 const FIRST: [&str; 6] = ["apiVersion", "kind", "metadata", "name", "namespace", "spec"];

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 /// Who an object belongs to, as far as it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]

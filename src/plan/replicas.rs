@@ -6,7 +6,7 @@ use super::Refusal;
 use super::fields::owners;
 use super::path::Path;
 use crate::manifest::object::MANAGER;
-use crate::settings::Replicas;
+use crate::values::Replicas;
 
 /// What to do about `spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::path::{Path, Segment};
 use super::{Options, Refusal, quantity};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
 use crate::manifest::{Kind, Object, ObjectId};
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 /// The live objects by identity.
 pub(super) type Live = BTreeMap<ObjectId, Value>;

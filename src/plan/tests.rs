@@ -9,7 +9,8 @@ use super::*;
 use crate::image::{Crunchy, ImageReference, Profile};
 use crate::manifest::parse::objects;
 use crate::render::{Inputs, Passwords, TemplateSet, render};
-use crate::settings::{AccessMode, Credentials, Replicas, Secret, Settings, Storage};
+use crate::settings::{AccessMode, Credentials, Settings, Storage};
+use crate::values::{Replicas, Secret};
 use server::{apply, update};
 
 type Live = BTreeMap<ObjectId, Value>;
@@ -64,7 +65,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         certificates: None,
     };
     let rendered = render(&TemplateSet::builtin(&settings.profile), &inputs).unwrap();
-    objects(&rendered, &settings.set).unwrap()
+    objects(&rendered, settings.set.ownership()).unwrap()
 }
 
 const TAGS: [&str; 2] = ["centos7-9.5-1.2.6", "centos7-10.5-2.2.0"];

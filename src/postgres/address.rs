@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::psql::{PORT, percent_encode};
-use crate::settings::{Secret, SetIdentity};
+use crate::set::SetIdentity;
+use crate::values::Secret;
 
 /// How clients look at a server's certificate.
 const MODE: &str = "verify-full";

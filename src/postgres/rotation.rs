@@ -1,6 +1,6 @@
 //! A new password for a role: the SQL, and what replicas read it from.
 
-use crate::settings::Secret;
+use crate::values::Secret;
 
 use super::psql::ScriptError;
 

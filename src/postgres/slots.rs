@@ -2,7 +2,7 @@
 
 use super::psql::{ExecOutput, Script};
 use super::rotation::literal;
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 /// A pod's slot on the master, and who uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,8 @@ use serde::Serialize;
 use super::psql::{Connection, ExecOutput, Script, ScriptError};
 use super::replication;
 use super::status::{self, PodFacts, ServiceFacts};
-use crate::settings::{Secret, SetIdentity};
+use crate::set::SetIdentity;
+use crate::values::Secret;
 
 pub use judge::evaluate;
 pub use marker::Marker;

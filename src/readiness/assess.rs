@@ -8,8 +8,8 @@ use super::snapshot::{Expectation, Snapshot};
 use super::trouble::{Cause, Trouble};
 use super::view::{Verdict, View};
 use super::{claim, pod, service, statefulset, text, volume};
-use crate::event::Phase;
 use crate::manifest::ObjectId;
+use crate::readiness::Phase;
 
 /// Where one object stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

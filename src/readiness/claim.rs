@@ -10,8 +10,8 @@ use super::text::{bytes, says};
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble};
 use super::view::{self, Verdict, View};
 use super::{events, volume};
-use crate::event::Phase;
 use crate::manifest::Kind;
+use crate::readiness::Phase;
 
 const DEFAULT_CLASS: [&str; 2] = [
     "storageclass.kubernetes.io/is-default-class",

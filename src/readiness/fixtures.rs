@@ -11,8 +11,8 @@ use super::{
     Assessment, Cause, Endpoint, Expectation, ObjectState, Snapshot, Streaming, StreamingReplica,
     Trouble, assess,
 };
-use crate::event::Phase;
-use crate::settings::SetIdentity;
+use crate::readiness::Phase;
+use crate::set::SetIdentity;
 
 /// The begin of the apply in all fixtures.
 pub(super) const APPLIED: &str = "2026-11-24T02:00:00Z";

@@ -8,8 +8,8 @@ use super::text::{one_line, says};
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble, WEDGE_GRACE};
 use super::view::{self, Verdict, View};
 use super::{container, events};
-use crate::event::Phase;
 use crate::manifest::{Kind, ObjectId};
+use crate::readiness::Phase;
 
 /// Judges the pod of an ordinal below the number wanted. `claims` is what is wrong with the claims,
 /// `refused` why the API server refuses pods.

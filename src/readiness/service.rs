@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::text::counted;
 use super::view::{self, Verdict, View};
-use crate::event::Phase;
 use crate::manifest::Kind;
+use crate::readiness::Phase;
 
 /// Judges the headless Service, the master's and the replicas'.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 /// What is in the cluster at one moment, as far as it concerns one set.
 #[derive(Clone, Debug, Default)]

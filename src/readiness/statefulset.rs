@@ -7,8 +7,8 @@ use super::events;
 use super::text::{counted, says};
 use super::trouble::{AT_ONCE, CREATE_GRACE, Cause, MISSING_GRACE, Trouble};
 use super::view::{self, Verdict, View};
-use crate::event::Phase;
 use crate::manifest::Kind;
+use crate::readiness::Phase;
 
 /// The first minor version whose controller keeps `availableReplicas`.
 const AVAILABLE_REPLICAS_SINCE: u32 = 22;

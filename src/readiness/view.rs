@@ -10,8 +10,8 @@ use super::assess::ObjectState;
 use super::events;
 use super::snapshot::{Expectation, Snapshot};
 use super::trouble::{Cause, Trouble};
-use crate::event::Phase;
 use crate::manifest::{Kind, ObjectId};
+use crate::readiness::Phase;
 
 /// What the rules found out about one object.
 pub(super) struct Verdict {

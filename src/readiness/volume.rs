@@ -6,9 +6,9 @@ use super::claim;
 use super::text::{bytes, one_line};
 use super::trouble::{AT_ONCE, Cause, Trouble};
 use super::view::{self, Verdict, View};
-use crate::event::Phase;
 use crate::manifest::Kind;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
+use crate::readiness::Phase;
 
 /// Judges the set's own volumes that can't be used. One that is Available or bound to a claim of the
 /// set needs no word; nor does any other as long as every claim is bound, or will be: spare volumes

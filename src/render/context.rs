@@ -40,7 +40,7 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
         "parameters_marker": parameters::MARKER,
         "synchronous": synchronous(settings),
         "image": settings.image.to_string(),
-        "replicas": inputs.replicas.map(crate::settings::Replicas::get),
+        "replicas": inputs.replicas.map(crate::values::Replicas::get),
         "storage": storage(settings),
         "credentials": {
             "primary_user": settings.credentials.primary_user.as_str(),

@@ -11,9 +11,10 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use serde_json::Map;
 
 use super::context::context;
-use super::escape::yaml_safe;
 use super::set::{SCRIPT, TEXT};
-use super::{Inputs, Passwords, RenderError, Rendered, TemplateSet};
+use super::{Inputs, Passwords, RenderError, TemplateSet};
+use crate::manifest::Rendered;
+use crate::manifest::escape::yaml_safe;
 
 /// The most that one template may make, in bytes.
 const MAX_OUTPUT: usize = 1 << 20;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use console::Style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Phase};
+use crate::event::Event;
 use crate::manifest::ObjectId;
+use crate::readiness::Phase;
 use crate::terminal::Kept;
 
 use super::display::{DEFAULT_WIDTH, Display};

@@ -43,8 +43,8 @@ mod tests {
 
     use super::*;
     use crate::error::{Exit, Report};
-    use crate::event::Phase;
     use crate::manifest::{Kind, ObjectId};
+    use crate::readiness::Phase;
 
     fn value(event: &Event) -> serde_json::Value {
         serde_json::to_value(Line { version: EVENT_VERSION, event }).unwrap()

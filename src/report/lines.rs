@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use console::{Style, StyledObject};
 
-use crate::event::{Event, Outcome, Phase};
+use crate::event::{Event, Outcome};
 use crate::manifest::ObjectId;
+use crate::readiness::Phase;
 
 use super::failure;
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Event, Phase};
+use crate::event::Event;
 use crate::manifest::ObjectId;
+use crate::readiness::Phase;
 
 use super::display::Display;
 use super::lines;

@@ -1,10 +1,11 @@
 //! Roles, database and given passwords.
 
 use super::sources::{Sources, parse};
-use super::values::{self, Invalid};
-use super::{DatabaseName, RoleName, Secret, SettingsError, Source, Sourced};
+use super::{SettingsError, Source, Sourced};
 use crate::environment::{self as variables, Variable};
 use crate::image::Profile;
+use crate::values::{DatabaseName, RoleName, Secret};
+use crate::values::{Invalid, names};
 
 /// Names of roles and database, and the passwords that were given. A password that was not given is
 /// the live Secret's, or is made.
@@ -113,7 +114,7 @@ fn role(
 }
 
 fn check_unquoted(field: &'static str, name: &str, source: &Source) -> Result<(), SettingsError> {
-    values::check_unquoted(name)
+    names::check_unquoted(name)
         .map_err(|invalid| SettingsError::of(field, name, source.clone(), invalid))
 }
 

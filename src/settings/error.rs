@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::Source;
-use super::values::Invalid;
 use crate::environment::NotUnicode;
 use crate::error::{Diagnose, Exit};
+use crate::values::Invalid;
 
 /// A setting that was refused, before anything was asked of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

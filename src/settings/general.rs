@@ -7,10 +7,11 @@ use clap::ValueEnum;
 
 use super::sources::Sources;
 use super::table::InForce;
-use super::values::Invalid;
-use super::{SettingsError, Source, Sourced, duration};
+use super::{SettingsError, Source, Sourced};
 use crate::cli::{Color, GlobalArgs, Output};
 use crate::environment::{self as variables, Environment, Variable};
+use crate::values::Invalid;
+use crate::values::duration;
 
 /// How long a command waits unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);

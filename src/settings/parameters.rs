@@ -8,9 +8,9 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use super::sources::Sources;
-use super::values::Invalid;
 use super::{Settings, SettingsError, Source, Sourced};
 use crate::environment as variables;
+use crate::values::Invalid;
 
 pub use refused::senders;
 

@@ -14,11 +14,13 @@ pub use resources::{Cpu, Resources};
 pub use toleration::{Effect, Toleration};
 
 use super::sources::Sources;
-use super::values::{Invalid, is_dns_name};
-use super::{SettingsError, Source, Sourced, duration};
+use super::{SettingsError, Source, Sourced};
 use crate::cli::SettingsArgs;
 use crate::environment::{self as variables, Variable};
 use crate::image::Profile;
+use crate::values::Invalid;
+use crate::values::duration;
+use crate::values::names::is_dns_name;
 
 /// What the pods ask for, where they run, and what is written on them.
 #[derive(Clone, Debug, PartialEq, Eq)]

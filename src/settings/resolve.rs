@@ -16,14 +16,15 @@ use std::path::{Path, PathBuf};
 use super::general::one_of;
 use super::sources::{Sources, parse};
 use super::table::InForce;
-use super::values::Invalid;
 use super::{
-    Namespace, Replicas, SetIdentity, SetName, Settings, SettingsError, Source, Sourced,
-    credentials, parameters, pods, synchronous, tls,
+    Settings, SettingsError, Source, Sourced, credentials, parameters, pods, synchronous, tls,
 };
 use crate::cli::{GlobalArgs, ProfileName, SettingsArgs};
 use crate::environment::{self as variables, Environment};
 use crate::image::{ImageReference, Limit, Profile};
+use crate::set::SetIdentity;
+use crate::values::Invalid;
+use crate::values::{Namespace, Replicas, SetName};
 
 /// The image when nobody said one.
 pub const DEFAULT_IMAGE: &str = "postgres:17";

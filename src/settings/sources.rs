@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use super::table::InForce;
-use super::values::Invalid;
 use super::{SettingsError, Source, Sourced};
 use crate::environment::{Environment, Variable};
+use crate::values::Invalid;
 
 /// The environment, and a record of what was settled.
 pub(super) struct Sources<'a> {

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::values::{Invalid, is_dns_name};
+use crate::values::Invalid;
+use crate::values::names::is_dns_name;
 
 /// `--storage`.
 #[derive(Clone, Debug, PartialEq, Eq)]

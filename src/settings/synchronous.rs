@@ -2,10 +2,12 @@
 
 use super::parameters::conf;
 use super::sources::Sources;
-use super::values::Invalid;
-use super::{Replicas, SetIdentity, SettingsError, Source, Sourced};
+use super::{SettingsError, Source, Sourced};
 use crate::cli::SettingsArgs;
 use crate::environment as variables;
+use crate::set::SetIdentity;
+use crate::values::Invalid;
+use crate::values::Replicas;
 
 const FIELD: &str = "number of synchronous replicas";
 const NAMES: &str = "synchronous_standby_names";

@@ -4,10 +4,12 @@
 use std::fmt;
 
 use super::sources::Sources;
-use super::values::{Invalid, is_dns_name};
-use super::{SetIdentity, SettingsError, Source, Sourced};
+use super::{SettingsError, Source, Sourced};
 use crate::cli::SettingsArgs;
 use crate::environment as variables;
+use crate::set::SetIdentity;
+use crate::values::Invalid;
+use crate::values::names::is_dns_name;
 
 const FIELD: &str = "TLS";
 const SECRET: &str = "TLS secret";

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use pgset::certificate::{Certificates, Renewal, names, renew};
-use pgset::settings::SetIdentity;
+use pgset::set::SetIdentity;
 use serde_json::{Value, json};
 
 use super::killed::{killed_after, undisturbed};
@@ -70,9 +70,9 @@ async fn secret(space: &Space, name: &str) -> Certificates {
     };
     Certificates {
         authorities: text("ca.crt"),
-        authority_keys: pgset::settings::Secret::new(text("ca.key")),
+        authority_keys: pgset::values::Secret::new(text("ca.key")),
         certificate: text("tls.crt"),
-        key: pgset::settings::Secret::new(text("tls.key")),
+        key: pgset::values::Secret::new(text("tls.key")),
     }
 }
 

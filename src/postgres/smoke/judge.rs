@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Check, DATABASE, Probe, Ran, Verdict};
 use crate::postgres::psql::ExecOutput;
 use crate::postgres::replication::{ByPod, Observation};
-use crate::settings::SetIdentity;
+use crate::set::SetIdentity;
 
 /// Judges what became of a check. `ran` is not looked at when the check has no script.
 #[must_use]

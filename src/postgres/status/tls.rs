@@ -159,7 +159,8 @@ fn day(time: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::certificate::{Renewal, names, renew};
-    use crate::settings::{SetIdentity, Tls};
+    use crate::set::SetIdentity;
+    use crate::settings::Tls;
 
     fn now() -> Timestamp {
         "2026-11-24T12:00:00Z".parse().unwrap()

@@ -1,7 +1,7 @@
 use k8s_openapi::api::core::v1::Event;
 
-use crate::event::Phase;
 use crate::readiness::Cause;
+use crate::readiness::Phase;
 use crate::readiness::fixtures::{
     EARLIER, LATER, World, class, event, healthy, patch, pod, volume,
 };

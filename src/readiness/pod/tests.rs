@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::event::Phase;
+use crate::readiness::Phase;
 use crate::readiness::fixtures::{EARLIER, LATER, World, event, healthy, yaml};
 use crate::readiness::{Cause, Graces, StreamingReplica};
 

@@ -1,5 +1,5 @@
-use crate::event::Phase;
 use crate::readiness::Endpoint;
+use crate::readiness::Phase;
 use crate::readiness::fixtures::{World, endpoints, healthy};
 
 fn with(replicas: u32, service: &str, pods: &[&str]) -> World {

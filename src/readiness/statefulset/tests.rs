@@ -1,4 +1,4 @@
-use crate::event::Phase;
+use crate::readiness::Phase;
 use crate::readiness::fixtures::{APPLIED, EARLIER, LATER, World, event, healthy, pod};
 use crate::readiness::{Cause, WedgedPod};
 

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::{Crunchy, ImageReference, Profile};
 use crate::render::TemplateFile;
-use crate::settings::{AccessMode, Credentials, Secret, SetIdentity, Settings, Storage};
+use crate::set::SetIdentity;
+use crate::settings::{AccessMode, Credentials, Settings, Storage};
+use crate::values::Secret;
 
 fn settings() -> Settings {
     Settings {

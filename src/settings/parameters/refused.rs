@@ -1,6 +1,6 @@
 //! Settings of PostgreSQL's that would break the set, and why.
 
-use super::super::values::Invalid;
+use crate::values::Invalid;
 
 /// Always refused, by name.
 const REFUSED: &[(&str, &str)] = &[

@@ -1,7 +1,8 @@
 //! Labels and annotations.
 
 use super::Pair;
-use crate::settings::values::{Invalid, is_dns_name};
+use crate::values::Invalid;
+use crate::values::names::is_dns_name;
 
 /// A label: `key=value`.
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::settings::values::Invalid;
-use crate::settings::{Quantity, SettingsError, Sourced};
+use crate::settings::{SettingsError, Sourced};
+use crate::values::Invalid;
+use crate::values::Quantity;
 
 /// What a container is promised, or can't exceed. None: nothing is said about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

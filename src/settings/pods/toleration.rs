@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::Pair as _;
 use super::metadata::Label;
-use crate::settings::values::Invalid;
+use crate::values::Invalid;
 
 /// A taint that the pods put up with.
 #[derive(Clone, Debug, PartialEq, Eq)]

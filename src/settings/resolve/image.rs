@@ -5,8 +5,9 @@ use crate::cli::SettingsArgs;
 use crate::environment as variables;
 use crate::image::{ImageReference, reference};
 use crate::settings::sources::{Sources, parse};
-use crate::settings::values::{Invalid, MajorVersion};
 use crate::settings::{SettingsError, Source, Sourced};
+use crate::values::Invalid;
+use crate::values::names::MajorVersion;
 
 const DEFAULT_IMAGE_PREFIX: &str = "crunchydata";
 

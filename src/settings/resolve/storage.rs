@@ -8,8 +8,10 @@ use crate::environment as variables;
 use crate::image::Profile;
 use crate::settings::sources::{Sources, parse};
 use crate::settings::storage::{absolute_path, nfs_server};
-use crate::settings::values::{Invalid, VolumePrefix};
-use crate::settings::{AccessMode, Quantity, SettingsError, Source, Sourced, Storage};
+use crate::settings::{AccessMode, SettingsError, Source, Sourced, Storage};
+use crate::values::Invalid;
+use crate::values::Quantity;
+use crate::values::names::VolumePrefix;
 
 pub(super) fn storage(
     sources: &mut Sources<'_>,

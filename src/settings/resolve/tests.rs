@@ -493,9 +493,15 @@ fn a_variable_that_is_not_utf8_is_named_and_not_shown() {
 
 #[test]
 fn a_bad_setting_ends_with_exit_code_2_and_its_hint() {
-    let report = crate::error::Report::of(&case("--name PgSet").refused().into());
+    let report = crate::error::Report::of(
+        &case("--name PgSet").refused().into(),
+        crate::error::diagnosed::<crate::settings::SettingsError>,
+    );
     assert_eq!(report.exit, Exit::Usage);
     assert_eq!(report.hints, ["did you mean pgset?"]);
     let error: anyhow::Error = crate::image::ImageError::NoTag.into();
-    assert_eq!(crate::error::Report::of(&error).exit, Exit::Usage);
+    assert_eq!(
+        crate::error::Report::of(&error, crate::error::diagnosed::<crate::image::ImageError>).exit,
+        Exit::Usage
+    );
 }

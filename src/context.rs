@@ -1,0 +1,216 @@
+//! What every command works with.
+
+pub(crate) mod command_line;
+pub(crate) mod files;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::cli::{GlobalArgs, SettingsArgs};
+use crate::cluster::connect::Sources;
+use crate::cluster::{Cluster, ClusterError, Deadline, Target};
+use crate::environment;
+use crate::environment::Environment;
+use crate::event::Event;
+use crate::interrupt::Interrupt;
+use crate::prompt::Prompt;
+use crate::render::TemplateSet;
+use crate::report::Reporter;
+use crate::set::SetIdentity;
+use crate::settings::general::General;
+use crate::settings::resolve::{self, Host, Resolved};
+use crate::settings::{Settings, Source};
+
+/// Flags, environment, and the ways to a person and to the cluster.
+pub struct Context {
+    /// The global flags.
+    pub global: GlobalArgs,
+    /// What they and the environment say about everything but the set.
+    pub general: General,
+    /// The environment, read once.
+    pub environment: Environment,
+    /// Where events go.
+    pub reporter: Reporter,
+    /// Who answers questions.
+    pub prompt: Arc<dyn Prompt>,
+    /// Whether somebody wants the command to end.
+    pub interrupt: Interrupt,
+    /// The command line, as it would be typed again: what goes on after an interruption.
+    pub again: String,
+}
+
+impl Context {
+    /// The cluster that the flags and the environment name; nothing is sent.
+    pub async fn target(&self) -> Result<Target, ClusterError> {
+        Target::load(&self.sources()).await
+    }
+
+    fn sources(&self) -> Sources {
+        let (mut file, mut variable) = (None, None);
+        if let Some(given) = &self.general.kubeconfig {
+            match given.source {
+                Source::Flag(_) => file = Some(given.value.clone().into()),
+                _ => variable = Some(given.value.clone()),
+            }
+        }
+        Sources {
+            file,
+            context: self.general.context.as_ref().map(|context| context.value.clone()),
+            variable,
+            home: self.environment.raw(&environment::HOME).map(Into::into),
+            in_cluster: self.environment.is_set(&environment::KUBERNETES_SERVICE_HOST),
+        }
+    }
+
+    /// A cluster to talk to, with the time that `--timeout` gives from now on.
+    ///
+    /// A credential plugin runs on a thread of its own, so that signals are heard while it asks
+    /// somebody to log in, or hangs.
+    pub async fn cluster(&self, target: &Target) -> anyhow::Result<Cluster> {
+        let timeout = self.general.timeout;
+        if target.config.auth_info.exec.is_none() {
+            return Ok(Cluster::new(target.clone(), Deadline::after(timeout))?);
+        }
+        let target = target.clone();
+        let connecting =
+            tokio::task::spawn_blocking(move || Cluster::new(target, Deadline::after(timeout)));
+        tokio::select! {
+            cluster = connecting => Ok(cluster.context("connecting")??),
+            exit = self.interrupt.wait() => {
+                Err(crate::interrupt::interrupted(exit, "nothing was touched", &self.again).into())
+            }
+            () = tokio::time::sleep(timeout) => {
+                let reason = format!("it did not end within {} s", timeout.as_secs());
+                Err(ClusterError::CredentialPlugin { reason }.into())
+            }
+        }
+    }
+
+    /// The set that the flags and the environment name.
+    pub fn set(&self, target: Option<&Target>) -> anyhow::Result<SetIdentity> {
+        let namespace = target.map(Target::namespace);
+        Ok(resolve::identity(&self.global, &self.environment, namespace)?)
+    }
+
+    /// All settings, validated; says what a person should know about them.
+    pub fn settings(
+        &self,
+        args: &SettingsArgs,
+        target: Option<&Target>,
+    ) -> anyhow::Result<Settings> {
+        let resolved = self.resolve(args, target)?;
+        for warning in resolved.warnings {
+            self.warn(warning);
+        }
+        Ok(resolved.settings)
+    }
+
+    /// The same, with where each value came from.
+    pub fn resolve(
+        &self,
+        args: &SettingsArgs,
+        target: Option<&Target>,
+    ) -> anyhow::Result<Resolved> {
+        let host = Host {
+            context_namespace: target.map(Target::namespace),
+            local_address: &local_address,
+            is_directory: &|path| path.is_dir(),
+            read_file: &|path| std::fs::read_to_string(path).map_err(|e| e.to_string()),
+        };
+        Ok(resolve::resolve(args, &self.global, &self.environment, &host)?)
+    }
+
+    /// The templates in force.
+    pub fn templates(&self, settings: &Settings) -> anyhow::Result<TemplateSet> {
+        let builtin = TemplateSet::builtin(&settings.profile);
+        Ok(match &settings.templates {
+            Some(directory) => builtin
+                .with_overrides(&directory.value)
+                .with_context(|| format!("templates of {}", directory.source))?,
+            None => builtin,
+        })
+    }
+
+    /// Another command about the same set, for a hint: `status`.
+    #[must_use]
+    pub fn sibling(&self, command: &str) -> String {
+        crate::context::command_line::sibling(command, &self.global)
+    }
+
+    /// Says what a command is about to work on.
+    pub fn begin(&self, command: &'static str, set: &SetIdentity, target: &Target) {
+        self.reporter.emit(Event::Started {
+            command,
+            set: set.name.to_string(),
+            namespace: set.namespace.to_string(),
+            context: target.context.clone(),
+        });
+    }
+
+    /// Says something that a person should know.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.reporter.emit(Event::warning(message));
+    }
+
+    /// Says where to connect, what to type next, where the data is.
+    pub fn note(&self, message: impl Into<String>) {
+        self.reporter.emit(Event::note(message));
+    }
+
+    /// The same, said even with `-q`: where kept data lies.
+    pub fn note_that_matters(&self, message: impl Into<String>) {
+        self.reporter.emit(Event::note_that_matters(message));
+    }
+
+    /// Says that the command ended well.
+    pub fn finish(&self, message: impl Into<String>, started: Instant) {
+        self.reporter.emit(Event::Finished { message: message.into(), elapsed: started.elapsed() });
+    }
+
+    /// Asks a question that is answered with yes or no.
+    pub async fn confirm(&self, question: &str) -> anyhow::Result<bool> {
+        let question = question.to_owned();
+        self.ask(move |prompt| prompt.confirm(&question, true)).await
+    }
+
+    /// Has the set's name typed.
+    pub async fn type_name(&self, question: &str, expected: &str) -> anyhow::Result<bool> {
+        let (question, expected) = (question.to_owned(), expected.to_owned());
+        self.ask(move |prompt| prompt.type_name(&question, &expected)).await
+    }
+
+    /// On a thread of its own, so that signals are heard while somebody thinks.
+    async fn ask<F>(&self, question: F) -> anyhow::Result<bool>
+    where
+        F: FnOnce(&dyn Prompt) -> Result<bool, crate::prompt::PromptError> + Send + 'static,
+    {
+        // Dropped when the question is answered, or nobody waits for the answer any more.
+        let _kept = crate::terminal::Kept::now();
+        let (prompt, reporter) = (Arc::clone(&self.prompt), self.reporter.clone());
+        let answer =
+            tokio::task::spawn_blocking(move || reporter.suspend(|| question(prompt.as_ref())));
+        tokio::select! {
+            answer = answer => Ok(answer.context("asking")??),
+            exit = self.interrupt.wait() => {
+                let done = "nothing was done after the question";
+                Err(crate::interrupt::interrupted(exit, done, &self.again).into())
+            }
+        }
+    }
+}
+
+/// What the host's own name resolves to, as `hostname --ip-address` prints it.
+fn local_address() -> Result<std::net::IpAddr, String> {
+    use std::net::ToSocketAddrs as _;
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_err(|e| format!("the host's name can't be read: {e}"))?;
+    let name = name.trim();
+    let addresses =
+        (name, 0).to_socket_addrs().map_err(|e| format!("{name} does not resolve: {e}"))?;
+    let mut addresses: Vec<_> = addresses.map(|a| a.ip()).collect();
+    // An address that others can reach, if there is one.
+    addresses.sort_by_key(std::net::IpAddr::is_loopback);
+    addresses.into_iter().next().ok_or_else(|| format!("{name} has no address"))
+}

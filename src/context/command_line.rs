@@ -1,0 +1,60 @@
+//! The literal commands that hints name: with the flags that chose the set, or they would act on another.
+
+use std::ffi::OsString;
+
+use crate::cli::GlobalArgs;
+
+/// The command line that this program was called with. It holds no password: those are refused there.
+pub(crate) fn command_line(arguments: &[OsString]) -> String {
+    let words = arguments.iter().skip(1).map(|word| quoted(&word.to_string_lossy()));
+    std::iter::once("pgset".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Another command about the same set. What the environment chose, it chooses again.
+pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
+    let kubeconfig = global.kubeconfig.as_ref().map(|file| file.to_string_lossy().into_owned());
+    let flags = [
+        ("--kubeconfig", kubeconfig.as_ref()),
+        ("--context", global.context.as_ref()),
+        ("-n", global.namespace.as_ref()),
+        ("--name", global.name.as_ref()),
+    ];
+    let flags = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    flags.fold(format!("pgset {command}"), |line, (flag, value)| {
+        format!("{line} {flag} {}", quoted(value))
+    })
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context::command_line::*;
+
+    #[test]
+    fn the_command_line_can_be_pasted() {
+        let line = ["/usr/bin/pgset", "up", "-n", "shop", "--templates", "my dir", "--size", ""];
+        let line: Vec<OsString> = line.iter().map(Into::into).collect();
+        assert_eq!(command_line(&line), "pgset up -n shop --templates 'my dir' --size ''");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn another_command_is_about_the_same_set() {
+        let global = GlobalArgs {
+            namespace: Some("shop".to_owned()),
+            name: Some("orders".to_owned()),
+            ..GlobalArgs::default()
+        };
+        assert_eq!(sibling("status", &global), "pgset status -n shop --name orders");
+        assert_eq!(sibling("status", &GlobalArgs::default()), "pgset status");
+    }
+}

@@ -1,0 +1,44 @@
+//! A value as one YAML scalar (or flow collection), whatever it holds.
+
+use std::fmt::Write as _;
+
+/// A string as a double-quoted YAML scalar that every YAML parser reads back as the same string.
+#[must_use]
+pub(crate) fn scalar(text: &str) -> String {
+    yaml_safe(&serde_json::Value::from(text).to_string())
+}
+
+/// JSON as YAML: JSON leaves characters as they are that YAML parsers refuse (control characters,
+/// the byte order mark) or fold (next line, line and paragraph separator). Outside of strings JSON
+/// has none of them, so that each can be replaced where it stands.
+#[must_use]
+pub(crate) fn yaml_safe(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{a0}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                // Writing to a String does not fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::manifest::escape::*;
+
+    #[test]
+    fn troublesome_characters_are_escaped_and_others_are_left() {
+        assert_eq!(scalar("a\"b\\\n\0"), r#""a\"b\\\n\u0000""#);
+        assert_eq!(scalar("\u{85}\u{2028}\u{feff}\u{7f}"), r#""\u0085\u2028\ufeff\u007f""#);
+        assert_eq!(scalar("é 🦀 <&>'"), "\"é 🦀 <&>'\"");
+    }
+}

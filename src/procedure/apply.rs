@@ -1,0 +1,219 @@
+//! A plan, carried out.
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use serde_json::Value;
+
+use crate::cluster::objects::Apply;
+use crate::cluster::{Cluster, ClusterError};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::event::{Event, Outcome};
+use crate::manifest::Kind;
+use crate::plan::{self, Action, Plan, Progress, Step};
+use crate::procedure::live;
+use crate::set::SetIdentity;
+use crate::set::objects;
+
+/// How many writes are under way at once.
+const WRITES: usize = 16;
+
+/// How to carry out a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// The set. Its Secret is only ever created: of two runs at once one makes the passwords, and
+    /// both use them.
+    pub set: &'a SetIdentity,
+    /// Keys of the Secret whose passwords this run made up: those of another run are as good.
+    pub made: &'a [&'a str],
+    /// `--force-conflicts`.
+    pub force: bool,
+    /// `--dry-run`.
+    pub dry_run: Option<crate::cli::DryRun>,
+}
+
+/// Writes what the plan says, and says what became of each object, in the plan's order, so that two
+/// runs print the same. An object goes out as soon as what it needs is there.
+///
+/// # Errors
+/// With the first write that fails, after those under way have ended; when interrupted, likewise,
+/// with what was done.
+pub async fn carry_out(
+    context: &Context,
+    cluster: &Cluster,
+    plan: Plan,
+    how: How<'_>,
+    next: &str,
+) -> anyhow::Result<Option<Value>> {
+    rehearse(cluster, &plan, how, next).await?;
+    let total = plan.steps.len();
+    let mut progress = Progress::new(plan.steps.iter().map(|step| step.object.id.kind));
+    let mut steps: Vec<_> = plan.steps.into_iter().map(Some).collect();
+    let mut said = InOrder::new(context, total);
+    let (mut statefulset, mut error) = (None, None);
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while error.is_none()
+            && context.interrupt.requested().is_none()
+            && under_way.len() < WRITES
+            && let Some(index) = progress.begin()
+            && let Some(step) = steps[index].take()
+        {
+            under_way.push(async move { (index, write(cluster, step, how, next).await) });
+        }
+        // To the end: what was under way when another failed has been written, too.
+        let Some((index, written)) = under_way.next().await else { break };
+        match written {
+            Ok((step, outcome, live)) => {
+                progress.done(index);
+                if step.object.id.kind == Kind::StatefulSet {
+                    statefulset = live;
+                }
+                let (object, detail) = (step.object.id, step.detail);
+                said.say(index, Event::Object { object, outcome, detail });
+            }
+            Err(e) => {
+                error.get_or_insert(e);
+            }
+        }
+    }
+    said.finish();
+    if let Some(error) = error {
+        return Err(error);
+    }
+    let done = progress.finished();
+    if done < total {
+        let done = || format!("{done} of {total} objects are applied, nothing is lost");
+        context.interrupt.check(done, next)?;
+    }
+    Ok(statefulset)
+}
+
+/// Events that come in any order, said in their own.
+struct InOrder<'a> {
+    context: &'a Context,
+    events: Vec<Option<Event>>,
+    next: usize,
+}
+
+impl<'a> InOrder<'a> {
+    fn new(context: &'a Context, count: usize) -> Self {
+        Self { context, events: (0..count).map(|_| None).collect(), next: 0 }
+    }
+
+    fn say(&mut self, index: usize, event: Event) {
+        self.events[index] = Some(event);
+        while let Some(event) = self.events.get_mut(self.next).and_then(Option::take) {
+            self.context.reporter.emit(event);
+            self.next += 1;
+        }
+    }
+
+    /// Says what stands behind something that never came.
+    fn finish(&mut self) {
+        for event in self.events.iter_mut().filter_map(Option::take) {
+            self.context.reporter.emit(event);
+        }
+    }
+}
+
+/// Has the server check a StatefulSet that changes, before anything is written: it is the last object
+/// of all, and a conflict or a field that can't change would leave the others changed for nothing.
+async fn rehearse(cluster: &Cluster, plan: &Plan, how: How<'_>, next: &str) -> anyhow::Result<()> {
+    let changes = |step: &&Step| {
+        step.object.id.kind == Kind::StatefulSet && matches!(step.action, Action::Update(_))
+    };
+    for step in plan.steps.iter().filter(changes) {
+        let dry = Apply { dry_run: true, force: how.force };
+        cluster.apply(&step.object, dry).await.map_err(|error| refused(error, step, next))?;
+    }
+    Ok(())
+}
+
+async fn write(
+    cluster: &Cluster,
+    step: Step,
+    how: How<'_>,
+    next: &str,
+) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
+    use crate::cli::DryRun;
+    let dry = how.dry_run.is_some();
+    let outcome = match (&step.action, dry) {
+        (Action::Unchanged, _) => return Ok((step, Outcome::Unchanged, None)),
+        (Action::Create, true) => Outcome::WouldCreate,
+        (Action::Create, false) => Outcome::Created,
+        (Action::Update(_), true) => Outcome::WouldConfigure,
+        (Action::Update(_), false) => Outcome::Configured,
+    };
+    if how.dry_run == Some(DryRun::Client) {
+        return Ok((step, outcome, None));
+    }
+    let object = &step.object;
+    let certificates = object.id == objects::certificates(how.set);
+    let once = certificates || object.id == objects::passwords(how.set);
+    let result = if once && matches!(step.action, Action::Create) {
+        match cluster.create(object, dry).await {
+            Err(e) if e.is_conflict() => return adopt(cluster, step, how).await,
+            other => other,
+        }
+    } else {
+        // What is only ever created belongs to us under another operation, hence the force.
+        match cluster.apply(object, Apply { dry_run: dry, force: how.force || once }).await {
+            // It is not any more what was looked at.
+            Err(e) if certificates && e.is_conflict() => return adopt(cluster, step, how).await,
+            other => other,
+        }
+    };
+    match result {
+        Ok(live) => Ok((step, outcome, Some(live))),
+        Err(e) => Err(refused(e, &step, next)),
+    }
+}
+
+/// The Secret was made between our look and our write: by a request of ours whose answer was lost, or
+/// by another run, whose passwords are as good as those that we made up.
+async fn adopt(
+    cluster: &Cluster,
+    mut step: Step,
+    how: How<'_>,
+) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
+    let id = &step.object.id;
+    let live = cluster.get(id).await?.ok_or_else(|| {
+        Failure::new(Exit::Refused, format!("{id} was made and deleted by somebody else just now"))
+            .hint("run the same command again")
+    })?;
+    live::check_ours(&live, id, how.set)?;
+    if live["data"] == step.object.value["data"] {
+        return Ok((step, Outcome::Created, Some(live)));
+    }
+    if *id == objects::certificates(how.set) {
+        step.detail = Some("another run was first; its certificate is used".to_owned());
+        return Ok((step, Outcome::Unchanged, Some(live)));
+    }
+    plan::adopt_secret(&step.object, &live, how.made)?;
+    step.detail = Some("another run made it first; its passwords are used".to_owned());
+    Ok((step, Outcome::Unchanged, Some(live)))
+}
+
+fn refused(error: ClusterError, step: &Step, next: &str) -> anyhow::Error {
+    let says = |words: &str| error.status().is_some_and(|s| s.message.contains(words));
+    if says("updates to statefulset spec for fields other than") {
+        return Failure::new(
+            Exit::Refused,
+            format!("{} has fields that can't be changed: {error}", step.object.id),
+        )
+        .hint("pgset down keeps the data; pgset up then makes the set with the new settings")
+        .into();
+    }
+    if !error.is_conflict() {
+        return error.into();
+    }
+    // The server's words name the manager and each field.
+    let words = error.status().map(|s| s.message.clone()).unwrap_or_default();
+    Failure::new(
+        Exit::Refused,
+        format!("{} is managed by somebody else, too: {words}", step.object.id),
+    )
+    .hint(format!("{next} --force-conflicts  # takes these fields over"))
+    .into()
+}

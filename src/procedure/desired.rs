@@ -1,0 +1,109 @@
+//! What should be there: rendered, parsed, checked.
+
+use crate::set::passwords;
+
+use crate::error::{Exit, Failure};
+use crate::manifest::Object;
+use crate::manifest::parse;
+use crate::procedure::live::Live;
+use crate::procedure::tls;
+use crate::render::{self, Inputs, Passwords, TemplateSet};
+use crate::set::SetIdentity;
+use crate::set::objects;
+use crate::settings::tls::Origin;
+use crate::settings::{Settings, Tls};
+use crate::values::{Replicas, Secret};
+
+/// Keeps what an interrupted rotation left in the live Secret: it may be the only copy of a password.
+pub(crate) fn keep_pending(objects: &mut [Object], live: &Live, set: &SetIdentity) {
+    let id = objects::passwords(set);
+    let Some(there) = live.objects.get(&id) else { return };
+    for object in objects.iter_mut().filter(|object| object.id == id) {
+        for key in passwords::KEYS.map(passwords::pending) {
+            if let Some(password) = there["data"].get(&key) {
+                object.value["data"][&key] = password.clone();
+            }
+        }
+    }
+}
+
+/// The objects with made-up passwords: which there are, and whether they are all right.
+pub fn draft(
+    settings: &Settings,
+    templates: &TemplateSet,
+    server_minor: u32,
+) -> anyhow::Result<Vec<Object>> {
+    let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
+    let passwords = given_or_made(settings);
+    let setting = settings.tls.as_ref().map(|given| &given.value);
+    let tls = Tls::wanted(setting, None, &settings.set);
+    let certificates = match &tls {
+        Some(tls) if tls.origin == Origin::Made => tls::made_new(&settings.set)?,
+        _ => None,
+    };
+    let inputs = Inputs {
+        settings,
+        replicas: Some(replicas),
+        pods: replicas.get(),
+        server_minor,
+        passwords: &passwords,
+        tls: tls.as_ref(),
+        certificates: certificates.as_ref(),
+    };
+    objects(templates, &inputs)
+}
+
+/// The objects as they should be.
+pub fn objects(templates: &TemplateSet, inputs: &Inputs<'_>) -> anyhow::Result<Vec<Object>> {
+    let rendered = render::render(templates, inputs)?;
+    Ok(parse::objects(&rendered, inputs.settings.set.ownership())?)
+}
+
+/// Passwords as given, and made where none was given.
+#[must_use]
+pub fn given_or_made(settings: &Settings) -> Passwords {
+    let credentials = &settings.credentials;
+    let one = |given: &Option<Secret>| given.clone().unwrap_or_else(Secret::random);
+    Passwords {
+        superuser: one(&credentials.superuser_password),
+        primary: one(&credentials.primary_password),
+        user: one(&credentials.password),
+    }
+}
+
+/// The Secret's keys whose passwords nobody gave.
+#[must_use]
+pub fn made(settings: &Settings) -> Vec<&'static str> {
+    let credentials = &settings.credentials;
+    [
+        (passwords::SUPERUSER_PASSWORD, &credentials.superuser_password),
+        (passwords::PRIMARY_PASSWORD, &credentials.primary_password),
+        (passwords::USER_PASSWORD, &credentials.password),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.is_none().then_some(key))
+    .collect()
+}
+
+/// The passwords in force: given, or those of the live Secret, or new ones where there is none.
+/// Whether given ones may differ from those that are there is the plan's to decide.
+///
+/// # Errors
+/// When the live Secret lacks a password that was not given: a new one would not open the data.
+pub fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
+    let id = objects::passwords(&settings.set);
+    let Some(secret) = live.objects.get(&id) else { return Ok(given_or_made(settings)) };
+    let one = |key, given: &Option<Secret>| match given {
+        Some(given) => Ok(given.clone()),
+        None => passwords::password(secret, key).ok_or_else(|| {
+            Failure::new(Exit::Refused, format!("{id} has no key {key}, which opens the data"))
+                .hint("put it back, or delete the set and its data: pgset down --delete-data")
+        }),
+    };
+    let credentials = &settings.credentials;
+    Ok(Passwords {
+        superuser: one(passwords::SUPERUSER_PASSWORD, &credentials.superuser_password)?,
+        primary: one(passwords::PRIMARY_PASSWORD, &credentials.primary_password)?,
+        user: one(passwords::USER_PASSWORD, &credentials.password)?,
+    })
+}

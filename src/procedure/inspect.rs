@@ -1,0 +1,329 @@
+//! What is there, and what PostgreSQL says: read once, for `status` and `test`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::cluster::objects::Freshness;
+use crate::cluster::observe::{Observer, Scope};
+use crate::error::{Exit, Failure};
+use crate::image::Profile;
+use crate::manifest::Kind;
+use crate::manifest::ServerVersion;
+use crate::postgres::Observation;
+use crate::postgres::status::{
+    Endpoint, Facts, PodFacts, Role, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
+};
+use crate::postgres::tls::{self, ServerTls};
+use crate::procedure::{live, role, sql, wait};
+use crate::readiness::{Snapshot, assess};
+use crate::set::SetIdentity;
+use crate::set::objects;
+use crate::set::rights;
+
+/// How many servers are asked at once.
+const QUESTIONS: usize = 8;
+
+/// A set that is looked at.
+pub(crate) struct Subject {
+    pub(crate) cluster: Cluster,
+    pub(crate) set: SetIdentity,
+    pub(crate) version: ServerVersion,
+    pub(crate) statefulset: Value,
+}
+
+impl Subject {
+    /// Finds the set; none when there is no such set.
+    ///
+    /// # Errors
+    /// When the cluster can't be reached, a right is missing, or the StatefulSet is somebody else's.
+    pub(crate) async fn find(cluster: Cluster, set: SetIdentity) -> anyhow::Result<Option<Self>> {
+        let version = cluster.version().await?;
+        let id = objects::statefulset(&set);
+        let (missing, live) = futures::join!(
+            live::check_rights(&cluster, rights::waiting(&set, &version)),
+            cluster.get(&id)
+        );
+        missing?;
+        let Some(statefulset) = live? else { return Ok(None) };
+        live::check_ours(&statefulset, &id, &set)?;
+        Ok(Some(Self { cluster, set, version, statefulset }))
+    }
+
+    /// What to watch.
+    pub(crate) fn scope(&self) -> Scope {
+        wait::scope(&self.set, &self.statefulset, self.version.clone())
+    }
+
+    /// Everything as it is now.
+    pub(crate) async fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        let mut observer = Observer::new(&self.cluster, &self.scope());
+        while !observer.complete() {
+            tokio::select! {
+                change = observer.next() => change.context("reading the set")?,
+                () = tokio::time::sleep_until(self.cluster.deadline.at()) => {
+                    let said = observer.trouble().unwrap_or("no reason given");
+                    return Err(Failure::new(
+                        Exit::NoCluster,
+                        format!("the API server does not say what there is: {said}"),
+                    )
+                    .hint("kubectl cluster-info  # does anybody get an answer?")
+                    .into());
+                }
+            }
+        }
+        Ok(observer.snapshot())
+    }
+
+    /// The facts about a snapshot: asks every running server.
+    pub(crate) async fn facts(&self, snapshot: &Snapshot) -> anyhow::Result<Facts> {
+        let namespace = self.set.namespace.as_str();
+        let selector = self.set.selector();
+        let (services, answers, tls) = futures::join!(
+            self.cluster.list(Kind::Service, namespace, &selector, Freshness::Latest),
+            self.answers(snapshot),
+            self.tls(snapshot)
+        );
+        let pods: Vec<PodFacts> =
+            snapshot.pods.iter().filter_map(|pod| pod_facts(&self.set, pod, &answers)).collect();
+        let replicas = snapshot
+            .statefulset
+            .as_ref()
+            .and_then(|s| s.spec.as_ref()?.replicas)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or_default();
+        let mut expectation =
+            wait::expectation(&self.set, &self.statefulset, replicas, &self.version);
+        // Who streams is a fact of its own here.
+        expectation.want_streaming = false;
+        let mut problems: Vec<String> = assess(snapshot, &expectation)
+            .troubles
+            .iter()
+            .map(|trouble| format!("{}: {}", trouble.object, trouble.message))
+            .collect();
+        let (tls, wrong) = tls.unzip();
+        problems.extend(wrong.into_iter().flatten());
+        problems.dedup();
+        let master = pods.iter().find(|pod| pod.is_writable());
+        let observation = master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok()).cloned();
+        Ok(Facts {
+            set: self.set.name.to_string(),
+            namespace: self.set.namespace.to_string(),
+            desired_replicas: replicas,
+            pods,
+            observation,
+            services: services?.iter().filter_map(|s| self.service_facts(s, snapshot)).collect(),
+            volumes: snapshot.claims.iter().map(|c| volume_facts(c, &snapshot.pods)).collect(),
+            tls,
+            problems,
+        })
+    }
+
+    /// What each server says, by pod; pods whose container does not run are not asked.
+    async fn answers(&self, snapshot: &Snapshot) -> BTreeMap<String, Result<Observation, String>> {
+        stream::iter(running(snapshot))
+            .map(|pod| async move {
+                let answer = sql::observe(&self.cluster, self.set.namespace.as_str(), &pod).await;
+                (pod, answer)
+            })
+            .buffer_unordered(QUESTIONS)
+            .collect()
+            .await
+    }
+
+    /// What each server says about TLS, and what is wrong with it; none when none of them answers.
+    async fn tls(&self, snapshot: &Snapshot) -> Option<(TlsStatus, Vec<String>)> {
+        if role::profile(&self.statefulset) != Some(Profile::POSTGRES) {
+            return Some((TlsStatus::impossible(), Vec::new()));
+        }
+        let mut servers: Vec<(String, ServerTls)> = stream::iter(running(snapshot))
+            .map(|pod| async move {
+                let namespace = self.set.namespace.as_str();
+                let output = sql::run(&self.cluster, namespace, &tls::ask(&pod)).await.ok()?;
+                Some((pod, ServerTls::parse(&output)?))
+            })
+            .buffer_unordered(QUESTIONS)
+            .filter_map(async |server| server)
+            .collect()
+            .await;
+        servers.sort_by_key(|(pod, _)| self.set.ordinal(pod));
+        TlsStatus::of(&servers, jiff::Timestamp::now())
+    }
+
+    fn service_facts(&self, service: &Value, snapshot: &Snapshot) -> Option<ServiceFacts> {
+        let name = service["metadata"]["name"].as_str()?;
+        let role = if name == self.set.master() {
+            ServiceRole::Master
+        } else if name == self.set.replica() {
+            ServiceRole::Replica
+        } else if name == self.set.name.as_str() {
+            ServiceRole::Headless
+        } else {
+            return None;
+        };
+        let endpoints = snapshot.endpoints.get(name).into_iter().flatten();
+        Some(ServiceFacts {
+            name: name.to_owned(),
+            role,
+            cluster_ip: service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned(),
+            port: service["spec"]["ports"][0]["port"]
+                .as_u64()
+                .and_then(|port| u16::try_from(port).ok())
+                .unwrap_or_default(),
+            endpoints: endpoints
+                .filter(|endpoint| endpoint.ready)
+                .map(|e| Endpoint { pod: e.pod.clone(), address: e.address.clone() })
+                .collect(),
+        })
+    }
+}
+
+/// The pods that can be asked.
+fn running(snapshot: &Snapshot) -> Vec<String> {
+    let running = snapshot.pods.iter().filter(|pod| runs(pod));
+    running.filter_map(|pod| pod.metadata.name.clone()).collect()
+}
+
+/// Whether the database container runs: otherwise there is nobody to ask.
+fn runs(pod: &Pod) -> bool {
+    let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+    statuses.into_iter().any(|s| s.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
+fn pod_facts(
+    set: &SetIdentity,
+    pod: &Pod,
+    answers: &BTreeMap<String, Result<Observation, String>>,
+) -> Option<PodFacts> {
+    let name = pod.metadata.name.clone()?;
+    let ordinal = set.ordinal(&name)?;
+    let role_label = match wait::role(pod) {
+        Some(label) if label == set.master() => Some(Role::Master),
+        Some(label) if label == set.replica() => Some(Role::Replica),
+        _ => None,
+    };
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|s| s.container_statuses.as_ref());
+    let restarts = containers.into_iter().flatten().map(|s| s.restart_count).sum::<i32>();
+    let spec = pod.spec.as_ref();
+    let image = spec.and_then(|s| s.containers.first()?.image.clone()).unwrap_or_default();
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let age = created
+        .and_then(|time| Duration::try_from(jiff::Timestamp::now().duration_since(time)).ok())
+        .unwrap_or_default();
+    let answer = answers.get(&name);
+    Some(PodFacts {
+        ordinal,
+        role_label,
+        in_recovery: answer.and_then(|answer| answer.as_ref().ok()).map(|o| o.in_recovery),
+        no_answer: answer.and_then(|answer| answer.as_ref().err()).cloned(),
+        ready: wait::ready(pod),
+        state: state(pod),
+        restarts: u32::try_from(restarts).unwrap_or_default(),
+        node: spec.and_then(|s| s.node_name.clone()),
+        image,
+        age,
+        ip: status.and_then(|s| s.pod_ip.clone()).unwrap_or_default(),
+        name,
+    })
+}
+
+/// As kubectl's column STATUS: why a container waits or ended, or else the phase.
+fn state(pod: &Pod) -> String {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return "Terminating".to_owned();
+    }
+    let Some(status) = &pod.status else { return "Unknown".to_owned() };
+    let reason = status.container_statuses.iter().flatten().find_map(|container| {
+        let state = container.state.as_ref()?;
+        let waiting = state.waiting.as_ref().and_then(|w| w.reason.clone());
+        waiting.or_else(|| state.terminated.as_ref().and_then(|t| t.reason.clone()))
+    });
+    reason.or_else(|| status.phase.clone()).unwrap_or_else(|| "Unknown".to_owned())
+}
+
+fn volume_facts(claim: &PersistentVolumeClaim, pods: &[Pod]) -> VolumeFacts {
+    let name = claim.metadata.name.clone().unwrap_or_default();
+    let (spec, status) = (claim.spec.as_ref(), claim.status.as_ref());
+    let got = status.and_then(|s| s.capacity.as_ref()?.get("storage"));
+    let asked = spec.and_then(|s| s.resources.as_ref()?.requests.as_ref()?.get("storage"));
+    let uses = |pod: &&Pod| {
+        let volumes = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
+        volumes
+            .into_iter()
+            .any(|v| v.persistent_volume_claim.as_ref().is_some_and(|c| c.claim_name == name))
+    };
+    VolumeFacts {
+        volume: spec.and_then(|s| s.volume_name.clone()),
+        class: spec.and_then(|s| s.storage_class_name.clone()),
+        capacity: got.or(asked).map(|q| q.0.clone()).unwrap_or_default(),
+        phase: status.and_then(|s| s.phase.clone()).unwrap_or_default(),
+        pods: pods.iter().filter(uses).filter_map(|pod| pod.metadata.name.clone()).collect(),
+        claim: name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::procedure::inspect::*;
+
+    fn pod(value: &Value) -> Pod {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    fn set() -> SetIdentity {
+        SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
+    }
+
+    #[test]
+    fn the_state_is_why_a_container_does_not_run() {
+        let crashing = json!({"status": {"phase": "Running", "containerStatuses": [
+            {"name": "postgres", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+             "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
+        assert_eq!(state(&pod(&crashing)), "CrashLoopBackOff");
+        assert!(!runs(&pod(&crashing)));
+        assert_eq!(state(&pod(&json!({"status": {"phase": "Pending"}}))), "Pending");
+        assert_eq!(state(&pod(&json!({}))), "Unknown");
+        let going = json!({"metadata": {"deletionTimestamp": "2026-11-24T02:00:00Z"},
+            "status": {"phase": "Running"}});
+        assert_eq!(state(&pod(&going)), "Terminating");
+    }
+
+    #[test]
+    fn a_pod_is_the_sets_by_its_name_and_has_the_role_of_its_label() {
+        let facts = |name: &str, label: &str| {
+            let pod = pod(&json!({"metadata": {"name": name, "labels": {"name": label}}}));
+            pod_facts(&set(), &pod, &BTreeMap::new())
+        };
+        let master = facts("pgset-0", "pgset-master").unwrap();
+        assert_eq!((master.ordinal, master.role_label), (0, Some(Role::Master)));
+        let replica = facts("pgset-12", "pgset-replica").unwrap();
+        assert_eq!((replica.ordinal, replica.role_label), (12, Some(Role::Replica)));
+        assert_eq!(facts("pgset-1", "else").unwrap().role_label, None);
+        assert!(facts("pgset-b-0", "pgset-master").is_none());
+        assert!(facts("other-0", "pgset-master").is_none());
+    }
+
+    #[test]
+    fn a_volume_has_what_it_got_else_what_was_asked() {
+        let claim = |capacity: &Value| {
+            let claim = json!({"metadata": {"name": "data"},
+                "spec": {"resources": {"requests": {"storage": "1Gi"}}}, "status": capacity});
+            serde_json::from_value::<PersistentVolumeClaim>(claim).unwrap()
+        };
+        let mounts = json!({"metadata": {"name": "pgset-0"}, "spec": {"containers": [], "volumes":
+            [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}});
+        let got = claim(&json!({"phase": "Bound", "capacity": {"storage": "5Gi"}}));
+        let facts = volume_facts(&got, &[pod(&mounts), pod(&json!({}))]);
+        assert_eq!((facts.capacity.as_str(), facts.phase.as_str()), ("5Gi", "Bound"));
+        assert_eq!(facts.pods, ["pgset-0"]);
+        assert_eq!(volume_facts(&claim(&json!({})), &[]).capacity, "1Gi");
+    }
+}

@@ -1,0 +1,343 @@
+//! What is in the cluster before anything is touched: read once, concurrently.
+
+use crate::context::Context;
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use crate::cluster::objects::Freshness;
+use crate::cluster::{Cluster, ClusterError};
+use crate::error::{Exit, Failure};
+use crate::manifest::ServerVersion;
+use crate::manifest::object::{LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
+use crate::manifest::{Kind, ObjectId};
+use crate::plan;
+use crate::procedure::role;
+use crate::set::SetIdentity;
+use crate::set::objects;
+use crate::set::rights::Right;
+use crate::settings::{Settings, Storage};
+
+/// How many reads are under way at once: all of a set's, over one HTTP/2 connection.
+pub(crate) const READS: usize = 16;
+
+/// What `up` and `diff` need to know.
+#[derive(Clone, Default)]
+pub struct Live {
+    /// The server.
+    pub version: ServerVersion,
+    /// The objects that are there, of those that were asked for; every claim of the set, those of
+    /// pods that are gone included; and the volumes of all sets, where they may be read.
+    pub objects: BTreeMap<ObjectId, Value>,
+    /// Why the storage can't be had, if that is known already.
+    pub storage: Option<Failure>,
+    /// How many pods a StatefulSet would have that adopts the pods which run without one, owned by
+    /// nobody; 0 where there are none.
+    pub orphans: u32,
+}
+
+/// Asks everything that a command needs to know before it writes: the server's version, whether we
+/// may, whether the namespace is there, and each object as it is.
+///
+/// # Errors
+/// When the cluster can't be reached, a right is missing, or the namespace isn't there or is going.
+pub async fn read(
+    cluster: &Cluster,
+    settings: &Settings,
+    ids: Vec<ObjectId>,
+    freshness: Freshness,
+    rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
+) -> anyhow::Result<Live> {
+    // The first request makes the connection, so that the others find it; and the paths of some kinds
+    // depend on the version.
+    let version = cluster.version().await?;
+    let set = &settings.set;
+    let namespace = check_namespace(cluster, set);
+    let missing = check_rights(cluster, rights(&version));
+    let storage = check_storage(cluster, settings, freshness);
+    let selector = set.selector();
+    let claims =
+        cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
+    let volumes = volumes(cluster, settings, freshness);
+    let orphans = orphans(cluster, set, freshness);
+    let objects = objects(cluster, ids);
+    let (missing, namespace, storage, claims, volumes, orphans, objects) =
+        futures::join!(missing, namespace, storage, claims, volumes, orphans, objects);
+    // In this order: whoever may not read gets told of the missing right, not of the failed read.
+    missing?;
+    namespace?;
+    let mut all = objects?;
+    for (kind, found) in
+        [(Kind::PersistentVolumeClaim, claims?), (Kind::PersistentVolume, volumes?)]
+    {
+        all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
+    }
+    Ok(Live { version, objects: all, storage: storage?, orphans: orphans? })
+}
+
+/// The volumes that pgset made, for whichever set: two sets must not share a directory.
+async fn volumes(
+    cluster: &Cluster,
+    settings: &Settings,
+    freshness: Freshness,
+) -> Result<Vec<Value>, ClusterError> {
+    if !settings.storage.is_static() {
+        return Ok(Vec::new());
+    }
+    let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
+    match cluster.list(Kind::PersistentVolume, "", &selector, freshness).await {
+        Err(e) if e.is_forbidden() => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// The highest ordinal of a pod of the set that nobody owns, plus one: what is left when a StatefulSet
+/// was deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
+async fn orphans(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    freshness: Freshness,
+) -> Result<u32, ClusterError> {
+    let pods =
+        match cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), freshness).await {
+            Err(e) if e.is_forbidden() => return Ok(0),
+            other => other?,
+        };
+    let orphans = pods.iter().filter(|pod| {
+        pod["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
+            && pod["metadata"]["deletionTimestamp"].is_null()
+    });
+    let ordinals = orphans.filter_map(|pod| set.ordinal(pod["metadata"]["name"].as_str()?));
+    Ok(ordinals.max().map_or(0, |ordinal| ordinal + 1))
+}
+
+/// The pods of a set, as they are now.
+pub(crate) async fn pods(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
+    // Whom a label calls the master has to be so now.
+    let (namespace, selector) = (set.namespace.as_str(), set.selector());
+    let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Latest).await?;
+    Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
+}
+
+/// The ordinal of a pod of the set.
+pub(crate) fn ordinal(set: &SetIdentity, pod: &Pod) -> Option<u32> {
+    set.ordinal(pod.metadata.name.as_deref()?)
+}
+
+/// Reads objects by name.
+pub async fn objects(
+    cluster: &Cluster,
+    ids: Vec<ObjectId>,
+) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
+    stream::iter(ids)
+        .map(|id| async move {
+            let value = cluster.get(&id).await?;
+            Ok::<_, ClusterError>(value.map(|value| (id, value)))
+        })
+        .buffer_unordered(READS)
+        .try_filter_map(|found| async move { Ok(found) })
+        .try_collect()
+        .await
+}
+
+/// What was found of a kind, or why it may not be looked for.
+type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
+
+/// Every object in the namespace, and every volume, whose labels say that it belongs to the set.
+///
+/// PersistentVolumes are left out where they may not be read: then pgset did not make any.
+pub async fn of_set(
+    cluster: &Cluster,
+    set: &SetIdentity,
+) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
+    let kinds = crate::manifest::kind::KINDS.into_iter().filter(|k| k.applicable());
+    let found: Vec<Found> = stream::iter(kinds)
+        .map(|kind| async move {
+            let mut selector = set.selector();
+            if !kind.namespaced() {
+                selector = format!("{selector},{LABEL_NAMESPACE}={}", set.namespace);
+            }
+            match cluster.list(kind, set.namespace.as_str(), &selector, Freshness::Latest).await {
+                Ok(items) => Ok((items.into_iter().map(|v| (id_of(kind, &v), v)).collect(), None)),
+                // A server that does not have the kind has none of it.
+                Err(e) if e.is_not_found() => Ok((Vec::new(), None)),
+                Err(e) if e.is_forbidden() && (!kind.namespaced() || !essential(kind)) => {
+                    Ok((Vec::new(), Some((kind, e))))
+                }
+                Err(e) => Err(e),
+            }
+        })
+        .buffer_unordered(READS)
+        .try_collect()
+        .await?;
+    let mut all = BTreeMap::new();
+    let mut unseen = Vec::new();
+    for (items, refused) in found {
+        all.extend(items);
+        unseen.extend(refused);
+    }
+    let official = all.get(&objects::statefulset(set)).is_some_and(|statefulset| {
+        role::profile(statefulset) == Some(crate::image::Profile::POSTGRES)
+    });
+    match unseen.into_iter().find(|(kind, _)| official && is_of_official(*kind)) {
+        Some((_, error)) => Err(error),
+        None => Ok(all),
+    }
+}
+
+/// Kinds that every set has.
+fn essential(kind: Kind) -> bool {
+    !matches!(kind, Kind::NetworkPolicy) && !is_of_official(kind)
+}
+
+/// Kinds that every set of the official image has.
+fn is_of_official(kind: Kind) -> bool {
+    matches!(kind, Kind::PodDisruptionBudget | Kind::ConfigMap)
+}
+
+/// The failure of a command about a set that is not there.
+pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        format!("there is no set {} in namespace {}", set.name, set.namespace),
+    )
+    .hint(format!("{}  # makes one", context.sibling("up")))
+    .hint("another set: --name NAME, another namespace: -n NAMESPACE")
+}
+
+/// Refuses an object that is not the set's.
+pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Result<(), Failure> {
+    match plan::foreign(live, set) {
+        None => Ok(()),
+        Some(owner) => Err(Failure::new(Exit::Refused, format!("{id} belongs to {owner}"))
+            .hint("another set: --name NAME")),
+    }
+}
+
+/// Which object a live document is.
+#[must_use]
+pub fn id_of(kind: Kind, value: &Value) -> ObjectId {
+    let metadata = &value["metadata"];
+    ObjectId::new(
+        kind,
+        metadata["namespace"].as_str().unwrap_or_default(),
+        metadata["name"].as_str().unwrap_or_default(),
+    )
+}
+
+/// Its UID; empty for a document that has none.
+#[must_use]
+pub fn uid_of(value: &Value) -> &str {
+    value["metadata"]["uid"].as_str().unwrap_or_default()
+}
+
+/// Refuses to go on without all of `rights`.
+pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyhow::Result<()> {
+    let missing = cluster.missing(rights).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut failure = Failure::new(Exit::NoCluster, format!("these rights are missing: {list}"));
+    failure.details = crate::set::rights::rules(&missing);
+    if missing.iter().any(|r| r.resource == "persistentvolumes") {
+        failure = failure.hint(
+            "storage without rights on PersistentVolumes: --storage class, or --storage claim:NAME",
+        );
+    }
+    Err(failure.hint("ask whoever administers the cluster for a Role with the rules above").into())
+}
+
+async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<()> {
+    let name = set.namespace.as_str();
+    let id = ObjectId::new(Kind::Namespace, name, name);
+    let live = match cluster.get(&id).await {
+        Ok(live) => live,
+        // Rights in one namespace do not include reading the namespace itself.
+        Err(e) if e.is_forbidden() => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    let Some(live) = live else {
+        return Err(Failure::new(Exit::Failed, format!("there is no namespace {name}"))
+            .hint(format!("kubectl create namespace {name}"))
+            .hint("another namespace: -n NAME")
+            .into());
+    };
+    if live["status"]["phase"] == "Terminating" {
+        return Err(Failure::new(Exit::Refused, format!("namespace {name} is being deleted"))
+            .hint("wait until it is gone, or name another with -n")
+            .into());
+    }
+    Ok(())
+}
+
+/// Finds out early what would only show as a claim that stays Pending.
+async fn check_storage(
+    cluster: &Cluster,
+    settings: &Settings,
+    freshness: Freshness,
+) -> anyhow::Result<Option<Failure>> {
+    match &settings.storage {
+        Storage::Class { name } => check_class(cluster, name.as_deref(), freshness).await,
+        Storage::Claim { name } => {
+            let namespace = settings.set.namespace.as_str();
+            let id = ObjectId::new(Kind::PersistentVolumeClaim, namespace, name);
+            let live = cluster.get(&id).await.context("looking for the claim of --storage")?;
+            Ok(live.is_none().then(|| {
+                Failure::new(
+                    Exit::Failed,
+                    format!("there is no PersistentVolumeClaim {name} in namespace {namespace}"),
+                )
+                .hint(format!("kubectl -n {namespace} get persistentvolumeclaims"))
+            }))
+        }
+        Storage::Nfs { .. } | Storage::HostPath { .. } => Ok(None),
+    }
+}
+
+async fn check_class(
+    cluster: &Cluster,
+    name: Option<&str>,
+    freshness: Freshness,
+) -> anyhow::Result<Option<Failure>> {
+    let classes = match cluster.list(Kind::StorageClass, "", "", freshness).await {
+        Ok(classes) => classes,
+        // Cluster-scoped: whoever may not read it finds out by the claim.
+        Err(e) if e.is_forbidden() => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let names: Vec<&str> = classes.iter().filter_map(|c| c["metadata"]["name"].as_str()).collect();
+    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let failure = match name {
+        Some(name) if !names.contains(&name) => Failure::new(
+            Exit::Failed,
+            format!("there is no StorageClass {name} (there are: {known})"),
+        ),
+        None if !classes.iter().any(is_default) => Failure::new(
+            Exit::Failed,
+            format!("the cluster has no default StorageClass (there are: {known})"),
+        ),
+        _ => return Ok(None),
+    };
+    let next = names.first().map_or_else(
+        || {
+            "storage without a class: --storage nfs://SERVER/PATH or --storage hostpath:/PATH"
+                .to_owned()
+        },
+        |first| format!("pgset up --storage class:{first}"),
+    );
+    Ok(Some(failure.hint(next)))
+}
+
+fn is_default(class: &Value) -> bool {
+    let annotations = &class["metadata"]["annotations"];
+    [
+        "storageclass.kubernetes.io/is-default-class",
+        "storageclass.beta.kubernetes.io/is-default-class",
+    ]
+    .iter()
+    .any(|key| annotations[*key] == "true")
+}

@@ -1,0 +1,122 @@
+//! A password that somebody hands over in a file or by stdin: never by the command line.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use tokio::io::AsyncReadExt as _;
+
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::settings::credentials::check_password;
+use crate::settings::{SettingsError, Source};
+use crate::values::Secret;
+
+const FLAG: Source = Source::Flag("--password-file");
+/// No password is longer; a file that is was named by mistake.
+const LIMIT: u64 = 4096;
+
+/// Reads and checks the password of `--password-file`. Nothing has been sent so far.
+///
+/// # Errors
+/// When it can't be read, everybody on this machine can read it, or the image can't take it.
+pub(crate) async fn password(
+    file: &Path,
+    crunchy: bool,
+    context: &Context,
+) -> anyhow::Result<Secret> {
+    let bytes = if file == Path::new("-") { from_stdin(context).await? } else { from_file(file)? };
+    let refused = |reason: &str| Failure::new(Exit::Usage, format!("{} {reason}", shown(file)));
+    if bytes.len() as u64 > LIMIT {
+        return Err(refused("is too long for a password").into());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| refused("is not valid UTF-8"))?;
+    let (password, warning) = check_password(&text, crunchy)
+        .map_err(|invalid| SettingsError::hidden("password", FLAG, invalid))?;
+    if let Some(warning) = warning {
+        context.warn(format!("{}: {warning}", shown(file)));
+    }
+    Ok(password)
+}
+
+fn shown(file: &Path) -> String {
+    if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() }
+}
+
+async fn from_stdin(context: &Context) -> anyhow::Result<Vec<u8>> {
+    if std::io::stdin().is_terminal() {
+        // What is typed would be seen.
+        return Err(Failure::new(
+            Exit::Usage,
+            "--password-file - reads stdin, which is a terminal",
+        )
+        .hint(format!("pass show db/user | {}", context.again))
+        .into());
+    }
+    let mut bytes = Vec::new();
+    let mut stdin = tokio::io::stdin().take(LIMIT + 1);
+    tokio::select! {
+        read = stdin.read_to_end(&mut bytes) => read.context("reading the password from stdin")?,
+        exit = context.interrupt.wait() => {
+            let done = "nothing was touched";
+            return Err(crate::interrupt::interrupted(exit, done, &context.again).into());
+        }
+    };
+    Ok(bytes)
+}
+
+fn from_file(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let failed = |e: std::io::Error| {
+        Failure::new(Exit::Usage, format!("password file {} can't be read: {e}", file.display()))
+    };
+    let mut opened = std::fs::File::open(file).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        let message = format!("password file {} is a directory", file.display());
+        return Err(Failure::new(Exit::Usage, message).into());
+    }
+    // A pipe of the shell's (`<(pass show db)`) is nobody else's, whatever its mode.
+    if metadata.is_file() && metadata.mode() & 0o004 != 0 {
+        let message = format!("password file {} can be read by everybody", file.display());
+        return Err(Failure::new(Exit::Usage, message)
+            .hint(format!(
+                "chmod 600 {}",
+                crate::context::command_line::quoted(&file.to_string_lossy())
+            ))
+            .into());
+    }
+    let mut bytes = Vec::new();
+    (&mut opened).take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use crate::procedure::password_file::*;
+
+    #[test]
+    fn a_file_that_everybody_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("password");
+        std::fs::write(&file, "s3cret\n").unwrap();
+        let mode = |mode| {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(0o644);
+        let error = from_file(&file).unwrap_err();
+        let report = crate::error::Report::of(&error, crate::error::diagnosed::<Failure>);
+        assert_eq!(report.exit, Exit::Usage);
+        assert!(report.hints[0].starts_with("chmod 600 "), "{report:?}");
+        mode(0o640);
+        assert_eq!(from_file(&file).unwrap(), b"s3cret\n");
+        assert!(from_file(directory.path()).unwrap_err().to_string().contains("is a directory"));
+        let missing = from_file(&directory.path().join("none")).unwrap_err();
+        assert_eq!(
+            crate::error::Report::of(&missing, crate::error::diagnosed::<Failure>).exit,
+            Exit::Usage
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! What `up` and `diff` do first: read what is there, and plan.
+
+use jiff::Timestamp;
+
+use crate::cluster::Cluster;
+use crate::cluster::objects::Freshness;
+use crate::image::Profile;
+use crate::manifest::{Object, ObjectId, ServerVersion};
+use crate::plan::{self, Action, Options, Plan};
+use crate::procedure::{configure, desired, live, scale, tls, topology};
+use crate::render::Inputs;
+use crate::set::{objects, rights};
+use crate::settings::{Parameters, Settings, synchronous};
+use crate::values::Replicas;
+
+/// What a look at the cluster starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// The settings.
+    pub(crate) settings: &'a Settings,
+    /// The templates in force.
+    pub(crate) templates: &'a crate::render::TemplateSet,
+    /// The objects that there will be.
+    pub(crate) draft: &'a [Object],
+    /// Whether the command will wait for the set, which takes more rights.
+    pub(crate) wait: bool,
+    /// Whether what takes several writes begins with the first of them, and is not shown as it ends.
+    pub(crate) stages: bool,
+}
+
+/// What was seen, and what follows.
+pub(crate) struct Planned {
+    /// What is there.
+    pub(crate) live: live::Live,
+    /// What is to be done.
+    pub(crate) plan: Plan,
+    /// How many pods there are to be.
+    pub(crate) replicas: u32,
+    /// How TLS comes or goes.
+    pub(crate) tls: tls::Transition,
+    /// The ConfigMap that is written once every pod has followed the plan, where one is.
+    pub(crate) last_config: Option<Object>,
+}
+
+impl Look<'_> {
+    /// Reads what is there, and plans.
+    ///
+    /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of
+    /// the time. What is refused, though, is never refused for what a cache said: then the lists are
+    /// read once more.
+    pub(crate) async fn plan(self, cluster: &Cluster, force: bool) -> anyhow::Result<Planned> {
+        let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
+        if let Ok(planned) = self.plan_of(live, force) {
+            return Ok(planned);
+        }
+        let live = Box::pin(self.read(cluster, Freshness::Latest)).await?;
+        self.plan_of(live, force)
+    }
+
+    async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
+        let set = &self.settings.set;
+        let mut ids: Vec<ObjectId> = self.draft.iter().map(|object| object.id.clone()).collect();
+        if let Some(topology) = topology::id(self.settings) {
+            ids.extend([topology, objects::certificates(set)]);
+            ids.sort();
+            ids.dedup();
+        }
+        let rights = |version: &ServerVersion| rights::up(set, self.draft, self.wait, version);
+        let mut live = live::read(cluster, self.settings, ids, freshness, rights).await?;
+        if topology::id(self.settings).is_some() {
+            tls::read_given(cluster, self.settings, &mut live).await?;
+        }
+        Ok(live)
+    }
+
+    /// What is to be done, from what is wanted and what is there.
+    fn plan_of(self, live: live::Live, force: bool) -> anyhow::Result<Planned> {
+        let (settings, templates) = (self.settings, self.templates);
+        let set = &settings.set;
+        let statefulset = live.objects.get(&objects::statefulset(set));
+        if statefulset.is_none()
+            && let Some(failure) = &live.storage
+        {
+            return Err(anyhow::Error::from(failure.clone()));
+        }
+        let asked = settings.replicas.as_ref().map(|r| r.value);
+        // Pods that run without a StatefulSet are adopted by the one that is made, none of them goes.
+        let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
+        let decision = plan::replicas(asked.or(running), statefulset, force)?;
+        let passwords = desired::passwords(settings, &live)?;
+        let config = live.objects.get(&objects::config(set));
+        let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));
+        fits(settings, decision.count())?;
+        let runs = statefulset.is_some() || live.orphans > 0;
+        let tls = match settings.profile {
+            Profile::Postgres(_) => {
+                tls::transition(settings, &live, self.stages && runs, Timestamp::now())?
+            }
+            Profile::Crunchy(_) => tls::Transition::default(),
+        };
+        let inputs = Inputs {
+            settings,
+            replicas: decision.rendered(),
+            pods: decision.count(),
+            server_minor: live.version.minor,
+            passwords: &passwords,
+            tls: tls.first.as_ref(),
+            certificates: tls.certificates.as_ref(),
+        };
+        let mut objects = desired::objects(templates, &inputs)?;
+        let last_config = if tls.goes_on() {
+            let last = Inputs { tls: tls.last.as_ref(), ..inputs };
+            let id = objects::config(set);
+            desired::objects(templates, &last)?.into_iter().find(|object| object.id == id)
+        } else {
+            None
+        };
+        desired::keep_pending(&mut objects, &live, set);
+        let options = Options {
+            set,
+            replicas: Some(&decision),
+            passwords_given: settings.credentials.all_passwords_given(),
+        };
+        let mut plan = plan::plan(objects, &live.objects, &options)?;
+        // The Secret is made once, and kept as it was made as long as it says the same.
+        let secret = objects::passwords(set);
+        if let Some(there) = live.objects.get(&secret) {
+            for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
+                if step.object.value["data"] == there["data"] {
+                    step.action = Action::Unchanged;
+                }
+            }
+        }
+        configure::describe(&mut plan, &live.objects, set);
+        tls.describe(&mut plan, &live, set);
+        Ok(Planned { plan, replicas: decision.count(), tls, last_config, live })
+    }
+}
+
+/// Refuses settings of PostgreSQL's that do not fit the number of pods, which may be what runs.
+fn fits(settings: &Settings, pods: u32) -> anyhow::Result<()> {
+    let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
+    if let Err(invalid) = synchronous::check(number, pods) {
+        return Err(scale::too_few(number, pods, invalid.hint).into());
+    }
+    if let Some(parameters) = &settings.parameters {
+        parameters.check_for(pods, number)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The Role of a set names its pods: one that is to come has to be named before it starts, for the first
+//! thing that it does is to label itself.
+
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::cluster::objects::Apply;
+use crate::error::{Exit, Failure};
+use crate::manifest::object::MANAGER;
+use crate::manifest::{Kind, Object};
+use crate::plan;
+use crate::set::SetIdentity;
+use crate::set::objects;
+
+use crate::procedure::live;
+
+/// Annotation of the StatefulSet: the profile that it was made by.
+const ANNOTATION_PROFILE: &str = "pgset/profile";
+
+/// The profile that a StatefulSet was made by, where it says so.
+pub(crate) fn profile(statefulset: &Value) -> Option<&str> {
+    statefulset["metadata"]["annotations"][ANNOTATION_PROFILE].as_str()
+}
+
+/// The Role with exactly `pods` names, if it is there and has others.
+pub(crate) async fn changed(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    pods: u32,
+) -> anyhow::Result<Option<Object>> {
+    let id = objects::role(set);
+    let Some(role) = cluster.get(&id).await? else {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("{id} is missing: pods label themselves by it"),
+        )
+        .hint(format!("{}  # makes it again", set.command("up")))
+        .into());
+    };
+    live::check_ours(&role, &id, set)?;
+    Ok(naming(&role, set, pods).map(|value| Object {
+        id,
+        value,
+        template: "the live object".into(),
+    }))
+}
+
+/// Applies it, as pgset applied it before, with other names.
+pub(crate) async fn apply(cluster: &Cluster, role: &Object) -> anyhow::Result<()> {
+    cluster.apply(role, Apply { dry_run: false, force: true }).await?;
+    Ok(())
+}
+
+/// The Role as pgset applied it, with rules for `pods` pods; none when they are so already. A rule that
+/// names no pods, or others than the set's, is left as it is.
+fn naming(role: &Value, set: &SetIdentity, pods: u32) -> Option<Value> {
+    let names: Vec<String> = (0..pods).map(|ordinal| set.pod(ordinal)).collect();
+    let of_set = |name: &Value| {
+        let ordinal = name.as_str().and_then(|name| name.rsplit_once('-')?.1.parse().ok());
+        ordinal.is_some_and(|ordinal| name.as_str() == Some(set.pod(ordinal).as_str()))
+    };
+    let mut rules = role["rules"].clone();
+    let mut changed = false;
+    for rule in rules.as_array_mut().into_iter().flatten() {
+        let Some(those) = rule["resourceNames"].as_array().filter(|n| !n.is_empty()) else {
+            continue;
+        };
+        if those.iter().all(of_set) && rule["resourceNames"] != json!(names) {
+            rule["resourceNames"] = json!(names);
+            changed = true;
+        }
+    }
+    let mut value = plan::extract(role, MANAGER).unwrap_or_else(|| {
+        json!({
+            "apiVersion": Kind::Role.api_version(),
+            "kind": Kind::Role.name(),
+            "metadata": { "name": role["metadata"]["name"], "namespace": role["metadata"]["namespace"] },
+        })
+    });
+    value["rules"] = rules;
+    value["metadata"]["uid"] = role["metadata"]["uid"].clone();
+    changed.then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::procedure::role::*;
+
+    fn role(rules: &Value) -> Value {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "pgset-sa", "namespace": "pg", "uid": "1"},
+            "rules": rules,
+        })
+    }
+
+    #[test]
+    fn every_pod_that_is_to_come_is_named_and_nothing_else_changes() {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let rules = json!([
+            {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"],
+             "resourceNames": ["pgset-0", "pgset-1"]},
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"],
+             "resourceNames": ["pgset-config"]},
+            {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+        ]);
+        let three = naming(&role(&rules), &set, 3).unwrap();
+        let mut expected = rules.clone();
+        expected[0]["resourceNames"] = json!(["pgset-0", "pgset-1", "pgset-2"]);
+        assert_eq!(three["rules"], expected);
+        assert_eq!(three["metadata"]["uid"], "1");
+        assert_eq!(naming(&role(&rules), &set, 2), None);
+        assert_eq!(
+            naming(&role(&rules), &set, 1).unwrap()["rules"][0]["resourceNames"],
+            json!(["pgset-0"])
+        );
+        // The article's Role names none: there is nothing to change.
+        let all = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]}]);
+        assert_eq!(naming(&role(&all), &set, 3), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! The replica set as a value: who it is, what belongs to it, who its master is, which rights it takes.
+//! Pure.
+
+pub mod identity;
+pub mod objects;
+pub mod passwords;
+pub mod rights;
+
+pub use identity::SetIdentity;

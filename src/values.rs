@@ -1,0 +1,13 @@
+//! Newtypes of values: parsed once at the edge, valid ever after.
+
+pub mod duration;
+mod invalid;
+pub mod names;
+pub mod quantity;
+mod reserved;
+pub mod secret;
+
+pub use invalid::Invalid;
+pub use names::{DatabaseName, MajorVersion, Namespace, Replicas, RoleName, SetName, VolumePrefix};
+pub use quantity::Quantity;
+pub use secret::Secret;

@@ -1,0 +1,35 @@
+//! The words that SQL reserves, as PostgreSQL 9.5 to 11 has them.
+
+#[rustfmt::skip]
+/// Reserved key words, those included that may be function or type names. Sorted.
+const RESERVED: &[&str] = &[
+    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization",
+    "between", "binary", "both", "case", "cast", "check", "collate", "collation", "column",
+    "concurrently", "constraint", "create", "cross", "current_catalog", "current_date",
+    "current_role", "current_schema", "current_time", "current_timestamp", "current_user",
+    "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "false", "fetch",
+    "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike", "in",
+    "initially", "inner", "intersect", "into", "is", "isnull", "join", "lateral", "leading",
+    "left", "like", "limit", "localtime", "localtimestamp", "natural", "not", "notnull", "null",
+    "offset", "on", "only", "or", "order", "outer", "overlaps", "placing", "primary",
+    "references", "returning", "right", "select", "session_user", "similar", "some", "symmetric",
+    "system_user", "table", "tablesample", "then", "to", "trailing", "true", "union", "unique",
+    "user", "using", "variadic", "verbose", "when", "where", "window", "with",
+];
+
+/// Whether a lower-case word may not stand unquoted as a name.
+pub(super) fn is_reserved(word: &str) -> bool {
+    RESERVED.binary_search(&word).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::values::reserved::*;
+
+    #[test]
+    fn the_list_is_sorted_so_that_every_word_is_found() {
+        assert!(RESERVED.is_sorted());
+        assert!(RESERVED.iter().all(|word| is_reserved(word)));
+        assert!(!is_reserved("testuser") && !is_reserved("master") && !is_reserved("userdb"));
+    }
+}
