@@ -17,6 +17,7 @@ pub mod templates;
 pub mod test;
 pub mod up;
 
+use crate::image::ProfileName;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -282,15 +283,6 @@ pub enum Color {
     Never,
 }
 
-/// `--profile`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProfileName {
-    /// Crunchy's images of 2017 to 2019
-    Crunchy,
-    /// PostgreSQL's official image
-    Postgres,
-}
-
 macro_rules! display_as_possible_value {
     ($($kind:ty),+) => {$(
         impl std::fmt::Display for $kind {
@@ -300,7 +292,7 @@ macro_rules! display_as_possible_value {
         }
     )+};
 }
-display_as_possible_value!(Output, Color, ProfileName);
+display_as_possible_value!(Output, Color);
 
 /// Reads the arguments, the program's name first. An error may be `--help` or `--version`:
 /// [`clap::Error::exit_code`] says how the program ends.

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod objects;
 pub mod observe;
 pub mod session;
+pub mod task;
 
 pub use call::{Cluster, Deadline};
 pub use connect::Target;

@@ -1,14 +1,32 @@
 //! Image references, and what each image expects of those who run it.
 
+mod capabilities;
 pub mod crunchy;
 pub mod error;
+mod major;
 pub mod official;
+mod profile_name;
 pub mod reference;
+pub(crate) mod templates;
 
+pub use capabilities::{Ability, Capabilities};
 pub use crunchy::Crunchy;
 pub use error::ImageError;
+pub use major::MajorVersion;
 pub use official::Official;
+pub use profile_name::ProfileName;
 pub use reference::ImageReference;
+
+use serde_json::Value;
+
+/// The registry's user that the article takes Crunchy's images from.
+pub const ARTICLE_PREFIX: &str = "crunchydata";
+
+/// The repository of the article's image, by the prefix that the user chose.
+#[must_use]
+pub fn article_repository(prefix: &str) -> String {
+    format!("{prefix}/{}", crunchy::REPOSITORY)
+}
 
 /// How an image is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,37 +38,62 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The name of [`Profile::Crunchy`].
-    pub const CRUNCHY: &'static str = "crunchy";
-    /// The name of [`Profile::Postgres`].
-    pub const POSTGRES: &'static str = "postgres";
-
     /// The name of the profile that an image's name asks for: `crunchy-postgres` and
     /// `crunchy-postgres-gis` are Crunchy's, all others are run as the official image.
     #[must_use]
-    pub fn name_for(image: &ImageReference) -> &'static str {
-        if image.base_name().starts_with("crunchy-postgres") {
-            Self::CRUNCHY
+    pub fn name_for(image: &ImageReference) -> ProfileName {
+        if image.base_name().starts_with(crunchy::REPOSITORY) {
+            ProfileName::Crunchy
         } else {
-            Self::POSTGRES
+            ProfileName::Postgres
         }
     }
 
-    /// The profile of an image, Crunchy's if `crunchy`. Its tag is read.
-    pub fn of(image: &ImageReference, crunchy: bool) -> Result<Self, ImageError> {
-        if !crunchy {
-            return Ok(Self::Postgres(Official::from_image(image)?));
+    /// The profile of an image. Its tag is read.
+    pub fn of(image: &ImageReference, name: ProfileName) -> Result<Self, ImageError> {
+        match name {
+            ProfileName::Postgres => Ok(Self::Postgres(Official::from_image(image)?)),
+            ProfileName::Crunchy => {
+                let tag = image.tag.as_deref().ok_or(ImageError::NoTag)?;
+                Ok(Self::Crunchy(Crunchy::from_tag(tag)?))
+            }
         }
-        let tag = image.tag.as_deref().ok_or(ImageError::NoTag)?;
-        Ok(Self::Crunchy(Crunchy::from_tag(tag)?))
     }
 
-    /// The name: that of `--profile` and of the template directory.
+    /// The name.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> ProfileName {
         match self {
-            Self::Crunchy(_) => Self::CRUNCHY,
-            Self::Postgres(_) => Self::POSTGRES,
+            Self::Crunchy(_) => ProfileName::Crunchy,
+            Self::Postgres(_) => ProfileName::Postgres,
+        }
+    }
+
+    /// Whether the name of a set may have a dash.
+    #[must_use]
+    pub fn name_may_have_dash(&self) -> bool {
+        match self {
+            Self::Crunchy(image) => image.name_may_have_dash(),
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// What templates know about the image, under the name of the profile. `volume`: the size of the volume
+    /// in bytes.
+    #[must_use]
+    pub fn template_values(&self, volume: u64) -> Value {
+        match self {
+            Self::Crunchy(image) => image.template_values(),
+            Self::Postgres(image) => image.template_values(volume),
+        }
+    }
+
+    /// What a set of the image can do.
+    #[must_use]
+    pub fn capabilities(&self) -> &'static Capabilities {
+        match self {
+            Self::Crunchy(_) => &Capabilities::CRUNCHY,
+            Self::Postgres(_) => &Capabilities::POSTGRES,
         }
     }
 
@@ -96,15 +139,15 @@ mod tests {
             ("crunchy-postgres/other", "postgres"),
             ("postgres:17", "postgres"),
         ] {
-            assert_eq!(Profile::name_for(&image.parse().unwrap()), name, "{image}");
+            assert_eq!(Profile::name_for(&image.parse().unwrap()).as_str(), name, "{image}");
         }
     }
 
     #[test]
     fn crunchy_needs_a_tag() {
         let image = "crunchydata/crunchy-postgres".parse().unwrap();
-        assert_eq!(Profile::of(&image, true), Err(ImageError::NoTag));
+        assert_eq!(Profile::of(&image, ProfileName::Crunchy), Err(ImageError::NoTag));
         let official = Official { major: None, alpine: false };
-        assert_eq!(Profile::of(&image, false), Ok(Profile::Postgres(official)));
+        assert_eq!(Profile::of(&image, ProfileName::Postgres), Ok(Profile::Postgres(official)));
     }
 }

@@ -33,7 +33,7 @@ pub mod interrupt;
 pub mod manifest;
 pub mod plan;
 pub mod postgres;
-pub mod procedure;
+pub(crate) mod procedure;
 pub mod prompt;
 pub mod readiness;
 pub mod render;

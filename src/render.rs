@@ -15,6 +15,7 @@ pub use error::RenderError;
 pub use set::{Origin, TemplateFile, TemplateSet, export};
 
 use crate::certificate::Certificates;
+use crate::set::Topology;
 use crate::settings::{Settings, Tls};
 use crate::values::{Replicas, Secret};
 
@@ -25,6 +26,8 @@ pub struct Inputs<'a> {
     pub settings: &'a Settings,
     /// The number of pods; none leaves `spec.replicas` out, for whoever owns it.
     pub replicas: Option<Replicas>,
+    /// Who is the master.
+    pub topology: &'a Topology,
     /// The number of pods that there are or will be, whoever decides it.
     pub pods: u32,
     /// The minor version of the Kubernetes that the objects are for: 37 for 1.37.

@@ -5,5 +5,7 @@ pub mod identity;
 pub mod objects;
 pub mod passwords;
 pub mod rights;
+pub mod topology;
 
 pub use identity::SetIdentity;
+pub use topology::{Role, Topology};

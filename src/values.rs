@@ -8,6 +8,6 @@ mod reserved;
 pub mod secret;
 
 pub use invalid::Invalid;
-pub use names::{DatabaseName, MajorVersion, Namespace, Replicas, RoleName, SetName, VolumePrefix};
+pub use names::{DatabaseName, Namespace, Replicas, RoleName, SetName, VolumePrefix};
 pub use quantity::Quantity;
 pub use secret::Secret;

@@ -60,7 +60,7 @@ fn nfs() -> Storage {
 fn official(image: &str) -> Settings {
     let image: ImageReference = image.parse().unwrap();
     Settings {
-        profile: Profile::of(&image, false).unwrap(),
+        profile: Profile::of(&image, pgset::image::ProfileName::Postgres).unwrap(),
         image,
         storage: Storage::Class { name: None },
         size: "1Gi".parse().unwrap(),
@@ -99,6 +99,7 @@ fn make_with(
     let inputs = Inputs {
         settings,
         replicas,
+        topology: &pgset::set::Topology::default(),
         pods: 2,
         server_minor,
         passwords: &passwords,

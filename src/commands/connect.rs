@@ -1,6 +1,7 @@
 //! `pgset connect`.
 
 use crate::procedure::connection;
+use crate::procedure::credentials;
 use std::fmt::Write as _;
 
 use crate::cli::{ConnectArgs, Output};
@@ -8,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::postgres::address::{Addresses, Side};
-use crate::procedure::{live, sql, tls};
+use crate::procedure::{live, tls};
 use crate::set::SetIdentity;
 use crate::set::objects;
 use crate::set::passwords;
@@ -37,7 +38,7 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
     if args.ca_certificate {
         return ca_certificate(context, &cluster, &set, tls.as_ref()).await;
     }
-    let credentials = sql::credentials(&cluster, &set).await?;
+    let credentials = credentials::credentials(&cluster, &set).await?;
     let addresses = Addresses {
         set: &set,
         user: &credentials.user,

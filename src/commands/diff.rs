@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
-use crate::procedure::planning::{Look, Planned};
+use crate::procedure::planning::{Planned, Planning, Purpose};
 use crate::procedure::{desired, live};
 use crate::render::NEWEST_SERVER;
 
@@ -27,14 +27,9 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let cluster = context.cluster(&target).await?;
-    let look = Look {
-        settings: &settings,
-        templates: &templates,
-        draft: &draft,
-        wait: false,
-        stages: false,
-    };
-    let Planned { live, plan, .. } = Box::pin(look.plan(&cluster, true)).await?;
+    let purpose = Purpose::Diff;
+    let planning = Planning { settings: &settings, templates: &templates, draft: &draft, purpose };
+    let Planned { live, plan, .. } = Box::pin(planning.plan(&cluster)).await?;
     let growth = plan.growth.as_ref().map(|growth| format!("{}\n", growth.detail()));
     let plan = plan.without_growth(&live.objects);
     let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));

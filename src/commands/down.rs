@@ -1,39 +1,18 @@
 //! `pgset down`.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Context as _;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use crate::cli::DownArgs;
-use crate::cluster::Cluster;
-use crate::cluster::objects::Freshness;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
-use crate::manifest::ServerVersion;
 use crate::manifest::{Kind, ObjectId};
-use crate::procedure::scale;
-use crate::procedure::wait;
-use crate::procedure::wait::Wait;
-use crate::procedure::{live, topology};
-use crate::readiness;
-use crate::set::SetIdentity;
-use crate::set::objects;
-use crate::set::rights;
-
-/// How often a deleted object is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// How often one that is held is looked for.
-const LOOK_AT_HELD_EVERY: Duration = Duration::from_secs(1);
-
-/// An object that is still there after this long is held by something.
-const HOLDER_AFTER: Duration = Duration::from_secs(2);
-
-type Objects = BTreeMap<ObjectId, Value>;
+use crate::procedure::delete::Objects;
+use crate::procedure::{Work, delete, erase, live, stop, topology};
+use crate::set::topology::SYSTEM_IDENTIFIER;
+use crate::set::{SetIdentity, objects, rights};
 
 /// Takes a set down: pods first, in order; the data only with `--delete-data`.
 ///
@@ -54,7 +33,10 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target).await?;
     context.begin("down", &set, &target);
     let version = cluster.version().await?;
-    let all = live::of_set(&cluster, &set).await?;
+    let (all, topology) =
+        futures::join!(live::of_set(&cluster, &set), topology::read(&cluster, &set));
+    let (all, topology) = (all?, topology?);
+    let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
     let (data, rest): (Objects, Objects) =
         all.into_iter().partition(|(id, _)| objects::holds_data(&set, id));
     let (going, staying) = if args.delete_data {
@@ -68,17 +50,14 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     let mut kinds: Vec<Kind> = going.keys().map(|id| id.kind).collect();
     kinds.dedup();
-    let erases = crate::procedure::erase::shared(&set, &going).is_some();
+    let erases = erase::shared(&set, &going).is_some();
     live::check_rights(&cluster, rights::down(&set, &kinds, erases, &version)).await?;
     ask(args, context, &set, &target.context, &going, &staying).await?;
 
-    let next = context.again.as_str();
-    stop(context, &cluster, &set, &going, version, next).await?;
-    let files_stay = if args.delete_data {
-        crate::procedure::erase::erase(context, &cluster, &set, &going, next).await?
-    } else {
-        None
-    };
+    if let Some(statefulset) = going.get(&objects::statefulset(&set)) {
+        stop::stop(work, statefulset, version).await?;
+    }
+    let files_stay = if args.delete_data { erase::erase(work, &going).await? } else { None };
     // Passwords and claim go only after the files that they open: else the next `up` would find a
     // database that nobody can log in to.
     let (kept, going) = if files_stay.is_some() {
@@ -86,9 +65,9 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     } else {
         (Objects::new(), going)
     };
-    remove(context, &cluster, going, next).await?;
+    delete::delete(work, going).await?;
     if let Some(reason) = files_stay {
-        return Err(files_left(&set, &kept, &reason, next).into());
+        return Err(files_left(&set, &kept, &reason, &context.again).into());
     }
     for (id, value) in &staying {
         let detail = whereabouts(id, value);
@@ -191,137 +170,9 @@ fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
             Some("the CA that clients trust".to_owned())
         }
         Kind::Secret => Some("the passwords that open the data".to_owned()),
-        Kind::ConfigMap if value["data"][topology::KEY].is_string() => {
+        Kind::ConfigMap if value["data"][SYSTEM_IDENTIFIER].is_string() => {
             Some("whose data it is".to_owned())
         }
         _ => None,
     }
-}
-
-/// Stops the pods: highest ordinal first, each with a clean shutdown, the master last.
-async fn stop(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
-    going: &Objects,
-    version: ServerVersion,
-    next: &str,
-) -> anyhow::Result<()> {
-    let id = objects::statefulset(set);
-    let Some(live) = going.get(&id) else { return Ok(()) };
-    context.interrupt.check(|| "nothing was deleted".into(), next)?;
-    let live = if objects::replicas(live) == 0 {
-        live.clone()
-    } else {
-        scale::set_replicas(cluster, live, &id, 0).await?
-    };
-    let expectation = wait::expectation(set, &live, 0, &version);
-    let scope = wait::scope(set, &live, version);
-    let done = "nothing is deleted yet, the pods are told to stop";
-    wait::until_ready(context, cluster, Wait { scope, expectation, done, next })
-        .await
-        .context("stopping the pods")?;
-    Ok(())
-}
-
-/// Deletes in the reverse of the order of apply, what needs the others first, and waits until each is gone.
-async fn remove(
-    context: &Context,
-    cluster: &Cluster,
-    going: Objects,
-    next: &str,
-) -> anyhow::Result<()> {
-    let total = going.len();
-    let mut depths: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
-    for (id, value) in going {
-        depths.entry(id.kind.depth()).or_default().push((id, value));
-    }
-    let mut done = 0;
-    for (_, objects) in depths.into_iter().rev() {
-        context.interrupt.check(|| format!("{done} of {total} objects are deleted"), next)?;
-        let mut gone = stream::iter(objects)
-            .map(|(id, value)| async move {
-                let uid = live::uid_of(&value).to_owned();
-                cluster.delete(&id, &uid).await?;
-                until_gone(context, cluster, &id, &uid, next).await?;
-                anyhow::Ok(id)
-            })
-            .buffer_unordered(live::READS);
-        while let Some(object) = gone.try_next().await? {
-            done += 1;
-            context.reporter.emit(Event::Object {
-                object,
-                outcome: Outcome::Deleted,
-                detail: None,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Waits until an object is gone, or another has its name.
-///
-/// # Errors
-/// At the deadline, naming who holds it: a finalizer, or the pods that mount a claim.
-async fn until_gone(
-    context: &Context,
-    cluster: &Cluster,
-    id: &ObjectId,
-    uid: &str,
-    next: &str,
-) -> anyhow::Result<()> {
-    let mut said = None;
-    let began = tokio::time::Instant::now();
-    loop {
-        let Some(live) = cluster.get(id).await? else { return Ok(()) };
-        if live::uid_of(&live) != uid {
-            return Ok(());
-        }
-        // Most are gone with the next look; who holds the others is worth a question.
-        if began.elapsed() < HOLDER_AFTER {
-            tokio::time::sleep(LOOK_EVERY).await;
-            continue;
-        }
-        let holder = holder(cluster, id, &live).await;
-        if let Some(holder) = &holder
-            && said.as_ref() != Some(holder)
-        {
-            context.reporter.emit(Event::State {
-                object: id.clone(),
-                phase: crate::readiness::Phase::Terminating,
-                state: format!("Terminating: {holder}"),
-            });
-            said = Some(holder.clone());
-        }
-        if cluster.deadline.remaining() < LOOK_AT_HELD_EVERY {
-            let reason = holder.unwrap_or_else(|| "nobody is seen to hold it".to_owned());
-            return Err(Failure::new(
-                Exit::TimedOut,
-                format!(
-                    "{id} is still there after {} s: {reason}",
-                    cluster.deadline.elapsed().as_secs()
-                ),
-            )
-            .hint(format!("{next}  # goes on"))
-            .into());
-        }
-        tokio::select! {
-            exit = context.interrupt.wait() => {
-                return Err(crate::interrupt::interrupted(exit, &format!("{id} is on its way out"), next).into());
-            }
-            () = tokio::time::sleep(LOOK_AT_HELD_EVERY) => {}
-        }
-    }
-}
-
-async fn holder(cluster: &Cluster, id: &ObjectId, live: &Value) -> Option<String> {
-    let namespace = id.namespace.as_deref().unwrap_or_default();
-    let pods = match id.kind {
-        Kind::PersistentVolumeClaim => {
-            cluster.list(Kind::Pod, namespace, "", Freshness::Latest).await.ok()?
-        }
-        _ => Vec::new(),
-    };
-    let pods: Vec<_> = pods.into_iter().filter_map(|p| serde_json::from_value(p).ok()).collect();
-    readiness::deletion_blocked(live, &pods)
 }

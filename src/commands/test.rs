@@ -1,5 +1,6 @@
 //! `pgset test`.
 
+use crate::procedure::credentials;
 use crate::procedure::live;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,13 +29,14 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         return Err(live::no_set(&set, context).into());
     };
     let (snapshot, credentials) =
-        futures::join!(subject.snapshot(), sql::credentials(&subject.cluster, &set));
+        futures::join!(subject.snapshot(), credentials::credentials(&subject.cluster, &set));
     let (facts, credentials) = (subject.facts(&snapshot?).await?, credentials?);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let marker = Marker::new(now.as_secs(), Secret::random().expose());
     let plan = Plan::new(
         &smoke::Subject {
             set: &set,
+            topology: &subject.topology,
             user: &credentials.user,
             database: &credentials.database,
             superuser_password: &credentials.superuser_password,
@@ -99,18 +101,10 @@ async fn one(
 
 async fn ran(subject: &Subject, check: &Check) -> Ran {
     let Some(script) = &check.script else { return Ran::NotRun(String::new()) };
-    let started = Instant::now();
-    loop {
-        match sql::run(&subject.cluster, subject.set.namespace.as_str(), script).await {
-            // Right after `up` a Service may take a moment to lead anywhere.
-            Ok(output)
-                if output.trouble().is_some_and(|t| t.is_unreachable())
-                    && started.elapsed() < SETTLED_WITHIN =>
-            {
-                tokio::time::sleep(sql::LOOK_EVERY).await;
-            }
-            Ok(output) => return Ran::Ended(output),
-            Err(error) => return Ran::NotRun(error.to_string()),
-        }
+    let namespace = subject.set.namespace.as_str();
+    // Right after `up` a Service may take a moment to lead to a server.
+    match sql::run_once_reachable(&subject.cluster, namespace, script, SETTLED_WITHIN).await {
+        Ok(output) => Ran::Ended(output),
+        Err(error) => Ran::NotRun(error.to_string()),
     }
 }

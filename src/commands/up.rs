@@ -1,148 +1,178 @@
 //! `pgset up`.
 
-use crate::procedure::connection;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::cli::UpArgs;
-use crate::cluster::Cluster;
+use crate::cluster::Target;
 use crate::context::Context;
 use crate::error::Exit;
-use crate::image::Profile;
 use crate::manifest::{Kind, ObjectId};
 use crate::postgres::address::Addresses;
-use crate::procedure::apply;
-use crate::procedure::apply::How;
-use crate::procedure::planning::{Look, Planned};
-use crate::procedure::wait;
-use crate::procedure::wait::Wait;
-use crate::procedure::{configure, desired, grow, live, password_file, slots, tls, topology};
+use crate::procedure::configure::Consent;
+use crate::procedure::expectation::{expectation, pods, scope};
+use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
+use crate::procedure::wait::{self, Wait};
+use crate::procedure::{
+    Ending, Work, apply, configure, connection, desired, grow, live, login, password_file, slots,
+    tls, topology,
+};
 use crate::render::NEWEST_SERVER;
 use crate::set::objects;
 use crate::settings::Settings;
 
-/// Makes the set, or makes it what the settings say, and waits until every replica streams.
+/// Creates the set, or changes it to what the settings say, and waits until every replica streams.
 ///
-/// Everything is rendered, parsed and checked before the cluster is asked anything, and everything
-/// is read and planned before anything is written.
+/// Everything is rendered, parsed and checked before the cluster is asked anything, and everything is read and
+/// planned before anything is written.
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
+    let (ending, conflicts) = (ending(args), conflicts(args));
     let target = context.target().await?;
-    let mut settings = context.settings(&args.settings, Some(&target))?;
-    if let Some(file) = &args.password_file {
-        let crunchy = settings.profile.name() == Profile::CRUNCHY;
-        settings.credentials.password =
-            Some(password_file::password(file, crunchy, context).await?);
-    }
+    let settings = settings(args, context, &target).await?;
     let templates = context.templates(&settings)?;
-    // With passwords made up and the default number of pods: which objects there will be.
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
-    let wait = !args.no_wait && args.dry_run.is_none();
-
     let cluster = context.cluster(&target).await?;
     context.begin("up", &settings.set, &target);
-    let stages = args.dry_run.is_none();
-    let look = Look { settings: &settings, templates: &templates, draft: &draft, wait, stages };
-    let planned = Box::pin(look.plan(&cluster, args.force_conflicts)).await?;
-    let Planned { live, plan, replicas, tls, last_config } = planned;
-    if let Some(warning) = &tls.warning {
-        context.warn(warning.clone());
-    }
 
-    let next = context.again.as_str();
-    context.interrupt.check(|| "nothing was touched".to_owned(), next)?;
-    let set = &settings.set;
-    let agreed = configure::check(context, &cluster, set, &plan, &live, wait).await?;
-    let configures = configure::changes(&plan, &live, set);
-    let how = How {
-        set: &settings.set,
-        made: &desired::made(&settings),
-        force: args.force_conflicts,
-        dry_run: args.dry_run,
-    };
-    let plan = if args.dry_run.is_some() {
-        plan.without_growth(&live.objects)
-    } else {
-        grow::carry_out(context, &cluster, &settings.set, &plan, &live, args.force_conflicts)
-            .await?;
-        plan
-    };
-    let unchanged = plan.is_unchanged();
-    let applied = apply::carry_out(context, &cluster, plan, how, next).await?;
-    if args.dry_run.is_some() {
-        context.finish("nothing was written: this was a dry run".to_owned(), started);
-        return Ok(Exit::Done);
-    }
-    let id = objects::statefulset(&settings.set);
-    let statefulset = match applied {
-        Some(applied) => applied,
-        None => live.objects.get(&id).cloned().unwrap_or_default(),
-    };
-    if args.no_wait {
-        let state = if unchanged { "is as it should be" } else { "is applied" };
-        if configures || tls.is_new() {
-            context.warn("the servers do not read their new settings now, as nobody waits for it: the next `pgset up` has them do it");
+    let purpose = Purpose::Up(ending, conflicts);
+    let planning = Planning { settings: &settings, templates: &templates, draft: &draft, purpose };
+    let planned = Box::pin(planning.plan(&cluster)).await?;
+    planned.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
+    let work = Work { context, cluster: &cluster, set: &settings.set, topology: &planned.topology };
+    context.interrupt.check(|| "nothing was touched".to_owned(), &context.again)?;
+    let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;
+
+    let applied = write(work, &settings, &planned, ending, conflicts).await?;
+    let message = match ending {
+        Ending::DryRun(_) => "nothing was written: this was a dry run".to_owned(),
+        Ending::NoWait => not_waited_for(work, &planned),
+        Ending::Wait => {
+            follow(work, &settings, &planned, &applied, consent).await?;
+            format!("{} is up: {}", settings.set.name, pods(planned.replicas))
         }
-        context.finish(
-            format!("{} {state}; `{}` looks at it", settings.set.name, context.sibling("status")),
-            started,
-        );
-        return Ok(Exit::Done);
-    }
-    let scope = wait::scope(&settings.set, &statefulset, live.version.clone());
-    let expectation = wait::expectation(&settings.set, &statefulset, replicas, &live.version);
-    let wait = Wait { scope, expectation, done: "everything is applied", next };
-    let snapshot = wait::until_ready(context, &cluster, wait.clone()).await?;
-    let topology = topology::id(&settings);
-    let recorded = topology.as_ref().and_then(|id| live.objects.get(id));
-    topology::record(context, &cluster, &settings, recorded, &snapshot).await?;
-    // The pods of a set that was just made began with what they should have.
-    let began = !live.objects.contains_key(&id) && live.orphans == 0;
-    if topology.is_some() {
-        if !began {
-            configure::settle(context, &cluster, set, &wait, agreed).await?;
-            tls::settle(context, &cluster, set, &wait, &tls, last_config.as_ref()).await?;
-        }
-        tls::remember(&cluster, set, recorded, tls.last.as_ref()).await?;
-    }
-    let verified = tls::is_required(tls.last.as_ref());
-    crate::procedure::sql::verify_login(context, &cluster, &settings.set, &snapshot, verified)
-        .await?;
-    let before = live.objects.get(&id).map_or(0, objects::replicas);
-    if matches!(settings.profile, Profile::Postgres(_)) && before > replicas {
-        slots::drop_beyond(context, &cluster, &settings.set, replicas).await?;
-    }
-    left_policy(context, &cluster, &settings).await;
-    connection(context, &settings, replicas, verified);
-    context.finish(format!("{} is up: {}", settings.set.name, wait::pods(replicas)), started);
+    };
+    context.finish(message, started);
     Ok(Exit::Done)
 }
 
-/// `up` deletes nothing: a NetworkPolicy that is no longer asked for still keeps clients out.
-async fn left_policy(context: &Context, cluster: &Cluster, settings: &Settings) {
-    let (set, namespace) = (&settings.set, settings.set.namespace.as_str());
-    if settings.pods.network_policy || matches!(settings.profile, Profile::Crunchy(_)) {
-        return;
-    }
-    let id = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
-    // Whoever may not look did not make one.
-    if let Ok(Some(policy)) = cluster.get(&id).await
-        && live::check_ours(&policy, &id, set).is_ok()
-    {
-        context.warn(format!(
-            "{id} is left from before and still in force; kubectl -n {namespace} delete networkpolicy {}",
-            id.name
-        ));
+fn ending(args: &UpArgs) -> Ending {
+    match args.dry_run {
+        Some(dry_run) => Ending::DryRun(dry_run),
+        None if args.no_wait => Ending::NoWait,
+        None => Ending::Wait,
     }
 }
 
-fn connection(context: &Context, settings: &Settings, replicas: u32, verified: bool) {
+fn conflicts(args: &UpArgs) -> Conflicts {
+    if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse }
+}
+
+async fn settings(args: &UpArgs, context: &Context, target: &Target) -> anyhow::Result<Settings> {
+    let mut settings = context.settings(&args.settings, Some(target))?;
+    if let Some(file) = &args.password_file {
+        let unquoted = settings.profile.capabilities().writes_unquoted_sql;
+        settings.credentials.password =
+            Some(password_file::password(file, unquoted, context).await?);
+    }
+    Ok(settings)
+}
+
+/// Writes the plan; the StatefulSet as it is then.
+async fn write(
+    work: Work<'_>,
+    settings: &Settings,
+    planned: &Planned,
+    ending: Ending,
+    conflicts: Conflicts,
+) -> anyhow::Result<Value> {
+    let generated = &desired::generated(settings);
+    let options = apply::Options { generated, conflicts, ending };
+    let plan = if matches!(ending, Ending::DryRun(_)) {
+        planned.plan.clone().without_growth(&planned.live.objects)
+    } else {
+        grow::grow(work, &planned.plan, &planned.live, conflicts).await?;
+        planned.plan.clone()
+    };
+    let applied = apply::apply(work, plan, options).await?;
+    let there = || planned.live.objects.get(&objects::statefulset(work.set)).cloned();
+    Ok(applied.or_else(there).unwrap_or_default())
+}
+
+fn not_waited_for(work: Work<'_>, planned: &Planned) -> String {
+    if configure::changes(&planned.plan, &planned.live.objects, work.set) || planned.tls.is_new() {
+        work.context.warn("the servers do not read their new settings now, as nobody waits for it: the next `pgset up` has them do it");
+    }
+    let state = if planned.plan.is_unchanged() { "is as it should be" } else { "is applied" };
+    format!("{} {state}; `{}` looks at it", work.set.name, work.context.sibling("status"))
+}
+
+/// Waits for the set, brings the servers to what was written, and says how to connect.
+async fn follow(
+    work: Work<'_>,
+    settings: &Settings,
+    planned: &Planned,
+    statefulset: &Value,
+    consent: Consent,
+) -> anyhow::Result<()> {
+    let Planned { live, replicas, tls, .. } = planned;
+    let version = &live.version;
+    let wait = Wait {
+        scope: scope(work.set, statefulset, version.clone()),
+        expectation: expectation(work.set, work.topology, statefulset, *replicas, version),
+        done: "everything is applied",
+    };
+    let snapshot = wait::until_ready(work, wait.clone()).await?;
+    let capabilities = settings.profile.capabilities();
+    let recorded = live.objects.get(&objects::topology(work.set));
+    if capabilities.has_topology {
+        topology::record(work, recorded, &snapshot).await?;
+    }
+    // The pods of a set that was just created began with what they should have.
+    let before = live.objects.get(&objects::statefulset(work.set));
+    let ran = before.is_some() || live.orphans > 0;
+    if capabilities.configuration.is_there() && ran {
+        configure::settle(work, &wait, consent).await?;
+    }
+    if capabilities.tls.is_there() {
+        if ran {
+            tls::settle(work, &wait, tls, planned.last_config.as_ref()).await?;
+        }
+        tls::remember(work.cluster, work.set, recorded, tls.last.as_ref()).await?;
+    }
+    let verified = tls::is_required(tls.last.as_ref());
+    login::verify(work, &snapshot, verified).await?;
+    if capabilities.has_replication_slots && before.map_or(0, objects::replicas) > *replicas {
+        slots::drop_beyond(work, *replicas).await?;
+    }
+    left_policy(work, settings).await;
     let addresses = Addresses {
-        set: &settings.set,
+        set: work.set,
         user: settings.credentials.user.as_str(),
         database: settings.credentials.database.as_str(),
-        has_replica: replicas > 1,
+        has_replica: *replicas > 1,
         password: None,
         verified,
     };
-    context.note(connection::human(context, &addresses));
+    work.context.note(connection::human(work.context, &addresses));
+    Ok(())
+}
+
+/// `up` deletes nothing: a NetworkPolicy that is no longer asked for still keeps clients out.
+async fn left_policy(work: Work<'_>, settings: &Settings) {
+    if settings.pods.network_policy || !settings.profile.capabilities().has_pod_settings {
+        return;
+    }
+    let id = ObjectId::new(Kind::NetworkPolicy, work.namespace(), work.set.name.as_str());
+    // An account that may not read it did not create one.
+    if let Ok(Some(policy)) = work.cluster.get(&id).await
+        && live::check_ours(&policy, &id, work.set).is_ok()
+    {
+        work.context.warn(format!(
+            "{id} is left from before and still in force; kubectl -n {} delete networkpolicy {}",
+            work.namespace(),
+            id.name
+        ));
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::context::command_line::*;
+    use super::*;
 
     #[test]
     fn the_command_line_can_be_pasted() {

@@ -3,7 +3,12 @@
 //! Source: the public repository CrunchyData/crunchy-containers (`bin/postgres/start.sh`,
 //! `examples/kube/statefulset`), read tag by tag.
 
+use serde_json::{Value, json};
+
 use super::ImageError;
+
+/// The repository of the images, without its prefix; variants have more behind it.
+pub(super) const REPOSITORY: &str = "crunchy-postgres";
 
 /// The facts of one tag. All pure functions of the version; templates ask them, nothing else does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +31,16 @@ pub struct SecretDirectories {
 }
 
 impl Crunchy {
+    /// What templates know about the image.
+    pub(super) fn template_values(&self) -> Value {
+        json!({
+            "prefix": self.primary_prefix(),
+            "replica_host": self.needs_replica_host(),
+            "namespace_variable": self.needs_namespace_variable(),
+            "user_id": self.user_id(),
+        })
+    }
+
     /// The oldest version that can be run: the one the article names.
     pub const OLDEST: [u32; 3] = [1, 2, 6];
     /// The newest version that can be run.

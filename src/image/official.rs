@@ -1,5 +1,7 @@
 //! PostgreSQL's official image: what its tag says, and what pgset asks of it.
 
+use serde_json::{Value, json};
+
 use super::{ImageError, ImageReference};
 
 /// The oldest major version that can be run: `pg_verifybackup`, by which a clone is checked, and the
@@ -25,6 +27,20 @@ pub struct Official {
 }
 
 impl Official {
+    /// What templates know about the image, and the limits of the WAL on a volume of so many bytes.
+    pub(super) fn template_values(&self, volume: u64) -> Value {
+        let megabytes = |bytes: u64| format!("{}MB", (bytes >> 20).max(1));
+        json!({
+            "user_id": self.user_id(),
+            "max_wal_senders": MAX_WAL_SENDERS,
+            // PostgreSQL's own default is a gigabyte, which is all of a small volume.
+            "max_wal_size": megabytes((volume / 4).clamp(80 << 20, 1 << 30)),
+            // A replica that is gone keeps at most a quarter of the volume, and is cloned again.
+            "max_slot_wal_keep_size": megabytes(volume / 4),
+            "wal_keep_size": megabytes((volume / 8).min(1 << 30)),
+        })
+    }
+
     /// Reads an image's tag.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub(crate) fn yaml_safe(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::manifest::escape::*;
+    use super::*;
 
     #[test]
     fn troublesome_characters_are_escaped_and_others_are_left() {

@@ -58,6 +58,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
     let inputs = Inputs {
         settings: &settings,
         replicas,
+        topology: &crate::set::Topology::default(),
         pods: 2,
         server_minor: 37,
         passwords: &passwords,

@@ -1,6 +1,7 @@
 //! What a server makes of its configuration: whether it would take a new one, what it runs with, what
 //! waits for a restart, and in which order servers are restarted.
 
+pub use crate::set::topology::Order;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -162,15 +163,6 @@ impl Setting {
         };
         output.rows().filter_map(setting).collect()
     }
-}
-
-/// Who is restarted first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As usual, and where a value of [`FOLLOWED`] grows: no replica has less than its master.
-    ReplicasFirst,
-    /// Where one shrinks, for the same reason; replicas follow once they have replayed that it did.
-    MasterFirst,
 }
 
 /// Some of [`FOLLOWED`] would grow and others shrink: no order is right for both.

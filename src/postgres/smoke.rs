@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::psql::{Connection, ExecOutput, Script, ScriptError};
 use super::replication;
 use super::status::{self, PodFacts, ServiceFacts};
-use crate::set::SetIdentity;
+use crate::set::{Role, SetIdentity, Topology};
 use crate::values::Secret;
 
 pub use judge::evaluate;
@@ -144,6 +144,8 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
 pub struct Subject<'a> {
     /// The set.
     pub set: &'a SetIdentity,
+    /// Who is to be the master.
+    pub topology: &'a Topology,
     /// The superuser's password, from the Secret.
     pub superuser_password: &'a Secret,
     /// The application's role.
@@ -201,8 +203,13 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan(mut self) -> Result<Plan, ScriptError> {
-        let master =
-            self.subject.pods.iter().find(|pod| pod.is_writable()).or(self.subject.pods.first());
+        let pods = self.subject.pods;
+        let expected = |pod: &&PodFacts| self.subject.topology.role(pod.ordinal) == Role::Master;
+        let master = pods
+            .iter()
+            .find(|pod| pod.is_writable())
+            .or(pods.iter().find(expected))
+            .or(pods.first());
         let Some(master) = master else {
             let verdict = Verdict::failed("the set has no pods");
             self.decided("pods", "the set runs", verdict);

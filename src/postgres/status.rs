@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::set::Role;
+
 use super::replication::{Observation, ReplicaRow, SlotRow};
 
 pub use human::human;
@@ -21,27 +23,6 @@ pub use tls::{TlsMode, TlsStatus};
 
 /// The version of the JSON and YAML document. Fields may be added under one version, never changed.
 pub const STATUS_VERSION: u32 = 1;
-
-/// A role, by label or by Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Takes writes.
-    Master,
-    /// Follows the master.
-    Replica,
-}
-
-impl Role {
-    /// The word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Master => "master",
-            Self::Replica => "replica",
-        }
-    }
-}
 
 /// What a Service is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

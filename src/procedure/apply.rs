@@ -1,35 +1,39 @@
-//! A plan, carried out.
+//! Applying a plan.
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
+use super::planning::Conflicts;
+use super::{Ending, Work, live};
+use crate::cli::DryRun;
+use crate::cluster::ClusterError;
 use crate::cluster::objects::Apply;
-use crate::cluster::{Cluster, ClusterError};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::Kind;
 use crate::plan::{self, Action, Plan, Progress, Step};
-use crate::procedure::live;
-use crate::set::SetIdentity;
 use crate::set::objects;
 
 /// How many writes are under way at once.
 const WRITES: usize = 16;
 
-/// How to carry out a plan.
-#[derive(Clone, Copy, Debug)]
-pub struct How<'a> {
-    /// The set. Its Secret is only ever created: of two runs at once one makes the passwords, and
-    /// both use them.
-    pub set: &'a SetIdentity,
-    /// Keys of the Secret whose passwords this run made up: those of another run are as good.
-    pub made: &'a [&'a str],
-    /// `--force-conflicts`.
-    pub force: bool,
-    /// `--dry-run`.
-    pub dry_run: Option<crate::cli::DryRun>,
+/// What an apply depends on beside the plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Options<'a> {
+    /// The keys of the Secret whose passwords this run generated: those of another run are as good.
+    pub(crate) generated: &'a [&'a str],
+    /// What to do about fields that another field manager owns.
+    pub(crate) conflicts: Conflicts,
+    /// How the command ends.
+    pub(crate) ending: Ending,
+}
+
+impl Options<'_> {
+    fn forces(self) -> bool {
+        self.conflicts == Conflicts::Force
+    }
 }
 
 /// Writes what the plan says, and says what became of each object, in the plan's order, so that two
@@ -38,14 +42,13 @@ pub struct How<'a> {
 /// # Errors
 /// With the first write that fails, after those under way have ended; when interrupted, likewise,
 /// with what was done.
-pub async fn carry_out(
-    context: &Context,
-    cluster: &Cluster,
+pub(crate) async fn apply(
+    work: Work<'_>,
     plan: Plan,
-    how: How<'_>,
-    next: &str,
+    options: Options<'_>,
 ) -> anyhow::Result<Option<Value>> {
-    rehearse(cluster, &plan, how, next).await?;
+    let context = work.context;
+    rehearse(work, &plan, options).await?;
     let total = plan.steps.len();
     let mut progress = Progress::new(plan.steps.iter().map(|step| step.object.id.kind));
     let mut steps: Vec<_> = plan.steps.into_iter().map(Some).collect();
@@ -59,7 +62,7 @@ pub async fn carry_out(
             && let Some(index) = progress.begin()
             && let Some(step) = steps[index].take()
         {
-            under_way.push(async move { (index, write(cluster, step, how, next).await) });
+            under_way.push(async move { (index, write(work, step, options).await) });
         }
         // To the end: what was under way when another failed has been written, too.
         let Some((index, written)) = under_way.next().await else { break };
@@ -84,7 +87,7 @@ pub async fn carry_out(
     let done = progress.finished();
     if done < total {
         let done = || format!("{done} of {total} objects are applied, nothing is lost");
-        context.interrupt.check(done, next)?;
+        context.interrupt.check(done, &context.again)?;
     }
     Ok(statefulset)
 }
@@ -119,25 +122,24 @@ impl<'a> InOrder<'a> {
 
 /// Has the server check a StatefulSet that changes, before anything is written: it is the last object
 /// of all, and a conflict or a field that can't change would leave the others changed for nothing.
-async fn rehearse(cluster: &Cluster, plan: &Plan, how: How<'_>, next: &str) -> anyhow::Result<()> {
+async fn rehearse(work: Work<'_>, plan: &Plan, options: Options<'_>) -> anyhow::Result<()> {
     let changes = |step: &&Step| {
         step.object.id.kind == Kind::StatefulSet && matches!(step.action, Action::Update(_))
     };
     for step in plan.steps.iter().filter(changes) {
-        let dry = Apply { dry_run: true, force: how.force };
-        cluster.apply(&step.object, dry).await.map_err(|error| refused(error, step, next))?;
+        let dry = Apply { dry_run: true, force: options.forces() };
+        work.cluster.apply(&step.object, dry).await.map_err(|error| refused(work, error, step))?;
     }
     Ok(())
 }
 
 async fn write(
-    cluster: &Cluster,
+    work: Work<'_>,
     step: Step,
-    how: How<'_>,
-    next: &str,
+    options: Options<'_>,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
-    use crate::cli::DryRun;
-    let dry = how.dry_run.is_some();
+    let (cluster, set) = (work.cluster, work.set);
+    let dry = matches!(options.ending, Ending::DryRun(_));
     let outcome = match (&step.action, dry) {
         (Action::Unchanged, _) => return Ok((step, Outcome::Unchanged, None)),
         (Action::Create, true) => Outcome::WouldCreate,
@@ -145,57 +147,57 @@ async fn write(
         (Action::Update(_), true) => Outcome::WouldConfigure,
         (Action::Update(_), false) => Outcome::Configured,
     };
-    if how.dry_run == Some(DryRun::Client) {
+    if options.ending == Ending::DryRun(DryRun::Client) {
         return Ok((step, outcome, None));
     }
     let object = &step.object;
-    let certificates = object.id == objects::certificates(how.set);
-    let once = certificates || object.id == objects::passwords(how.set);
+    let certificates = object.id == objects::certificates(set);
+    let once = certificates || object.id == objects::passwords(set);
     let result = if once && matches!(step.action, Action::Create) {
         match cluster.create(object, dry).await {
-            Err(e) if e.is_conflict() => return adopt(cluster, step, how).await,
+            Err(e) if e.is_conflict() => return adopt(work, step, options).await,
             other => other,
         }
     } else {
         // What is only ever created belongs to us under another operation, hence the force.
-        match cluster.apply(object, Apply { dry_run: dry, force: how.force || once }).await {
+        match cluster.apply(object, Apply { dry_run: dry, force: options.forces() || once }).await {
             // It is not any more what was looked at.
-            Err(e) if certificates && e.is_conflict() => return adopt(cluster, step, how).await,
+            Err(e) if certificates && e.is_conflict() => return adopt(work, step, options).await,
             other => other,
         }
     };
     match result {
         Ok(live) => Ok((step, outcome, Some(live))),
-        Err(e) => Err(refused(e, &step, next)),
+        Err(e) => Err(refused(work, e, &step)),
     }
 }
 
 /// The Secret was made between our look and our write: by a request of ours whose answer was lost, or
 /// by another run, whose passwords are as good as those that we made up.
 async fn adopt(
-    cluster: &Cluster,
+    work: Work<'_>,
     mut step: Step,
-    how: How<'_>,
+    options: Options<'_>,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     let id = &step.object.id;
-    let live = cluster.get(id).await?.ok_or_else(|| {
+    let live = work.cluster.get(id).await?.ok_or_else(|| {
         Failure::new(Exit::Refused, format!("{id} was made and deleted by somebody else just now"))
             .hint("run the same command again")
     })?;
-    live::check_ours(&live, id, how.set)?;
+    live::check_ours(&live, id, work.set)?;
     if live["data"] == step.object.value["data"] {
         return Ok((step, Outcome::Created, Some(live)));
     }
-    if *id == objects::certificates(how.set) {
+    if *id == objects::certificates(work.set) {
         step.detail = Some("another run was first; its certificate is used".to_owned());
         return Ok((step, Outcome::Unchanged, Some(live)));
     }
-    plan::adopt_secret(&step.object, &live, how.made)?;
+    plan::adopt_secret(&step.object, &live, options.generated)?;
     step.detail = Some("another run made it first; its passwords are used".to_owned());
     Ok((step, Outcome::Unchanged, Some(live)))
 }
 
-fn refused(error: ClusterError, step: &Step, next: &str) -> anyhow::Error {
+fn refused(work: Work<'_>, error: ClusterError, step: &Step) -> anyhow::Error {
     let says = |words: &str| error.status().is_some_and(|s| s.message.contains(words));
     if says("updates to statefulset spec for fields other than") {
         return Failure::new(
@@ -214,6 +216,6 @@ fn refused(error: ClusterError, step: &Step, next: &str) -> anyhow::Error {
         Exit::Refused,
         format!("{} is managed by somebody else, too: {words}", step.object.id),
     )
-    .hint(format!("{next} --force-conflicts  # takes these fields over"))
+    .hint(format!("{} --force-conflicts  # takes these fields over", work.context.again))
     .into()
 }

@@ -8,8 +8,7 @@ use crate::manifest::parse;
 use crate::procedure::live::Live;
 use crate::procedure::tls;
 use crate::render::{self, Inputs, Passwords, TemplateSet};
-use crate::set::SetIdentity;
-use crate::set::objects;
+use crate::set::{SetIdentity, Topology, objects};
 use crate::settings::tls::Origin;
 use crate::settings::{Settings, Tls};
 use crate::values::{Replicas, Secret};
@@ -27,14 +26,15 @@ pub(crate) fn keep_pending(objects: &mut [Object], live: &Live, set: &SetIdentit
     }
 }
 
-/// The objects with made-up passwords: which there are, and whether they are all right.
-pub fn draft(
+/// The objects with generated passwords and the default number of pods: which there are, and whether they are
+/// valid.
+pub(crate) fn draft(
     settings: &Settings,
     templates: &TemplateSet,
     server_minor: u32,
 ) -> anyhow::Result<Vec<Object>> {
     let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
-    let passwords = given_or_made(settings);
+    let passwords = given_or_generated(settings);
     let setting = settings.tls.as_ref().map(|given| &given.value);
     let tls = Tls::wanted(setting, None, &settings.set);
     let certificates = match &tls {
@@ -44,6 +44,7 @@ pub fn draft(
     let inputs = Inputs {
         settings,
         replicas: Some(replicas),
+        topology: &Topology::default(),
         pods: replicas.get(),
         server_minor,
         passwords: &passwords,
@@ -54,14 +55,14 @@ pub fn draft(
 }
 
 /// The objects as they should be.
-pub fn objects(templates: &TemplateSet, inputs: &Inputs<'_>) -> anyhow::Result<Vec<Object>> {
+pub(crate) fn objects(templates: &TemplateSet, inputs: &Inputs<'_>) -> anyhow::Result<Vec<Object>> {
     let rendered = render::render(templates, inputs)?;
     Ok(parse::objects(&rendered, inputs.settings.set.ownership())?)
 }
 
-/// Passwords as given, and made where none was given.
+/// Passwords as given, and generated where none was given.
 #[must_use]
-pub fn given_or_made(settings: &Settings) -> Passwords {
+pub(crate) fn given_or_generated(settings: &Settings) -> Passwords {
     let credentials = &settings.credentials;
     let one = |given: &Option<Secret>| given.clone().unwrap_or_else(Secret::random);
     Passwords {
@@ -73,7 +74,7 @@ pub fn given_or_made(settings: &Settings) -> Passwords {
 
 /// The Secret's keys whose passwords nobody gave.
 #[must_use]
-pub fn made(settings: &Settings) -> Vec<&'static str> {
+pub(crate) fn generated(settings: &Settings) -> Vec<&'static str> {
     let credentials = &settings.credentials;
     [
         (passwords::SUPERUSER_PASSWORD, &credentials.superuser_password),
@@ -90,9 +91,9 @@ pub fn made(settings: &Settings) -> Vec<&'static str> {
 ///
 /// # Errors
 /// When the live Secret lacks a password that was not given: a new one would not open the data.
-pub fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
+pub(crate) fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
     let id = objects::passwords(&settings.set);
-    let Some(secret) = live.objects.get(&id) else { return Ok(given_or_made(settings)) };
+    let Some(secret) = live.objects.get(&id) else { return Ok(given_or_generated(settings)) };
     let one = |key, given: &Option<Secret>| match given {
         Some(given) => Ok(given.clone()),
         None => passwords::password(secret, key).ok_or_else(|| {

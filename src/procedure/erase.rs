@@ -6,31 +6,25 @@
 //! none of its new passwords opens.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use crate::cluster::objects::Apply;
-use crate::cluster::{Cluster, ClusterError};
-use crate::context::Context;
+use super::{Work, sql};
+use crate::cluster::task::{self, End};
 use crate::interrupt::interrupted;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
-use crate::procedure::live;
-use crate::set::SetIdentity;
-use crate::set::objects;
+use crate::set::{SetIdentity, objects};
 
 /// Annotation of the Secret: the image that the set was made with.
-pub const ANNOTATION_IMAGE: &str = "pgset/image";
+const ANNOTATION_IMAGE: &str = "pgset/image";
 /// Annotation of the Secret: the user that the image runs as, and that the files belong to.
-pub const ANNOTATION_USER: &str = "pgset/user-id";
+const ANNOTATION_USER: &str = "pgset/user-id";
 /// Annotation of the Secret: the claim that all pods of the set share.
-pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
+const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 
-/// How long the pod may take to start: past that the volume can't be mounted.
-const START_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// The container of the pod that deletes.
+const CONTAINER: &str = "erase";
 
 /// The claim that the pods of the set share, and what else its Secret says about reaching the files.
 /// None where each pod has a claim of its own.
@@ -42,18 +36,16 @@ pub(crate) fn shared<'a>(
     Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations))
 }
 
-/// Deletes the set's directories on its shared claim, if it has one. Why they stay, if they can't be
+/// Deletes the directories of the set on its shared claim, if it has one. Why they stay, if they can't be
 /// reached.
 ///
 /// # Errors
-/// When the cluster does not answer, or when interrupted.
-pub async fn erase(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
+/// When the cluster does not answer, or a person interrupts.
+pub(crate) async fn erase(
+    work: Work<'_>,
     going: &BTreeMap<ObjectId, Value>,
-    next: &str,
 ) -> anyhow::Result<Option<String>> {
+    let set = work.set;
     let Some((claim, annotations)) = shared(set, going) else { return Ok(None) };
     let made_with = annotations[ANNOTATION_IMAGE].as_str();
     let user = annotations[ANNOTATION_USER].as_str().and_then(|user| user.parse().ok());
@@ -61,82 +53,31 @@ pub async fn erase(
     let Some(pod) = eraser(set, claim, made_with, user, statefulset) else {
         return Ok(Some("the image that could delete them is not known".to_owned()));
     };
-    let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), claim);
-    if cluster.get(&claim_id).await?.is_none() {
+    let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, work.namespace(), claim);
+    if work.cluster.get(&claim_id).await?.is_none() {
         return Ok(None);
     }
-    // What an interrupted run left.
-    discard(cluster, &pod.id).await?;
-    // Applied, not created: that may be sent again when the answer is lost.
-    let end = match cluster.apply(&pod, Apply::default()).await {
-        Ok(_) => tokio::select! {
-            end = watch(cluster, &pod.id) => end?,
-            exit = context.interrupt.wait() => {
-                discard(cluster, &pod.id).await?;
-                let done = "the pods are stopped, some files may be deleted already";
-                return Err(interrupted(exit, done, next).into());
+    let reason = tokio::select! {
+        end = task::run(work.cluster, &pod) => match end? {
+            End::Succeeded => None,
+            End::Failed => {
+                let log = work.cluster.logs(work.namespace(), &pod.id.name, CONTAINER, false, 5);
+                let log = log.await.unwrap_or_else(|| "the pod failed".to_owned());
+                Some(log.trim().replace('\n', "; "))
             }
+            End::NotStarted(reason) => Some(reason),
         },
-        // A quota or a policy: it would be the same next time, and down has to end.
-        Err(ClusterError::Refused { status, .. }) if status.code != 401 => {
-            End::NotStarted(format!("pod {} was refused: {}", pod.id.name, status.message))
+        exit = work.context.interrupt.wait() => {
+            task::discard(work.cluster, &pod.id).await?;
+            let done = "the pods are stopped, some files may be deleted already";
+            return Err(interrupted(exit, done, &work.context.again).into());
         }
-        Err(error) => return Err(error.into()),
     };
-    let reason = match end {
-        End::Succeeded => None,
-        End::Failed => {
-            let namespace = set.namespace.as_str();
-            let log = cluster.logs(namespace, &pod.id.name, "erase", false, 5).await;
-            Some(log.unwrap_or_else(|| "the pod failed".to_owned()).trim().replace('\n', "; "))
-        }
-        End::NotStarted(reason) => Some(reason),
-    };
-    discard(cluster, &pod.id).await?;
+    task::discard(work.cluster, &pod.id).await?;
     if reason.is_none() {
-        context.note(format!("the files of {} on claim {claim} are deleted", set.name));
+        work.context.note(format!("the files of {} on claim {claim} are deleted", set.name));
     }
     Ok(reason)
-}
-
-enum End {
-    Succeeded,
-    Failed,
-    NotStarted(String),
-}
-
-async fn watch(cluster: &Cluster, id: &ObjectId) -> Result<End, ClusterError> {
-    let until = (Instant::now() + START_WITHIN).min(cluster.deadline.at());
-    loop {
-        let pod = cluster.get(id).await?.unwrap_or_default();
-        match pod["status"]["phase"].as_str() {
-            Some("Succeeded") => return Ok(End::Succeeded),
-            Some("Failed") => return Ok(End::Failed),
-            // It deletes as long as it takes.
-            Some("Running") if Instant::now() < cluster.deadline.at() => {}
-            phase if Instant::now() >= until => {
-                let phase = phase.unwrap_or("gone");
-                return Ok(End::NotStarted(format!(
-                    "pod {} did not start within {} s ({phase}): can the volume be mounted?",
-                    id.name,
-                    START_WITHIN.as_secs()
-                )));
-            }
-            _ => {}
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-async fn discard(cluster: &Cluster, id: &ObjectId) -> Result<(), ClusterError> {
-    while let Some(pod) = cluster.get(id).await? {
-        cluster.delete(id, live::uid_of(&pod)).await?;
-        if cluster.deadline.remaining().is_zero() {
-            break;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Ok(())
 }
 
 /// The pod: the set's own image and user, the claim, and one `rm`. None when these are not known.
@@ -151,7 +92,9 @@ fn eraser(
     statefulset: Option<&Value>,
 ) -> Option<Object> {
     let template = statefulset.map_or(&Value::Null, |set| &set["spec"]["template"]["spec"]);
-    let image = template["containers"][0]["image"].as_str().or(made_with)?;
+    let image = sql::container(&template["containers"])
+        .and_then(|it| it["image"].as_str())
+        .or(made_with)?;
     let user = template["securityContext"]["runAsUser"].as_i64().or(user)?;
     let name = format!("{}-erase", set.name);
     let mut value = json!({
@@ -172,7 +115,7 @@ fn eraser(
                 "seccompProfile": { "type": "RuntimeDefault" },
             },
             "containers": [{
-                "name": "erase",
+                "name": CONTAINER,
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
                 // The glob is the shell's, the name is not: only NAME-0, NAME-1, ... go.
@@ -213,7 +156,7 @@ done
 
 #[cfg(test)]
 mod tests {
-    use crate::procedure::erase::*;
+    use super::*;
 
     fn set() -> SetIdentity {
         SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() }
@@ -222,7 +165,7 @@ mod tests {
     #[test]
     fn the_pod_runs_what_the_set_runs() {
         let statefulset = json!({"spec": {"template": {"spec": {
-            "containers": [{"image": "registry.example/mine/pg:1"}],
+            "containers": [{"name": "postgres", "image": "registry.example/mine/pg:1"}],
             "securityContext": {"runAsUser": 26, "runAsGroup": 26, "fsGroup": 26},
             "imagePullSecrets": [{"name": "login"}],
         }}}});

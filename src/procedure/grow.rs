@@ -1,98 +1,192 @@
-//! Growing the claims of a set whose templates can't change: what `up --size` does before the rest.
+//! Growing the claims of a set whose claim templates can't change: what `up --size` does before the rest.
 //!
-//! Nothing is lost wherever this ends: the claims have grown or not, the pods run on, and the next `up`
-//! goes on. Between the StatefulSet that is deleted and the one that is made again nothing restarts a
-//! pod; `up` counts the pods that run then, so that none of them goes.
+//! Nothing is lost wherever this ends: the claims have grown or not, the pods keep running, and the next `up`
+//! resumes. Nothing restarts a pod between the deletion of the StatefulSet and the moment when `up` creates it
+//! again; `up` counts the pods that run then, so that none of them is deleted.
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::sleep;
 
+use super::planning::Conflicts;
+use super::{Next, Procedure, Work, live, run};
+use crate::cluster::ClusterError;
 use crate::cluster::objects::Apply;
-use crate::cluster::{Cluster, ClusterError};
-use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
-use crate::manifest::{Kind, ObjectId};
+use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{Growth, Plan, with_live_templates};
-use crate::procedure::live;
-use crate::procedure::live::Live;
-use crate::set::SetIdentity;
 use crate::set::rights;
 
 /// How often the deleted StatefulSet is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Lets the claims ask for more, and deletes the StatefulSet without its pods; the plan's step makes it
+/// Lets the claims ask for more, and deletes the StatefulSet without its pods; the plan's step creates it
 /// again. Asks first.
 ///
 /// # Errors
 /// When a right is missing, a claim can't grow, or nobody agreed: nothing is changed then.
-pub(crate) async fn carry_out(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
+pub(crate) async fn grow(
+    work: Work<'_>,
     plan: &Plan,
-    live: &Live,
-    force: bool,
+    live: &live::Live,
+    conflicts: Conflicts,
 ) -> anyhow::Result<()> {
     let Some(growth) = &plan.growth else { return Ok(()) };
-    live::check_rights(cluster, rights::growing(set)).await?;
+    live::check_rights(work.cluster, rights::growing(work.set)).await?;
     let there = live.objects.get(&growth.set).cloned().unwrap_or_default();
-    rehearse(cluster, plan, growth, &there, force).await?;
-    if !context.confirm(&question(growth)).await? {
-        return Err(Failure::new(Exit::Refused, "nothing was changed")
-            .hint("without --size (PGSET_SIZE) the claims stay as they are")
-            .into());
+    let wanted = plan.steps.iter().find(|step| step.object.id == growth.set);
+    let grow = Grow {
+        work,
+        growth,
+        rest: wanted.map(|step| with_live_templates(&step.object, &there)),
+        uid: live::uid_of(&there).to_owned(),
+        conflicts,
+        facts: Facts { small: growth.claims.clone(), ..Facts::default() },
+    };
+    run(work, grow).await?;
+    Ok(())
+}
+
+/// How far the growth has come.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    /// Whether the server was asked, and would accept every write.
+    rehearsed: bool,
+    /// Whether the person agreed.
+    agreed: bool,
+    /// The claims that ask for less than they should, and for how much.
+    small: Vec<(ObjectId, String)>,
+    /// Whether the StatefulSet was deleted.
+    deleted: bool,
+    /// The finalizers of the deleted StatefulSet; none when it is gone.
+    finalizers: Option<Value>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// Have the server check all of it.
+    Rehearse,
+    /// Ask the person.
+    Ask,
+    /// Let a claim ask for more than this.
+    Grow(ObjectId, String),
+    /// Delete the StatefulSet, and leave its pods.
+    Orphan,
+}
+
+struct Grow<'a> {
+    work: Work<'a>,
+    growth: &'a Growth,
+    /// The StatefulSet as it is wanted, with the claim templates that it has.
+    rest: Option<Object>,
+    /// The UID of the StatefulSet.
+    uid: String,
+    conflicts: Conflicts,
+    facts: Facts,
+}
+
+impl Grow<'_> {
+    fn larger(&self) -> Value {
+        json!({"spec": {"resources": {"requests": {"storage": self.growth.to}}}})
     }
-    for (claim, from) in &growth.claims {
-        cluster.merge(claim, &larger(growth), false).await?;
-        context.reporter.emit(Event::Object {
-            object: claim.clone(),
-            outcome: Outcome::Configured,
-            detail: Some(format!("{from} -> {}", growth.to)),
-        });
-    }
-    let uid = live::uid_of(&there);
-    cluster.orphan(&growth.set, uid).await?;
-    while let Some(still) = cluster.get(&growth.set).await?.filter(|it| live::uid_of(it) == uid) {
-        if cluster.deadline.remaining().is_zero() {
-            let held = &still["metadata"]["finalizers"];
-            let what = format!("{} is still being deleted: {held} holds it", growth.set);
-            return Err(Failure::new(Exit::TimedOut, what)
-                .hint(format!("{}  # goes on", context.again))
-                .into());
+
+    async fn rehearse(&self) -> anyhow::Result<()> {
+        for (claim, _) in &self.growth.claims {
+            self.work
+                .cluster
+                .merge(claim, &self.larger(), true)
+                .await
+                .map_err(|error| stuck(claim, self.growth, error))?;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        if let Some(rest) = &self.rest {
+            let force = self.conflicts == Conflicts::Force;
+            self.work.cluster.apply(rest, Apply { dry_run: true, force }).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-fn larger(growth: &Growth) -> serde_json::Value {
-    json!({"spec": {"resources": {"requests": {"storage": growth.to}}}})
-}
+impl Procedure for Grow<'_> {
+    type Facts = Facts;
+    type Step = Step;
 
-fn question(growth: &Growth) -> String {
-    format!("The volumes grow: {}, which run on. Go on?", growth.detail())
-}
+    async fn look(&mut self) -> anyhow::Result<Facts> {
+        if self.facts.deleted {
+            let there = self.work.cluster.get(&self.growth.set).await?;
+            let still = there.filter(|there| live::uid_of(there) == self.uid);
+            self.facts.finalizers = still.map(|still| still["metadata"]["finalizers"].clone());
+        }
+        Ok(self.facts.clone())
+    }
 
-/// Has the server check all of it before anything is written.
-async fn rehearse(
-    cluster: &Cluster,
-    plan: &Plan,
-    growth: &Growth,
-    there: &serde_json::Value,
-    force: bool,
-) -> anyhow::Result<()> {
-    for (claim, _) in &growth.claims {
-        cluster.merge(claim, &larger(growth), true).await.map_err(|e| stuck(claim, growth, e))?;
+    fn next(facts: &Facts) -> Next<Step> {
+        if !facts.rehearsed {
+            return Next::Act(Step::Rehearse);
+        }
+        if !facts.agreed {
+            return Next::Act(Step::Ask);
+        }
+        if let Some((claim, from)) = facts.small.first() {
+            return Next::Act(Step::Grow(claim.clone(), from.clone()));
+        }
+        match (facts.deleted, &facts.finalizers) {
+            (false, _) => Next::Act(Step::Orphan),
+            (true, Some(held)) => Next::Wait(format!("is still being deleted: {held} holds it")),
+            (true, None) => Next::Done,
+        }
     }
-    let set = plan.steps.iter().find(|step| step.object.id == growth.set);
-    if let Some(step) = set {
-        let rest = with_live_templates(&step.object, there);
-        cluster.apply(&rest, Apply { dry_run: true, force }).await?;
+
+    async fn act(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::Rehearse => {
+                self.rehearse().await?;
+                self.facts.rehearsed = true;
+            }
+            Step::Ask => {
+                let grows = self.growth.detail();
+                let question = format!("The volumes grow: {grows}, which run on. Go on?");
+                if !self.work.context.confirm(&question).await? {
+                    return Err(Failure::new(Exit::Refused, "nothing was changed")
+                        .hint("without --size (PGSET_SIZE) the claims stay as they are")
+                        .into());
+                }
+                self.facts.agreed = true;
+            }
+            Step::Grow(claim, from) => {
+                self.work.cluster.merge(&claim, &self.larger(), false).await?;
+                self.facts.small.retain(|(other, _)| *other != claim);
+                self.work.context.reporter.emit(Event::Object {
+                    object: claim,
+                    outcome: Outcome::Configured,
+                    detail: Some(format!("{from} -> {}", self.growth.to)),
+                });
+            }
+            Step::Orphan => {
+                self.work.cluster.orphan(&self.growth.set, &self.uid).await?;
+                self.facts.deleted = true;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn done(&self) -> String {
+        let (small, all) = (self.facts.small.len(), self.growth.claims.len());
+        if small == all {
+            return "nothing was changed".to_owned();
+        }
+        format!("{} of {all} claims ask for {}, the pods run on", all - small, self.growth.to)
+    }
+
+    fn too_late(&self, why: String) -> Failure {
+        self.work.too_late(format!("{} {why}", self.growth.set))
+    }
+
+    async fn pause(&mut self) -> anyhow::Result<()> {
+        sleep(LOOK_EVERY).await;
+        Ok(())
+    }
 }
 
 /// A claim that the server won't let grow: its class forbids it, or a quota.
@@ -107,4 +201,28 @@ fn stuck(claim: &ObjectId, growth: &Growth, error: ClusterError) -> anyhow::Erro
             Kind::PersistentVolumeClaim.plural()
         ))
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_grow_after_a_rehearsal_and_consent_and_the_statefulset_goes_last() {
+        let claim = ObjectId::new(Kind::PersistentVolumeClaim, "pg", "pgdata-pgset-0");
+        let small = vec![(claim.clone(), "1Gi".to_owned())];
+        let mut facts = Facts { small, ..Facts::default() };
+        assert_eq!(Grow::next(&facts), Next::Act(Step::Rehearse));
+        facts.rehearsed = true;
+        assert_eq!(Grow::next(&facts), Next::Act(Step::Ask));
+        facts.agreed = true;
+        assert_eq!(Grow::next(&facts), Next::Act(Step::Grow(claim, "1Gi".to_owned())));
+        facts.small.clear();
+        assert_eq!(Grow::next(&facts), Next::Act(Step::Orphan));
+        facts.deleted = true;
+        facts.finalizers = Some(json!(["orphan"]));
+        assert!(matches!(Grow::next(&facts), Next::Wait(why) if why.contains("orphan")));
+        facts.finalizers = None;
+        assert_eq!(Grow::next(&facts), Next::Done);
+    }
 }

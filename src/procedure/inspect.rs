@@ -12,19 +12,17 @@ use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
-use crate::image::Profile;
 use crate::manifest::Kind;
 use crate::manifest::ServerVersion;
 use crate::postgres::Observation;
 use crate::postgres::status::{
-    Endpoint, Facts, PodFacts, Role, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
+    Endpoint, Facts, PodFacts, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
 };
 use crate::postgres::tls::{self, ServerTls};
-use crate::procedure::{live, role, sql, wait};
-use crate::readiness::{Snapshot, assess};
-use crate::set::SetIdentity;
-use crate::set::objects;
-use crate::set::rights;
+use crate::procedure::expectation::{expectation, scope};
+use crate::procedure::{live, pods, sql, topology};
+use crate::readiness::{Snapshot, assess, is_ready};
+use crate::set::{SetIdentity, Topology, objects, rights};
 
 /// How many servers are asked at once.
 const QUESTIONS: usize = 8;
@@ -35,6 +33,7 @@ pub(crate) struct Subject {
     pub(crate) set: SetIdentity,
     pub(crate) version: ServerVersion,
     pub(crate) statefulset: Value,
+    pub(crate) topology: Topology,
 }
 
 impl Subject {
@@ -45,19 +44,21 @@ impl Subject {
     pub(crate) async fn find(cluster: Cluster, set: SetIdentity) -> anyhow::Result<Option<Self>> {
         let version = cluster.version().await?;
         let id = objects::statefulset(&set);
-        let (missing, live) = futures::join!(
+        let (missing, live, topology) = futures::join!(
             live::check_rights(&cluster, rights::waiting(&set, &version)),
-            cluster.get(&id)
+            cluster.get(&id),
+            topology::read(&cluster, &set)
         );
         missing?;
         let Some(statefulset) = live? else { return Ok(None) };
         live::check_ours(&statefulset, &id, &set)?;
-        Ok(Some(Self { cluster, set, version, statefulset }))
+        let topology = topology?;
+        Ok(Some(Self { cluster, set, version, statefulset, topology }))
     }
 
     /// What to watch.
     pub(crate) fn scope(&self) -> Scope {
-        wait::scope(&self.set, &self.statefulset, self.version.clone())
+        scope(&self.set, &self.statefulset, self.version.clone())
     }
 
     /// Everything as it is now.
@@ -98,7 +99,7 @@ impl Subject {
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or_default();
         let mut expectation =
-            wait::expectation(&self.set, &self.statefulset, replicas, &self.version);
+            expectation(&self.set, &self.topology, &self.statefulset, replicas, &self.version);
         // Who streams is a fact of its own here.
         expectation.want_streaming = false;
         let mut problems: Vec<String> = assess(snapshot, &expectation)
@@ -138,7 +139,7 @@ impl Subject {
 
     /// What each server says about TLS, and what is wrong with it; none when none of them answers.
     async fn tls(&self, snapshot: &Snapshot) -> Option<(TlsStatus, Vec<String>)> {
-        if role::profile(&self.statefulset) != Some(Profile::POSTGRES) {
+        if !objects::capabilities(&self.statefulset).tls.is_there() {
             return Some((TlsStatus::impossible(), Vec::new()));
         }
         let mut servers: Vec<(String, ServerTls)> = stream::iter(running(snapshot))
@@ -191,8 +192,9 @@ fn running(snapshot: &Snapshot) -> Vec<String> {
 
 /// Whether the database container runs: otherwise there is nobody to ask.
 fn runs(pod: &Pod) -> bool {
-    let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
-    statuses.into_iter().any(|s| s.state.as_ref().is_some_and(|state| state.running.is_some()))
+    let mut statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+    let server = statuses.find(|status| status.name == sql::CONTAINER);
+    server.is_some_and(|s| s.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
 fn pod_facts(
@@ -202,16 +204,13 @@ fn pod_facts(
 ) -> Option<PodFacts> {
     let name = pod.metadata.name.clone()?;
     let ordinal = set.ordinal(&name)?;
-    let role_label = match wait::role(pod) {
-        Some(label) if label == set.master() => Some(Role::Master),
-        Some(label) if label == set.replica() => Some(Role::Replica),
-        _ => None,
-    };
+    let role_label = pods::labelled_role(set, pod);
     let status = pod.status.as_ref();
     let containers = status.and_then(|s| s.container_statuses.as_ref());
     let restarts = containers.into_iter().flatten().map(|s| s.restart_count).sum::<i32>();
     let spec = pod.spec.as_ref();
-    let image = spec.and_then(|s| s.containers.first()?.image.clone()).unwrap_or_default();
+    let server = spec.and_then(|s| s.containers.iter().find(|c| c.name == sql::CONTAINER));
+    let image = server.and_then(|container| container.image.clone()).unwrap_or_default();
     let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let age = created
         .and_then(|time| Duration::try_from(jiff::Timestamp::now().duration_since(time)).ok())
@@ -222,7 +221,7 @@ fn pod_facts(
         role_label,
         in_recovery: answer.and_then(|answer| answer.as_ref().ok()).map(|o| o.in_recovery),
         no_answer: answer.and_then(|answer| answer.as_ref().err()).cloned(),
-        ready: wait::ready(pod),
+        ready: is_ready(pod),
         state: state(pod),
         restarts: u32::try_from(restarts).unwrap_or_default(),
         node: spec.and_then(|s| s.node_name.clone()),
@@ -272,7 +271,8 @@ fn volume_facts(claim: &PersistentVolumeClaim, pods: &[Pod]) -> VolumeFacts {
 mod tests {
     use serde_json::json;
 
-    use crate::procedure::inspect::*;
+    use super::*;
+    use crate::set::Role;
 
     fn pod(value: &Value) -> Pod {
         serde_json::from_value(value.clone()).unwrap()

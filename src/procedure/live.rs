@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use crate::cluster::objects::Freshness;
@@ -15,7 +14,6 @@ use crate::manifest::ServerVersion;
 use crate::manifest::object::{LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
 use crate::manifest::{Kind, ObjectId};
 use crate::plan;
-use crate::procedure::role;
 use crate::set::SetIdentity;
 use crate::set::objects;
 use crate::set::rights::Right;
@@ -26,17 +24,17 @@ pub(crate) const READS: usize = 16;
 
 /// What `up` and `diff` need to know.
 #[derive(Clone, Default)]
-pub struct Live {
+pub(crate) struct Live {
     /// The server.
-    pub version: ServerVersion,
+    pub(crate) version: ServerVersion,
     /// The objects that are there, of those that were asked for; every claim of the set, those of
     /// pods that are gone included; and the volumes of all sets, where they may be read.
-    pub objects: BTreeMap<ObjectId, Value>,
+    pub(crate) objects: BTreeMap<ObjectId, Value>,
     /// Why the storage can't be had, if that is known already.
-    pub storage: Option<Failure>,
+    pub(crate) storage: Option<Failure>,
     /// How many pods a StatefulSet would have that adopts the pods which run without one, owned by
     /// nobody; 0 where there are none.
-    pub orphans: u32,
+    pub(crate) orphans: u32,
 }
 
 /// Asks everything that a command needs to know before it writes: the server's version, whether we
@@ -44,7 +42,7 @@ pub struct Live {
 ///
 /// # Errors
 /// When the cluster can't be reached, a right is missing, or the namespace isn't there or is going.
-pub async fn read(
+pub(crate) async fn read(
     cluster: &Cluster,
     settings: &Settings,
     ids: Vec<ObjectId>,
@@ -114,21 +112,8 @@ async fn orphans(
     Ok(ordinals.max().map_or(0, |ordinal| ordinal + 1))
 }
 
-/// The pods of a set, as they are now.
-pub(crate) async fn pods(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
-    // Whom a label calls the master has to be so now.
-    let (namespace, selector) = (set.namespace.as_str(), set.selector());
-    let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Latest).await?;
-    Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
-}
-
-/// The ordinal of a pod of the set.
-pub(crate) fn ordinal(set: &SetIdentity, pod: &Pod) -> Option<u32> {
-    set.ordinal(pod.metadata.name.as_deref()?)
-}
-
 /// Reads objects by name.
-pub async fn objects(
+pub(crate) async fn objects(
     cluster: &Cluster,
     ids: Vec<ObjectId>,
 ) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
@@ -149,7 +134,7 @@ type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
 /// Every object in the namespace, and every volume, whose labels say that it belongs to the set.
 ///
 /// PersistentVolumes are left out where they may not be read: then pgset did not make any.
-pub async fn of_set(
+pub(crate) async fn of_set(
     cluster: &Cluster,
     set: &SetIdentity,
 ) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
@@ -179,10 +164,10 @@ pub async fn of_set(
         all.extend(items);
         unseen.extend(refused);
     }
-    let official = all.get(&objects::statefulset(set)).is_some_and(|statefulset| {
-        role::profile(statefulset) == Some(crate::image::Profile::POSTGRES)
-    });
-    match unseen.into_iter().find(|(kind, _)| official && is_of_official(*kind)) {
+    let configured = all
+        .get(&objects::statefulset(set))
+        .is_some_and(|statefulset| objects::capabilities(statefulset).configuration.is_there());
+    match unseen.into_iter().find(|(kind, _)| configured && is_of_configured(*kind)) {
         Some((_, error)) => Err(error),
         None => Ok(all),
     }
@@ -190,11 +175,11 @@ pub async fn of_set(
 
 /// Kinds that every set has.
 fn essential(kind: Kind) -> bool {
-    !matches!(kind, Kind::NetworkPolicy) && !is_of_official(kind)
+    !matches!(kind, Kind::NetworkPolicy) && !is_of_configured(kind)
 }
 
-/// Kinds that every set of the official image has.
-fn is_of_official(kind: Kind) -> bool {
+/// Kinds that every set has that pgset configures.
+fn is_of_configured(kind: Kind) -> bool {
     matches!(kind, Kind::PodDisruptionBudget | Kind::ConfigMap)
 }
 
@@ -219,7 +204,7 @@ pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Resu
 
 /// Which object a live document is.
 #[must_use]
-pub fn id_of(kind: Kind, value: &Value) -> ObjectId {
+pub(crate) fn id_of(kind: Kind, value: &Value) -> ObjectId {
     let metadata = &value["metadata"];
     ObjectId::new(
         kind,
@@ -230,7 +215,7 @@ pub fn id_of(kind: Kind, value: &Value) -> ObjectId {
 
 /// Its UID; empty for a document that has none.
 #[must_use]
-pub fn uid_of(value: &Value) -> &str {
+pub(crate) fn uid_of(value: &Value) -> &str {
     value["metadata"]["uid"].as_str().unwrap_or_default()
 }
 

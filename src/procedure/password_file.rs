@@ -23,7 +23,7 @@ const LIMIT: u64 = 4096;
 /// When it can't be read, everybody on this machine can read it, or the image can't take it.
 pub(crate) async fn password(
     file: &Path,
-    crunchy: bool,
+    unquoted: bool,
     context: &Context,
 ) -> anyhow::Result<Secret> {
     let bytes = if file == Path::new("-") { from_stdin(context).await? } else { from_file(file)? };
@@ -32,7 +32,7 @@ pub(crate) async fn password(
         return Err(refused("is too long for a password").into());
     }
     let text = String::from_utf8(bytes).map_err(|_| refused("is not valid UTF-8"))?;
-    let (password, warning) = check_password(&text, crunchy)
+    let (password, warning) = check_password(&text, unquoted)
         .map_err(|invalid| SettingsError::hidden("password", FLAG, invalid))?;
     if let Some(warning) = warning {
         context.warn(format!("{}: {warning}", shown(file)));
@@ -95,7 +95,7 @@ fn from_file(file: &Path) -> anyhow::Result<Vec<u8>> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use crate::procedure::password_file::*;
+    use super::*;
 
     #[test]
     fn a_file_that_everybody_can_read_is_refused() {

@@ -4,77 +4,114 @@ use jiff::Timestamp;
 
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
-use crate::image::Profile;
 use crate::manifest::{Object, ObjectId, ServerVersion};
 use crate::plan::{self, Action, Options, Plan};
-use crate::procedure::{configure, desired, live, scale, tls, topology};
-use crate::render::Inputs;
-use crate::set::{objects, rights};
+use crate::procedure::{Ending, configure, desired, live, scale, tls};
+use crate::render::{Inputs, TemplateSet};
+use crate::set::{Topology, objects, rights};
 use crate::settings::{Parameters, Settings, synchronous};
 use crate::values::Replicas;
 
-/// What a look at the cluster starts from.
+/// What the plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To carry it out.
+    Up(Ending, Conflicts),
+    /// To show what would change.
+    Diff,
+}
+
+/// What to do about fields that another field manager owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflicts {
+    /// Refuse.
+    Refuse,
+    /// Take the fields over (`--force-conflicts`).
+    Force,
+}
+
+impl Purpose {
+    /// Whether the set is waited for, which takes more rights.
+    fn waits(self) -> bool {
+        matches!(self, Self::Up(Ending::Wait, _))
+    }
+
+    /// Whether what takes several writes begins with the first of them, and is not shown as it ends.
+    fn writes(self) -> bool {
+        matches!(self, Self::Up(Ending::Wait | Ending::NoWait, _))
+    }
+
+    fn forces(self) -> bool {
+        matches!(self, Self::Up(_, Conflicts::Force) | Self::Diff)
+    }
+}
+
+/// What a plan starts from.
 #[derive(Clone, Copy)]
-pub(crate) struct Look<'a> {
+pub(crate) struct Planning<'a> {
     /// The settings.
     pub(crate) settings: &'a Settings,
     /// The templates in force.
-    pub(crate) templates: &'a crate::render::TemplateSet,
+    pub(crate) templates: &'a TemplateSet,
     /// The objects that there will be.
     pub(crate) draft: &'a [Object],
-    /// Whether the command will wait for the set, which takes more rights.
-    pub(crate) wait: bool,
-    /// Whether what takes several writes begins with the first of them, and is not shown as it ends.
-    pub(crate) stages: bool,
+    /// What the plan is for.
+    pub(crate) purpose: Purpose,
 }
 
-/// What was seen, and what follows.
+/// What was read, and what follows.
 pub(crate) struct Planned {
-    /// What is there.
+    /// What is in the cluster.
     pub(crate) live: live::Live,
+    /// Who is the master.
+    pub(crate) topology: Topology,
     /// What is to be done.
     pub(crate) plan: Plan,
     /// How many pods there are to be.
     pub(crate) replicas: u32,
-    /// How TLS comes or goes.
+    /// How TLS is switched on or off.
     pub(crate) tls: tls::Transition,
     /// The ConfigMap that is written once every pod has followed the plan, where one is.
     pub(crate) last_config: Option<Object>,
 }
 
-impl Look<'_> {
-    /// Reads what is there, and plans.
+impl Planning<'_> {
+    /// Reads what is in the cluster, and plans.
     ///
-    /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of
-    /// the time. What is refused, though, is never refused for what a cache said: then the lists are
-    /// read once more.
-    pub(crate) async fn plan(self, cluster: &Cluster, force: bool) -> anyhow::Result<Planned> {
+    /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of the time.
+    /// Nothing is refused for what a cache said, though: then the lists are read once more.
+    pub(crate) async fn plan(self, cluster: &Cluster) -> anyhow::Result<Planned> {
         let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
-        if let Ok(planned) = self.plan_of(live, force) {
+        if let Ok(planned) = self.plan_of(live) {
             return Ok(planned);
         }
         let live = Box::pin(self.read(cluster, Freshness::Latest)).await?;
-        self.plan_of(live, force)
+        self.plan_of(live)
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
         let set = &self.settings.set;
         let mut ids: Vec<ObjectId> = self.draft.iter().map(|object| object.id.clone()).collect();
-        if let Some(topology) = topology::id(self.settings) {
-            ids.extend([topology, objects::certificates(set)]);
-            ids.sort();
-            ids.dedup();
+        let capabilities = self.settings.profile.capabilities();
+        if capabilities.has_topology {
+            ids.push(objects::topology(set));
         }
-        let rights = |version: &ServerVersion| rights::up(set, self.draft, self.wait, version);
+        if capabilities.tls.is_there() {
+            ids.push(objects::certificates(set));
+        }
+        ids.sort();
+        ids.dedup();
+        let rights =
+            |version: &ServerVersion| rights::up(set, self.draft, self.purpose.waits(), version);
         let mut live = live::read(cluster, self.settings, ids, freshness, rights).await?;
-        if topology::id(self.settings).is_some() {
+        if capabilities.tls.is_there() {
             tls::read_given(cluster, self.settings, &mut live).await?;
         }
         Ok(live)
     }
 
     /// What is to be done, from what is wanted and what is there.
-    fn plan_of(self, live: live::Live, force: bool) -> anyhow::Result<Planned> {
+    fn plan_of(self, live: live::Live) -> anyhow::Result<Planned> {
         let (settings, templates) = (self.settings, self.templates);
         let set = &settings.set;
         let statefulset = live.objects.get(&objects::statefulset(set));
@@ -84,23 +121,26 @@ impl Look<'_> {
             return Err(anyhow::Error::from(failure.clone()));
         }
         let asked = settings.replicas.as_ref().map(|r| r.value);
-        // Pods that run without a StatefulSet are adopted by the one that is made, none of them goes.
+        // Pods that run without a StatefulSet are adopted by the one that is created; none of them is deleted.
         let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
-        let decision = plan::replicas(asked.or(running), statefulset, force)?;
+        let decision = plan::replicas(asked.or(running), statefulset, self.purpose.forces())?;
+        let topology = Topology::recorded(set, live.objects.get(&objects::topology(set)))?;
+        topology.check_replicas(set, decision.count())?;
         let passwords = desired::passwords(settings, &live)?;
         let config = live.objects.get(&objects::config(set));
         let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));
         fits(settings, decision.count())?;
         let runs = statefulset.is_some() || live.orphans > 0;
-        let tls = match settings.profile {
-            Profile::Postgres(_) => {
-                tls::transition(settings, &live, self.stages && runs, Timestamp::now())?
-            }
-            Profile::Crunchy(_) => tls::Transition::default(),
+        let tls = if settings.profile.capabilities().tls.is_there() {
+            let stages = self.purpose.writes() && runs;
+            tls::transition(settings, &live, stages, Timestamp::now())?
+        } else {
+            tls::Transition::default()
         };
         let inputs = Inputs {
             settings,
             replicas: decision.rendered(),
+            topology: &topology,
             pods: decision.count(),
             server_minor: live.version.minor,
             passwords: &passwords,
@@ -122,7 +162,7 @@ impl Look<'_> {
             passwords_given: settings.credentials.all_passwords_given(),
         };
         let mut plan = plan::plan(objects, &live.objects, &options)?;
-        // The Secret is made once, and kept as it was made as long as it says the same.
+        // The Secret is created once, and is not written as long as it says the same.
         let secret = objects::passwords(set);
         if let Some(there) = live.objects.get(&secret) {
             for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
@@ -133,11 +173,12 @@ impl Look<'_> {
         }
         configure::describe(&mut plan, &live.objects, set);
         tls.describe(&mut plan, &live, set);
-        Ok(Planned { plan, replicas: decision.count(), tls, last_config, live })
+        let replicas = decision.count();
+        Ok(Planned { live, topology, plan, replicas, tls, last_config })
     }
 }
 
-/// Refuses settings of PostgreSQL's that do not fit the number of pods, which may be what runs.
+/// Refuses settings of PostgreSQL that do not fit the number of pods, which may be the running one.
 fn fits(settings: &Settings, pods: u32) -> anyhow::Result<()> {
     let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
     if let Err(invalid) = synchronous::check(number, pods) {

@@ -1,32 +1,22 @@
-//! The Role of a set names its pods: one that is to come has to be named before it starts, for the first
-//! thing that it does is to label itself.
+//! The Role of a set names its pods: the name of a pod has to be there before the pod starts, for the first
+//! thing that the pod does is to label itself.
 
 use serde_json::{Value, json};
 
+use super::live;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, Object};
 use crate::plan;
-use crate::set::SetIdentity;
-use crate::set::objects;
-
-use crate::procedure::live;
-
-/// Annotation of the StatefulSet: the profile that it was made by.
-const ANNOTATION_PROFILE: &str = "pgset/profile";
-
-/// The profile that a StatefulSet was made by, where it says so.
-pub(crate) fn profile(statefulset: &Value) -> Option<&str> {
-    statefulset["metadata"]["annotations"][ANNOTATION_PROFILE].as_str()
-}
+use crate::set::{SetIdentity, objects};
 
 /// The Role with exactly `pods` names, if it is there and has others.
 pub(crate) async fn changed(
     cluster: &Cluster,
     set: &SetIdentity,
-    pods: u32,
+    pods: &[String],
 ) -> anyhow::Result<Option<Object>> {
     let id = objects::role(set);
     let Some(role) = cluster.get(&id).await? else {
@@ -53,12 +43,8 @@ pub(crate) async fn apply(cluster: &Cluster, role: &Object) -> anyhow::Result<()
 
 /// The Role as pgset applied it, with rules for `pods` pods; none when they are so already. A rule that
 /// names no pods, or others than the set's, is left as it is.
-fn naming(role: &Value, set: &SetIdentity, pods: u32) -> Option<Value> {
-    let names: Vec<String> = (0..pods).map(|ordinal| set.pod(ordinal)).collect();
-    let of_set = |name: &Value| {
-        let ordinal = name.as_str().and_then(|name| name.rsplit_once('-')?.1.parse().ok());
-        ordinal.is_some_and(|ordinal| name.as_str() == Some(set.pod(ordinal).as_str()))
-    };
+fn naming(role: &Value, set: &SetIdentity, names: &[String]) -> Option<Value> {
+    let of_set = |name: &Value| name.as_str().is_some_and(|name| set.ordinal(name).is_some());
     let mut rules = role["rules"].clone();
     let mut changed = false;
     for rule in rules.as_array_mut().into_iter().flatten() {
@@ -84,7 +70,8 @@ fn naming(role: &Value, set: &SetIdentity, pods: u32) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use crate::procedure::role::*;
+    use super::*;
+    use crate::set::Topology;
 
     fn role(rules: &Value) -> Value {
         json!({
@@ -104,18 +91,19 @@ mod tests {
              "resourceNames": ["pgset-config"]},
             {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
         ]);
-        let three = naming(&role(&rules), &set, 3).unwrap();
+        let pods = |number| Topology::default().pods(&set, number);
+        let three = naming(&role(&rules), &set, &pods(3)).unwrap();
         let mut expected = rules.clone();
         expected[0]["resourceNames"] = json!(["pgset-0", "pgset-1", "pgset-2"]);
         assert_eq!(three["rules"], expected);
         assert_eq!(three["metadata"]["uid"], "1");
-        assert_eq!(naming(&role(&rules), &set, 2), None);
+        assert_eq!(naming(&role(&rules), &set, &pods(2)), None);
         assert_eq!(
-            naming(&role(&rules), &set, 1).unwrap()["rules"][0]["resourceNames"],
+            naming(&role(&rules), &set, &pods(1)).unwrap()["rules"][0]["resourceNames"],
             json!(["pgset-0"])
         );
         // The article's Role names none: there is nothing to change.
         let all = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]}]);
-        assert_eq!(naming(&role(&all), &set, 3), None);
+        assert_eq!(naming(&role(&all), &set, &pods(3)), None);
     }
 }

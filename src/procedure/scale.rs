@@ -1,18 +1,152 @@
 //! Changing the number of pods.
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
+use super::{Next, Procedure, Work, configure, live, role, run};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
-use crate::image::{ImageReference, Profile};
+use crate::event::{Event, Outcome};
+use crate::image::{ImageReference, Profile, ProfileName};
+use crate::manifest::object::MANAGER;
 use crate::manifest::{Object, ObjectId};
 use crate::plan;
-use crate::procedure::{configure, role};
-use crate::set::{SetIdentity, objects};
+use crate::set::{objects, rights};
 use crate::settings::{Source, resolve, synchronous};
 use crate::values::Replicas;
+
+/// Checks that a set can have another number of pods, and prepares the change. Nothing is written.
+///
+/// # Errors
+/// When the number does not fit the topology, the image or the settings, or a right is missing.
+pub(crate) async fn prepare(
+    work: Work<'_>,
+    statefulset: Value,
+    wanted: Replicas,
+) -> anyhow::Result<Scale<'_>> {
+    work.topology.check_replicas(work.set, wanted.get())?;
+    check_image(&statefulset, wanted)?;
+    check_synchronous(work, &statefulset, wanted).await?;
+    let role = if objects::capabilities(&statefulset).names_pods_in_role {
+        live::check_rights(work.cluster, rights::naming(work.set)).await?;
+        let names = work.topology.pods(work.set, wanted.get());
+        role::changed(work.cluster, work.set, &names).await?
+    } else {
+        None
+    };
+    let facts = Facts {
+        before: objects::replicas(&statefulset),
+        wanted: wanted.get(),
+        named: role.is_none(),
+        statefulset,
+    };
+    Ok(Scale { work, role, facts })
+}
+
+/// How far the change has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The number of pods that the set had.
+    before: u32,
+    /// The number of pods that it is to have.
+    wanted: u32,
+    /// Whether the Role names exactly the pods that there are to be.
+    named: bool,
+    /// The StatefulSet as it is now.
+    statefulset: Value,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Name the pods in the Role.
+    NamePods,
+    /// Change the StatefulSet.
+    SetReplicas,
+}
+
+/// A change of the number of pods.
+pub(crate) struct Scale<'a> {
+    work: Work<'a>,
+    /// The Role to apply, where it names other pods.
+    role: Option<Object>,
+    facts: Facts,
+}
+
+impl Scale<'_> {
+    /// The number of pods that the set has.
+    pub(crate) fn before(&self) -> u32 {
+        self.facts.before
+    }
+
+    /// Changes the number; the StatefulSet as it is then.
+    ///
+    /// # Errors
+    /// When a write fails, or a person interrupts.
+    pub(crate) async fn run(self) -> anyhow::Result<Value> {
+        Ok(run(self.work, self).await?.statefulset)
+    }
+}
+
+impl Procedure for Scale<'_> {
+    type Facts = Facts;
+    type Step = Step;
+
+    async fn look(&mut self) -> anyhow::Result<Facts> {
+        Ok(self.facts.clone())
+    }
+
+    /// A pod is named before it starts, and forgotten once it was told to stop.
+    fn next(facts: &Facts) -> Next<Step> {
+        let scaled = objects::replicas(&facts.statefulset) == facts.wanted;
+        let shrinks = facts.wanted < facts.before;
+        match (facts.named, scaled) {
+            (false, false) if shrinks => Next::Act(Step::SetReplicas),
+            (false, _) => Next::Act(Step::NamePods),
+            (true, false) => Next::Act(Step::SetReplicas),
+            (true, true) => Next::Done,
+        }
+    }
+
+    async fn act(&mut self, step: Step) -> anyhow::Result<()> {
+        match (step, &self.role) {
+            (Step::SetReplicas, _) => {
+                let (cluster, there) = (self.work.cluster, &self.facts.statefulset);
+                let id = objects::statefulset(self.work.set);
+                self.facts.statefulset =
+                    set_replicas(cluster, there, &id, self.facts.wanted).await?;
+            }
+            (Step::NamePods, role) => {
+                if let Some(role) = role {
+                    role::apply(self.work.cluster, role)
+                        .await
+                        .context("naming the pods in their Role")?;
+                    let (object, outcome) = (role.id.clone(), Outcome::Configured);
+                    self.work.context.reporter.emit(Event::Object {
+                        object,
+                        outcome,
+                        detail: None,
+                    });
+                }
+                self.facts.named = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> String {
+        if objects::replicas(&self.facts.statefulset) == self.facts.before {
+            "nothing was changed".to_owned()
+        } else {
+            "the number of pods is asked for".to_owned()
+        }
+    }
+
+    fn too_late(&self, why: String) -> Failure {
+        self.work.too_late(why)
+    }
+}
 
 /// Applies the StatefulSet as pgset applied it before, with another number of pods.
 ///
@@ -26,7 +160,7 @@ pub(crate) async fn set_replicas(
     id: &ObjectId,
     replicas: u32,
 ) -> anyhow::Result<Value> {
-    let mut value = plan::extract(live, crate::manifest::object::MANAGER).unwrap_or_else(|| {
+    let mut value = plan::extract(live, MANAGER).unwrap_or_else(|| {
         json!({
             "apiVersion": id.kind.api_version(),
             "kind": id.kind.name(),
@@ -40,32 +174,28 @@ pub(crate) async fn set_replicas(
 }
 
 /// What the image can carry is read from the live pods' template: the settings may have changed.
-pub(crate) fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
-    let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
+    let containers = &live["spec"]["template"]["spec"]["containers"];
+    let image = super::sql::container(containers).and_then(|it| it["image"].as_str());
     let Some(image) = image.and_then(|i| i.parse::<ImageReference>().ok()) else { return Ok(()) };
-    let by_name = Profile::name_for(&image);
-    let crunchy = role::profile(live).unwrap_or(by_name) == Profile::CRUNCHY;
-    let limit = Profile::of(&image, crunchy).ok().map(|profile| profile.limit());
+    let recorded = objects::profile(live).and_then(|name| ProfileName::from_str(name, false).ok());
+    let name = recorded.unwrap_or_else(|| Profile::name_for(&image));
+    let limit = Profile::of(&image, name).ok().map(|profile| profile.limit());
     resolve::replicas(&wanted.to_string(), Source::Flag("--replicas"), limit)?;
     Ok(())
 }
 
 /// Refuses fewer pods than commits wait for. Sets whose image configures itself know nothing of it.
-pub(crate) async fn check_synchronous(
-    cluster: &Cluster,
-    set: &SetIdentity,
-    live: &Value,
-    wanted: Replicas,
-) -> anyhow::Result<()> {
+async fn check_synchronous(work: Work<'_>, live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let volumes = live["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
     let mut names = volumes.filter_map(|volume| volume["configMap"]["name"].as_str());
-    if !names.any(|name| name == set.config()) {
+    if !names.any(|name| name == work.set.config()) {
         return Ok(());
     }
-    let config = cluster.get(&objects::config(set)).await?.unwrap_or_default();
+    let config = work.cluster.get(&objects::config(work.set)).await?.unwrap_or_default();
     let number = configure::postgresql_conf(&config).map_or(0, synchronous::of_set);
     if synchronous::check(number, wanted.get()).is_err() {
-        let hint = format!("{} --synchronous 0  # no commit waits", set.command("up"));
+        let hint = format!("{} --synchronous 0  # no commit waits", work.set.command("up"));
         return Err(too_few(number, wanted.get(), Some(hint)).into());
     }
     Ok(())
@@ -90,12 +220,37 @@ mod tests {
 
     #[test]
     fn an_image_carries_what_its_senders_allow() {
-        let live = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"image": image}]}}}});
+        let live = |image: &str| {
+            json!({"spec": {"template": {"spec": {"containers": [
+            {"name": "sidecar", "image": "other:1"}, {"name": "postgres", "image": image}]}}}})
+        };
         let crunchy = live("crunchydata/crunchy-postgres:centos7-9.5-1.2.6");
         assert!(check_image(&crunchy, "6".parse().unwrap()).is_ok());
         assert!(check_image(&crunchy, "20".parse().unwrap()).is_err());
         assert!(check_image(&live("registry.example/unknown"), "31".parse().unwrap()).is_ok());
         assert!(check_image(&live("postgres:17"), "32".parse().unwrap()).is_err());
         assert_eq!(objects::replicas(&json!({"spec": {}})), 1);
+    }
+
+    #[test]
+    fn a_pod_is_named_before_it_comes_and_forgotten_after_it_is_told_to_go() {
+        let facts = |before: u32, now: u32, wanted: u32, named: bool| Facts {
+            before,
+            wanted,
+            named,
+            statefulset: json!({"spec": {"replicas": now}}),
+        };
+        for (facts, next) in [
+            (facts(2, 2, 3, false), Next::Act(Step::NamePods)),
+            (facts(2, 2, 3, true), Next::Act(Step::SetReplicas)),
+            (facts(2, 3, 3, true), Next::Done),
+            (facts(3, 3, 2, false), Next::Act(Step::SetReplicas)),
+            (facts(3, 2, 2, false), Next::Act(Step::NamePods)),
+            (facts(2, 2, 2, true), Next::Done),
+            // An interrupted run left a Role that names others.
+            (facts(2, 2, 2, false), Next::Act(Step::NamePods)),
+        ] {
+            assert_eq!(Scale::next(&facts), next, "{facts:?}");
+        }
     }
 }

@@ -1,43 +1,26 @@
 //! Finding the server to talk to: the pod whose label and whose PostgreSQL say that it is the one.
 
-use crate::cli::PsqlArgs;
-use crate::cluster::Cluster;
-use crate::context::Context;
-use crate::error::{Exit, Failure};
-use crate::procedure::{live, sql, wait};
-use crate::set::SetIdentity;
+use k8s_openapi::api::core::v1::Pod;
 
-/// The pod of the master, by its label and by what PostgreSQL says.
-///
-/// # Errors
-/// When there is none, with what was seen of those that might be.
-pub(crate) async fn master(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
-) -> anyhow::Result<String> {
-    choose(context, cluster, set, Wanted::Master).await
-}
+use super::{Work, pods, sql};
+use crate::error::{Exit, Failure};
+use crate::readiness::is_ready;
+use crate::set::{Role, SetIdentity};
 
 /// Which server is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
+    /// The one that takes writes.
     Master,
+    /// Any that follows.
     AnyReplica,
+    /// The one of this ordinal, if it follows.
     Replica(u32),
 }
 
 impl Wanted {
-    pub(crate) fn of(args: &PsqlArgs) -> Self {
-        match args.replica {
-            None => Self::Master,
-            Some(None) => Self::AnyReplica,
-            Some(Some(ordinal)) => Self::Replica(ordinal),
-        }
-    }
-
-    fn label(self, set: &SetIdentity) -> String {
-        if self == Self::Master { set.master() } else { set.replica() }
+    fn role(self) -> Role {
+        if self == Self::Master { Role::Master } else { Role::Replica }
     }
 
     fn described(self, set: &SetIdentity) -> String {
@@ -49,21 +32,36 @@ impl Wanted {
     }
 }
 
-/// The pod to connect to: its label says its role, it is ready, and PostgreSQL says the same.
+/// The pod of the master.
+///
+/// # Errors
+/// When there is none, with what was seen of those that might be.
+pub(crate) async fn master(work: Work<'_>) -> anyhow::Result<String> {
+    let found = pods::list(work.cluster, work.set).await?;
+    choose(work, found, Wanted::Master).await
+}
+
+/// The pod to connect to among the pods of the set: its label says its role, it is ready, and PostgreSQL says the
+/// same.
+///
+/// # Errors
+/// When there is none, with what was seen of those that might be.
 pub(crate) async fn choose(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
+    work: Work<'_>,
+    mut found: Vec<Pod>,
     wanted: Wanted,
 ) -> anyhow::Result<String> {
-    let label = wanted.label(set);
-    let mut pods = live::pods(cluster, set).await?;
-    pods.sort_by_key(|pod| live::ordinal(set, pod));
+    let (set, label) = (work.set, work.set.label(wanted.role()));
+    // The topology's master before any other pod that is labelled so.
+    found.sort_by_key(|pod| {
+        let first = wanted == Wanted::Master && pods::is_master(set, work.topology, pod);
+        (!first, pods::ordinal(set, pod))
+    });
     let mut seen = Vec::new();
-    for pod in &pods {
-        let Some(ordinal) = live::ordinal(set, pod) else { continue };
+    for pod in &found {
+        let Some(ordinal) = pods::ordinal(set, pod) else { continue };
         let name = set.pod(ordinal);
-        let role = wait::role(pod).unwrap_or("nothing");
+        let role = pods::label(pod).unwrap_or("nothing");
         match wanted {
             Wanted::Replica(other) if other != ordinal => continue,
             // Nobody who asks for the master needs to hear of each replica.
@@ -74,11 +72,11 @@ pub(crate) async fn choose(
             }
             _ => {}
         }
-        if !wait::ready(pod) {
+        if !is_ready(pod) {
             seen.push(format!("{name} is not ready"));
             continue;
         }
-        match sql::observe(cluster, set.namespace.as_str(), &name).await {
+        match sql::observe(work.cluster, work.namespace(), &name).await {
             Ok(server) if server.in_recovery != (wanted == Wanted::Master) => return Ok(name),
             Ok(server) => {
                 let is = if server.in_recovery { "in recovery" } else { "not in recovery" };
@@ -87,10 +85,10 @@ pub(crate) async fn choose(
             Err(error) => seen.push(format!("{name} does not answer: {error}")),
         }
     }
-    let (what, place) =
-        (wanted.described(set), format!("set {} in namespace {}", set.name, set.namespace));
+    let place = format!("set {} in namespace {}", set.name, set.namespace);
+    let what = wanted.described(set);
     Err(Failure::new(Exit::Failed, format!("there is no {what} to connect to: {place}"))
         .details(seen)
-        .hint(format!("{}  # what is there, and what is wrong", context.sibling("status")))
+        .hint(format!("{}  # what is there, and what is wrong", work.context.sibling("status")))
         .into())
 }

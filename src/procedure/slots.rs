@@ -1,93 +1,157 @@
-//! The slots of replicas that were scaled away, dropped once nobody uses them.
+//! The replication slots of replicas that were scaled away: dropped once nobody uses them.
 
-use crate::procedure::server;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::time::sleep;
 
-use crate::cluster::Cluster;
-use crate::context::Context;
+use super::{Next, Procedure, Work, run, server, sql};
 use crate::error::{Exit, Failure};
-use crate::postgres::slots;
-use crate::procedure::sql;
-use crate::set::SetIdentity;
+use crate::postgres::slots::{self, PodSlot};
+use crate::postgres::{ExecOutput, Script};
 
 /// The pause between two looks: nothing tells when a slot falls idle.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Drops the slot of every pod from `pods` on, as soon as it is idle. One that stays in use is waited for.
+/// Drops the slot of every pod from the ordinal `pods` on, as soon as it is idle. One that stays in use is
+/// waited for.
 ///
 /// # Errors
 /// When the master does not answer, or a slot is still in use at the deadline.
-pub(crate) async fn drop_beyond(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
+pub(crate) async fn drop_beyond(work: Work<'_>, pods: u32) -> anyhow::Result<()> {
+    let master = server::master(work).await?;
+    let slots = Slots {
+        work,
+        master,
+        pods,
+        left: Vec::new(),
+        told: BTreeSet::new(),
+        dropped: BTreeSet::new(),
+    };
+    run(work, slots).await?;
+    Ok(())
+}
+
+struct Slots<'a> {
+    work: Work<'a>,
+    master: String,
     pods: u32,
-) -> anyhow::Result<()> {
-    let master = server::master(context, cluster, set).await?;
-    let run = async |script: &crate::postgres::Script| {
-        let output = sql::run(cluster, set.namespace.as_str(), script).await?;
+    /// What the master said last.
+    left: Vec<PodSlot>,
+    /// Those whose user was named.
+    told: BTreeSet<String>,
+    /// Those that were dropped since the last look.
+    dropped: BTreeSet<String>,
+}
+
+impl Slots<'_> {
+    async fn ask(&self, script: &Script) -> anyhow::Result<ExecOutput> {
+        let output = sql::run(self.work.cluster, self.work.namespace(), script).await?;
         match output.trouble() {
             None => Ok(output),
-            Some(trouble) => {
-                Err(anyhow::Error::from(Failure::new(Exit::Failed, trouble.to_string())))
+            Some(trouble) => Err(Failure::new(Exit::Failed, trouble.to_string()).into()),
+        }
+    }
+
+    /// Says what has changed since the last look.
+    fn tell(&mut self) {
+        let context = self.work.context;
+        for name in std::mem::take(&mut self.dropped) {
+            if !self.left.iter().any(|slot| slot.name == name) {
+                context.note(format!("replication slot {name} dropped: its pod is gone"));
             }
         }
-    };
-    let mut told = BTreeSet::new();
-    let mut tried = BTreeSet::new();
-    let mut left: Vec<slots::PodSlot> = Vec::new();
-    loop {
-        let answer = match run(&slots::list(&master)).await {
-            // The question was cut short by the deadline: the answer before it holds.
-            Err(_) if !left.is_empty() && cluster.deadline.remaining().is_zero() => {
-                return Err(still_used(context, &left).into());
-            }
-            answer => answer.context("looking for replication slots")?,
-        };
-        left = slots::beyond(set, pods, &answer);
-        for name in tried.iter().filter(|name| !left.iter().any(|slot| slot.name == **name)) {
-            context.note(format!("replication slot {name} dropped: its pod is gone"));
-        }
-        tried.clear();
-        if left.is_empty() {
-            return Ok(());
-        }
-        context
-            .interrupt
-            .check(|| "the pods are gone, slots are left".to_owned(), &context.again)?;
-        for slot in &left {
-            match &slot.user {
-                None => {
-                    run(&slots::drop(&master, slot))
-                        .await
-                        .with_context(|| format!("dropping the replication slot {}", slot.name))?;
-                    tried.insert(slot.name.clone());
-                }
-                Some(user) if told.insert(slot.name.clone()) => context.note(format!(
+        for slot in &self.left {
+            if let Some(user) = &slot.user
+                && self.told.insert(slot.name.clone())
+            {
+                context.note(format!(
                     "replication slot {} is still used by {user}: waits until it is idle",
                     slot.name
-                )),
-                Some(_) => {}
+                ));
             }
         }
-        if !tried.is_empty() {
-            continue;
-        }
-        if cluster.deadline.remaining().is_zero() {
-            return Err(still_used(context, &left).into());
-        }
-        tokio::time::sleep(LOOK_EVERY.min(cluster.deadline.remaining())).await;
     }
 }
 
-fn still_used(context: &Context, left: &[slots::PodSlot]) -> Failure {
-    let used = left.iter().filter_map(|slot| {
-        Some(format!("replication slot {} is still used by {}", slot.name, slot.user.as_ref()?))
-    });
-    Failure::new(Exit::TimedOut, used.collect::<Vec<_>>().join("; "))
-        .hint("a slot keeps the log that its user still needs: end that user, or leave it the slot")
-        .hint(format!("{}  # drops it once it is idle", context.again))
+impl Procedure for Slots<'_> {
+    /// The slots of pods that are gone.
+    type Facts = Vec<PodSlot>;
+    /// The idle ones, to drop.
+    type Step = Vec<PodSlot>;
+
+    async fn look(&mut self) -> anyhow::Result<Vec<PodSlot>> {
+        match self.ask(&slots::list(&self.master)).await {
+            Ok(answer) => self.left = slots::beyond(self.work.set, self.pods, &answer),
+            // The deadline cut the question short: the answer before it holds.
+            Err(_) if !self.left.is_empty() && self.work.cluster.deadline.remaining().is_zero() => {
+            }
+            Err(error) => return Err(error.context("looking for replication slots")),
+        }
+        self.tell();
+        Ok(self.left.clone())
+    }
+
+    fn next(left: &Vec<PodSlot>) -> Next<Vec<PodSlot>> {
+        let (used, idle): (Vec<&PodSlot>, Vec<&PodSlot>) =
+            left.iter().partition(|slot| slot.user.is_some());
+        if !idle.is_empty() {
+            return Next::Act(idle.into_iter().cloned().collect());
+        }
+        if used.is_empty() {
+            return Next::Done;
+        }
+        let used = used.iter().map(|slot| {
+            let user = slot.user.as_deref().unwrap_or_default();
+            format!("replication slot {} is still used by {user}", slot.name)
+        });
+        Next::Wait(used.collect::<Vec<_>>().join("; "))
+    }
+
+    async fn act(&mut self, idle: Vec<PodSlot>) -> anyhow::Result<()> {
+        for slot in idle {
+            self.ask(&slots::drop(&self.master, &slot))
+                .await
+                .with_context(|| format!("dropping the replication slot {}", slot.name))?;
+            self.dropped.insert(slot.name);
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> String {
+        "the pods are gone, slots are left".to_owned()
+    }
+
+    fn too_late(&self, why: String) -> Failure {
+        Failure::new(Exit::TimedOut, why)
+            .hint(
+                "a slot keeps the log that its user still needs: end that user, or leave it the slot",
+            )
+            .hint(format!("{}  # drops it once it is idle", self.work.context.again))
+    }
+
+    async fn pause(&mut self) -> anyhow::Result<()> {
+        sleep(LOOK_EVERY).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_slots_are_dropped_and_used_ones_are_waited_for() {
+        let slot = |name: &str, user: Option<&str>| PodSlot {
+            name: name.to_owned(),
+            ordinal: 2,
+            user: user.map(str::to_owned),
+        };
+        assert_eq!(Slots::next(&vec![]), Next::Done);
+        let (idle, used) = (slot("pgset_2", None), slot("pgset_3", Some("pgset-3")));
+        assert_eq!(Slots::next(&vec![used.clone(), idle.clone()]), Next::Act(vec![idle]));
+        let words = "replication slot pgset_3 is still used by pgset-3".to_owned();
+        assert_eq!(Slots::next(&vec![used]), Next::Wait(words));
+    }
 }

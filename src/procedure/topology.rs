@@ -1,63 +1,66 @@
-//! Whose data the set's is: PostgreSQL's system identifier, written down once the set is up.
+//! The topology of a set, in the cluster: read, and the system identifier recorded once the set is up.
 //!
-//! It stands in a ConfigMap that the pods mount. By it a pod refuses another set's volume, and an empty
-//! one where there was data: a lost volume must not begin a second history.
+//! The ConfigMap is mounted by the pods. By the system identifier a pod refuses the volume of another set, and
+//! an empty volume where there was data: a lost volume must not begin a second history.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::{Work, live, pods, sql};
 use crate::cluster::Cluster;
-use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
-use crate::image::Profile;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::postgres::identity;
-use crate::procedure::{live, sql, wait};
 use crate::readiness::Snapshot;
-use crate::set::SetIdentity;
-use crate::set::objects;
-use crate::settings::Settings;
+use crate::set::topology::SYSTEM_IDENTIFIER;
+use crate::set::{SetIdentity, Topology, objects};
 
-/// The key of the ConfigMap, and the name of the file that pods see.
-pub(crate) const KEY: &str = "system-identifier";
-
-/// The ConfigMap, where the profile has one.
-pub(crate) fn id(settings: &Settings) -> Option<ObjectId> {
-    match settings.profile {
-        Profile::Postgres(_) => Some(objects::topology(&settings.set)),
-        Profile::Crunchy(_) => None,
-    }
+/// Reads the topology of a set.
+///
+/// An account that may not read the ConfigMap gets the default topology: who serves as the master is checked by
+/// the labels and by PostgreSQL wherever it matters.
+///
+/// # Errors
+/// When it can't be read, or names a master that is no pod of the set.
+pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Topology> {
+    let there = match cluster.get(&objects::topology(set)).await {
+        Err(error) if error.is_forbidden() => {
+            tracing::debug!("the topology is not known: {error}");
+            None
+        }
+        there => there?,
+    };
+    Ok(Topology::recorded(set, there.as_ref())?)
 }
 
-/// Writes the identifier down, if nobody did. What is there is never changed: the pods compare with it
+/// Records the system identifier, if nobody did. What is recorded is never changed: the pods compare with it
 /// themselves, before they start.
 ///
 /// # Errors
-/// When the master does not say it, or the ConfigMap can't be made.
+/// When the master does not say it, or the ConfigMap can't be created.
 pub(crate) async fn record(
-    context: &Context,
-    cluster: &Cluster,
-    settings: &Settings,
+    work: Work<'_>,
     there: Option<&Value>,
     snapshot: &Snapshot,
 ) -> anyhow::Result<()> {
-    let set = &settings.set;
-    let Some(id) = id(settings) else { return Ok(()) };
+    let set = work.set;
+    let id = objects::topology(set);
     if let Some(there) = there {
         return Ok(live::check_ours(there, &id, set)?);
     }
-    let Some(master) = wait::master(snapshot, &set.master()) else { return Ok(()) };
-    let script = identity::ask(&master);
-    let output = sql::run(cluster, set.namespace.as_str(), &script).await?;
+    let Some(master) = pods::master(set, work.topology, &snapshot.pods) else { return Ok(()) };
+    let script = identity::ask(pods::name(master));
+    let output = sql::run(work.cluster, work.namespace(), &script).await?;
     let identifier = identity::parse(&output).context("asking the master who it is")?;
-    match cluster.create(&object(set, &id, &identifier), false).await {
+    match work.cluster.create(&object(set, &id, &identifier), false).await {
         Ok(_) => {}
-        // Of two runs at once one was first, or the answer to our own request was lost.
+        // Another run at the same time was first, or the answer to this run's own request was lost.
         Err(error) if error.is_conflict() => {
-            let there = cluster.get(&id).await?.unwrap_or_default();
+            let there = work.cluster.get(&id).await?.unwrap_or_default();
             live::check_ours(&there, &id, set)?;
-            if there["data"][KEY].as_str() != Some(identifier.as_str()) {
+            let recorded = Topology::recorded(set, Some(&there))?.system_identifier;
+            if recorded.as_ref() != Some(&identifier) {
                 return Err(Failure::new(
                     Exit::Refused,
                     format!("{id} names other data than the master's, {identifier}"),
@@ -68,7 +71,8 @@ pub(crate) async fn record(
         Err(error) => return Err(error.into()),
     }
     let detail = Some(format!("system identifier {identifier}"));
-    context.reporter.emit(Event::Object { object: id, outcome: Outcome::Created, detail });
+    let outcome = Outcome::Created;
+    work.context.reporter.emit(Event::Object { object: id, outcome, detail });
     Ok(())
 }
 
@@ -81,7 +85,7 @@ fn object(set: &SetIdentity, id: &ObjectId, identifier: &str) -> Object {
             "namespace": set.namespace.as_str(),
             "labels": { "app": set.name.as_str() },
         },
-        "data": { KEY: identifier },
+        "data": { SYSTEM_IDENTIFIER: identifier },
     });
     for (label, is) in set.ownership().labels(Kind::ConfigMap) {
         value["metadata"]["labels"][label] = json!(is);

@@ -1,129 +1,85 @@
 //! Waiting until a set is as it should be, or until it is known why it won't be.
 
-use crate::manifest::ServerVersion;
-use crate::manifest::object::MANAGER;
-use crate::procedure::live;
-use crate::set::SetIdentity;
-use serde_json::Value;
-use std::collections::BTreeMap;
+mod display;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, OptionFuture};
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::StorageClass;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cluster::Cluster;
+use super::{Next, Procedure, Work, pods, run, sql};
 use crate::cluster::objects::Freshness;
 use crate::cluster::observe::{Observer, Scope};
-use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::event::Event;
-use crate::interrupt::interrupted;
-use crate::manifest::{Kind, ObjectId};
-use crate::procedure::sql;
-use crate::readiness::Phase;
+use crate::event::{Event, Outcome};
+use crate::manifest::Kind;
 use crate::readiness::{
     Assessment, Cause, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess,
     explain, timed_out,
 };
+use crate::set::objects;
+use display::Display;
 
 /// The pause between two questions to PostgreSQL.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// Without a change for this long, a plain log says what is still waited for.
-const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How long the storage classes may take to be read.
 const CLASSES_WITHIN: Duration = Duration::from_secs(5);
 /// How many lines of a log explain a failure.
 const LOG_LINES: u32 = 20;
 
-/// What to watch of a set.
-pub(crate) fn scope(set: &SetIdentity, statefulset: &Value, version: ServerVersion) -> Scope {
-    let volumes = &statefulset["spec"]["template"]["spec"]["volumes"];
-    let shared = volumes.as_array().is_some_and(|v| {
-        v.iter().any(|v| v["persistentVolumeClaim"]["claimName"] == set.claim().as_str())
-    });
-    Scope { set: set.clone(), volumes: shared, version }
-}
-
-/// When a set is ready: this StatefulSet, with so many pods, each replica streaming.
-pub(crate) fn expectation(
-    set: &SetIdentity,
-    statefulset: &Value,
-    replicas: u32,
-    version: &ServerVersion,
-) -> Expectation {
-    let uid = live::uid_of(statefulset);
-    Expectation {
-        set: set.clone(),
-        replicas,
-        statefulset_uid: (!uid.is_empty()).then(|| uid.to_owned()),
-        statefulset_generation: statefulset["metadata"]["generation"].as_i64(),
-        not_before: applied_at(statefulset),
-        want_streaming: replicas > 1,
-        server_minor: version.minor,
-    }
-}
-
-/// When pgset last applied an object, by the server's clock: events older than that are not about
-/// what it is now. Our own clock may be wrong.
-fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
-    let managers = live["metadata"]["managedFields"].as_array()?;
-    managers
-        .iter()
-        .filter(|entry| entry["manager"] == MANAGER)
-        .filter_map(|entry| entry["time"].as_str()?.parse().ok())
-        .max()
-}
-
-/// `2 pods ready, 1 replica streaming`.
-pub(crate) fn pods(replicas: u32) -> String {
-    match replicas {
-        0 => "no pods".to_owned(),
-        1 => "1 pod ready, no replica".to_owned(),
-        2 => "2 pods ready, 1 replica streaming".to_owned(),
-        n => format!("{n} pods ready, {} replicas streaming", n - 1),
-    }
-}
-
 /// What to wait for, and what to say when it is interrupted.
 #[derive(Clone)]
-pub struct Wait<'a> {
+pub(crate) struct Wait<'a> {
     /// The set, its volumes and the server.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// When it is ready.
-    pub expectation: Expectation,
+    pub(crate) expectation: Expectation,
     /// What the command has done so far, should it be interrupted now.
-    pub done: &'a str,
-    /// The command that goes on after an interruption.
-    pub next: &'a str,
+    pub(crate) done: &'a str,
 }
 
 /// Waits until the set is ready. Returns its last snapshot.
 ///
 /// # Errors
 /// With the cause as soon as its grace has passed; at the deadline with what is still waited for.
-pub async fn until_ready(
-    context: &Context,
-    cluster: &Cluster,
-    wait: Wait<'_>,
-) -> anyhow::Result<Snapshot> {
-    let mut waiter = Waiter::new(context, cluster, wait);
-    loop {
-        if let Some(snapshot) = waiter.step().await? {
-            return Ok(snapshot);
-        }
-    }
+pub(crate) async fn until_ready(work: Work<'_>, wait: Wait<'_>) -> anyhow::Result<Snapshot> {
+    Ok(run(work, Waiter::new(work, wait)).await?.snapshot)
+}
+
+/// Where a set stands.
+struct Facts {
+    snapshot: Snapshot,
+    /// Whether the set is ready.
+    ready: bool,
+    /// What is still waited for, in words.
+    waiting_for: Vec<String>,
+    /// What is wrong, and has been for longer than its grace.
+    lasting: Vec<Trouble>,
+    /// The pods that their controller will never replace by itself (kubernetes/kubernetes#67250), without
+    /// those that were deleted: a watch shows them a little longer.
+    wedged: Vec<WedgedPod>,
+    /// The UIDs of the wedged pods that were deleted.
+    unwedged: Vec<String>,
+}
+
+/// What waiting may come to.
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// Delete a pod that its controller will not replace, if the person agrees.
+    DeleteWedgedPod(WedgedPod),
+    /// Give up, and explain why.
+    Fail(Trouble),
 }
 
 struct Waiter<'a> {
-    context: &'a Context,
-    cluster: &'a Cluster,
+    work: Work<'a>,
     wait: Wait<'a>,
     observer: Observer,
     graces: Graces,
+    display: Display<'a>,
     started: Instant,
     /// What PostgreSQL said last, and the question under way.
     streaming: Option<Streaming>,
@@ -132,25 +88,22 @@ struct Waiter<'a> {
     /// Whether there is a master to ask.
     askable: bool,
     classes: Option<Vec<StorageClass>>,
-    /// Once: whoever may not read them would be refused at every change.
+    /// Once: an account that may not read them would be refused at every change.
     classes_asked: bool,
-    /// The UIDs of the wedged pods that were deleted: a watch shows them a little longer.
     unwedged: Vec<String>,
-    shown: BTreeMap<ObjectId, (Phase, String)>,
-    beat_at: Instant,
     last: Option<Assessment>,
 }
 
 impl<'a> Waiter<'a> {
-    fn new(context: &'a Context, cluster: &'a Cluster, wait: Wait<'a>) -> Self {
-        let observer = Observer::new(cluster, &wait.scope);
+    fn new(work: Work<'a>, wait: Wait<'a>) -> Self {
+        let observer = Observer::new(work.cluster, &wait.scope);
         let now = Instant::now();
         Self {
-            context,
-            cluster,
+            work,
             wait,
             observer,
             graces: Graces::default(),
+            display: Display::new(&work.context.reporter, now),
             started: now,
             streaming: None,
             asking: None,
@@ -159,67 +112,8 @@ impl<'a> Waiter<'a> {
             classes: None,
             classes_asked: false,
             unwedged: Vec::new(),
-            shown: BTreeMap::new(),
-            beat_at: now + HEARTBEAT,
             last: None,
         }
-    }
-
-    /// Waits for one thing to happen and looks at the set again; the snapshot when it is ready.
-    async fn step(&mut self) -> anyhow::Result<Option<Snapshot>> {
-        let now = self.started.elapsed();
-        let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);
-        let ask = (self.askable && self.asking.is_none()).then_some(self.ask_at);
-        let wake = [grace, Some(self.beat_at), ask];
-        let wake = wake.into_iter().flatten().min().unwrap_or(self.beat_at);
-        tokio::select! {
-            biased;
-            exit = self.context.interrupt.wait() => {
-                return Err(interrupted(exit, &self.done(), self.wait.next).into());
-            }
-            // Before the changes: a busy namespace must not put the deadline off.
-            () = sleep_until(self.cluster.deadline.at()) => return Err(self.too_late().into()),
-            change = self.observer.next() => change.context("waiting")?,
-            Some(streaming) = OptionFuture::from(self.asking.as_mut()) => {
-                self.streaming = Some(streaming);
-                self.asking = None;
-                self.ask_at = Instant::now() + ASK_EVERY;
-            }
-            () = sleep_until(wake) => {}
-        }
-        // What else has already arrived is taken in before the set is looked at.
-        while let Some(change) = self.observer.next().now_or_never() {
-            change.context("waiting")?;
-        }
-        if !self.observer.complete() {
-            self.beat(false, || vec!["the first answer of the API server".to_owned()]);
-            return Ok(None);
-        }
-        self.look().await
-    }
-
-    async fn look(&mut self) -> anyhow::Result<Option<Snapshot>> {
-        let snapshot = self.snapshot().await;
-        self.ask(&snapshot);
-        let assessment = assess(&snapshot, &self.wait.expectation);
-        self.show(&assessment);
-        if assessment.ready {
-            return Ok(Some(snapshot));
-        }
-        // Whoever stops the pods does not mind what ails them.
-        if self.wait.expectation.replicas > 0 {
-            for trouble in self.graces.observe(&assessment.troubles, self.started.elapsed()) {
-                let wedged = assessment.wedged.iter().find(|pod| {
-                    trouble.cause == Cause::Wedged && Some(&pod.uid) == trouble.uid.as_ref()
-                });
-                match wedged {
-                    Some(pod) => self.unwedge(pod).await?,
-                    None => return Err(self.failure(&trouble, &snapshot).await.into()),
-                }
-            }
-        }
-        self.last = Some(assessment);
-        Ok(None)
     }
 
     async fn snapshot(&mut self) -> Snapshot {
@@ -238,19 +132,19 @@ impl<'a> Waiter<'a> {
     }
 
     async fn read_classes(&self) -> Option<Vec<StorageClass>> {
-        let read = self.cluster.list(Kind::StorageClass, "", "", Freshness::Latest);
-        // They only sharpen what is said: nobody waits long for them.
+        let read = self.work.cluster.list(Kind::StorageClass, "", "", Freshness::Latest);
+        // They only make an explanation more exact: they are not worth a long wait.
         let classes = tokio::time::timeout(CLASSES_WITHIN, read).await.ok()?.ok()?;
         classes.into_iter().map(|c| serde_json::from_value(c).ok()).collect()
     }
 
-    fn may_ask(&self) -> bool {
-        self.wait.expectation.want_streaming && self.wait.expectation.replicas > 1
-    }
-
-    /// Asks the master who streams, when it is time and there is a master to ask.
+    /// Asks the master which replicas stream, when it is time and there is a master to ask.
     fn ask(&mut self, snapshot: &Snapshot) {
-        let master = master(snapshot, &self.wait.scope.set.master()).filter(|_| self.may_ask());
+        let expected = &self.wait.expectation;
+        let may_ask = expected.want_streaming && expected.replicas > 1;
+        let master = pods::master(self.work.set, self.work.topology, &snapshot.pods)
+            .filter(|_| may_ask)
+            .map(|pod| pods::name(pod).to_owned());
         self.askable = master.is_some();
         let Some(master) = master else { return };
         if self.asking.is_some() || Instant::now() < self.ask_at {
@@ -264,101 +158,122 @@ impl<'a> Waiter<'a> {
                 Some((pod.metadata.name.clone()?, address.unwrap_or_default()))
             })
             .collect();
-        let namespace = self.wait.scope.set.namespace.to_string();
-        let question = sql::streaming(self.cluster.clone(), namespace, master, pods);
+        let namespace = self.work.set.namespace.to_string();
+        let question = sql::streaming(self.work.cluster.clone(), namespace, master, pods);
         self.asking = Some(question.boxed());
     }
 
-    fn show(&mut self, assessment: &Assessment) {
-        let mut changed = false;
-        let mut states = BTreeMap::new();
-        for one in &assessment.states {
-            let state = (one.phase, one.state.clone());
-            if self.shown.get(&one.object) != Some(&state) {
-                changed = true;
-                self.context.reporter.emit(Event::State {
-                    object: one.object.clone(),
-                    phase: one.phase,
-                    state: one.state.clone(),
-                });
-            }
-            states.insert(one.object.clone(), state);
-        }
-        for object in self.shown.keys().filter(|object| !states.contains_key(object)) {
-            changed = true;
-            self.context.reporter.emit(Event::State {
-                object: object.clone(),
-                phase: Phase::Gone,
-                state: "Gone".to_owned(),
-            });
-        }
-        self.shown = states;
-        self.beat(changed, || assessment.waiting_for.clone());
-    }
-
-    /// Says what is still waited for when nothing has changed for long enough. Moves the next beat
-    /// on either way: a beat in the past would wake the loop without end.
-    fn beat(&mut self, changed: bool, waiting_for: impl FnOnce() -> Vec<String>) {
-        let now = Instant::now();
-        if !changed && now < self.beat_at {
-            return;
-        }
-        self.beat_at = now + HEARTBEAT;
-        if !changed {
-            let mut waiting_for = waiting_for();
-            waiting_for.extend(self.observer.trouble().map(|t| format!("the API server: {t}")));
-            let elapsed = self.started.elapsed();
-            self.context.reporter.emit(Event::Heartbeat { elapsed, waiting_for });
-        }
-    }
-
-    /// The whole explanation of a trouble whose grace is over.
-    async fn failure(&self, trouble: &Trouble, snapshot: &Snapshot) -> Failure {
+    /// The whole explanation of a trouble that has lasted.
+    async fn failure(&self, trouble: &Trouble) -> Failure {
         let mut logs = Logs::default();
         if let (Kind::Pod, Some(container)) = (trouble.object.kind, &trouble.container) {
-            let namespace = self.wait.scope.set.namespace.as_str();
+            let (cluster, namespace) = (self.work.cluster, self.work.namespace());
             let read = |previous| {
-                self.cluster.logs(namespace, &trouble.object.name, container, previous, LOG_LINES)
+                cluster.logs(namespace, &trouble.object.name, container, previous, LOG_LINES)
             };
             (logs.current, logs.previous) = futures::join!(read(false), read(true));
         }
-        let explanation = explain(trouble, snapshot, &logs);
+        let mut snapshot = self.observer.snapshot();
+        snapshot.storage_classes.clone_from(&self.classes);
+        snapshot.streaming.clone_from(&self.streaming);
+        let explanation = explain(trouble, &snapshot, &logs);
         let mut failure = Failure::new(Exit::Failed, explanation.summary);
         failure.details = explanation.details;
         failure.hints = explanation.hints;
         failure
     }
 
-    /// Deletes a pod that the controller will never replace by itself (kubernetes/kubernetes#67250).
+    /// Deletes a pod that its controller will never replace by itself.
     async fn unwedge(&mut self, pod: &WedgedPod) -> anyhow::Result<()> {
-        if self.unwedged.contains(&pod.uid) {
-            return Ok(());
-        }
         self.unwedged.push(pod.uid.clone());
         let question = format!(
             "Pod {} is not ready and runs an old revision ({}); Kubernetes will not replace it by itself. Delete the pod (its data stays)?",
             pod.name, pod.revision
         );
-        let id = ObjectId::new(Kind::Pod, self.wait.scope.set.namespace.as_str(), &pod.name);
-        if !self.context.confirm(&question).await? {
+        if !self.work.context.confirm(&question).await? {
             return Err(Failure::new(Exit::Refused, format!("pod {} was left as it is", pod.name))
-                .hint(format!(
-                    "kubectl -n {} delete pod {}",
-                    self.wait.scope.set.namespace, pod.name
-                ))
+                .hint(format!("kubectl -n {} delete pod {}", self.work.namespace(), pod.name))
                 .into());
         }
-        let deleted = self.cluster.delete(&id, &pod.uid).await?;
-        if deleted {
-            self.context.reporter.emit(Event::Object {
+        let id = objects::pod(self.work.set, &pod.name);
+        if self.work.cluster.delete(&id, &pod.uid).await? {
+            self.work.context.reporter.emit(Event::Object {
                 object: id,
-                outcome: crate::event::Outcome::Deleted,
+                outcome: Outcome::Deleted,
                 detail: Some(
                     "it ran an old revision and never got ready; its claim is kept".into(),
                 ),
             });
         }
         Ok(())
+    }
+}
+
+impl Procedure for Waiter<'_> {
+    type Facts = Facts;
+    type Step = Step;
+
+    async fn look(&mut self) -> anyhow::Result<Facts> {
+        // Everything that has already arrived is taken in before the set is assessed.
+        while let Some(change) = self.observer.next().now_or_never() {
+            change.context("waiting")?;
+        }
+        if !self.observer.complete() {
+            let waiting_for = vec!["the first answer of the API server".to_owned()];
+            self.display.beat(false, &waiting_for, self.observer.trouble(), self.started.elapsed());
+            return Ok(Facts {
+                snapshot: Snapshot::default(),
+                ready: false,
+                waiting_for,
+                lasting: Vec::new(),
+                wedged: Vec::new(),
+                unwedged: Vec::new(),
+            });
+        }
+        let snapshot = self.snapshot().await;
+        self.ask(&snapshot);
+        let assessment = assess(&snapshot, &self.wait.expectation);
+        self.display.show(&assessment, self.observer.trouble(), self.started.elapsed());
+        let mut facts = Facts {
+            snapshot,
+            ready: assessment.ready,
+            waiting_for: assessment.waiting_for.clone(),
+            lasting: Vec::new(),
+            wedged: assessment.wedged.clone(),
+            unwedged: self.unwedged.clone(),
+        };
+        // Whoever stops the pods does not mind what is wrong with them.
+        if !facts.ready && self.wait.expectation.replicas > 0 {
+            facts.lasting = self.graces.observe(&assessment.troubles, self.started.elapsed());
+        }
+        if !facts.ready {
+            self.last = Some(assessment);
+        }
+        Ok(facts)
+    }
+
+    fn next(facts: &Facts) -> Next<Step> {
+        if facts.ready {
+            return Next::Done;
+        }
+        for trouble in &facts.lasting {
+            let wedged = facts.wedged.iter().find(|pod| {
+                trouble.cause == Cause::Wedged && Some(&pod.uid) == trouble.uid.as_ref()
+            });
+            match wedged {
+                Some(pod) if facts.unwedged.contains(&pod.uid) => {}
+                Some(pod) => return Next::Act(Step::DeleteWedgedPod(pod.clone())),
+                None => return Next::Act(Step::Fail(trouble.clone())),
+            }
+        }
+        Next::Wait(facts.waiting_for.join("; "))
+    }
+
+    async fn act(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::DeleteWedgedPod(pod) => self.unwedge(&pod).await,
+            Step::Fail(trouble) => Err(self.failure(&trouble).await.into()),
+        }
     }
 
     fn done(&self) -> String {
@@ -370,48 +285,41 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    fn too_late(&self) -> Failure {
+    fn too_late(&self, _: String) -> Failure {
         let elapsed = self.started.elapsed();
-        let mut failure = Failure::new(
-            Exit::TimedOut,
-            format!(
-                "{} after {} s",
-                if self.wait.expectation.replicas == 0 {
-                    "pods are still there"
-                } else {
-                    "not ready"
-                },
-                self.cluster.deadline.elapsed().as_secs()
-            ),
-        );
+        let what =
+            if self.wait.expectation.replicas == 0 { "pods are still there" } else { "not ready" };
+        let seconds = self.work.cluster.deadline.elapsed().as_secs();
+        let mut failure = Failure::new(Exit::TimedOut, format!("{what} after {seconds} s"));
         if let Some(assessment) = &self.last {
             failure.details = timed_out(assessment, elapsed);
         }
         failure
             .details
             .extend(self.observer.trouble().map(|t| format!("the API server said: {t}")));
+        let context = self.work.context;
         failure
-            .hint(format!("{}  # goes on; --timeout 30m waits longer", self.wait.next))
-            .hint(format!("{}  # what is there, and what is wrong", self.context.sibling("status")))
+            .hint(format!("{}; --timeout 30m waits longer", self.work.resume()))
+            .hint(format!("{}  # what is there, and what is wrong", context.sibling("status")))
     }
-}
 
-/// The pod that carries the master's label and is ready.
-pub(crate) fn master(snapshot: &Snapshot, label: &str) -> Option<String> {
-    snapshot.pods.iter().find(|pod| role(pod) == Some(label) && ready(pod))?.metadata.name.clone()
-}
-
-/// The value of the label `name`: the Service that the pod belongs to.
-pub(crate) fn role(pod: &Pod) -> Option<&str> {
-    pod.metadata.labels.as_ref()?.get("name").map(String::as_str)
-}
-
-/// Whether the condition Ready is True and the pod is not on its way out.
-pub(crate) fn ready(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none()
-        && pod
-            .status
-            .iter()
-            .flat_map(|s| s.conditions.iter().flatten())
-            .any(|c| c.type_ == "Ready" && c.status == "True")
+    /// Waits for a change, the end of a grace, an answer of PostgreSQL, or the time to ask it.
+    async fn pause(&mut self) -> anyhow::Result<()> {
+        let now = self.started.elapsed();
+        let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);
+        let ask = (self.askable && self.asking.is_none()).then_some(self.ask_at);
+        let beat = self.display.beat_at();
+        let wake = [grace, ask].into_iter().flatten().fold(beat, Instant::min);
+        tokio::select! {
+            biased;
+            change = self.observer.next() => change.context("waiting")?,
+            Some(streaming) = OptionFuture::from(self.asking.as_mut()) => {
+                self.streaming = Some(streaming);
+                self.asking = None;
+                self.ask_at = Instant::now() + ASK_EVERY;
+            }
+            () = sleep_until(wake) => {}
+        }
+        Ok(())
+    }
 }

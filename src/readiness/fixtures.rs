@@ -83,6 +83,7 @@ pub(super) fn healthy(replicas: u32) -> World {
     };
     let expected = Expectation {
         set: SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() },
+        topology: crate::set::Topology::default(),
         replicas,
         statefulset_uid: Some("set-uid".to_owned()),
         statefulset_generation: Some(3),

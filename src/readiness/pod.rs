@@ -10,6 +10,7 @@ use super::view::{self, Verdict, View};
 use super::{container, events};
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::Phase;
+use crate::set::Role;
 
 /// Judges the pod of an ordinal below the number wanted. `claims` is what is wrong with the claims,
 /// `refused` why the API server refuses pods.
@@ -128,7 +129,7 @@ fn node(pod: &Pod) -> String {
 
 /// A pod that is ready: the master, or a replica that streams if it must.
 fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
-    if ordinal == 0 {
+    if view.expected.topology.role(ordinal) == Role::Master {
         return Verdict::ready(object, "Ready, master");
     }
     let streaming = view.snapshot.streaming.as_ref();

@@ -31,16 +31,22 @@ fn headless(view: View<'_>, name: &str) -> Verdict {
 fn master(view: View<'_>, name: &str) -> Verdict {
     let ready = ready(view, name);
     let object = view.id(Kind::Service, name);
-    let expected = view.expected.set.pod(0);
+    let expected = view.expected.topology.master();
     let unmet = match ready.iter().collect::<Vec<_>>().as_slice() {
-        [] if view.expected.replicas == 0 => None,
+        [] if view.expected.replicas == 0 || expected.is_none() => None,
         // The images label the master's pod themselves, and go on without a word when they may not.
-        [] if view.pod(0).is_some_and(|pod| view::is_ready(pod) && !is_labelled(pod, name)) => {
-            Some(format!("no ready endpoint: {expected} does not carry the label name={name}"))
-        }
-        [] => Some("no ready endpoint".to_owned()),
-        [only] if **only == expected => None,
-        [only] => Some(format!("its endpoint is {only}, not {expected}")),
+        [] => match expected.and_then(|ordinal| view.pod(ordinal)) {
+            Some(pod) if view::is_ready(pod) && !is_labelled(pod, name) => Some(format!(
+                "no ready endpoint: {} does not carry the label name={name}",
+                view::name(&pod.metadata)
+            )),
+            _ => Some("no ready endpoint".to_owned()),
+        },
+        [only] => match expected.map(|ordinal| view.expected.set.pod(ordinal)) {
+            Some(expected) if expected == **only => None,
+            Some(expected) => Some(format!("its endpoint is {only}, not {expected}")),
+            None => Some(format!("its endpoint is {only}, and no pod is to be the master")),
+        },
         several => Some(format!("{} endpoints, not one: {}", several.len(), names(&ready))),
     };
     match unmet {
@@ -58,8 +64,8 @@ fn replica(view: View<'_>, name: &str) -> Verdict {
     let ready = ready(view, name);
     let object = view.id(Kind::Service, name);
     let wanted = view.expected.replicas.saturating_sub(1) as usize;
-    let master = view.expected.set.pod(0);
-    let unmet = if ready.contains(&master) {
+    let master = view.expected.topology.master_pod(&view.expected.set);
+    let unmet = if let Some(master) = master.filter(|master| ready.contains(master)) {
         Some(format!("{master}, the master, is among its endpoints: {}", names(&ready)))
     } else if ready.len() < wanted {
         Some(format!("{} of {} ready", ready.len(), counted(wanted, "endpoint")))

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use crate::set::SetIdentity;
+use crate::set::{SetIdentity, Topology};
 
 /// What is in the cluster at one moment, as far as it concerns one set.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +67,8 @@ pub struct StreamingReplica {
 pub struct Expectation {
     /// The set.
     pub set: SetIdentity,
+    /// Who is to be the master.
+    pub topology: Topology,
     /// The number of pods.
     pub replicas: u32,
     /// The UID of the StatefulSet that was applied.

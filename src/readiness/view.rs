@@ -194,7 +194,8 @@ pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition
 }
 
 /// The condition Ready is True, and the pod is not on its way out.
-pub(super) fn is_ready(pod: &Pod) -> bool {
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
     !is_terminating(&pod.metadata)
         && condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Inputs, NEWEST_SERVER};
-use crate::image::{Crunchy, Official, Profile, official};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::settings::pods::{Resources, Toleration};
 use crate::settings::tls::Stage;
@@ -54,10 +53,8 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
         },
     });
     context["tls"] = tls(inputs);
-    match &settings.profile {
-        Profile::Crunchy(facts) => context["crunchy"] = crunchy(facts),
-        Profile::Postgres(facts) => context["postgres"] = postgres(facts, settings),
-    }
+    context[settings.profile.name().as_str()] =
+        settings.profile.template_values(settings.size.bytes());
     context
 }
 
@@ -107,7 +104,7 @@ fn pods(inputs: &Inputs<'_>) -> Value {
     let resources =
         |resources: &Resources| resources.pairs().into_iter().collect::<BTreeMap<_, _>>();
     json!({
-        "names": (0..inputs.pods).map(|ordinal| set.pod(ordinal)).collect::<Vec<_>>(),
+        "names": inputs.topology.pods(set, inputs.pods),
         "requests": resources(&pods.requests),
         "limits": resources(&pods.limits),
         "node_selector": pods.node_selector,
@@ -128,21 +125,6 @@ fn toleration(toleration: &Toleration) -> Value {
     value
 }
 
-/// How PostgreSQL is set up, as far as the image and the size of the volume decide it.
-fn postgres(facts: &Official, settings: &Settings) -> Value {
-    let bytes = settings.size.bytes();
-    let megabytes = |bytes: u64| format!("{}MB", (bytes >> 20).max(1));
-    json!({
-        "user_id": facts.user_id(),
-        "max_wal_senders": official::MAX_WAL_SENDERS,
-        // PostgreSQL's own default is a gigabyte, which is all of a small volume.
-        "max_wal_size": megabytes((bytes / 4).clamp(80 << 20, 1 << 30)),
-        // A dead replica fills at most a quarter of the volume, and is cloned anew.
-        "max_slot_wal_keep_size": megabytes(bytes / 4),
-        "wal_keep_size": megabytes((bytes / 8).min(1 << 30)),
-    })
-}
-
 fn storage(settings: &Settings) -> Value {
     let mut storage = match &settings.storage {
         Storage::Nfs { server, path } => json!({ "kind": "nfs", "server": server, "path": path }),
@@ -160,14 +142,4 @@ fn storage(settings: &Settings) -> Value {
     storage["size"] = json!(settings.size.as_str());
     storage["access_mode"] = json!(settings.access_mode.name());
     storage
-}
-
-/// What the tag decides.
-fn crunchy(facts: &Crunchy) -> Value {
-    json!({
-        "prefix": facts.primary_prefix(),
-        "replica_host": facts.needs_replica_host(),
-        "namespace_variable": facts.needs_namespace_variable(),
-        "user_id": facts.user_id(),
-    })
 }

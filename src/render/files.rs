@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::RenderError;
 use super::set::{EXTENSION, SCRIPT, TEXT, TemplateFile};
+use crate::image::ProfileName;
 
 /// The largest template that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -13,8 +14,6 @@ const MAX_FILE: u64 = 1 << 20;
 const MAX_FILES: usize = 1000;
 /// What the name of a template, or of a piece that templates include, ends in.
 const INCLUDED: &str = ".j2";
-/// The directories that templates are looked for in.
-const PROFILES: [&str; 2] = ["crunchy", "postgres"];
 
 /// The templates in `directory/profile`; none where only another profile has some.
 ///
@@ -37,7 +36,8 @@ pub(super) fn read(
 }
 
 fn other_profile_has_some(directory: &Path, profile: &str) -> Result<bool, RenderError> {
-    for other in PROFILES.into_iter().filter(|other| *other != profile) {
+    let profiles = ProfileName::ALL.map(ProfileName::as_str);
+    for other in profiles.into_iter().filter(|other| *other != profile) {
         if candidates(&directory.join(other))?.iter().any(|path| is_template(path)) {
             return Ok(true);
         }

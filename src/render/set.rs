@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{RenderError, files};
 use crate::image::Profile;
+use crate::image::templates::BUILT_IN;
 
 /// What the name of a template ends in.
 pub(super) const EXTENSION: &str = ".yaml.j2";
@@ -13,28 +14,6 @@ pub(super) const EXTENSION: &str = ".yaml.j2";
 pub(super) const TEXT: &str = ".conf.j2";
 /// What the name of a text ends in that becomes a ConfigMap's value as it is.
 pub(super) const SCRIPT: &str = ".sh";
-
-macro_rules! built_in {
-    ($($profile:literal: [$($name:literal),+ $(,)?]),+ $(,)?) => {
-        &[$($(($profile, $name,
-            include_str!(concat!("../../templates/", $profile, "/", $name)))),+),+]
-    };
-}
-
-/// Profile, name and text of each template in the binary.
-const BUILT_IN: &[(&str, &str, &str)] = built_in! {
-    "crunchy": [
-        "serviceaccount.yaml.j2", "role.yaml.j2", "rolebinding.yaml.j2", "secret.yaml.j2",
-        "persistentvolumes.yaml.j2", "persistentvolumeclaim.yaml.j2", "services.yaml.j2",
-        "statefulset.yaml.j2",
-    ],
-    "postgres": [
-        "serviceaccount.yaml.j2", "role.yaml.j2", "rolebinding.yaml.j2", "secret.yaml.j2",
-        "configmap.yaml.j2", "persistentvolumes.yaml.j2", "persistentvolumeclaim.yaml.j2",
-        "services.yaml.j2", "networkpolicy.yaml.j2", "poddisruptionbudget.yaml.j2",
-        "statefulset.yaml.j2", "tls.yaml.j2", "postgresql.conf.j2", "pg_hba.conf.j2", "bootstrap.sh",
-    ],
-};
 
 /// Where a template comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +62,7 @@ impl TemplateSet {
     /// The templates in the binary; none where the profile has none.
     #[must_use]
     pub fn builtin(profile: &Profile) -> Self {
-        let profile = profile.name();
+        let profile = profile.name().as_str();
         let templates = BUILT_IN
             .iter()
             .filter(|(of, _, _)| *of == profile)

@@ -1,5 +1,6 @@
 //! Which set, and the names of everything that belongs to it.
 
+use super::Role;
 use crate::manifest::labels::Ownership;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::values::{Namespace, SetName};
@@ -23,6 +24,19 @@ impl SetIdentity {
     #[must_use]
     pub fn replica(&self) -> String {
         format!("{}-replica", self.name)
+    }
+    /// The value of the label `name` of the pods of a role, which is the name of their Service.
+    #[must_use]
+    pub fn label(&self, role: Role) -> String {
+        match role {
+            Role::Master => self.master(),
+            Role::Replica => self.replica(),
+        }
+    }
+    /// The role that a pod's label `name` says.
+    #[must_use]
+    pub fn role_of_label(&self, label: &str) -> Option<Role> {
+        [Role::Master, Role::Replica].into_iter().find(|role| self.label(*role) == label)
     }
     /// The pod of an ordinal.
     #[must_use]

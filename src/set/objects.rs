@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::SetIdentity;
+use crate::image::Capabilities;
 use crate::manifest::{Kind, ObjectId};
 
 /// The StatefulSet.
@@ -65,4 +66,19 @@ pub fn replicas(statefulset: &Value) -> u32 {
     // Unset means 1 (apps/v1).
     let replicas = statefulset["spec"]["replicas"].as_u64().unwrap_or(1);
     u32::try_from(replicas).unwrap_or(u32::MAX)
+}
+
+/// Annotation of the StatefulSet: the profile that it was created with.
+const ANNOTATION_PROFILE: &str = "pgset/profile";
+
+/// The name of the profile that a StatefulSet was created with, where it says so.
+#[must_use]
+pub fn profile(statefulset: &Value) -> Option<&str> {
+    statefulset["metadata"]["annotations"][ANNOTATION_PROFILE].as_str()
+}
+
+/// What a set can do, by its StatefulSet.
+#[must_use]
+pub fn capabilities(statefulset: &Value) -> &'static Capabilities {
+    Capabilities::of_profile(profile(statefulset))
 }

@@ -254,7 +254,7 @@ pub fn rules(missing: &[Right]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::set::rights::*;
+    use super::*;
 
     fn words(rights: &[Right]) -> Vec<String> {
         rights.iter().map(ToString::to_string).collect()

@@ -3,7 +3,7 @@
 use super::sources::{Sources, parse};
 use super::{SettingsError, Source, Sourced};
 use crate::environment::{self as variables, Variable};
-use crate::image::Profile;
+use crate::image::{Capabilities, Profile};
 use crate::values::{DatabaseName, RoleName, Secret};
 use crate::values::{Invalid, names};
 
@@ -41,12 +41,10 @@ pub(super) fn credentials(
     profile: &Profile,
     warnings: &mut Vec<String>,
 ) -> Result<Credentials, SettingsError> {
-    let crunchy = matches!(profile, Profile::Crunchy(_));
-    // The same for every Crunchy tag, although its own examples changed the name with 1.6: roles are
-    // made at the first start only, and a newer tag must still log in on an old volume.
-    let default_primary = if crunchy { "master" } else { "primaryuser" };
+    let Capabilities { writes_unquoted_sql, default_replication_role, .. } =
+        *profile.capabilities();
     let primary_given = primary_user_given(sources)?;
-    let primary_user = role("replication role", primary_given, default_primary)?;
+    let primary_user = role("replication role", primary_given, default_replication_role)?;
     let user = role("application's role", sources.variable(&[&variables::PG_USER])?, "testuser")?;
     let database = sources
         .variable(&[&variables::PG_DATABASE])?
@@ -61,7 +59,7 @@ pub(super) fn credentials(
             invalid.hint("give PG_USER another name than PG_PRIMARY_USER"),
         ));
     }
-    if crunchy {
+    if writes_unquoted_sql {
         check_unquoted("replication role", primary_user.value.as_str(), &primary_user.source)?;
         check_unquoted("application's role", user.value.as_str(), &user.source)?;
         check_unquoted("database", database.value.as_str(), &database.source)?;
@@ -70,7 +68,7 @@ pub(super) fn credentials(
     sources.settle(&variables::PG_USER, &user.value, &user.source);
     sources.settle(&variables::PG_DATABASE, &database.value, &database.source);
 
-    let mut passwords = Passwords { sources, crunchy, warnings };
+    let mut passwords = Passwords { sources, unquoted: writes_unquoted_sql, warnings };
     Ok(Credentials {
         superuser_password: passwords.read(&variables::PG_ROOT_PASSWORD)?,
         primary_user: primary_user.value,
@@ -120,7 +118,7 @@ fn check_unquoted(field: &'static str, name: &str, source: &Source) -> Result<()
 
 struct Passwords<'a, 'b> {
     sources: &'a Sources<'b>,
-    crunchy: bool,
+    unquoted: bool,
     warnings: &'a mut Vec<String>,
 }
 
@@ -146,7 +144,7 @@ impl Passwords<'_, '_> {
         let Some(given) = self.sources.environment.get_even_empty(variable)? else {
             return Ok(None);
         };
-        match check_password(given, self.crunchy) {
+        match check_password(given, self.unquoted) {
             Ok((password, warning)) => {
                 let said = warning.map(|said| format!("{} {said}", variable.name));
                 self.warnings.extend(said);
@@ -160,21 +158,22 @@ impl Passwords<'_, '_> {
     }
 }
 
-/// A given password, checked, and what there is to say about it. One newline at the end goes: that is
+/// A given password, checked, and what there is to say about it. `unquoted`: the image writes it into SQL as
+/// it is. One newline at the end goes: that is
 /// how files and `$(...)` of some shells end.
 ///
 /// # Errors
 /// When it is none, or the image can't take it.
 pub fn check_password(
     given: &str,
-    crunchy: bool,
+    unquoted: bool,
 ) -> Result<(Secret, Option<&'static str>), Invalid> {
     let password = given.strip_suffix('\n').unwrap_or(given);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {
         return Err(Invalid::new("must not be empty"));
     }
-    if crunchy && !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
+    if unquoted && !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
         let reason = "must be of letters and digits only: the image writes it into SQL as it is";
         return Err(Invalid::new(reason));
     }

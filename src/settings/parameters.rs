@@ -119,17 +119,13 @@ impl Parameters {
 /// Where a setting came from once all are together.
 const SOURCE: Source = Source::Derived("--set or --config");
 
-/// Refuses what only the profile of the official image has.
-pub(super) fn only_official(
+/// Refuses settings for an image that writes its own configuration.
+pub(super) fn refuse(
     parameters: Option<&Parameters>,
     synchronous: Option<&Sourced<u32>>,
+    reason: &'static str,
 ) -> Result<(), SettingsError> {
-    let invalid = || {
-        Invalid::new(
-            "must not be given with an image of Crunchy's, which writes its own configuration",
-        )
-        .hint("the official image: --image postgres:17")
-    };
+    let invalid = || Invalid::new(reason).hint("the official image: --image postgres:17");
     if let Some(synchronous) = synchronous.filter(|given| given.value > 0) {
         return Err(super::synchronous::not_here(synchronous, invalid()));
     }

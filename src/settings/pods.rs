@@ -17,7 +17,7 @@ use super::sources::Sources;
 use super::{SettingsError, Source, Sourced};
 use crate::cli::SettingsArgs;
 use crate::environment::{self as variables, Variable};
-use crate::image::Profile;
+use crate::image::{Profile, ProfileName};
 use crate::values::Invalid;
 use crate::values::duration;
 use crate::values::names::is_dns_name;
@@ -76,13 +76,15 @@ pub(super) fn pods(
     profile: &Profile,
 ) -> Result<Pods, SettingsError> {
     let given = Given::read(sources, args)?;
-    if let Profile::Crunchy(_) = profile {
+    if !profile.capabilities().has_pod_settings {
         return match given.first() {
             None => Ok(Pods::default()),
             Some((field, found)) => {
-                let invalid = Invalid::new(
-                    "must be left out with the profile crunchy: only the profile postgres has it",
-                )
+                let invalid = Invalid::new(format!(
+                    "must be left out with the profile {}: only the profile {} has it",
+                    profile.name(),
+                    ProfileName::Postgres
+                ))
                 .hint("templates of your own can have it: pgset templates export DIR");
                 Err(SettingsError::of(field, &found.value, found.source.clone(), invalid))
             }

@@ -19,9 +19,9 @@ use super::table::InForce;
 use super::{
     Settings, SettingsError, Source, Sourced, credentials, parameters, pods, synchronous, tls,
 };
-use crate::cli::{GlobalArgs, ProfileName, SettingsArgs};
+use crate::cli::{GlobalArgs, SettingsArgs};
 use crate::environment::{self as variables, Environment};
-use crate::image::{ImageReference, Limit, Profile};
+use crate::image::{ImageReference, Limit, Profile, ProfileName};
 use crate::set::SetIdentity;
 use crate::values::Invalid;
 use crate::values::{Namespace, Replicas, SetName};
@@ -102,9 +102,11 @@ pub fn resolve(
     )?;
     let synchronous = synchronous::synchronous(&mut sources, args, replicas.as_ref())?;
     let tls = tls::tls(&mut sources, args)?;
-    if matches!(profile, Profile::Crunchy(_)) {
-        tls::only_official(tls.as_ref())?;
-        parameters::only_official(parameters.as_ref(), synchronous.as_ref())?;
+    if let Some(reason) = profile.capabilities().tls.refusal() {
+        tls::refuse(tls.as_ref(), reason)?;
+    }
+    if let Some(reason) = profile.capabilities().configuration.refusal() {
+        parameters::refuse(parameters.as_ref(), synchronous.as_ref(), reason)?;
     }
     let credentials = credentials::credentials(&mut sources, &profile, &mut warnings)?;
     let pods = pods::pods(&mut sources, args, &profile)?;
@@ -201,17 +203,14 @@ fn profile(
         Some(value) => Some(Sourced { value, source: Source::Flag("--profile") }),
         None => one_of::<ProfileName>("profile", sources, &variables::PGSET_PROFILE)?,
     };
-    let (crunchy, source) = match given {
-        Some(given) => (given.value == ProfileName::Crunchy, given.source),
-        None => (
-            Profile::name_for(&image.value) == Profile::CRUNCHY,
-            Source::Derived("the image's name"),
-        ),
-    };
-    let profile = Profile::of(&image.value, crunchy).map_err(|error| {
+    let given = given.unwrap_or_else(|| Sourced {
+        value: Profile::name_for(&image.value),
+        source: Source::Derived("the image's name"),
+    });
+    let profile = Profile::of(&image.value, given.value).map_err(|error| {
         SettingsError::of("image", image.value.to_string(), image.source.clone(), error.into())
     })?;
-    sources.settle(&variables::PGSET_PROFILE, profile.name(), &source);
+    sources.settle(&variables::PGSET_PROFILE, profile.name(), &given.source);
     Ok(profile)
 }
 
@@ -221,18 +220,16 @@ fn check_name_fits(
     image: &ImageReference,
 ) -> Result<(), SettingsError> {
     let text = name.value.as_str();
-    match profile {
-        Profile::Crunchy(crunchy) if !crunchy.name_may_have_dash() && text.contains('-') => {
-            let invalid = Invalid::new(format!(
-                "must not have a dash with {image}: up to 1.4.1 the container looks for its \
-                 ordinal behind the first dash, and every pod would wait for a master"
-            ));
-            let mended = text.replace('-', "");
-            let invalid = invalid.suggest::<SetName>(text, &mended);
-            Err(SettingsError::of("set name", text, name.source.clone(), invalid))
-        }
-        _ => Ok(()),
+    if profile.name_may_have_dash() || !text.contains('-') {
+        return Ok(());
     }
+    let invalid = Invalid::new(format!(
+        "must not have a dash with {image}: up to 1.4.1 the container looks for its \
+         ordinal behind the first dash, and every pod would wait for a master"
+    ));
+    let mended = text.replace('-', "");
+    let invalid = invalid.suggest::<SetName>(text, &mended);
+    Err(SettingsError::of("set name", text, name.source.clone(), invalid))
 }
 
 fn templates(

@@ -203,13 +203,14 @@ pub(super) fn tls(
 }
 
 /// Refuses TLS for an image that has none. That there is to be none is right.
-pub(super) fn only_official(given: Option<&Sourced<TlsSetting>>) -> Result<(), SettingsError> {
+pub(super) fn refuse(
+    given: Option<&Sourced<TlsSetting>>,
+    reason: &'static str,
+) -> Result<(), SettingsError> {
     match given {
         Some(given) if given.value != TlsSetting::Off => {
-            let invalid = Invalid::new(
-                "is not to be had with Crunchy's images: they set up PostgreSQL themselves",
-            )
-            .hint("the official image has it: --image postgres:17");
+            let invalid =
+                Invalid::new(reason).hint("the official image has it: --image postgres:17");
             Err(SettingsError::of(FIELD, given.value.to_string(), given.source.clone(), invalid))
         }
         _ => Ok(()),

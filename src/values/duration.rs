@@ -58,7 +58,7 @@ pub fn display(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::values::duration::*;
+    use super::*;
 
     #[test]
     fn reads_and_writes() {

@@ -185,35 +185,6 @@ pub(super) fn mend_dns(text: &str, max: usize) -> String {
     dashed.trim_matches('-').to_owned()
 }
 
-/// A major version of PostgreSQL that pgset runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MajorVersion(u32);
-
-impl FromStr for MajorVersion {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        use crate::image::official::{NEWEST, OLDEST};
-        match text.parse::<u32>() {
-            Ok(number) if (OLDEST..=NEWEST).contains(&number) => Ok(Self(number)),
-            Ok(number) if number < OLDEST => {
-                Err(crate::image::ImageError::PostgresTooOld { major: number }.into())
-            }
-            Ok(number) => Err(crate::image::ImageError::PostgresTooNew { major: number }.into()),
-            Err(_) => Err(Invalid::new(format!(
-                "must be a major version of PostgreSQL, {OLDEST} to {NEWEST}"
-            ))
-            .hint("a minor version, or a variant: --image postgres:17.2-bookworm")),
-        }
-    }
-}
-
-impl fmt::Display for MajorVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// The number of pods, master included: at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Replicas(u32);
@@ -268,7 +239,7 @@ impl fmt::Display for Replicas {
 
 #[cfg(test)]
 mod tests {
-    use crate::values::names::*;
+    use super::*;
 
     fn refused<T: FromStr<Err = Invalid> + fmt::Debug>(text: &str) -> (String, Option<String>) {
         let error = text.parse::<T>().expect_err(text);

@@ -113,7 +113,7 @@ fn mended(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::values::quantity::*;
+    use super::*;
 
     #[test]
     fn reads_quantities_and_writes_them_as_kubernetes_does() {

@@ -24,7 +24,7 @@ pub(super) fn is_reserved(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::values::reserved::*;
+    use super::*;
 
     #[test]
     fn the_list_is_sorted_so_that_every_word_is_found() {

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use super::super::status::{Endpoint, Role, ServiceRole};
+use super::super::status::{Endpoint, ServiceRole};
 use super::*;
 
 fn pod(ordinal: u32, in_recovery: Option<bool>) -> PodFacts {
@@ -42,6 +42,7 @@ fn plan(pods: &[PodFacts], services: &[ServiceFacts]) -> Plan {
     let set = set();
     let subject = Subject {
         set: &set,
+        topology: &crate::set::Topology::default(),
         superuser_password: &password,
         user: "testuser",
         database: "userdb",

@@ -1,64 +1,28 @@
 //! Restarts that PostgreSQL asks for: one pod at a time, in the right order.
 
-use crate::set::objects;
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
-
-use crate::cluster::Cluster;
+use super::change::postgresql_conf;
+use super::check::Consent;
+use super::server;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::manifest::{Kind, ObjectId};
 use crate::postgres::configuration::{self, FOLLOWED, Order};
 use crate::postgres::replication::Lsn;
-use crate::procedure::live;
-use crate::procedure::sql;
-use crate::procedure::sql::LOOK_EVERY;
-use crate::procedure::wait;
-use crate::procedure::wait::Wait;
-use crate::set::SetIdentity;
+use crate::procedure::wait::{self, Wait};
+use crate::procedure::{Next, Poll, Procedure, Work, live, poll, run, sql};
+use crate::set::{Role, objects};
 
-/// The pods that wait for a restart, replicas before the master.
-#[derive(Default)]
+/// A pod that waits for a restart, and why.
 pub(super) struct Pending {
-    pods: Vec<Waiting>,
-}
-
-struct Waiting {
-    name: String,
-    master: bool,
-    settings: Vec<configuration::Pending>,
-}
-
-impl Pending {
-    pub(super) fn add(&mut self, pod: &Pod, master: bool, settings: Vec<configuration::Pending>) {
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        if !settings.is_empty() {
-            self.pods.push(Waiting { name, master, settings });
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.pods.is_empty()
-    }
-
-    /// `max_connections 100 -> 200, ...`: what waits, each setting once.
-    fn words(&self) -> String {
-        let mut words: Vec<String> =
-            self.pods.iter().flat_map(|pod| pod.settings.iter().map(ToString::to_string)).collect();
-        words.sort();
-        words.dedup();
-        words.join(", ")
-    }
-
-    /// Whether one of those that replicas must follow is among them.
-    fn followed(&self) -> bool {
-        let settings = self.pods.iter().flat_map(|pod| &pod.settings);
-        settings.into_iter().any(|setting| FOLLOWED.contains(&setting.name.as_str()))
-    }
+    pub(super) pod: String,
+    pub(super) settings: Vec<configuration::Pending>,
 }
 
 /// Asks whether the pods may be restarted.
+///
+/// # Errors
+/// When the answer is no.
 pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow::Result<()> {
     let how = match order {
         Order::ReplicasFirst => "the replicas one by one, then the master",
@@ -79,110 +43,220 @@ pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow
 ///
 /// # Errors
 /// When nobody agrees, when a pod does not come back, when no order is right.
-pub(super) async fn all(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
+pub(super) async fn restart(
+    work: Work<'_>,
     wait: &Wait<'_>,
-    mut pending: Pending,
-    agreed: bool,
+    pending: Vec<Pending>,
+    consent: Consent,
 ) -> anyhow::Result<()> {
-    let order = if pending.followed() { order(cluster, set).await? } else { Order::ReplicasFirst };
-    let words = pending.words();
-    if !agreed {
-        agree(context, &words, order).await?;
+    let followed = |pending: &Pending| {
+        pending.settings.iter().any(|setting| FOLLOWED.contains(&setting.name.as_str()))
+    };
+    let facts = Facts {
+        followed: pending.iter().any(followed),
+        left: pending.iter().map(|pending| pending.pod.clone()).collect(),
+        order: None,
+        consent,
+        to_replay: None,
+    };
+    run(work, Restart { work, wait, pending, facts }).await?;
+    Ok(())
+}
+
+/// How far the restarts have come.
+#[derive(Clone, Debug)]
+struct Facts {
+    /// The pods that still wait; in the order of their restart once that is known.
+    left: Vec<String>,
+    /// Whether a setting changes of which no replica may have less than its master.
+    followed: bool,
+    /// The order; none until it was found out.
+    order: Option<Order>,
+    consent: Consent,
+    /// The master whose change the replicas must have replayed before they restart.
+    to_replay: Option<String>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// Find out in which order the pods restart.
+    FindOrder,
+    /// Ask the person.
+    Ask(Order),
+    /// Wait until the replicas have replayed what the master has less of.
+    AwaitReplay(String),
+    /// Delete a pod, and wait until its replacement is ready.
+    Restart(String),
+}
+
+struct Restart<'a> {
+    work: Work<'a>,
+    wait: &'a Wait<'a>,
+    pending: Vec<Pending>,
+    facts: Facts,
+}
+
+impl Restart<'_> {
+    /// `max_connections 100 -> 200, ...`: what waits, each setting once.
+    fn words(&self) -> String {
+        let settings = self.pending.iter().flat_map(|pending| &pending.settings);
+        let mut words: Vec<String> = settings.map(ToString::to_string).collect();
+        words.sort();
+        words.dedup();
+        words.join(", ")
     }
-    // Highest ordinal first, as the set's own controller does it.
-    let ordinal = |name: &str| name.rsplit('-').next().and_then(|n| n.parse::<u32>().ok());
-    pending.pods.sort_by_key(|pod| std::cmp::Reverse(ordinal(&pod.name)));
-    pending.pods.sort_by_key(|pod| pod.master == (order == Order::ReplicasFirst));
-    if pending.followed()
-        && !pending.pods.iter().any(|pod| pod.master)
-        && let Some(master) = crate::procedure::configure::running_pod(cluster, set).await?
-    {
-        // Somebody restarted it before: what it has less of, they must know before they start with less.
-        replayed(cluster, set, &master).await?;
+
+    fn is_master(&self, pod: &str) -> bool {
+        self.work.topology.role_of(self.work.set, pod) == Some(Role::Master)
     }
-    let total = pending.pods.len();
-    for (done, pod) in pending.pods.iter().enumerate() {
-        let progress = || format!("{done} of {total} pods are restarted, nothing is lost");
-        context.interrupt.check(progress, wait.next)?;
-        let role = if pod.master { "the master" } else { "a replica" };
-        let why: Vec<String> = pod.settings.iter().map(ToString::to_string).collect();
-        context.note(format!("restarting {}, {role}: {}", pod.name, why.join(", ")));
-        one(context, cluster, set, wait, &pod.name).await?;
-        if pod.master && order == Order::MasterFirst {
-            replayed(cluster, set, &pod.name).await?;
+
+    async fn find_order(&mut self) -> anyhow::Result<()> {
+        let work = self.work;
+        let order = if self.facts.followed { order(work).await? } else { Order::ReplicasFirst };
+        work.topology.sort_for_restart(&mut self.facts.left, order, |pod| work.set.ordinal(pod));
+        if self.facts.followed && !self.facts.left.iter().any(|pod| self.is_master(pod)) {
+            // The master was restarted before: the replicas must know what it has less of before they start
+            // with less themselves.
+            self.facts.to_replay = server::running(work).await?;
+        }
+        self.facts.order = Some(order);
+        Ok(())
+    }
+
+    /// Deletes a pod and waits until its replacement is ready and every replica streams.
+    async fn restart(&mut self, pod: &str) -> anyhow::Result<()> {
+        let work = self.work;
+        let is_master = self.is_master(pod);
+        let role = if is_master { "the master" } else { "a replica" };
+        let settings =
+            self.pending.iter().filter(|pending| pending.pod == pod).flat_map(|it| &it.settings);
+        let why: Vec<String> = settings.map(ToString::to_string).collect();
+        work.context.note(format!("restarting {pod}, {role}: {}", why.join(", ")));
+        let id = objects::pod(work.set, pod);
+        if let Some(there) = work.cluster.get(&id).await? {
+            work.cluster.delete(&id, live::uid_of(&there)).await?;
+        }
+        let again = Wait {
+            done: "the new settings are applied, not every pod runs with them",
+            ..self.wait.clone()
+        };
+        wait::until_ready(work, again).await?;
+        if is_master && self.facts.order == Some(Order::MasterFirst) {
+            self.facts.to_replay = Some(pod.to_owned());
+        }
+        self.facts.left.retain(|left| left != pod);
+        Ok(())
+    }
+}
+
+impl Procedure for Restart<'_> {
+    type Facts = Facts;
+    type Step = Step;
+
+    async fn look(&mut self) -> anyhow::Result<Facts> {
+        Ok(self.facts.clone())
+    }
+
+    fn next(facts: &Facts) -> Next<Step> {
+        let (first, order) = match (facts.left.first(), facts.order, &facts.to_replay) {
+            (_, _, Some(master)) => return Next::Act(Step::AwaitReplay(master.clone())),
+            (None, _, None) => return Next::Done,
+            (Some(_), None, None) => return Next::Act(Step::FindOrder),
+            (Some(first), Some(order), None) => (first, order),
+        };
+        match facts.consent {
+            Consent::NotAsked => Next::Act(Step::Ask(order)),
+            Consent::Given => Next::Act(Step::Restart(first.clone())),
         }
     }
-    Ok(())
+
+    async fn act(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::FindOrder => self.find_order().await?,
+            Step::Ask(order) => {
+                agree(self.work.context, &self.words(), order).await?;
+                self.facts.consent = Consent::Given;
+            }
+            Step::AwaitReplay(master) => {
+                replayed(self.work, &master).await?;
+                self.facts.to_replay = None;
+            }
+            Step::Restart(pod) => self.restart(&pod).await?,
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> String {
+        let (left, total) = (self.facts.left.len(), self.pending.len());
+        format!("{} of {total} pods are restarted, nothing is lost", total - left)
+    }
+
+    fn too_late(&self, why: String) -> Failure {
+        self.work.too_late(why)
+    }
 }
 
 /// The order for what the master runs with and what it would start with.
-async fn order(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Order> {
-    let Some(pod) = crate::procedure::configure::running_pod(cluster, set).await? else {
-        return Ok(Order::ReplicasFirst);
-    };
-    let config = cluster.get(&objects::config(set)).await?.unwrap_or_default();
-    let text = crate::procedure::configure::postgresql_conf(&config).unwrap_or_default();
-    let after = crate::procedure::configure::dry_start(cluster, set, &pod, text).await?;
+async fn order(work: Work<'_>) -> anyhow::Result<Order> {
+    let Some(pod) = server::running(work).await? else { return Ok(Order::ReplicasFirst) };
+    let config = work.cluster.get(&objects::config(work.set)).await?.unwrap_or_default();
+    let text = postgresql_conf(&config).unwrap_or_default();
+    let after = server::dry_start(work, &pod, text).await?;
     let script = configuration::settings(&pod, &[], &[]);
-    let output = sql::run(cluster, set.namespace.as_str(), &script).await?;
-    let before: BTreeMap<String, i64> =
-        crate::procedure::configure::numbers(&configuration::Setting::parse(&output));
-    Ok(configuration::order(&before, &after)
-        .map_err(|mixed| crate::procedure::configure::two_steps(&mixed))?)
+    let output = sql::run(work.cluster, work.namespace(), &script).await?;
+    let before: BTreeMap<String, i64> = server::numbers(&configuration::Setting::parse(&output));
+    Ok(configuration::order(&before, &after).map_err(|mixed| server::two_steps(&mixed))?)
 }
 
-/// Deletes a pod and waits until its replacement is ready and every replica streams.
-async fn one(
-    context: &Context,
-    cluster: &Cluster,
-    set: &SetIdentity,
-    wait: &Wait<'_>,
-    name: &str,
-) -> anyhow::Result<()> {
-    let id = ObjectId::new(Kind::Pod, set.namespace.as_str(), name);
-    if let Some(pod) = cluster.get(&id).await? {
-        cluster.delete(&id, live::uid_of(&pod)).await?;
-    }
-    let again = Wait {
-        scope: wait.scope.clone(),
-        expectation: wait.expectation.clone(),
-        done: "the new settings are applied, not every pod runs with them",
-        next: wait.next,
-    };
-    wait::until_ready(context, cluster, again).await?;
-    Ok(())
-}
-
-/// Waits until the replicas have replayed that the master has less now: one that starts with less before
-/// that would refuse to.
-async fn replayed(cluster: &Cluster, set: &SetIdentity, master: &str) -> anyhow::Result<()> {
-    let namespace = set.namespace.as_str();
-    let observe = || sql::observe(cluster, namespace, master);
+/// Waits until the replicas have replayed that the master has less now: one that starts with less before that
+/// would refuse to.
+async fn replayed(work: Work<'_>, master: &str) -> anyhow::Result<()> {
     let mut position: Option<Lsn> = None;
-    loop {
-        let behind = match observe().await {
-            Err(words) => words,
-            Ok(observation) => {
-                let position = *position.get_or_insert(observation.lsn.unwrap_or(Lsn(0)));
-                let late = observation
-                    .replicas
-                    .iter()
-                    .filter(|row| row.streams())
-                    .find(|row| row.replay_lsn.is_none_or(|lsn| lsn < position));
-                match late {
-                    None => return Ok(()),
-                    Some(row) => format!("{} has not replayed {position}", row.application_name),
-                }
-            }
+    let look = async || {
+        let observation = match sql::observe(work.cluster, work.namespace(), master).await {
+            Ok(observation) => observation,
+            Err(words) => return Ok(Poll::Pending(words)),
         };
-        if cluster.deadline.remaining().is_zero() {
-            return Err(Failure::new(Exit::TimedOut, format!("the replicas lag: {behind}"))
-                .hint(format!("{}  # goes on", set.command("up")))
-                .into());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+        let position = *position.get_or_insert(observation.lsn.unwrap_or(Lsn(0)));
+        let mut streaming = observation.replicas.iter().filter(|row| row.streams());
+        let late = streaming.find(|row| row.replay_lsn.is_none_or(|lsn| lsn < position));
+        Ok(match late {
+            None => Poll::Ready(()),
+            Some(row) => {
+                Poll::Pending(format!("{} has not replayed {position}", row.application_name))
+            }
+        })
+    };
+    let done = "the master is restarted, the replicas are not";
+    poll(work, done, look, |why| {
+        Failure::new(Exit::TimedOut, format!("the replicas lag: {why}"))
+            .hint(format!("{}  # goes on", work.set.command("up")))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_restart_one_by_one_once_the_order_and_the_consent_are_known() {
+        let mut facts = Facts {
+            left: vec!["pgset-1".to_owned(), "pgset-0".to_owned()],
+            followed: true,
+            order: None,
+            consent: Consent::NotAsked,
+            to_replay: None,
+        };
+        assert_eq!(Restart::next(&facts), Next::Act(Step::FindOrder));
+        facts.order = Some(Order::MasterFirst);
+        assert_eq!(Restart::next(&facts), Next::Act(Step::Ask(Order::MasterFirst)));
+        facts.consent = Consent::Given;
+        assert_eq!(Restart::next(&facts), Next::Act(Step::Restart("pgset-1".to_owned())));
+        facts.to_replay = Some("pgset-0".to_owned());
+        assert_eq!(Restart::next(&facts), Next::Act(Step::AwaitReplay("pgset-0".to_owned())));
+        facts.to_replay = None;
+        facts.left.clear();
+        assert_eq!(Restart::next(&facts), Next::Done);
     }
 }

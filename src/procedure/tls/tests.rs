@@ -2,16 +2,23 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
+use super::recorded::{KEY, is_required};
+use super::transition::*;
+use crate::certificate::{self, Certificates, Renewal, names};
 use crate::cli::{GlobalArgs, SettingsArgs};
 use crate::environment::Environment;
-use crate::error::{Failure, Report, diagnosed};
+use crate::error::{Exit, Failure, Report, diagnosed};
+use crate::manifest::Object;
 use crate::manifest::ObjectId;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
+use crate::plan::{Action, Plan};
 use crate::plan::{Difference, Step};
-use crate::procedure::tls::*;
+use crate::procedure::live::Live;
 use crate::set::objects;
+use crate::settings::Settings;
 use crate::settings::resolve::{Host, resolve};
 
 fn now() -> Timestamp {

@@ -66,6 +66,7 @@ fn render_files(files: &[(&str, &str)], user: &str) -> Result<String, RenderErro
     let inputs = Inputs {
         settings: &settings,
         replicas: None,
+        topology: &crate::set::Topology::default(),
         pods: 2,
         server_minor: 37,
         passwords: &passwords,

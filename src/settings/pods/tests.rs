@@ -177,7 +177,10 @@ fn bad_values_are_refused_by_field_and_source() {
 
 #[test]
 fn another_profile_has_none_of_them_and_says_so() {
-    let crunchy = Profile::of(&"x/crunchy-postgres:centos7-9.5-1.2.6".parse().unwrap(), true);
+    let crunchy = Profile::of(
+        &"x/crunchy-postgres:centos7-9.5-1.2.6".parse().unwrap(),
+        crate::image::ProfileName::Crunchy,
+    );
     let crunchy = crunchy.unwrap();
     let args = SettingsArgs { label: texts(&["a=b"]), ..SettingsArgs::default() };
     let error = settle(&args, &[], &crunchy).unwrap_err();

@@ -3,13 +3,11 @@
 use super::DEFAULT_IMAGE;
 use crate::cli::SettingsArgs;
 use crate::environment as variables;
+use crate::image::MajorVersion;
 use crate::image::{ImageReference, reference};
 use crate::settings::sources::{Sources, parse};
 use crate::settings::{SettingsError, Source, Sourced};
 use crate::values::Invalid;
-use crate::values::names::MajorVersion;
-
-const DEFAULT_IMAGE_PREFIX: &str = "crunchydata";
 
 pub(super) fn image(
     sources: &mut Sources<'_>,
@@ -82,8 +80,9 @@ fn articles_image(
     prefix: Option<Sourced<&str>>,
     tag: &Sourced<&str>,
 ) -> Result<Sourced<ImageReference>, SettingsError> {
-    let prefix = prefix.unwrap_or(Sourced { value: DEFAULT_IMAGE_PREFIX, source: Source::Default });
-    let repository = format!("{}/crunchy-postgres", prefix.value);
+    let prefix =
+        prefix.unwrap_or(Sourced { value: crate::image::ARTICLE_PREFIX, source: Source::Default });
+    let repository = crate::image::article_repository(prefix.value);
     let image: ImageReference = repository.parse().map_err(|error: crate::image::ImageError| {
         SettingsError::of("image prefix", prefix.value, prefix.source.clone(), error.into())
     })?;

@@ -41,7 +41,7 @@ pub(super) fn storage(
             Sourced { value, source: class.source }
         }
         (None, None, Some(_)) => nfs_storage(sources, host)?,
-        (None, None, None) if matches!(profile, Profile::Crunchy(_)) => nfs_storage(sources, host)?,
+        (None, None, None) if profile.capabilities().defaults_to_nfs => nfs_storage(sources, host)?,
         (None, None, None) => {
             Sourced { value: Storage::Class { name: None }, source: Source::Default }
         }

@@ -1,0 +1,90 @@
+//! What a plan changes in PostgreSQL's configuration.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::manifest::ObjectId;
+use crate::plan::{Action, Plan};
+use crate::set::{SetIdentity, objects};
+use crate::settings::parameters::conf;
+use crate::settings::{Parameters, synchronous};
+
+/// The key of the ConfigMap that holds PostgreSQL's settings.
+pub(super) const POSTGRESQL_CONF: &str = "postgresql.conf";
+
+/// The `postgresql.conf` of a live ConfigMap.
+pub(crate) fn postgresql_conf(config: &Value) -> Option<&str> {
+    config["data"][POSTGRESQL_CONF].as_str()
+}
+
+/// Says in the plan what becomes of the user's settings.
+pub(crate) fn describe(plan: &mut Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) {
+    let id = objects::config(set);
+    let Some(before) = live.get(&id).and_then(postgresql_conf).map(str::to_owned) else { return };
+    for step in plan.steps.iter_mut().filter(|step| step.object.id == id) {
+        let Some(after) = postgresql_conf(&step.object.value) else { continue };
+        let mut changes = Parameters::of_set(after).changes_since(&Parameters::of_set(&before));
+        let (was, is) = (synchronous::of_set(&before), synchronous::of_set(after));
+        if was != is {
+            changes.push(format!("synchronous replicas {was} -> {is}"));
+        }
+        if !changes.is_empty() {
+            step.detail = Some(changes.join("; "));
+        }
+    }
+}
+
+/// A change of the configuration, before it is written.
+pub(super) struct Change {
+    pub(super) after: String,
+    /// Settings whose lines differ, in lower case.
+    pub(super) names: Vec<String>,
+    /// Whether the StatefulSet changes, too: then its controller restarts every pod.
+    pub(super) rolls: bool,
+}
+
+impl Change {
+    pub(super) fn of(
+        plan: &Plan,
+        live: &BTreeMap<ObjectId, Value>,
+        set: &SetIdentity,
+    ) -> Option<Self> {
+        let id = objects::config(set);
+        let updated = |id: &ObjectId| {
+            plan.steps
+                .iter()
+                .find(|step| step.object.id == *id && matches!(step.action, Action::Update(_)))
+        };
+        let before = postgresql_conf(live.get(&id)?)?;
+        let after = postgresql_conf(&updated(&id)?.object.value)?;
+        if before == after {
+            return None;
+        }
+        let (was, is) = (read(before), read(after));
+        let names = was.keys().chain(is.keys()).filter(|name| was.get(*name) != is.get(*name));
+        let mut names: Vec<String> = names.cloned().collect();
+        names.sort();
+        names.dedup();
+        let statefulset = objects::statefulset(set);
+        let template = crate::plan::Path::of(&["spec", "template"]).to_string();
+        let rolls = updated(&statefulset).is_some_and(|step| match &step.action {
+            Action::Update(difference) => {
+                difference.paths().any(|path| path.to_string().starts_with(&template))
+            }
+            _ => false,
+        });
+        Some(Self { after: after.to_owned(), names, rolls })
+    }
+}
+
+/// What a file sets: of a name that is set twice the last line holds.
+pub(super) fn read(text: &str) -> BTreeMap<String, String> {
+    let entries = conf::parse(text).unwrap_or_default();
+    entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
+}
+
+/// Whether a plan changes what the servers of a set read.
+pub(crate) fn changes(plan: &Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) -> bool {
+    Change::of(plan, live, set).is_some()
+}

@@ -1,0 +1,77 @@
+//! The check of a configuration before it is written.
+
+use super::change::{Change, read};
+use super::{restart, server};
+use crate::error::{Exit, Failure};
+use crate::plan::Plan;
+use crate::postgres::configuration::{self, Order, Setting};
+use crate::procedure::{Ending, Work, live, sql};
+
+/// Whether the person has agreed that servers restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// The question was answered with yes.
+    Given,
+    /// Nobody was asked so far.
+    NotAsked,
+}
+
+/// Has a running server check the configuration that is about to be written, and asks before a restart, where one
+/// follows.
+///
+/// # Errors
+/// With the server's words, when it would not take it; when the restart is not wanted.
+pub(crate) async fn check(
+    work: Work<'_>,
+    plan: &Plan,
+    live: &live::Live,
+    ending: Ending,
+) -> anyhow::Result<Consent> {
+    let Some(change) = Change::of(plan, &live.objects, work.set) else {
+        return Ok(Consent::NotAsked);
+    };
+    let Some(pod) = server::running(work).await? else {
+        // There is no server to ask: one that does not take it says so in its log when it starts.
+        return Ok(Consent::NotAsked);
+    };
+    let after = server::dry_start(work, &pod, &change.after).await?;
+    let names: Vec<&str> = change.names.iter().map(String::as_str).collect();
+    let libraries = configuration::libraries(&read(&change.after));
+    let script = configuration::settings(&pod, &names, &libraries);
+    let output = sql::run(work.cluster, work.namespace(), &script).await?;
+    if let Some(trouble) = output.trouble() {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("PostgreSQL in pod {pod} does not say what it runs with: {trouble}"),
+        )
+        .into());
+    }
+    if let Some(library) = configuration::missing_library(&output) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("the image has no library {library}, which is to be loaded: no server would start; nothing was changed"),
+        )
+        .into());
+    }
+    let running = Setting::parse(&output);
+    let order = configuration::order(&server::numbers(&running), &after)
+        .map_err(|m| server::two_steps(&m))?;
+    if change.rolls && order == Order::MasterFirst {
+        return Err(Failure::new(
+            Exit::Refused,
+            "a setting that every replica must have as much of as the master shrinks, and the pods change, too: their controller would restart the replicas first, which could not start",
+        )
+        .hint("in two steps: first the settings alone, then the rest")
+        .into());
+    }
+    let at_start: Vec<&str> = running
+        .iter()
+        .filter(|setting| setting.at_start && change.names.contains(&setting.name))
+        .map(|setting| setting.name.as_str())
+        .collect();
+    if at_start.is_empty() || change.rolls || ending != Ending::Wait {
+        return Ok(Consent::NotAsked);
+    }
+    restart::agree(work.context, &at_start.join(", "), order).await?;
+    Ok(Consent::Given)
+}

@@ -1,0 +1,69 @@
+//! What a running server says about a configuration.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::exec::Exec;
+use crate::error::{Exit, Failure};
+use crate::postgres::ExecOutput;
+use crate::postgres::configuration::{self, Mixed, Setting};
+use crate::procedure::{Work, pods, sql};
+use crate::readiness::is_ready;
+
+/// Has PostgreSQL read the file as at a start.
+///
+/// # Errors
+/// With the server's words, when it would not take it.
+pub(super) async fn dry_start(
+    work: Work<'_>,
+    pod: &str,
+    text: &str,
+) -> anyhow::Result<BTreeMap<String, i64>> {
+    let output = work
+        .cluster
+        .exec(Exec {
+            namespace: work.namespace(),
+            pod,
+            container: sql::CONTAINER,
+            argv: configuration::check_argv(text.len()),
+            stdin: text.to_owned(),
+            timeout: configuration::CHECK_TIMEOUT,
+        })
+        .await?;
+    let output =
+        ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) };
+    configuration::checked(&output).map_err(|words| {
+        Failure::new(Exit::Usage, "PostgreSQL does not take these settings; nothing was changed")
+            .details(words)
+            .into()
+    })
+}
+
+/// The refusal of values that no order of restarts can change.
+pub(super) fn two_steps(mixed: &Mixed) -> Failure {
+    Failure::new(
+        Exit::Refused,
+        format!(
+            "{} would grow and {} shrink: no replica may have less of them than its master, which no order of restarts keeps for both",
+            mixed.grow.join(", "),
+            mixed.shrink.join(", ")
+        ),
+    )
+    .hint("in two steps: first let grow what grows, then let shrink what shrinks")
+}
+
+/// The values of those that replicas must follow, as numbers.
+pub(super) fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
+    let numbers = settings.iter().filter_map(|s| Some((s.name.clone(), s.value.parse().ok()?)));
+    numbers.filter(|(name, _)| configuration::FOLLOWED.contains(&name.as_str())).collect()
+}
+
+/// A pod whose server answers: the master's, if it does.
+///
+/// # Errors
+/// When the pods can't be listed.
+pub(super) async fn running(work: Work<'_>) -> anyhow::Result<Option<String>> {
+    let mut found = pods::list(work.cluster, work.set).await?;
+    found.retain(is_ready);
+    found.sort_by_key(|pod| !pods::is_master(work.set, work.topology, pod));
+    Ok(found.first().map(|pod| pods::name(pod).to_owned()))
+}

@@ -1,0 +1,144 @@
+//! Deleting objects, and waiting until they are gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{LOOK_EVERY, Next, Procedure, Work, live, run};
+use crate::cluster::Cluster;
+use crate::cluster::objects::Freshness;
+use crate::error::{Exit, Failure};
+use crate::event::{Event, Outcome};
+use crate::manifest::{Kind, ObjectId};
+use crate::readiness::{self, Phase};
+
+/// How often an object that is held is looked for.
+const LOOK_AT_HELD_EVERY: Duration = Duration::from_secs(1);
+
+/// An object that is still there after this long is held by something.
+const HOLDER_AFTER: Duration = Duration::from_secs(2);
+
+/// Objects, as they were read.
+pub(crate) type Objects = BTreeMap<ObjectId, Value>;
+
+/// Deletes in the reverse of the order of apply, what needs the others first, and waits until each is gone.
+///
+/// # Errors
+/// When an object can't be deleted, or is still there at the deadline.
+pub(crate) async fn delete(work: Work<'_>, going: Objects) -> anyhow::Result<()> {
+    let (context, cluster) = (work.context, work.cluster);
+    let total = going.len();
+    let mut depths: BTreeMap<usize, Vec<(ObjectId, Value)>> = BTreeMap::new();
+    for (id, value) in going {
+        depths.entry(id.kind.depth()).or_default().push((id, value));
+    }
+    let mut done = 0;
+    for (_, objects) in depths.into_iter().rev() {
+        let progress = || format!("{done} of {total} objects are deleted");
+        context.interrupt.check(progress, &context.again)?;
+        let mut gone = stream::iter(objects)
+            .map(|(id, value)| async move {
+                let uid = live::uid_of(&value).to_owned();
+                cluster.delete(&id, &uid).await?;
+                until_gone(work, &id, uid).await?;
+                anyhow::Ok(id)
+            })
+            .buffer_unordered(live::READS);
+        while let Some(object) = gone.try_next().await? {
+            done += 1;
+            context.reporter.emit(Event::Object {
+                object,
+                outcome: Outcome::Deleted,
+                detail: None,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Waits until an object is gone, or another has its name.
+///
+/// # Errors
+/// At the deadline, naming what holds it: a finalizer, or the pods that mount a claim.
+async fn until_gone(work: Work<'_>, id: &ObjectId, uid: String) -> anyhow::Result<()> {
+    run(work, Gone { work, id, uid, began: Instant::now(), holder: None }).await?;
+    Ok(())
+}
+
+struct Gone<'a> {
+    work: Work<'a>,
+    id: &'a ObjectId,
+    uid: String,
+    began: Instant,
+    /// What was seen to hold it last.
+    holder: Option<String>,
+}
+
+impl Procedure for Gone<'_> {
+    /// Whether it is still there.
+    type Facts = bool;
+    type Step = std::convert::Infallible;
+
+    async fn look(&mut self) -> anyhow::Result<bool> {
+        let live = self.work.cluster.get(self.id).await?;
+        let Some(live) = live.filter(|live| live::uid_of(live) == self.uid) else {
+            return Ok(false);
+        };
+        // Most objects are gone at the next look; what holds the others is worth a request.
+        if self.began.elapsed() >= HOLDER_AFTER {
+            let holder = holder(self.work.cluster, self.id, &live).await;
+            if let Some(holder) = holder.as_ref().filter(|_| holder != self.holder) {
+                self.work.context.reporter.emit(Event::State {
+                    object: self.id.clone(),
+                    phase: Phase::Terminating,
+                    state: format!("Terminating: {holder}"),
+                });
+            }
+            self.holder = holder.or(self.holder.take());
+        }
+        Ok(true)
+    }
+
+    fn next(is_there: &bool) -> Next<Self::Step> {
+        if *is_there { Next::Wait("it is still there".to_owned()) } else { Next::Done }
+    }
+
+    async fn act(&mut self, step: Self::Step) -> anyhow::Result<()> {
+        match step {}
+    }
+
+    fn done(&self) -> String {
+        format!("{} is on its way out", self.id)
+    }
+
+    fn too_late(&self, _: String) -> Failure {
+        let reason = self.holder.as_deref().unwrap_or("nobody is seen to hold it");
+        let seconds = self.work.cluster.deadline.elapsed().as_secs();
+        Failure::new(
+            Exit::TimedOut,
+            format!("{} is still there after {seconds} s: {reason}", self.id),
+        )
+        .hint(self.work.resume())
+    }
+
+    async fn pause(&mut self) -> anyhow::Result<()> {
+        let held = self.began.elapsed() >= HOLDER_AFTER;
+        sleep(if held { LOOK_AT_HELD_EVERY } else { LOOK_EVERY }).await;
+        Ok(())
+    }
+}
+
+async fn holder(cluster: &Cluster, id: &ObjectId, live: &Value) -> Option<String> {
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    let pods = match id.kind {
+        Kind::PersistentVolumeClaim => {
+            cluster.list(Kind::Pod, namespace, "", Freshness::Latest).await.ok()?
+        }
+        _ => Vec::new(),
+    };
+    let pods: Vec<_> = pods.into_iter().filter_map(|p| serde_json::from_value(p).ok()).collect();
+    readiness::deletion_blocked(live, &pods)
+}

@@ -1,0 +1,61 @@
+//! What to watch of a set, and when it is ready.
+
+use serde_json::Value;
+
+use super::live;
+use crate::cluster::observe::Scope;
+use crate::manifest::ServerVersion;
+use crate::manifest::object::MANAGER;
+use crate::readiness::Expectation;
+use crate::set::{SetIdentity, Topology};
+
+/// What to watch of a set.
+pub(crate) fn scope(set: &SetIdentity, statefulset: &Value, version: ServerVersion) -> Scope {
+    let volumes = &statefulset["spec"]["template"]["spec"]["volumes"];
+    let shared = volumes.as_array().is_some_and(|v| {
+        v.iter().any(|v| v["persistentVolumeClaim"]["claimName"] == set.claim().as_str())
+    });
+    Scope { set: set.clone(), volumes: shared, version }
+}
+
+/// When a set is ready: this StatefulSet, with this number of pods, each replica streaming.
+pub(crate) fn expectation(
+    set: &SetIdentity,
+    topology: &Topology,
+    statefulset: &Value,
+    replicas: u32,
+    version: &ServerVersion,
+) -> Expectation {
+    let uid = live::uid_of(statefulset);
+    Expectation {
+        set: set.clone(),
+        topology: topology.clone(),
+        replicas,
+        statefulset_uid: (!uid.is_empty()).then(|| uid.to_owned()),
+        statefulset_generation: statefulset["metadata"]["generation"].as_i64(),
+        not_before: applied_at(statefulset),
+        want_streaming: replicas > 1,
+        server_minor: version.minor,
+    }
+}
+
+/// When pgset last applied an object, by the server's clock: events older than that say nothing about what
+/// the object is now. The clock of this machine may be wrong.
+fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
+    let managers = live["metadata"]["managedFields"].as_array()?;
+    managers
+        .iter()
+        .filter(|entry| entry["manager"] == MANAGER)
+        .filter_map(|entry| entry["time"].as_str()?.parse().ok())
+        .max()
+}
+
+/// `2 pods ready, 1 replica streaming`.
+pub(crate) fn pods(replicas: u32) -> String {
+    match replicas {
+        0 => "no pods".to_owned(),
+        1 => "1 pod ready, no replica".to_owned(),
+        2 => "2 pods ready, 1 replica streaming".to_owned(),
+        n => format!("{n} pods ready, {} replicas streaming", n - 1),
+    }
+}

@@ -1,0 +1,108 @@
+//! Logging in to a set as a client does: through the master's Service.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Poll, Work, credentials, pods, poll, sql};
+use crate::error::{Exit, Failure};
+use crate::postgres::psql::Trouble;
+use crate::postgres::{Connection, Script};
+use crate::readiness::Snapshot;
+use crate::values::Secret;
+
+/// How long after its endpoints are ready a Service may take to lead to a server: each node learns of it by
+/// itself, and the first server of an image may be one that only creates the roles.
+const SERVICE_LEADS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Finds out whether the application's password opens the data: a volume that was initialised with another
+/// does not take a new one, and the first client would be the one to notice.
+///
+/// # Errors
+/// When the login fails, with PostgreSQL's words.
+pub(crate) async fn verify(
+    work: Work<'_>,
+    snapshot: &Snapshot,
+    verified: bool,
+) -> anyhow::Result<()> {
+    let credentials = match credentials::credentials(work.cluster, work.set).await {
+        Ok(credentials) => credentials,
+        Err(error) => {
+            work.context.warn(format!("whether the passwords fit was not tested: {error}"));
+            return Ok(());
+        }
+    };
+    let Some(pod) = pods::any_ready(&snapshot.pods) else { return Ok(()) };
+    let login = Login {
+        user: &credentials.user,
+        password: &credentials.user_password,
+        database: &credentials.database,
+        verified,
+    };
+    let Some(trouble) = log_in(work, pods::name(pod), login).await? else { return Ok(()) };
+    let failure = Failure::new(
+        Exit::Failed,
+        format!("the set runs, but {} can't log in: {}", credentials.user, trouble.message),
+    );
+    let hint = if trouble.is_unreachable() {
+        format!("does Service {} lead to the master? pgset status", work.set.master())
+    } else if credentials.rotating {
+        let rotate = work.context.sibling("password rotate user");
+        format!("{rotate}  # goes on where it was interrupted")
+    } else {
+        format!(
+            "the volume was initialised with other passwords than those in Secret {}: put those back, or start anew with pgset down --delete-data",
+            work.set.secret()
+        )
+    };
+    Err(failure.hint(hint).into())
+}
+
+/// Who logs in.
+#[derive(Clone, Copy)]
+pub(crate) struct Login<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a Secret,
+    pub(crate) database: &'a str,
+    pub(crate) verified: bool,
+}
+
+/// Logs in through the master's Service, from a pod; what PostgreSQL says when it does not let in.
+///
+/// # Errors
+/// When psql can't be run.
+pub(crate) async fn log_in(
+    work: Work<'_>,
+    pod: &str,
+    login: Login<'_>,
+) -> anyhow::Result<Option<Trouble>> {
+    let started = Instant::now();
+    let master = work.set.master();
+    let connection = Connection {
+        host: &master,
+        user: login.user,
+        password: login.password,
+        database: login.database,
+        verified: login.verified,
+        address: None,
+    };
+    let script = Script::new(pod, &format!("{}select 1;\n", connection.connect()?));
+    let look = async || {
+        // The first moments after the endpoints are ready say nothing yet.
+        let over = started.elapsed() >= SERVICE_LEADS_WITHIN
+            || work.cluster.deadline.remaining().is_zero();
+        Ok(match sql::run(work.cluster, work.namespace(), &script).await {
+            Ok(output) => match output.trouble() {
+                Some(trouble) if trouble.is_unreachable() && !over => {
+                    Poll::Pending(trouble.to_string())
+                }
+                found => Poll::Ready(found),
+            },
+            Err(error) if over => return Err(error.into()),
+            // The container may just have been restarted.
+            Err(error) => Poll::Pending(error.to_string()),
+        })
+    };
+    let done = "whether the application can log in was not found out";
+    poll(work, done, look, |why| work.too_late(why)).await
+}

@@ -1,0 +1,70 @@
+//! The pods of a set, as they are now.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cluster::Cluster;
+use crate::cluster::objects::Freshness;
+use crate::manifest::Kind;
+use crate::readiness::is_ready;
+use crate::set::{Role, SetIdentity, Topology};
+
+/// Reads them.
+///
+/// # Errors
+/// When they can't be listed.
+pub(crate) async fn list(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
+    // The labels decide who is asked: they have to be those of this moment.
+    let (namespace, selector) = (set.namespace.as_str(), set.selector());
+    let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Latest).await?;
+    Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
+}
+
+/// Those that are not being deleted.
+///
+/// # Errors
+/// When they can't be listed.
+pub(crate) async fn running(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
+    let mut pods = list(cluster, set).await?;
+    pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    Ok(pods)
+}
+
+/// The name of a pod.
+pub(crate) fn name(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The ordinal of a pod of the set.
+pub(crate) fn ordinal(set: &SetIdentity, pod: &Pod) -> Option<u32> {
+    set.ordinal(name(pod))
+}
+
+/// The value of the label `name`: the Service that the pod belongs to.
+pub(crate) fn label(pod: &Pod) -> Option<&str> {
+    pod.metadata.labels.as_ref()?.get("name").map(String::as_str)
+}
+
+/// The role that the label says: which Service leads to the pod.
+pub(crate) fn labelled_role(set: &SetIdentity, pod: &Pod) -> Option<Role> {
+    set.role_of_label(label(pod)?)
+}
+
+/// The ready pod that the master's Service leads to; the topology's master where several are labelled so.
+pub(crate) fn master<'a>(
+    set: &SetIdentity,
+    topology: &Topology,
+    pods: &'a [Pod],
+) -> Option<&'a Pod> {
+    let labelled = |pod: &&Pod| labelled_role(set, pod) == Some(Role::Master) && is_ready(pod);
+    pods.iter().filter(labelled).min_by_key(|pod| !is_master(set, topology, pod))
+}
+
+/// Whether the topology says that a pod is the master.
+pub(crate) fn is_master(set: &SetIdentity, topology: &Topology, pod: &Pod) -> bool {
+    topology.role_of(set, name(pod)) == Some(Role::Master)
+}
+
+/// A ready pod to run a program in: the first of them.
+pub(crate) fn any_ready(pods: &[Pod]) -> Option<&Pod> {
+    pods.iter().find(|pod| is_ready(pod))
+}

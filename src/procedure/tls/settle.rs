@@ -1,0 +1,154 @@
+//! The stages of TLS on a set that is up: each on every pod before the next.
+
+use super::follow::follow;
+use super::transition::{Transition, change};
+use crate::cluster::objects::Apply;
+use crate::error::Failure;
+use crate::event::{Event, Outcome};
+use crate::manifest::Object;
+use crate::procedure::configure::{self, Consent};
+use crate::procedure::wait::Wait;
+use crate::procedure::{Next, Procedure, Work, run};
+
+/// Brings every server of a set that is up to its last stage. `last`: the ConfigMap of the last stage, where one
+/// follows the one that was written.
+///
+/// # Errors
+/// When a server does not follow; the next run resumes.
+pub(crate) async fn settle(
+    work: Work<'_>,
+    wait: &Wait<'_>,
+    transition: &Transition,
+    last: Option<&Object>,
+) -> anyhow::Result<()> {
+    let facts = Facts {
+        first_to_follow: transition.first.is_some(),
+        last_to_write: last.is_some(),
+        ..Facts::default()
+    };
+    run(work, Settle { work, wait, transition, last, facts }).await?;
+    Ok(())
+}
+
+/// What is left to do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    /// The pods have to come to the stage that was written.
+    first_to_follow: bool,
+    /// The last stage has to be written.
+    last_to_write: bool,
+    /// The servers have to read the files of the last stage.
+    last_to_read: bool,
+    /// The pods have to come to the last stage.
+    last_to_follow: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum Step {
+    FollowFirst,
+    WriteLast,
+    ReadLast,
+    FollowLast,
+}
+
+struct Settle<'a> {
+    work: Work<'a>,
+    wait: &'a Wait<'a>,
+    transition: &'a Transition,
+    last: Option<&'a Object>,
+    facts: Facts,
+}
+
+impl Settle<'_> {
+    /// Writes the last stage, once every pod is in the one before.
+    async fn write(&self) -> anyhow::Result<()> {
+        let Some(config) = self.last else { return Ok(()) };
+        // The object is pgset's, with what it was rendered with a moment ago.
+        self.work.cluster.apply(config, Apply { dry_run: false, force: true }).await?;
+        let detail = Some(change(self.transition.first.as_ref(), self.transition.last.as_ref()));
+        let (object, outcome) = (config.id.clone(), Outcome::Configured);
+        self.work.context.reporter.emit(Event::Object { object, outcome, detail });
+        Ok(())
+    }
+}
+
+impl Procedure for Settle<'_> {
+    type Facts = Facts;
+    type Step = Step;
+
+    async fn look(&mut self) -> anyhow::Result<Facts> {
+        Ok(self.facts)
+    }
+
+    fn next(facts: &Facts) -> Next<Step> {
+        if facts.first_to_follow {
+            Next::Act(Step::FollowFirst)
+        } else if facts.last_to_write {
+            Next::Act(Step::WriteLast)
+        } else if facts.last_to_read {
+            Next::Act(Step::ReadLast)
+        } else if facts.last_to_follow {
+            Next::Act(Step::FollowLast)
+        } else {
+            Next::Done
+        }
+    }
+
+    async fn act(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::FollowFirst => {
+                follow(self.work).await?;
+                self.facts.first_to_follow = false;
+            }
+            Step::WriteLast => {
+                self.write().await?;
+                self.facts = Facts { last_to_read: true, last_to_follow: true, ..Facts::default() };
+            }
+            Step::ReadLast => {
+                // What has to restart did so a moment ago.
+                configure::settle(self.work, self.wait, Consent::NotAsked).await?;
+                self.facts.last_to_read = false;
+            }
+            Step::FollowLast => {
+                follow(self.work).await?;
+                self.facts.last_to_follow = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> String {
+        let stage =
+            |tls: &Option<crate::settings::Tls>| tls.as_ref().map_or("off", |tls| tls.stage.name());
+        if self.facts.first_to_follow {
+            return "the new certificates are written, not every pod has them".to_owned();
+        }
+        if self.facts.last_to_write {
+            let stage = stage(&self.transition.first);
+            return format!("TLS is {stage} on every pod, and replicas stream");
+        }
+        format!("TLS is to be {}, not on every pod yet", stage(&self.transition.last))
+    }
+
+    fn too_late(&self, why: String) -> Failure {
+        self.work.too_late(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_is_on_every_pod_before_the_next_is_written() {
+        let mut facts = Facts { first_to_follow: true, last_to_write: true, ..Facts::default() };
+        assert_eq!(Settle::next(&facts), Next::Act(Step::FollowFirst));
+        facts.first_to_follow = false;
+        assert_eq!(Settle::next(&facts), Next::Act(Step::WriteLast));
+        facts = Facts { last_to_read: true, last_to_follow: true, ..Facts::default() };
+        assert_eq!(Settle::next(&facts), Next::Act(Step::ReadLast));
+        facts.last_to_read = false;
+        assert_eq!(Settle::next(&facts), Next::Act(Step::FollowLast));
+        assert_eq!(Settle::next(&Facts::default()), Next::Done);
+    }
+}

@@ -1,0 +1,161 @@
+//! How a set comes from the TLS that it has to the TLS that it is to have.
+
+use jiff::Timestamp;
+
+use super::recorded::{certificates_of, recorded};
+use crate::certificate::{self, Certificates, Renewal, names};
+use crate::error::{Exit, Failure};
+use crate::plan::{Action, Plan};
+use crate::procedure::live::{self, Live};
+use crate::set::{SetIdentity, objects};
+use crate::settings::tls::Origin;
+use crate::settings::{Settings, Tls};
+
+/// How a set comes from the TLS that it has to the TLS that it is to have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transition {
+    /// What it has.
+    pub(crate) live: Option<Tls>,
+    /// What is written with everything else.
+    pub(crate) first: Option<Tls>,
+    /// What is written once every pod is there; the same where nothing more is to be done.
+    pub(crate) last: Option<Tls>,
+    /// The certificates that pgset makes, as they are to be.
+    pub(crate) certificates: Option<Certificates>,
+    /// Why they are not what is there.
+    pub(super) why: Option<String>,
+    /// What is wrong with somebody else's certificate that is in use.
+    pub(crate) warning: Option<String>,
+}
+
+/// Decides what there is to be. `stages`: pods run, and are brought along.
+///
+/// # Errors
+/// When somebody else's certificate can't be used, or the Secret for pgset's own is somebody else's.
+pub(crate) fn transition(
+    settings: &Settings,
+    live: &Live,
+    stages: bool,
+    now: Timestamp,
+) -> anyhow::Result<Transition> {
+    let set = &settings.set;
+    let had = recorded(live, set);
+    let setting = settings.tls.as_ref().map(|given| &given.value);
+    let last = Tls::wanted(setting, had.as_ref(), set);
+    let first = if stages { Tls::first(had.as_ref(), last.as_ref()) } else { last.clone() };
+    let mut transition = Transition { live: had, first, last, ..Transition::default() };
+    match &transition.last {
+        Some(tls) if tls.origin == Origin::Made => {
+            let id = objects::certificates(set);
+            let there = live.objects.get(&id);
+            if let Some(secret) = there
+                && let Err(foreign) = live::check_ours(secret, &id, set)
+            {
+                let mut failure = Failure::new(Exit::Refused, foreign.message);
+                failure =
+                    failure.hint(format!("to use the certificate in it: --tls-secret {}", id.name));
+                return Err(failure.into());
+            }
+            let there = there.map(certificates_of);
+            match certificate::renew(there.as_ref(), &names::all(set), now)? {
+                Renewal::Keep => transition.certificates = there,
+                Renewal::Renewed { certificates, why } => {
+                    transition.certificates = Some(certificates);
+                    transition.why = there.is_some().then_some(why);
+                }
+            }
+        }
+        Some(tls) => {
+            if let Err(failure) = check_given(set, live, tls, now) {
+                // What runs with it already goes on, and other settings can still be changed.
+                if transition.live != transition.last {
+                    return Err(failure.into());
+                }
+                transition.warning = Some(failure.message);
+            }
+        }
+        None => {}
+    }
+    Ok(transition)
+}
+
+/// Looks at somebody else's certificate before any server gets it.
+fn check_given(set: &SetIdentity, live: &Live, tls: &Tls, now: Timestamp) -> Result<(), Failure> {
+    let id = objects::secret(set, &tls.secret);
+    let refused = |why: String| {
+        Failure::new(Exit::Refused, format!("{id} can't be used for TLS: {why}"))
+            .hint(format!(
+                "kubectl -n {} get secret {} -o yaml  # ca.crt, tls.crt, tls.key",
+                set.namespace, tls.secret
+            ))
+            .hint("or leave the certificate to pgset: --tls")
+    };
+    let Some(secret) = live.objects.get(&id) else {
+        return Err(refused("it is not there".to_owned()));
+    };
+    let there = certificates_of(secret);
+    let Certificates { authorities, certificate, key, .. } = &there;
+    match certificate::check(authorities, certificate, key.expose(), &names::needed(set), now) {
+        Ok(_) => Ok(()),
+        Err(unfit) => {
+            let failure = refused(unfit.to_string());
+            Err(match unfit {
+                certificate::Unfit::Names(_) => failure
+                    .hint(format!("it has to name at least {}", names::needed(set).join(", "))),
+                _ => failure,
+            })
+        }
+    }
+}
+
+impl Transition {
+    /// Whether a second write follows the first.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.first != self.last
+    }
+
+    /// Whether servers have to do something about it.
+    pub(crate) fn is_new(&self) -> bool {
+        self.goes_on() || self.live != self.last || self.why.is_some()
+    }
+
+    /// Completes a plan: the Secret is written only where it says something else, over the version that
+    /// was looked at; and what happens is said.
+    pub(crate) fn describe(&self, plan: &mut Plan, live: &Live, set: &SetIdentity) {
+        let (secret, config) = (objects::certificates(set), objects::config(set));
+        for step in &mut plan.steps {
+            if step.object.id == secret
+                && let Some(there) = live.objects.get(&secret)
+            {
+                if there["data"] == step.object.value["data"] {
+                    step.action = Action::Unchanged;
+                } else {
+                    step.object.value["metadata"]["resourceVersion"] =
+                        there["metadata"]["resourceVersion"].clone();
+                    step.detail = self.why.as_ref().map(|why| format!("renewed: {why}"));
+                }
+            }
+            if step.object.id == config
+                && self.live != self.first
+                && live.objects.contains_key(&config)
+            {
+                let words = change(self.live.as_ref(), self.first.as_ref());
+                step.detail = Some(match step.detail.take() {
+                    Some(others) => format!("{others}; {words}"),
+                    None => words,
+                });
+            }
+        }
+    }
+}
+
+/// `TLS off -> offered`.
+pub(crate) fn change(from: Option<&Tls>, to: Option<&Tls>) -> String {
+    let word = |tls: Option<&Tls>| tls.map_or("off", |tls| tls.stage.name());
+    let other = match (from, to) {
+        (Some(from), Some(to)) if from.secret != to.secret => format!(", by Secret {}", to.secret),
+        (None, Some(to)) if to.origin == Origin::Given => format!(", by Secret {}", to.secret),
+        _ => String::new(),
+    };
+    format!("TLS {} -> {}{other}", word(from), word(to))
+}
