@@ -1,4 +1,4 @@
-//! Roles, database and given passwords.
+//! Names of the roles and of the database, and the passwords that were set.
 
 use super::sources::{Sources, parse};
 use super::{SettingsError, Source, Sourced};
@@ -7,8 +7,8 @@ use crate::image::Profile;
 use crate::values::{DatabaseName, RoleName, Secret};
 use crate::values::{Invalid, names};
 
-/// Names of roles and database, and the passwords that were given. A password that was not given is
-/// the live Secret's, or is made.
+/// Names of the roles and of the database, and the passwords that were set. A password that was not set is
+/// read from the live Secret, or generated if there is none.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// Password of the superuser `postgres` (`PG_ROOT_PASSWORD`).
@@ -26,7 +26,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Whether every password was given: then none depends on what is in the cluster.
+    /// Whether every password was set. Then no password depends on the state of the cluster.
     #[must_use]
     pub fn all_passwords_given(&self) -> bool {
         [&self.superuser_password, &self.primary_password, &self.password]
@@ -35,15 +35,16 @@ impl Credentials {
     }
 }
 
-/// Settles the credentials; adds to the warnings.
+/// Resolves the credentials. Adds to the warnings.
 pub(super) fn credentials(
     sources: &mut Sources<'_>,
     profile: &Profile,
     warnings: &mut Vec<String>,
 ) -> Result<Credentials, SettingsError> {
     let crunchy = matches!(profile, Profile::Crunchy(_));
-    // The same for every Crunchy tag, although its own examples changed the name with 1.6: roles are
-    // made at the first start only, and a newer tag must still log in on an old volume.
+    // The default is the same for every Crunchy tag, although Crunchy's own examples renamed the role in
+    // 1.6. Roles are created only at the first start, and a newer tag must still be able to log in on an
+    // old volume.
     let default_primary = if crunchy { "master" } else { "primaryuser" };
     let primary_given = primary_user_given(sources)?;
     let primary_user = role("replication role", primary_given, default_primary)?;
@@ -81,7 +82,7 @@ pub(super) fn credentials(
     })
 }
 
-/// `PG_PRIMARY_USER` or `PG_MASTER_USER`; both only if they agree.
+/// Reads `PG_PRIMARY_USER` or `PG_MASTER_USER`. If both are set, they must be equal.
 fn primary_user_given<'a>(
     sources: &Sources<'a>,
 ) -> Result<Option<Sourced<&'a str>>, SettingsError> {
@@ -125,7 +126,7 @@ struct Passwords<'a, 'b> {
 }
 
 impl Passwords<'_, '_> {
-    /// `PG_PRIMARY_PASSWORD` or `PG_MASTER_PASSWORD`; both only if they agree.
+    /// Reads `PG_PRIMARY_PASSWORD` or `PG_MASTER_PASSWORD`. If both are set, they must be equal.
     fn primary(&mut self) -> Result<Option<Secret>, SettingsError> {
         let primary = self.read(&variables::PG_PRIMARY_PASSWORD)?;
         let master = self.read(&variables::PG_MASTER_PASSWORD)?;
@@ -140,8 +141,8 @@ impl Passwords<'_, '_> {
         Ok(primary.or(master))
     }
 
-    /// A given password, checked. Set but empty is refused, unlike with other variables: whoever sets a
-    /// password means one.
+    /// Reads and checks a password. A variable that is set but empty is refused, unlike other variables:
+    /// the user who sets it wants a password.
     fn read(&mut self, variable: &Variable) -> Result<Option<Secret>, SettingsError> {
         let Some(given) = self.sources.environment.get_even_empty(variable)? else {
             return Ok(None);
@@ -160,11 +161,11 @@ impl Passwords<'_, '_> {
     }
 }
 
-/// A given password, checked, and what there is to say about it. One newline at the end goes: that is
-/// how files and `$(...)` of some shells end.
+/// Checks a password. Returns it, with a warning if there is one. Removes one newline at the end, because
+/// files and the `$(...)` of some shells end with one.
 ///
 /// # Errors
-/// When it is none, or the image can't take it.
+/// When the password is empty or has control characters, or the image does not support its characters.
 pub fn check_password(
     given: &str,
     crunchy: bool,
