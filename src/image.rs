@@ -1,4 +1,4 @@
-//! Image references, and what each image expects of those who run it.
+//! Image references, and how each image must be run.
 
 pub mod crunchy;
 pub mod error;
@@ -10,12 +10,12 @@ pub use error::ImageError;
 pub use official::Official;
 pub use reference::ImageReference;
 
-/// How an image is run.
+/// How pgset runs an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Crunchy's images of 2017 to 2019: their entry point does the replication.
+    /// Crunchy's images of 2017 to 2019: the entry point of the image sets up replication.
     Crunchy(Crunchy),
-    /// PostgreSQL's official image, and those made from it: pgset's own script does the replication.
+    /// PostgreSQL's official image, and images built from it: pgset's own script sets up replication.
     Postgres(Official),
 }
 
@@ -25,8 +25,8 @@ impl Profile {
     /// The name of [`Profile::Postgres`].
     pub const POSTGRES: &'static str = "postgres";
 
-    /// The name of the profile that an image's name asks for: `crunchy-postgres` and
-    /// `crunchy-postgres-gis` are Crunchy's, all others are run as the official image.
+    /// Chooses the profile by the image's name: `crunchy-postgres` and `crunchy-postgres-gis` are Crunchy's
+    /// images. All others are run like the official image.
     #[must_use]
     pub fn name_for(image: &ImageReference) -> &'static str {
         if image.base_name().starts_with("crunchy-postgres") {
@@ -36,7 +36,7 @@ impl Profile {
         }
     }
 
-    /// The profile of an image, Crunchy's if `crunchy`. Its tag is read.
+    /// Builds the profile of an image from its tag. `crunchy` selects [`Profile::Crunchy`].
     pub fn of(image: &ImageReference, crunchy: bool) -> Result<Self, ImageError> {
         if !crunchy {
             return Ok(Self::Postgres(Official::from_image(image)?));
@@ -45,7 +45,7 @@ impl Profile {
         Ok(Self::Crunchy(Crunchy::from_tag(tag)?))
     }
 
-    /// The name: that of `--profile` and of the template directory.
+    /// The name of the profile, for `--profile` and for the template directory.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Profile {
         }
     }
 
-    /// How many pods a set of the image can have, and what bounds it.
+    /// The maximum number of pods of a set with this image, and the reason for it.
     #[must_use]
     pub fn limit(&self) -> Limit {
         match self {
@@ -72,14 +72,14 @@ impl Profile {
     }
 }
 
-/// How many pods a set can have.
+/// The maximum number of pods of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The most, master included.
+    /// The maximum, including the master.
     pub pods: u32,
-    /// The setting that bounds it.
+    /// The value of `max_wal_senders`, which causes the limit.
     pub max_wal_senders: u32,
-    /// How replicas use it, in words.
+    /// How replicas use WAL senders, in words.
     pub cloned: &'static str,
 }
 
