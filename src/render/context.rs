@@ -1,4 +1,4 @@
-//! What templates see.
+//! The context of templates.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::settings::pods::{Resources, Toleration};
 use crate::settings::tls::Stage;
 use crate::settings::{Parameters, Settings, Storage, parameters};
 
-/// How many static volumes there are: as many as the article makes.
+/// The number of static volumes: the same as in the article.
 const STATIC_VOLUMES: u32 = 3;
 
-/// The context of a rendering. Holds passwords: never printed.
+/// Builds the context of a rendering. It contains passwords, so it must never be printed.
 pub(super) fn context(inputs: &Inputs<'_>) -> Value {
     let settings = inputs.settings;
     let set = &settings.set;
@@ -61,20 +61,20 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
     context
 }
 
-/// The labels of every object and those of the pods, each as a whole.
+/// The labels of all objects, and the labels of the pods. Each map is complete.
 fn labels(settings: &Settings) -> Value {
     let set = &settings.set;
     let mut objects = settings.pods.labels.clone();
     objects.insert("app".to_owned(), set.name.to_string());
     let mut pods = objects.clone();
-    // The master labels itself when it starts: a pod that did not get that far is no master.
+    // The master sets its own label when it starts. A pod that has not started yet is not the master.
     pods.insert("name".to_owned(), set.replica());
     pods.insert(LABEL_INSTANCE.to_owned(), set.name.to_string());
     pods.insert(LABEL_MANAGED_BY.to_owned(), MANAGER.to_owned());
     json!({ "managed_by": MANAGER, "objects": objects, "pods": pods })
 }
 
-/// How far TLS is, the certificates that pgset made, and what `pg_hba.conf` calls a connection.
+/// The stage of TLS, the certificates that pgset issued, and the connection type in `pg_hba.conf`.
 fn tls(inputs: &Inputs<'_>) -> Value {
     let required = inputs.tls.is_some_and(|tls| tls.stage == Stage::Required);
     let secret = inputs.tls.map(|tls| tls.secret.clone());
@@ -91,7 +91,7 @@ fn tls(inputs: &Inputs<'_>) -> Value {
     })
 }
 
-/// The value of `synchronous_standby_names`, quoted; empty when no commit waits.
+/// The value of `synchronous_standby_names`, quoted. Empty without synchronous replication.
 fn synchronous(settings: &Settings) -> String {
     let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
     if number == 0 {
@@ -128,16 +128,17 @@ fn toleration(toleration: &Toleration) -> Value {
     value
 }
 
-/// How PostgreSQL is set up, as far as the image and the size of the volume decide it.
+/// The PostgreSQL parameters that depend on the image and on the size of the volume.
 fn postgres(facts: &Official, settings: &Settings) -> Value {
     let bytes = settings.size.bytes();
     let megabytes = |bytes: u64| format!("{}MB", (bytes >> 20).max(1));
     json!({
         "user_id": facts.user_id(),
         "max_wal_senders": official::MAX_WAL_SENDERS,
-        // PostgreSQL's own default is a gigabyte, which is all of a small volume.
+        // PostgreSQL's default is 1 GB, which would fill a small volume.
         "max_wal_size": megabytes((bytes / 4).clamp(80 << 20, 1 << 30)),
-        // A dead replica fills at most a quarter of the volume, and is cloned anew.
+        // The WAL kept for a dead replica fills at most a quarter of the volume. After that, the replica
+        // must be cloned again.
         "max_slot_wal_keep_size": megabytes(bytes / 4),
         "wal_keep_size": megabytes((bytes / 8).min(1 << 30)),
     })
@@ -162,7 +163,7 @@ fn storage(settings: &Settings) -> Value {
     storage
 }
 
-/// What the tag decides.
+/// The values that depend on the tag.
 fn crunchy(facts: &Crunchy) -> Value {
     json!({
         "prefix": facts.primary_prefix(),
