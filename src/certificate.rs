@@ -1,7 +1,8 @@
-//! Certificates of a set: made and renewed by pgset's own CA, or somebody else's that are looked at
-//! before they are used.
+//! The certificates of a set. pgset's own CA issues and renews them, or the user manages them and pgset
+//! checks them before it uses them.
 //!
-//! Pure: the time is brought from outside. What is in PEM is public; keys are [`Secret`]s.
+//! This module is pure: the caller passes in the current time. PEM certificates are public; keys are
+//! [`Secret`]s.
 
 mod inspect;
 mod issue;
@@ -12,25 +13,25 @@ pub use issue::{IssueError, Renewal, renew};
 
 use crate::values::Secret;
 
-/// Key of a Secret: the certificates of the CAs that clients trust, PEM.
+/// Key in a Secret: the certificates of the CAs that clients trust, in PEM.
 pub const CA_CERTIFICATE: &str = "ca.crt";
-/// Key of a Secret: the keys of these CAs, PEM, in the same order. Never mounted.
+/// Key in a Secret: the private keys of these CAs, in PEM, in the same order. No pod mounts them.
 pub const CA_KEY: &str = "ca.key";
-/// Key of a Secret: the servers' certificate, PEM, and what leads from it to a CA.
+/// Key in a Secret: the certificate of the servers, in PEM, with the chain from it to a CA.
 pub const CERTIFICATE: &str = "tls.crt";
-/// Key of a Secret: the servers' key, PEM.
+/// Key in a Secret: the private key of the servers, in PEM.
 pub const KEY: &str = "tls.key";
 
-/// What the Secret of a set holds that pgset made itself.
+/// The contents of a Secret with certificates that pgset issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificates {
-    /// The CAs, the one that signs first.
+    /// The certificates of the CAs. The CA that signs comes first.
     pub authorities: String,
-    /// Their keys; none of one that somebody took away.
+    /// The keys of the CAs. A key is missing if someone removed it.
     pub authority_keys: Secret,
-    /// The servers' certificate.
+    /// The certificate of the servers.
     pub certificate: String,
-    /// Its key.
+    /// The private key of the servers.
     pub key: Secret,
 }
 

@@ -1,4 +1,4 @@
-//! Image references, and what each image expects of those who run it.
+//! Image references, and how each image must be run.
 
 mod capabilities;
 pub mod crunchy;
@@ -31,9 +31,9 @@ pub fn article_repository(prefix: &str) -> String {
 /// How an image is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Crunchy's images of 2017 to 2019: their entry point does the replication.
+    /// Crunchy's images of 2017 to 2019: the entry point of the image sets up replication.
     Crunchy(Crunchy),
-    /// PostgreSQL's official image, and those made from it: pgset's own script does the replication.
+    /// PostgreSQL's official image, and images built from it: pgset's own script sets up replication.
     Postgres(Official),
 }
 
@@ -60,7 +60,7 @@ impl Profile {
         }
     }
 
-    /// The name.
+    /// The name of the profile, for `--profile` and for the template directory.
     #[must_use]
     pub fn name(&self) -> ProfileName {
         match self {
@@ -97,7 +97,7 @@ impl Profile {
         }
     }
 
-    /// How many pods a set of the image can have, and what bounds it.
+    /// The maximum number of pods of a set with this image, and the reason for it.
     #[must_use]
     pub fn limit(&self) -> Limit {
         match self {
@@ -115,14 +115,14 @@ impl Profile {
     }
 }
 
-/// How many pods a set can have.
+/// The maximum number of pods of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The most, master included.
+    /// The maximum, including the master.
     pub pods: u32,
-    /// The setting that bounds it.
+    /// The value of `max_wal_senders`, which causes the limit.
     pub max_wal_senders: u32,
-    /// How replicas use it, in words.
+    /// How replicas use WAL senders, in words.
     pub cloned: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Manifests: text to objects, the kinds that pgset is willing to apply, their order and labels.
+//! Parses manifests into objects; defines the kinds that pgset applies, their order and their labels.
 
 mod check;
 mod emit;

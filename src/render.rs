@@ -1,8 +1,8 @@
-//! Templates and settings to text.
+//! Renders templates and settings to text.
 //!
-//! Every `{{ value }}` comes out as a whole JSON scalar, so that any string survives rendering and
-//! parsing as itself; an undefined variable is an error. Templates are the built-in ones of the
-//! image's profile, or files of the user's own, all or some.
+//! Every `{{ value }}` is rendered as a whole JSON scalar, so that any string is the same after rendering
+//! and parsing. An undefined variable is an error. The templates are the built-in ones of the image's
+//! profile; files of the user's own may replace all or some of them.
 
 mod context;
 mod engine;
@@ -19,37 +19,38 @@ use crate::set::Topology;
 use crate::settings::{Settings, Tls};
 use crate::values::{Replicas, Secret};
 
-/// What a rendering depends on.
+/// The inputs of a rendering.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// The settings.
     pub settings: &'a Settings,
-    /// The number of pods; none leaves `spec.replicas` out, for whoever owns it.
+    /// The number of pods. `None` leaves `spec.replicas` out, because another field manager owns it.
     pub replicas: Option<Replicas>,
     /// Who is the master.
     pub topology: &'a Topology,
     /// The number of pods that there are or will be, whoever decides it.
     pub pods: u32,
-    /// The minor version of the Kubernetes that the objects are for: 37 for 1.37.
+    /// The minor version of the Kubernetes server that the objects are for: 37 for 1.37.
     pub server_minor: u32,
     /// The passwords in force.
     pub passwords: &'a Passwords,
-    /// How far TLS is; none where there is none.
+    /// The stage of TLS. `None` if TLS is off.
     pub tls: Option<&'a Tls>,
-    /// The certificates that pgset made; none where there are none, or they are somebody else's.
+    /// The certificates that pgset issued. `None` if there are none, or if the user manages them.
     pub certificates: Option<&'a Certificates>,
 }
 
-/// The minor version of Kubernetes that is assumed where no server was asked, or says none.
+/// The minor version of Kubernetes that is assumed if no server was asked, or if the server does not report
+/// its version.
 pub const NEWEST_SERVER: u32 = 37;
 
-/// The passwords in force: given, read from the live Secret, or made.
+/// The passwords in force: set by the user, read from the live Secret, or generated.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    /// Of the superuser `postgres`.
+    /// The password of the superuser `postgres`.
     pub superuser: Secret,
-    /// Of the replication role.
+    /// The password of the replication role.
     pub primary: Secret,
-    /// Of the application's role.
+    /// The password of the application's role.
     pub user: Secret,
 }

@@ -1,4 +1,4 @@
-//! Settings: flags, environment and defaults, validated once, at the edge.
+//! Settings from flags, environment variables and defaults. They are validated once, before any other work.
 
 pub mod credentials;
 pub mod error;
@@ -24,7 +24,7 @@ use crate::image::{ImageReference, Profile};
 use crate::set::SetIdentity;
 use crate::values::{Quantity, Replicas};
 
-/// Where a setting's value came from: what an error names and `pgset env` prints.
+/// The source of a setting's value. Errors name it, and `pgset env` prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A flag, as typed: `--storage`.
@@ -33,9 +33,9 @@ pub enum Source {
     Variable(&'static str),
     /// The kubeconfig's current context.
     Context,
-    /// What another setting implies, in words: `the image's name`.
+    /// The value follows from another setting, named here in words: `the image's name`.
     Derived(&'static str),
-    /// Nobody said anything.
+    /// The value was not set: the default is used.
     Default,
 }
 
@@ -49,7 +49,7 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sourced<T> {
     /// The value.
@@ -58,35 +58,37 @@ pub struct Sourced<T> {
     pub source: Source,
 }
 
-/// Everything that decides what `up` makes. Nothing in it depends on what is in the cluster.
+/// All settings that decide which objects `up` generates. No setting depends on the state of the cluster.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The set.
+    /// Name and namespace of the set.
     pub set: SetIdentity,
     /// The image.
     pub image: ImageReference,
-    /// How the image is run.
+    /// The profile of the image: it decides how pgset runs the image.
     pub profile: Profile,
-    /// The number of pods, when somebody said it. Otherwise what runs, or else [`Replicas::DEFAULT`].
+    /// The number of pods, if it was set. If not, the running set keeps its number, and a new set gets
+    /// [`Replicas::DEFAULT`].
     pub replicas: Option<Sourced<Replicas>>,
-    /// Where the data lies.
+    /// Where the data is stored.
     pub storage: Storage,
-    /// What each claim asks for.
+    /// The size that each PersistentVolumeClaim requests.
     pub size: Quantity,
-    /// How the claim is mounted.
+    /// The access mode of each claim.
     pub access_mode: AccessMode,
-    /// Prefix of the names of static volumes: `pv` makes `pv1`, `pv2`, `pv3`.
+    /// Prefix of the names of static volumes: `pv` gives `pv1`, `pv2`, `pv3`.
     pub volume_prefix: String,
-    /// Users, database, and the passwords that somebody gave.
+    /// Roles, database, and the passwords that were set.
     pub credentials: Credentials,
-    /// PostgreSQL's own settings, when somebody gave any. Otherwise those that run.
+    /// PostgreSQL parameters, if any were set. If not, the running set keeps its parameters.
     pub parameters: Option<Parameters>,
-    /// For how many replicas a commit waits, when somebody said it. Otherwise for as many as it does.
+    /// The number of replicas that must confirm each commit, if it was set. If not, the running set keeps
+    /// its number.
     pub synchronous: Option<Sourced<u32>>,
-    /// TLS, when somebody said anything about it. Otherwise as it runs.
+    /// TLS, if it was set. If not, the running set keeps its TLS state.
     pub tls: Option<Sourced<TlsSetting>>,
-    /// What the pods ask for, where they run, and what is written on them.
+    /// Settings of the pods, such as resources, scheduling, labels and annotations.
     pub pods: Pods,
-    /// Where templates of the user's own are.
+    /// The directory of the user's own templates.
     pub templates: Option<Sourced<std::path::PathBuf>>,
 }

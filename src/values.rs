@@ -1,4 +1,4 @@
-//! Newtypes of values: parsed once at the edge, valid ever after.
+//! Newtypes for values. A value is validated once, when it is parsed.
 
 pub mod duration;
 mod invalid;

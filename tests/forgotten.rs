@@ -1,4 +1,5 @@
-//! Every file under `tests/` is a module of the test binary: a scenario that is not compiled can't fail.
+//! Checks that every file under `tests/` is a module of the test binary: a scenario that is not compiled
+//! can't fail.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Where `mod NAME;` of a file would have to stand: `tests/e2e/story.rs` in `tests/e2e.rs`.
+/// Returns the file that must contain `mod NAME;`: `tests/e2e.rs` for `tests/e2e/story.rs`.
 fn parent(tests: &Path, file: &Path) -> PathBuf {
     let directory = file.parent().unwrap();
     if directory == tests { tests.join("main.rs") } else { directory.with_extension("rs") }

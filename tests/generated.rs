@@ -1,5 +1,5 @@
-//! Files that are generated and checked in: compared with what the code generates. After a change of
-//! the command line: `PGSET_UPDATE=1 cargo test generated`.
+//! Compares the generated files in the repository with the output of the code. After a change of the
+//! command line, run `PGSET_UPDATE=1 cargo test generated`.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ fn environment_table() {
     assert!(table == generated, "README.md: PGSET_UPDATE=1 cargo test generated");
 }
 
-/// Every variable of the examples is one that pgset reads.
+/// pgset reads every variable that the examples set.
 #[test]
 fn examples_name_known_variables() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");

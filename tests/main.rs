@@ -1,4 +1,4 @@
-//! The tests: one binary, a module each.
+//! All tests, in one binary with a module for each file or directory.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails there and then")]
 

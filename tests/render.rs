@@ -1,6 +1,6 @@
-//! The built-in templates: what they make for each range of tags and each storage, as golden files.
+//! Golden files of the built-in templates: their output for each range of tags and each storage.
 //!
-//! `PGSET_UPDATE=1 cargo test` writes the files anew.
+//! `PGSET_UPDATE=1 cargo test` regenerates the files.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -49,14 +49,14 @@ fn settings(tag: &str, storage: Storage) -> Settings {
     }
 }
 
-/// The tag that the article names.
+/// The tag that the article uses.
 const ARTICLE: &str = "centos7-9.5-1.2.6";
 
 fn nfs() -> Storage {
     Storage::Nfs { server: "192.0.2.7".to_owned(), path: "/nfsfileshare".to_owned() }
 }
 
-/// The same of an image that pgset's own script starts.
+/// The same settings with an official image, for which pgset's own script starts the server.
 fn official(image: &str) -> Settings {
     let image: ImageReference = image.parse().unwrap();
     Settings {
@@ -73,7 +73,7 @@ fn official(image: &str) -> Settings {
     }
 }
 
-/// The objects of a set with fixed passwords.
+/// Renders the objects of a set with fixed passwords.
 fn make(settings: &Settings, replicas: Option<Replicas>) -> Vec<Object> {
     make_for(37, settings, replicas)
 }
@@ -155,7 +155,7 @@ fn each_storage() {
     }
 }
 
-/// The objects, but for the script, which is compared as a file anyway.
+/// Removes the script from the objects, because it is compared with its file here.
 fn without_script(mut objects: Vec<Object>) -> Vec<Object> {
     for object in objects.iter_mut().filter(|object| object.id.kind == Kind::ConfigMap) {
         let script = include_str!("../templates/postgres/bootstrap.sh");
@@ -191,7 +191,8 @@ fn official_with_tls() {
     let objects = make_with(Some(&required), Some(&made), 37, &official, Some(Replicas::DEFAULT));
     compare("postgres-tls.yaml", &without_script(objects));
 
-    // Of somebody else's nothing is made; what is only offered keeps nobody out.
+    // If the user manages the certificate, pgset generates no Secret for it. In the stage `offered`,
+    // connections without TLS are accepted.
     let given = Tls::parse("offered given mine").unwrap();
     let objects = make_with(Some(&given), None, 37, &official, None);
     let find = |name: &str| objects.iter().find(|object| object.id.name == name);
@@ -205,8 +206,8 @@ fn official_with_tls() {
     assert_eq!(tls["secret"]["secretName"], "mine");
 }
 
-/// Nobody but pgset needs the CA's key, and the pods' template is the same with and without TLS: it comes
-/// and goes without a restart.
+/// The pod template is the same with and without TLS, so TLS can be enabled and disabled without a restart.
+/// Only pgset needs the CA's key, so no pod mounts it.
 #[test]
 fn the_pods_are_the_same_with_and_without_tls() {
     let required = Tls::parse("required made pgset-tls").unwrap();
@@ -238,7 +239,7 @@ fn official_with_everything_that_can_be_asked_for() {
     compare("postgres-everything.yaml", &without_script(make(&settings, None)));
 }
 
-/// Settings of PostgreSQL's, as a set's own file holds them.
+/// PostgreSQL parameters, parsed from the lines of a set's `postgresql.conf`.
 fn given(lines: &str) -> Parameters {
     Parameters::of_set(&format!("{}\n{lines}", parameters::MARKER))
 }
@@ -255,7 +256,7 @@ fn a_setting_of_postgresql_s_is_read_back_whatever_it_holds() {
     let text = config.value["data"]["postgresql.conf"].as_str().unwrap();
     assert_eq!(Parameters::of_set(text), odd);
     assert_eq!(synchronous::of_set(text), 2);
-    // What is there when nobody says anything: the same again.
+    // Without these settings, the values of the running set are used, and the objects are the same.
     settings.parameters = None;
     settings.synchronous = None;
     assert_eq!(make(&Parameters::in_force(&settings, Some(text)), None), objects);
@@ -276,11 +277,11 @@ fn an_old_server_gets_what_it_knows() {
     assert_eq!(retention(&old), serde_json::Value::Null);
     assert_eq!(retention(&new)["whenDeleted"], "Retain");
     assert_eq!(retention(&make_for(26, &official("postgres:17"), None)), serde_json::Value::Null);
-    // A server that does not say its version is taken for a current one.
+    // A server that does not report its version is treated like a current one.
     assert_eq!(make_for(0, &official("postgres:17"), None), new);
 }
 
-/// The kubelet mounts what the pod may not see into no other container than the bootstrap.
+/// The kubelet mounts Secrets only into the bootstrap container, not into the server's container.
 #[test]
 fn no_secret_is_in_the_server_s_container() {
     let objects = make(&official("postgres:17"), None);

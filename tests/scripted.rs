@@ -1,4 +1,4 @@
-//! What only an API server can answer, with a scripted one: no cluster is needed.
+//! Tests of behaviour that depends on an API server's answers, with a scripted server instead of a cluster.
 
 use http::Method;
 use serde_json::json;
@@ -53,7 +53,7 @@ async fn a_second_up_writes_nothing() {
     assert_eq!(server.writes(), []);
 }
 
-/// Whoever reads the events must not take a stream that was cut off for a run that ended well.
+/// The reader of the events must not mistake a truncated stream for a successful run.
 #[tokio::test]
 async fn events_that_could_not_be_written_are_no_success() {
     let server = Server::start().await;
@@ -143,7 +143,7 @@ async fn a_missing_right_is_found_before_the_first_write() {
     let output = output.exits(3).says("persistentvolumes").mentions(&["ClusterRole"]);
     output.mentions(&["--storage class"]);
     assert_eq!(server.writes(), []);
-    // The same person may use a class.
+    // The same user has enough rights for `--storage class`.
     up(&server).run().await.ok();
 }
 
@@ -198,7 +198,7 @@ async fn a_namespace_that_is_not_there_or_is_going() {
 #[tokio::test]
 async fn no_cluster_is_said_at_once() {
     let home = tempfile::TempDir::new().unwrap();
-    // A port that was free a moment ago: nobody listens.
+    // A port that was free just before, so no server listens on it.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nobody = kubeconfig(home.path(), &format!("http://{free}"), "pg");
     for line in ["up --storage class", "scale --replicas 3", "test", "status", "down --yes"] {
@@ -228,7 +228,7 @@ async fn a_second_run_takes_the_passwords_of_the_first() {
     let before = server.object(secret).unwrap()["data"].clone();
     up(&server).run().await.ok();
     assert_eq!(server.object(secret).unwrap()["data"], before);
-    // Another one would not open the data.
+    // Another password would not match the one in the existing data.
     let output = up(&server).env("PG_PASSWORD", "second0password").run().await.exits(4);
     output.never_says("second0password").never_says("first0password");
     assert_eq!(server.object(secret).unwrap()["data"], before);
@@ -252,7 +252,7 @@ async fn whoever_loses_the_race_for_the_secret_takes_it_unless_it_says_something
     let secret = "/api/v1/namespaces/pg/secrets/pgset-auth";
     up(&server).env("PG_PASSWORD", "first0password").run().await.ok();
     let before = server.object(secret).unwrap()["data"].clone();
-    // Not there yet when it is looked for, there when it is to be made.
+    // The first GET does not find the Secret, but it exists when pgset creates it.
     let unseen = || {
         let reply = Reply::status(404, "NotFound", "secrets \"pgset-auth\" not found");
         server.script(Method::GET, "/secrets/pgset-auth", 0..1, reply);
@@ -265,14 +265,14 @@ async fn whoever_loses_the_race_for_the_secret_takes_it_unless_it_says_something
     assert_eq!(server.object(secret).unwrap()["data"], before);
 }
 
-/// Fault 10: the credentials run out while a command waits.
+/// Fault 10: the credentials expire while a command waits.
 #[tokio::test]
 async fn credentials_that_run_out_while_waiting_are_read_once_more() {
     let server = Server::start().await;
     let pods = "/api/v1/namespaces/pg/pods";
     let unauthorized = Reply::status(401, "Unauthorized", "Unauthorized");
     server.script(Method::GET, pods, 0..1, unauthorized.clone());
-    // Nothing runs here, so that the wait ends at its deadline: not with the refusal.
+    // No pod runs here, so the command must end at its deadline, and not with "Unauthorized".
     let wait = || pgset(&server, "up --storage class --timeout 3s");
     wait().run().await.exits(70).never_says("Unauthorized");
     let lists = server.requests().iter().filter(|r| r.path.contains(pods)).count();

@@ -1,4 +1,4 @@
-//! Whether a certificate is one that a client would take, and for how long.
+//! Checks whether a client would accept a certificate, and for how long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,35 +11,37 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, Error, RootCertStore};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-/// From when to when a certificate is good.
+/// The validity period of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dates {
-    /// Not before this.
+    /// The certificate is not valid before this time.
     pub from: Timestamp,
-    /// Not after this.
+    /// The certificate is not valid after this time.
     pub until: Timestamp,
 }
 
 impl Dates {
-    /// Whether less than a third of its time is left: it wants to be replaced.
+    /// Whether less than a third of the validity period is left, so that the certificate should be
+    /// replaced.
     #[must_use]
     pub fn is_due(self, now: Timestamp) -> bool {
         self.left(now) * 3 < self.life()
     }
 
-    /// Whether less than a tenth of its time is left: whoever should have replaced it did not.
+    /// Whether less than a tenth of the validity period is left. The certificate should have been replaced
+    /// before.
     #[must_use]
     pub fn is_overdue(self, now: Timestamp) -> bool {
         self.left(now) * 10 < self.life()
     }
 
-    /// Whether its time is over.
+    /// Whether the certificate has expired.
     #[must_use]
     pub fn is_over(self, now: Timestamp) -> bool {
         self.left(now) <= 0
     }
 
-    /// Seconds; less than none when it is over.
+    /// The seconds until the certificate expires. Negative if it has expired.
     fn left(self, now: Timestamp) -> i64 {
         self.until.as_second().saturating_sub(now.as_second())
     }
@@ -49,40 +51,41 @@ impl Dates {
     }
 }
 
-/// Why a certificate can't be used: a fragment behind the name of the Secret.
+/// Why a certificate can't be used: a fragment that is printed after the name of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// A key of the Secret holds no PEM of the right kind.
+    /// A key of the Secret does not contain PEM of the right kind.
     #[error("{key} holds no {what} in PEM")]
     NotPem {
         /// The Secret's key.
         key: &'static str,
-        /// What it should hold.
+        /// What it should contain.
         what: &'static str,
     },
-    /// The private key is of a kind that nobody takes, or damaged.
+    /// The private key is damaged, or its type is not supported.
     #[error(
         "tls.key is not a key that can be used (RSA, ECDSA with P-256 or P-384, or Ed25519, without a passphrase)"
     )]
     Key,
-    /// The private key is another certificate's.
+    /// The private key belongs to another certificate.
     #[error("tls.key is not the key of tls.crt")]
     OtherKey,
-    /// Its time is over.
+    /// The certificate has expired.
     #[error("tls.crt, or what it was signed by, expired: {0}")]
     Expired(String),
-    /// Its time has not begun.
+    /// The certificate is not valid yet.
     #[error("tls.crt, or what it was signed by, is not valid yet: {0}")]
     TooEarly(String),
-    /// No CA of `ca.crt` signed it.
+    /// No CA in `ca.crt` signed the certificate.
     #[error("tls.crt was not signed by a CA in ca.crt: {0}")]
     Untrusted(String),
-    /// It names others.
+    /// The certificate lacks some of the names.
     #[error("tls.crt does not name {}", .0.join(", "))]
     Names(Vec<String>),
 }
 
-/// From when to when the first certificate of a PEM text is good; none when there is none.
+/// Reads the validity period of the first certificate in a PEM text. Returns `None` if there is no
+/// certificate.
 #[must_use]
 pub fn dates(pem: &str) -> Option<Dates> {
     let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
@@ -96,7 +99,7 @@ pub(super) fn dates_of(certificate: &CertificateDer<'_>) -> Option<Dates> {
     Some(Dates { from: time(validity.not_before)?, until: time(validity.not_after)? })
 }
 
-/// The DNS names that the first certificate of a PEM text is for.
+/// Reads the DNS names of the first certificate in a PEM text.
 pub(super) fn names_of(pem: &str) -> Vec<String> {
     let Ok(certificate) = CertificateDer::from_pem_slice(pem.as_bytes()) else { return Vec::new() };
     let Ok((_, parsed)) = X509Certificate::from_der(&certificate) else { return Vec::new() };
@@ -109,16 +112,16 @@ pub(super) fn names_of(pem: &str) -> Vec<String> {
     names.into_iter().flatten().filter_map(dns).collect()
 }
 
-/// Every certificate of a PEM text.
+/// Reads all certificates in a PEM text.
 pub(super) fn all_of(pem: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).map_while(Result::ok).collect()
 }
 
-/// Looks at a certificate as a client does that verifies in full, for each of these names; and whether
-/// the key is its own.
+/// Verifies a certificate for each of these names, like a client with `verify-full`. Also checks that the
+/// private key belongs to the certificate.
 ///
 /// # Errors
-/// With the first reason why it can't be used; of names, with all that are missing.
+/// With the first reason why it can't be used. If names are missing, with all of them.
 pub fn check(
     authorities: &str,
     certificate: &str,
@@ -165,7 +168,7 @@ pub fn check(
 fn check_key(certificate: &CertificateDer<'_>, key: &str) -> Result<(), Unfit> {
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
         .map_err(|_| Unfit::NotPem { key: super::KEY, what: "private key" })?;
-    // Its errors say nothing of the key.
+    // The library's error does not say what is wrong with the key.
     let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|_| Unfit::Key)?;
     let (_, parsed) = X509Certificate::from_der(certificate)
         .map_err(|_| Unfit::NotPem { key: super::CERTIFICATE, what: "certificate" })?;

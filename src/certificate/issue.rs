@@ -1,4 +1,4 @@
-//! pgset's own CA: what it issues, and when that is replaced.
+//! pgset's own CA: issues certificates, and decides when to replace them.
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
@@ -12,14 +12,14 @@ use super::{Certificates, Dates};
 use crate::values::Secret;
 
 const DAY: i64 = 24 * 3600;
-/// How long a server's certificate is good.
+/// How long a server certificate is valid.
 const SERVER_LIFE: i64 = 365 * DAY;
-/// How long a CA is.
+/// How long a CA certificate is valid.
 const CA_LIFE: i64 = 10 * SERVER_LIFE;
-/// A clock that is behind ours may be a client's.
+/// Certificates are valid from one hour before now, because a client's clock may be slow.
 const BEFORE: i64 = 3600;
 
-/// Why nothing could be issued.
+/// Why a certificate could not be issued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a certificate could not be made: {0}")]
 pub struct IssueError(String);
@@ -30,36 +30,36 @@ impl From<rcgen::Error> for IssueError {
     }
 }
 
-/// What became of the certificates.
+/// The result of a renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// They are good for a while.
+    /// The certificates do not need to be replaced yet.
     Keep,
-    /// There are others now.
+    /// The certificates were replaced.
     Renewed {
-        /// These.
+        /// The new certificates.
         certificates: Certificates,
-        /// Why, in words: `a third of its time is left`.
+        /// The reason, in words: `a third of its time is left`.
         why: String,
     },
 }
 
-/// A CA, with its key where that is there.
+/// A CA, with its private key if the Secret has it.
 struct Authority {
     pem: String,
     key: Option<KeyPair>,
     dates: Dates,
 }
 
-/// Makes what is missing and replaces what runs out.
+/// Issues missing certificates and replaces those that expire soon.
 ///
-/// The CA stays, so that clients go on with the `ca.crt` that they have. When a third of its time is left
-/// a second one stands beside it in `ca.crt`, and signs nothing before the first can't sign for a whole
-/// year any more: until then every client should have taken `ca.crt` again. A CA whose key is gone is
-/// still trusted, and another one signs.
+/// The CA is kept, so that clients can continue to use their `ca.crt`. When less than a third of the CA's
+/// lifetime is left, a second CA is added to `ca.crt`. It signs nothing until the first CA expires too soon
+/// to sign a certificate for a whole year. By then, every client should have copied the new `ca.crt`. A CA
+/// without its private key is still trusted, but another CA signs.
 ///
 /// # Errors
-/// When the library can't make one.
+/// When the library can't generate a key or a certificate.
 pub fn renew(
     there: Option<&Certificates>,
     names: &[String],
@@ -71,7 +71,7 @@ pub fn renew(
     let mut changed = authorities.len() != before;
     let year = now + SignedDuration::from_secs(SERVER_LIFE);
     let signs = |ca: &&Authority| ca.key.is_some() && ca.dates.until >= year;
-    // Only one that can sign can take over.
+    // Only a CA that can sign can replace another one.
     if !authorities.iter().any(|ca| signs(&ca) && !ca.dates.is_due(now)) {
         authorities.push(authority(now)?);
         changed = true;
@@ -104,7 +104,7 @@ pub fn renew(
     })
 }
 
-/// Names that somebody added stay.
+/// Keeps names that were added to the certificate before.
 fn names_with_own(there: Option<&Certificates>, names: &[String]) -> Vec<String> {
     let mut all = names.to_vec();
     let own = there.map_or_else(Vec::new, |there| names_of(&there.certificate));
@@ -112,14 +112,14 @@ fn names_with_own(there: Option<&Certificates>, names: &[String]) -> Vec<String>
     all
 }
 
-/// Why the certificate has to be replaced, if it has to.
+/// Returns the reason why the certificate must be replaced, or `None`.
 fn replaced(
     there: &Certificates,
     trusted: &str,
     names: &[String],
     now: Timestamp,
 ) -> Option<String> {
-    // What a wildcard stands for is one of its names.
+    // Checks a wildcard with one of the names that it matches.
     let concrete: Vec<String> = names.iter().map(|name| name.replace('*', "any-0")).collect();
     match check(trusted, &there.certificate, there.key.expose(), &concrete, now) {
         Err(Unfit::Names(missing)) => Some(format!("it did not name {}", missing.join(", "))),
@@ -129,7 +129,8 @@ fn replaced(
     }
 }
 
-/// The CAs of a Secret. A key belongs to the certificate that has its public half, wherever it stands.
+/// Reads the CAs of a Secret. A private key is matched to the certificate with the same public key,
+/// independent of their order.
 fn authorities(there: &Certificates) -> Vec<Authority> {
     let mut keys: Vec<KeyPair> = pem_blocks(there.authority_keys.expose())
         .into_iter()
@@ -154,7 +155,7 @@ fn public_key(der: &[u8]) -> Option<Vec<u8>> {
     Some(parsed.public_key().raw.to_vec())
 }
 
-/// The blocks of a PEM text, each with its own lines only.
+/// Splits a PEM text into its blocks, without the lines between them.
 fn pem_blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut block: Option<String> = None;
@@ -172,14 +173,14 @@ fn pem_blocks(text: &str) -> Vec<String> {
     blocks
 }
 
-/// A new CA.
+/// Creates a new CA.
 fn authority(now: Timestamp) -> Result<Authority, IssueError> {
     let key = KeyPair::generate()?;
     let mut params = params(Vec::new(), now, CA_LIFE)?;
-    // Two CAs in one file must not have one name.
+    // Two CAs in one file must have different names.
     let number: u32 = rand::random();
     params.distinguished_name.push(DnType::CommonName, format!("pgset CA {number:08x}"));
-    // It signs servers, no other CAs.
+    // The CA may sign server certificates, but no other CAs.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key)?;
@@ -188,7 +189,7 @@ fn authority(now: Timestamp) -> Result<Authority, IssueError> {
     Ok(Authority { pem, key: Some(key), dates })
 }
 
-/// A certificate for servers of these names, and its key.
+/// Issues a server certificate for these names. Returns it with its private key.
 fn issue(
     signer: &Authority,
     names: &[String],
@@ -219,7 +220,7 @@ fn params(names: Vec<String>, now: Timestamp, life: i64) -> Result<CertificatePa
     Ok(params)
 }
 
-/// PEM with the line ends of this world.
+/// Converts the line ends of a PEM text to LF.
 fn lf(pem: &str) -> String {
     pem.replace("\r\n", "\n")
 }

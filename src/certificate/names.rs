@@ -1,16 +1,16 @@
-//! The names of a set's servers.
+//! The DNS names of a set's servers.
 
 use crate::set::SetIdentity;
 
-/// The domain of nearly every cluster. Nothing of the API says another one; the names that end in
-/// `.svc` are good in every cluster.
+/// The DNS domain of almost every cluster. The Kubernetes API does not report a different one. The names
+/// that end in `.svc` work in every cluster.
 const DOMAIN: &str = "cluster.local";
 
-/// Every name of the set's Services and pods, in all the forms that the cluster's DNS knows, and the
-/// one that a forwarded port has.
+/// Returns all names of the set's Services and pods, in all forms that the cluster's DNS resolves, and
+/// `localhost` for port forwarding.
 ///
-/// The short form of a pod's name (`pgset-0.pgset`) is missing: `*.pgset` is a name that some
-/// clients refuse altogether.
+/// The short form of a pod's name (`pgset-0.pgset`) is left out, because some clients refuse the wildcard
+/// `*.pgset` completely.
 #[must_use]
 pub fn all(set: &SetIdentity) -> Vec<String> {
     let below = |name: &str| {
@@ -31,7 +31,8 @@ pub fn all(set: &SetIdentity) -> Vec<String> {
     names
 }
 
-/// The names that pgset itself uses: what replicas connect to, what `test` asks for, what URIs say.
+/// Returns the names that pgset itself uses: in the connections of replicas, in `test` and in connection
+/// URIs.
 #[must_use]
 pub fn needed(set: &SetIdentity) -> Vec<String> {
     let of = |service: String| [format!("{service}.{}.svc", set.namespace), service];

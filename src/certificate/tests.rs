@@ -67,7 +67,7 @@ fn what_is_made_is_good_for_every_way_to_the_set() {
         let refused = fits(&certificates, &[other], now()).unwrap_err();
         assert_eq!(refused, Unfit::Names(vec![other.to_owned()]));
     }
-    // A clock that is a little behind.
+    // The clock of the client is a little slow.
     assert!(fits(&certificates, &["pgset-master"], now() - SignedDuration::from_mins(59)).is_ok());
     let early = fits(&certificates, &["pgset-master"], after(-1)).unwrap_err();
     assert!(matches!(early, Unfit::TooEarly(_)), "{early}");
@@ -98,8 +98,8 @@ fn what_is_good_for_a_while_is_kept() {
     assert_ne!(renewed.key, certificates.key);
 }
 
-/// Forty years of somebody who runs `up` every now and then: at every moment the certificate is one that
-/// a client takes whose `ca.crt` is up to a year old.
+/// Simulates forty years in which `up` runs from time to time. At every moment, a client accepts the
+/// certificate if its `ca.crt` is at most one year old.
 #[test]
 fn the_ca_is_replaced_without_a_client_noticing() {
     let mut there = made(None, now()).0;
@@ -128,7 +128,8 @@ fn the_ca_is_replaced_without_a_client_noticing() {
 fn another_ca_stands_beside_the_first_long_before_it_signs() {
     let first = made(None, now()).0;
     let (both, why) = made(Some(&first), after(3650 * 2 / 3 + 2));
-    // The certificate was long over by then; it is signed by the CA that everybody has.
+    // The certificate had expired long before. The new one is signed by the CA that all clients already
+    // have.
     assert!(why.contains("expired"), "{why}");
     assert_eq!(authorities_in(&both), 2);
     assert!(both.authorities.starts_with(&first.authorities));
@@ -156,7 +157,7 @@ fn names_are_added_and_those_of_somebody_else_stay() {
     let Renewal::Renewed { certificates, .. } = renew(None, &wanted, now()).unwrap() else {
         panic!("kept")
     };
-    // Without being asked for it again.
+    // The added name is kept, although this run did not ask for it.
     let (renewed, _) = made(Some(&certificates), after(300));
     assert!(fits(&renewed, &["db.example.com", "pgset-master"], after(300)).is_ok());
     let other = all(&set("other", "demo"));
@@ -193,7 +194,7 @@ fn time_is_told_by_parts() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// Whatever a set and its namespace are called.
+    /// Tests random names of sets and namespaces.
     #[test]
     fn every_set_gets_a_certificate_for_its_own_names_only(
         name in "[a-z]([a-z0-9-]{0,20}[a-z0-9])?", namespace in "[a-z]([a-z0-9-]{0,40}[a-z0-9])?",

@@ -1,4 +1,4 @@
-//! Crunchy's PostgreSQL images, tags 1.2.6 to 2.4.2: what each range of tags expects.
+//! Crunchy's PostgreSQL images, tags 1.2.6 to 2.4.2: what each range of tags needs.
 //!
 //! Source: the public repository CrunchyData/crunchy-containers (`bin/postgres/start.sh`,
 //! `examples/kube/statefulset`), read tag by tag.
@@ -15,18 +15,18 @@ pub(super) const REPOSITORY: &str = "crunchy-postgres";
 pub struct Crunchy {
     /// The container suite's version: `centos7-9.5-1.2.6` is `[1, 2, 6]`.
     pub version: [u32; 3],
-    /// PostgreSQL's version by the tag: `9.5`, `10.3`; empty when the tag does not say.
+    /// PostgreSQL's version in the tag: `9.5`, `10.3`. Empty if the tag has none.
     pub postgres: String,
 }
 
-/// Where the container looks for secrets mounted as files `username` and `password`.
+/// The directories where the container reads secrets from the files `username` and `password`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecretDirectories {
-    /// The replication role's.
+    /// The directory for the replication role.
     pub primary: &'static str,
-    /// The application's role's.
+    /// The directory for the application's role.
     pub user: &'static str,
-    /// The superuser's.
+    /// The directory for the superuser.
     pub root: &'static str,
 }
 
@@ -43,11 +43,12 @@ impl Crunchy {
 
     /// The oldest version that can be run: the one the article names.
     pub const OLDEST: [u32; 3] = [1, 2, 6];
-    /// The newest version that can be run.
+    /// The newest supported version.
     pub const NEWEST: [u32; 3] = [2, 4, 2];
 
-    /// Reads `centos7-9.5-1.2.6`, and `centos7-9.6-1.4.1-1` with a build number or `rc1` behind
-    /// the version: the version is the last component with dots, and at most one may follow it.
+    /// Parses a tag such as `centos7-9.5-1.2.6`, or `centos7-9.6-1.4.1-1` with a build number or `rc1`
+    /// after the version. The version is the last component with dots, and at most one component may follow
+    /// it.
     pub fn from_tag(tag: &str) -> Result<Self, ImageError> {
         let no_version = || ImageError::NoVersion { tag: tag.to_owned() };
         let components: Vec<&str> = tag.split('-').collect();
@@ -62,7 +63,7 @@ impl Crunchy {
             .checked_sub(1)
             .and_then(|before| components.get(before))
             .filter(|component| component.starts_with(|c: char| c.is_ascii_digit()));
-        // `centos7-9.5` names PostgreSQL's version alone.
+        // `centos7-9.5` has only PostgreSQL's version.
         let short = components[index].matches('.').count() == 1;
         if short && postgres.is_none() {
             return Err(no_version());
@@ -77,7 +78,7 @@ impl Crunchy {
         Ok(Self { version, postgres: postgres.map_or_else(String::new, ToString::to_string) })
     }
 
-    /// PostgreSQL's major version: `9.5`, `10`; none when the tag does not say.
+    /// PostgreSQL's major version: `9.5`, `10`. `None` if the tag has none.
     #[must_use]
     pub fn postgres_major(&self) -> Option<&str> {
         let mut dots = self.postgres.match_indices('.').map(|(at, _)| at);
@@ -90,32 +91,34 @@ impl Crunchy {
         (first < self.postgres.len()).then(|| &self.postgres[..second])
     }
 
-    /// The first half of the container's variables: `PG_MASTER` up to 1.5, `PG_PRIMARY` from 1.6.
+    /// The prefix of the container's variables: `PG_MASTER` up to 1.5, `PG_PRIMARY` from 1.6.
     #[must_use]
     pub fn primary_prefix(&self) -> &'static str {
         if self.version >= [1, 6, 0] { "PG_PRIMARY" } else { "PG_MASTER" }
     }
 
-    /// Whether replicas label themselves with `PG_REPLICA_HOST`; without it the label becomes empty.
+    /// Whether replicas set their label to the value of `PG_REPLICA_HOST`. Without this variable the label
+    /// would be empty.
     #[must_use]
     pub fn needs_replica_host(&self) -> bool {
         self.version >= [1, 8, 2]
     }
 
-    /// Whether the container wants its namespace in `CCP_NAMESPACE`.
+    /// Whether the container needs its namespace in `CCP_NAMESPACE`.
     #[must_use]
     pub fn needs_namespace_variable(&self) -> bool {
         self.version >= [2, 2, 0]
     }
 
-    /// Whether the set's name may have a dash. Up to 1.4.1 the container takes its ordinal from the
-    /// second field of its host name, so that every pod of `my-set` would be a replica that waits.
+    /// Whether the set's name may contain a dash. Up to 1.4.1 the container reads its ordinal from the
+    /// second field of its host name, so every pod of the set `my-set` would be a replica that waits for a
+    /// master.
     #[must_use]
     pub fn name_may_have_dash(&self) -> bool {
         self.version >= [1, 5, 0]
     }
 
-    /// Whether the probes' scripts need `PGHOST=/tmp` in the environment.
+    /// Whether the scripts of the probes need `PGHOST=/tmp` in the environment.
     #[must_use]
     pub fn probes_need_pghost(&self) -> bool {
         self.version < [1, 7, 0]
@@ -128,17 +131,17 @@ impl Crunchy {
         SecretDirectories { primary, user: "/pguser", root: "/pgroot" }
     }
 
-    /// The container's `max_wal_senders`, unless `MAX_WAL_SENDERS` says otherwise.
+    /// The container's `max_wal_senders`, unless `MAX_WAL_SENDERS` overrides it.
     #[must_use]
     pub fn max_wal_senders_default(&self) -> u32 {
         6
     }
 
-    /// How many pods a set can have, master included: 6.
+    /// The maximum number of pods of a set, including the master: 6.
     ///
-    /// A streaming replica holds one sender, a cloning one two (`pg_basebackup -X stream`). With
-    /// `OrderedReady` one replica clones at a time, so the last one needs (replicas - 1) + 2 <= 6
-    /// senders: 5 replicas and the master.
+    /// A streaming replica uses one WAL sender. A replica that is being cloned uses two, because of
+    /// `pg_basebackup -X stream`. With `OrderedReady` only one replica is cloned at a time, so the last one
+    /// needs `(replicas - 1) + 2 <= 6` senders. This allows 5 replicas and the master.
     #[must_use]
     pub fn replicas_limit(&self) -> u32 {
         let replicas = self.max_wal_senders_default() - 1;
@@ -152,7 +155,7 @@ impl Crunchy {
     }
 }
 
-/// `1.2.6`, `v2.4.2`, and `1.5` for `1.5.0`.
+/// Parses `1.2.6`, `v2.4.2`, and `1.5` as `1.5.0`.
 fn version(text: &str) -> Option<[u32; 3]> {
     let numbers: Vec<u32> = text
         .strip_prefix('v')

@@ -3,13 +3,13 @@
 use crate::error::{Diagnose, Exit};
 use crate::values::Invalid;
 
-/// Why an image was refused: `must ...`, to stand after the image and its source.
+/// Why an image was refused: `must ...`, printed after the image and its source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// Nothing at all.
+    /// The reference is empty.
     #[error("must not be empty")]
     Empty,
-    /// A character that has no place there.
+    /// A character that is not allowed.
     #[error("must not contain {bad:?} (in the {part})")]
     Character {
         /// `registry`, `repository`, `tag` or `image`.
@@ -17,7 +17,7 @@ pub enum ImageError {
         /// The character.
         bad: char,
     },
-    /// A repository with capitals.
+    /// A repository with upper-case letters.
     #[error("must have a repository without capitals")]
     Capitals {
         /// The component in lower case.
@@ -37,7 +37,7 @@ pub enum ImageError {
         "must have a tag after the colon: letters, digits, dots, dashes and underscores, at most 128"
     )]
     Tag,
-    /// A digest of another form.
+    /// A digest that is not `sha256:` and 64 hexadecimal digits.
     #[error("must have a digest of the form sha256: and 64 hexadecimal digits")]
     Digest,
     /// A Crunchy image without a tag.
@@ -45,13 +45,13 @@ pub enum ImageError {
         "must have a tag: the tag of a Crunchy image decides which variables its container reads"
     )]
     NoTag,
-    /// A tag that names no version of the containers.
+    /// A tag without a version of the containers.
     #[error("must have a tag that ends in the version of Crunchy's containers, not {tag:?}")]
     NoVersion {
         /// The tag.
         tag: String,
     },
-    /// A version that is too old.
+    /// A version of the containers that is too old.
     #[error(
         "must be of Crunchy's containers 1.2.6 to 2.4.2: {version} does not know PG_MODE=set, \
          which makes the pods of a set find their roles"
@@ -60,7 +60,7 @@ pub enum ImageError {
         /// The version.
         version: String,
     },
-    /// A version that is too new.
+    /// A version of the containers that is too new.
     #[error(
         "must be of Crunchy's containers 1.2.6 to 2.4.2: PG_MODE=set is gone from {version}, \
          so that its pods would not find their roles"
@@ -69,7 +69,7 @@ pub enum ImageError {
         /// The version.
         version: String,
     },
-    /// A PostgreSQL that lacks what the bootstrap script needs.
+    /// A PostgreSQL version that lacks features that the bootstrap script needs.
     #[error(
         "must be PostgreSQL 13 to 18: {major} has no pg_verifybackup, which checks a clone, and no limit on the WAL that a dead replica holds"
     )]
@@ -77,7 +77,7 @@ pub enum ImageError {
         /// The major version.
         major: u32,
     },
-    /// A PostgreSQL that this version of pgset was not made for.
+    /// A PostgreSQL version that is newer than this version of pgset supports.
     #[error("must be PostgreSQL 13 to 18: {major} is not known to this version of pgset")]
     PostgresTooNew {
         /// The major version.
@@ -86,7 +86,7 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// What to give instead.
+    /// A hint for a correct image.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let example = "an image that works: crunchydata/crunchy-postgres:centos7-9.5-1.2.6";

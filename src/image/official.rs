@@ -1,28 +1,28 @@
-//! PostgreSQL's official image: what its tag says, and what pgset asks of it.
+//! PostgreSQL's official image: what pgset reads from its tag, and its limits.
 
 use serde_json::{Value, json};
 
 use super::{ImageError, ImageReference};
 
-/// The oldest major version that can be run: `pg_verifybackup`, by which a clone is checked, and the
-/// limit on what a slot keeps came with it.
+/// The oldest supported major version. It introduced `pg_verifybackup`, which checks a clone, and the limit
+/// on the WAL that a replication slot keeps.
 pub const OLDEST: u32 = 13;
-/// The newest major version that pgset knows.
+/// The newest supported major version.
 pub const NEWEST: u32 = 18;
 
-/// Senders and slots of every server. Fixed, as a change means a restart, and much more than two pods
-/// need, as an unused one costs a few kilobytes.
+/// The number of WAL senders and of replication slots of every server. It is fixed, because changing it
+/// needs a restart. It is much more than two pods need, because an unused one costs only a few kilobytes.
 pub const MAX_WAL_SENDERS: u32 = 64;
-/// Senders that are nobody's replica: backups, and whoever looks.
+/// WAL senders that are not for replicas: for backups and other tools.
 const SPARE_SENDERS: u32 = 4;
 
-/// An image whose server is started by pgset's own script.
+/// An image for which pgset's own script starts the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Official {
-    /// The major version, where the tag says it: `17` of `postgres:17.2-bookworm`. The script finds out
-    /// anyway, and refuses what it can't run.
+    /// The major version, if the tag has it: `17` in `postgres:17.2-bookworm`. The script in the container
+    /// checks the version in any case, and refuses an unsupported one.
     pub major: Option<u32>,
-    /// Whether the image is built on Alpine, where PostgreSQL's user has another number.
+    /// Whether the image is based on Alpine, where PostgreSQL's user has another UID.
     pub alpine: bool,
 }
 
@@ -44,10 +44,10 @@ impl Official {
     /// Reads an image's tag.
     ///
     /// # Errors
-    /// When it is a version of PostgreSQL that is too old or not known yet.
+    /// When PostgreSQL's version is too old, or not known yet.
     pub fn from_image(image: &ImageReference) -> Result<Self, ImageError> {
         let tag = image.tag.as_deref().unwrap_or_default();
-        // Elsewhere a number may be a version of anything.
+        // In other images, the number in the tag may be the version of something else.
         let major = if image.base_name() == "postgres" { major(tag) } else { None };
         match major {
             Some(major) if major < OLDEST => Err(ImageError::PostgresTooOld { major }),
@@ -62,15 +62,15 @@ impl Official {
         if self.alpine { 70 } else { 999 }
     }
 
-    /// How many pods a set can have, master included: replicas are cloned side by side, and one that
-    /// is being cloned holds two senders.
+    /// The maximum number of pods of a set, including the master. Several replicas can be cloned at the
+    /// same time, and a replica that is being cloned uses two WAL senders.
     #[must_use]
     pub fn replicas_limit(&self) -> u32 {
         (MAX_WAL_SENDERS - SPARE_SENDERS) / 2 + 1
     }
 }
 
-/// `17` of `17`, `17.2`, `17-bookworm`, `17beta1`; none of `latest` and `bookworm`.
+/// Returns `17` for `17`, `17.2`, `17-bookworm` and `17beta1`; `None` for `latest` and `bookworm`.
 fn major(tag: &str) -> Option<u32> {
     let end = tag.find(|c: char| !c.is_ascii_digit()).unwrap_or(tag.len());
     tag[..end].parse().ok()
@@ -94,7 +94,7 @@ mod tests {
             ("postgres:17.2-bookworm", Some(17), 999),
             ("docker.io/library/postgres:18-alpine3.22", Some(18), 70),
             ("postgres:18beta1", Some(18), 999),
-            // What the number of another image's tag says is not known.
+            // The number in the tag of another image is not taken as PostgreSQL's version.
             ("registry.example/orders-db:5", None, 999),
         ] {
             let read = read(image).unwrap();

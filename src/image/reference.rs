@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::ImageError;
 
-/// An image reference, split.
+/// An image reference, split into its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageReference {
     /// Registry and repository: `crunchydata/crunchy-postgres`.
@@ -37,7 +37,7 @@ impl FromStr for ImageReference {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (text, None),
         };
-        // The colon of `registry:5000/name` stands before the last slash, that of a tag after it.
+        // The colon of `registry:5000/name` is before the last slash; the colon of a tag is after it.
         let name_start = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (repository, tag) = match rest[name_start..].split_once(':') {
             Some((name, tag)) => (&rest[..name_start + name.len()], Some(tag)),
@@ -57,7 +57,8 @@ impl FromStr for ImageReference {
 fn check_repository(repository: &str) -> Result<(), ImageError> {
     let mut components = repository.split('/').peekable();
     let first = components.peek().copied().unwrap_or_default();
-    // As Docker tells a registry from an account: a dot, a port, or `localhost`.
+    // Docker's rule: the first component is a registry, not an account, if it has a dot or a port, or is
+    // `localhost`.
     let has_registry = repository.contains('/')
         && (first.contains('.') || first.contains(':') || first == "localhost");
     if has_registry {
@@ -99,7 +100,7 @@ fn check_registry(registry: &str) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// Checks a tag alone: `CCP_IMAGE_TAG` gives one.
+/// Checks a tag without a repository: `CCP_IMAGE_TAG` contains one.
 pub fn check_tag(tag: &str) -> Result<(), ImageError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if let Some(bad) = tag.chars().find(|c| !allowed(*c)) {

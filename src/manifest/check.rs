@@ -1,4 +1,5 @@
-//! Documents to objects: only of the set, only of kinds that pgset applies, each field known.
+//! Converts documents to objects. Checks that they belong to the set, that pgset applies their kind, and
+//! that all fields are known.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use super::labels::{self, Ownership};
 use super::schema::{self, Wrong};
 use super::{Kind, ManifestError, Object, ObjectId, Rendered, parse};
 
-/// Fields that only the server sets: with them, an apply would fail or do something else.
+/// Fields that only the server sets. With them, an apply would fail or have another effect.
 const OF_THE_SERVER: [(&str, &str); 5] = [
     ("", "status"),
     ("metadata", "managedFields"),
@@ -19,13 +20,13 @@ const OF_THE_SERVER: [(&str, &str); 5] = [
     ("metadata", "generateName"),
 ];
 
-/// The objects of all rendered text, ready to apply, in the order of apply.
+/// Parses all rendered text into objects, ready to be applied and in the order of application.
 ///
-/// Fills in the namespace and the ownership labels, turns `stringData` into `data`, and leaves
-/// fields out that are null.
+/// Adds the namespace and the ownership labels, converts `stringData` to `data`, and removes fields that
+/// are null.
 ///
 /// # Errors
-/// For the first document that is not an object of the set, of a kind that pgset applies.
+/// For the first document that is not an object of the set, or that has a kind that pgset does not apply.
 pub fn objects(rendered: &[Rendered], owner: Ownership<'_>) -> Result<Vec<Object>, ManifestError> {
     let mut objects = Vec::new();
     let mut seen = BTreeSet::new();
@@ -84,7 +85,8 @@ fn object(mut document: Value, owner: Ownership<'_>) -> Result<(ObjectId, Value)
     Ok((ObjectId::new(kind, owner.namespace, &name), document))
 }
 
-/// Against the structs of a kind, which know its newest version only. An older one has the same fields.
+/// Checks a document against the structs of its kind. The structs know only the newest version of a kind;
+/// an older version has the same fields.
 fn check_schema(kind: Kind, document: &Value) -> Result<(), Wrong> {
     let newest = kind.api_version();
     if document["apiVersion"] == newest {
@@ -143,7 +145,7 @@ fn namespace(
     }
 }
 
-/// A field that is null is a field that is not there.
+/// Removes fields that are null, because null means the same as a missing field.
 fn without_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -155,7 +157,7 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-/// `stringData` is write-only: only `data` can be compared with what is in the cluster.
+/// `stringData` is write-only. Only `data` can be compared with the live object.
 fn encode_string_data(document: &mut Value) {
     let Some(Value::Object(strings)) =
         document.as_object_mut().and_then(|fields| fields.remove("stringData"))

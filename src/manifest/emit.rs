@@ -1,13 +1,13 @@
-//! Documents to YAML for people and for `kubectl`: block style, in a stable order.
+//! Formats documents as YAML for people and for `kubectl`: in block style and in a stable order.
 
 use serde_json::{Map, Value};
 
 use crate::manifest::escape::scalar;
 
-/// The keys that come first, in this order; the others follow by the alphabet.
+/// The keys that come first, in this order. All other keys follow in alphabetical order.
 const FIRST: [&str; 6] = ["apiVersion", "kind", "metadata", "name", "namespace", "spec"];
 
-/// A document as YAML that any parser, of YAML 1.1 or 1.2, reads back as the same values.
+/// Formats a document as YAML. Any parser of YAML 1.1 or 1.2 reads the same values back.
 #[must_use]
 pub fn to_yaml(document: &Value) -> String {
     let mut out = String::new();
@@ -27,7 +27,7 @@ fn mapping(out: &mut String, map: &Map<String, Value>, indent: usize) {
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_by(|(a, _), (b, _)| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
     for (position, (key, value)) in entries.into_iter().enumerate() {
-        // The first entry may stand behind a dash.
+        // The first entry may follow a dash on the same line.
         if position > 0 || out.is_empty() || out.ends_with('\n') {
             out.push_str(&" ".repeat(indent));
         }
@@ -77,7 +77,7 @@ fn inline(leaf: &Value) -> String {
     }
 }
 
-/// Plain where no parser reads anything but a string, else quoted.
+/// Formats a string: without quotes if every parser reads it as a string, else with quotes.
 fn text(string: &str) -> String {
     let starts_like_a_word =
         string.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');

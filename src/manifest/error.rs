@@ -1,29 +1,29 @@
-//! Why rendered text is not something that pgset applies.
+//! Errors in rendered text.
 
 use crate::error::{Diagnose, Exit};
 
-/// Why rendered text is not something that pgset applies. Names fields, never their values: a value
-/// may be a password.
+/// Why pgset can't apply rendered text. Errors name fields, but never their values, because a value may be
+/// a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// The text is not the YAML that pgset reads.
+    /// The text is not YAML, or uses a feature of YAML that pgset refuses.
     #[error("{template}: {message}")]
     Yaml {
-        /// The template that made it.
+        /// The template that produced the text.
         template: String,
-        /// What is wrong, and in which line of the rendered text.
+        /// The error, with the line of the rendered text.
         message: String,
     },
-    /// A document is not an object that pgset applies.
+    /// A document is not an object that pgset can apply.
     #[error("{template}, document {document}: {}{message}", at(path))]
     Document {
-        /// The template that made it.
+        /// The template that produced the text.
         template: String,
-        /// Which document of the template, counted from 1; empty ones don't count.
+        /// The number of the document in the template, counted from 1, without empty documents.
         document: usize,
-        /// The field: `spec.template.spec.containers[0].image`; empty for the whole document.
+        /// The field: `spec.template.spec.containers[0].image`. Empty for the whole document.
         path: String,
-        /// What is wrong with it.
+        /// The error.
         message: String,
     },
 }

@@ -1,16 +1,16 @@
-//! A value as one YAML scalar (or flow collection), whatever it holds.
+//! Formats a value as one YAML scalar or flow collection, with all special characters escaped.
 
 use std::fmt::Write as _;
 
-/// A string as a double-quoted YAML scalar that every YAML parser reads back as the same string.
+/// Formats a string as a double-quoted YAML scalar. Every YAML parser reads the same string back.
 #[must_use]
 pub(crate) fn scalar(text: &str) -> String {
     yaml_safe(&serde_json::Value::from(text).to_string())
 }
 
-/// JSON as YAML: JSON leaves characters as they are that YAML parsers refuse (control characters,
-/// the byte order mark) or fold (next line, line and paragraph separator). Outside of strings JSON
-/// has none of them, so that each can be replaced where it stands.
+/// Converts JSON to YAML. JSON does not escape some characters that YAML parsers refuse (control
+/// characters, the byte order mark) or fold (next line, line and paragraph separator). JSON has these
+/// characters only inside strings, so each one can be replaced in place.
 #[must_use]
 pub(crate) fn yaml_safe(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

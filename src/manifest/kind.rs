@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A kind of Kubernetes object. The order of the variants is the order of apply; teardown is the reverse.
+/// A kind of Kubernetes object. Objects are applied in the order of the variants, and deleted in the
+/// reverse order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// `v1`, cluster-scoped; read only.
@@ -29,13 +30,13 @@ pub enum Kind {
     PodDisruptionBudget,
     /// `apps/v1`.
     StatefulSet,
-    /// `v1`; read, and deleted where a rule says so, never applied.
+    /// `v1`; read, and in some cases deleted. pgset never applies documents of this kind.
     Pod,
     /// `storage.k8s.io/v1`, cluster-scoped; read only.
     StorageClass,
 }
 
-/// Every kind, in the order of apply.
+/// All kinds, in the order in which pgset applies them.
 pub const KINDS: [Kind; 14] = [
     Kind::Namespace,
     Kind::ServiceAccount,
@@ -75,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// The plural in paths and in RBAC rules: `statefulsets`.
+    /// The plural, which is used in paths and in RBAC rules: `statefulsets`.
     #[must_use]
     pub fn plural(self) -> &'static str {
         match self {
@@ -118,8 +119,8 @@ impl Kind {
         }
     }
 
-    /// The same on a server of this minor version (0: not known): before 1.21 a PodDisruptionBudget was
-    /// still a beta, of the same fields.
+    /// The `apiVersion` on a server with this minor version (0 if it is unknown). Before 1.21,
+    /// PodDisruptionBudget was a beta API with the same fields.
     #[must_use]
     pub fn api_version_on(self, minor: u32) -> String {
         match (self, minor) {
@@ -128,36 +129,37 @@ impl Kind {
         }
     }
 
-    /// Whether some server has it under another version.
+    /// Whether the `apiVersion` depends on the version of the server.
     #[must_use]
     pub fn varies(self) -> bool {
         self.api_version_on(1) != self.api_version()
     }
 
-    /// Whether objects of this kind live in a namespace.
+    /// Whether the kind is namespaced.
     #[must_use]
     pub fn namespaced(self) -> bool {
         !matches!(self, Self::Namespace | Self::PersistentVolume | Self::StorageClass)
     }
 
-    /// Whether pgset is willing to apply a document of this kind.
+    /// Whether pgset applies documents of this kind.
     #[must_use]
     pub fn applicable(self) -> bool {
         !matches!(self, Self::Namespace | Self::Pod | Self::StorageClass)
     }
 
-    /// Whether the object is the data, or is needed to read it: kept by `down` without `--delete-data`.
+    /// Whether the object contains the data, or is needed to read the data. `down` keeps it unless
+    /// `--delete-data` is given.
     #[must_use]
     pub fn holds_data(self) -> bool {
         matches!(self, Self::Secret | Self::PersistentVolume | Self::PersistentVolumeClaim)
     }
 
-    /// The kinds whose objects have to be there before one of this kind is applied; it waits for no
-    /// others.
+    /// The kinds that must be applied before this kind. It does not wait for any other kind.
     ///
-    /// A RoleBinding comes after its Role (the server reads the Role to forbid escalation), a claim
-    /// after its volumes (a claim that finds none is looked at again only after 15 s), the StatefulSet
-    /// after all that its pods mount or refer to.
+    /// A RoleBinding is applied after its Role, because the server reads the Role to prevent privilege
+    /// escalation. A claim is applied after its volumes, because Kubernetes retries a claim that finds no
+    /// volume only after 15 s. The StatefulSet is applied after all objects that its pods mount or refer
+    /// to.
     #[must_use]
     pub fn needs(self) -> &'static [Self] {
         match self {
@@ -180,14 +182,14 @@ impl Kind {
         }
     }
 
-    /// The longest way down to a kind that needs nothing. Teardown goes the other way, all objects of
-    /// one depth at once.
+    /// The length of the longest chain of dependencies. Teardown goes from the greatest depth to 0, and
+    /// deletes all objects of one depth at the same time.
     #[must_use]
     pub fn depth(self) -> usize {
         self.needs().iter().map(|kind| kind.depth() + 1).max().unwrap_or(0)
     }
 
-    /// The kind of a document by its `apiVersion` and `kind`.
+    /// Finds the kind of a document by its `apiVersion` and `kind`.
     #[must_use]
     pub fn of(api_version: &str, kind: &str) -> Option<Self> {
         let known = |k: &Self| [0, 1].iter().any(|minor| k.api_version_on(*minor) == api_version);

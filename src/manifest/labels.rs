@@ -1,14 +1,15 @@
-//! The labels that say whose an object is.
+//! The labels that say which set an object belongs to.
 
 use serde_json::{Map, Value};
 
 use super::Kind;
 use super::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
 
-/// Label: what runs (a well-known Kubernetes label). Only a description; a template may set another.
+/// Label: the name of the application (a well-known Kubernetes label). It is only a description; a template
+/// may set another value.
 const LABEL_NAME: &str = "app.kubernetes.io/name";
 
-/// The set that an object belongs to, as its labels say it.
+/// The set that an object belongs to, as its labels describe it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ownership<'a> {
     /// The name of the set.
@@ -18,7 +19,7 @@ pub struct Ownership<'a> {
 }
 
 impl<'a> Ownership<'a> {
-    /// The labels by which pgset finds an object of the set again.
+    /// The labels that pgset uses to find the objects of the set.
     #[must_use]
     pub fn labels(self, kind: Kind) -> Vec<(&'static str, &'a str)> {
         let mut labels = vec![(LABEL_MANAGED_BY, MANAGER), (LABEL_INSTANCE, self.instance)];
@@ -29,10 +30,10 @@ impl<'a> Ownership<'a> {
     }
 }
 
-/// Adds the ownership labels to an object's metadata, so that no template can forget them.
+/// Adds the ownership labels to an object's metadata, so that every template has them.
 ///
 /// # Errors
-/// The label, when the document gives it another value.
+/// Returns the label, if the document sets it to another value.
 pub(super) fn add(
     kind: Kind,
     metadata: &mut Map<String, Value>,
@@ -42,7 +43,7 @@ pub(super) fn add(
     if labels.is_null() {
         *labels = Value::Object(Map::new());
     }
-    // The schema has been checked: labels are a mapping.
+    // The schema was checked before, so labels are a mapping.
     let Some(labels) = labels.as_object_mut() else { return Ok(()) };
     for (label, value) in owner.labels(kind) {
         match labels.insert(label.to_owned(), value.into()) {

@@ -1,4 +1,4 @@
-//! One object: which it is, and its document.
+//! A Kubernetes object: its identity and its document.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,12 +14,12 @@ pub const LABEL_NAMESPACE: &str = "pgset/namespace";
 /// The field manager of everything that pgset applies, and the value of [`LABEL_MANAGED_BY`].
 pub const MANAGER: &str = "pgset";
 
-/// Which object: kind, namespace (none for cluster-scoped kinds) and name.
+/// The identity of an object: kind, namespace (`None` for cluster-scoped kinds) and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ObjectId {
     /// Its kind.
     pub kind: Kind,
-    /// Its namespace, where the kind has one.
+    /// Its namespace. `None` if the kind is cluster-scoped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Its name.
@@ -27,7 +27,7 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
-    /// The object `name` of a kind, in `namespace` where the kind is namespaced.
+    /// Creates the identity of an object. `namespace` is ignored if the kind is cluster-scoped.
     #[must_use]
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
         Self {
@@ -38,7 +38,8 @@ impl ObjectId {
     }
 }
 
-/// `StatefulSet pgset`: the namespace is said once, at the start of a command.
+/// Formats the identity as `StatefulSet pgset`. The namespace is left out, because a command prints it once
+/// at its start.
 impl std::fmt::Display for ObjectId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
@@ -48,15 +49,15 @@ impl std::fmt::Display for ObjectId {
 /// An object to apply.
 #[derive(Clone, PartialEq)]
 pub struct Object {
-    /// Which.
+    /// The identity of the object.
     pub id: ObjectId,
     /// The whole document, `apiVersion` and `kind` included.
     pub value: Value,
-    /// The template that it comes from.
+    /// The template that produced it.
     pub template: String,
 }
 
-/// Never prints the document: it may be a Secret.
+/// Does not print the document, because it may be a Secret.
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Object")

@@ -1,8 +1,8 @@
-//! Text to documents: the only user of `serde_yaml`.
+//! Parses text into documents. This is the only module that uses `serde_yaml`.
 //!
-//! A document becomes JSON straight from the parser's events, with a budget: aliases are expanded
-//! here, so that a bomb of them runs out of it. Duplicate keys, merge keys, tags and keys that are
-//! not strings are refused.
+//! It builds JSON directly from the events of the YAML parser and charges each value to a budget. Aliases
+//! are expanded here, so that an alias bomb exceeds the budget. Duplicate keys, merge keys, tags, and keys
+//! that are not strings are refused.
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,20 +14,20 @@ use super::ManifestError;
 pub use super::check::objects;
 pub use super::emit::to_yaml;
 
-/// The most text that one template may have made, in bytes.
+/// The maximum size of the text of one template, in bytes.
 const MAX_TEXT: usize = 2 << 20;
-/// The most values that the documents of one text may have, aliases expanded.
+/// The maximum number of values in the documents of one text, after aliases are expanded.
 const MAX_VALUES: usize = 100_000;
-/// The most bytes of strings, aliases expanded.
+/// The maximum size of all strings, in bytes, after aliases are expanded.
 const MAX_BYTES: usize = 4 << 20;
-/// The most brackets that may stand open. The parser takes time quadratic in them, before it comes to
-/// its own limit of 128 levels; this one only has to keep that short, and counts brackets in strings.
+/// The maximum number of open brackets. The parser needs quadratic time for them before it reaches its own
+/// limit of 128 levels. This limit only keeps that time short, so it may count brackets in strings, too.
 const MAX_OPEN_BRACKETS: usize = 1000;
 
-/// The documents of a text, empty ones left out.
+/// Parses the documents of a text. Empty documents are left out.
 ///
 /// # Errors
-/// [`ManifestError::Yaml`] naming the template and the line.
+/// [`ManifestError::Yaml`], with the template and the line.
 pub fn documents(template: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
     let wrong = |message: String| ManifestError::Yaml { template: template.to_owned(), message };
     if text.len() > MAX_TEXT {
@@ -45,7 +45,7 @@ pub fn documents(template: &str, text: &str) -> Result<Vec<Value>, ManifestError
         match Seed(&budget).deserialize(document) {
             Ok(Value::Null) => {}
             Ok(value) => documents.push(value),
-            // A text of comments alone is no document, not an error.
+            // A text with only comments has no documents. This is not an error.
             Err(error) if error.to_string() == "EOF while parsing a value" => {}
             Err(error) => return Err(wrong(error.to_string())),
         }
@@ -65,7 +65,7 @@ fn opens_too_many_brackets(text: &str) -> bool {
     })
 }
 
-/// What is left to spend.
+/// The remaining budget.
 struct Budget {
     values: Cell<usize>,
     bytes: Cell<usize>,
@@ -84,7 +84,7 @@ impl Budget {
     }
 }
 
-/// Makes a JSON value and charges the budget for it.
+/// Builds a JSON value and charges it to the budget.
 #[derive(Clone, Copy)]
 struct Seed<'a>(&'a Budget);
 
@@ -172,7 +172,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// The key of a mapping. Duplicates are found here, where the parser knows the key's line.
+/// The key of a mapping. Duplicates are detected here, because the parser knows the line of the key here.
 struct Key<'a> {
     seen: &'a Map<String, Value>,
     budget: &'a Budget,
@@ -286,7 +286,7 @@ mod tests {
                 || message_of_bomb.contains("repetition limit"),
             "{message_of_bomb}"
         );
-        // Few aliases of one large value: the parser's own limit counts the aliases only.
+        // A few aliases of one large value: the parser's own limit counts only the number of aliases.
         let long = "x".repeat(100_000);
         let text = format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 100].join(", "));
         assert!(message(&text).contains("too many values"));

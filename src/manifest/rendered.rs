@@ -1,15 +1,15 @@
-//! The text that a template was rendered to.
+//! The output of a template.
 
-/// What a template made.
+/// The output of a template.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// The template's file, or its name where it is built in.
+    /// The template's path, or its name if it is built in.
     pub template: String,
-    /// YAML, any number of documents. Holds passwords and keys.
+    /// YAML with any number of documents. Contains passwords and keys.
     pub text: String,
 }
 
-/// Never prints the text: it holds the passwords.
+/// Does not print the text, because it contains passwords.
 impl std::fmt::Debug for Rendered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rendered").field("template", &self.template).finish_non_exhaustive()

@@ -1,8 +1,8 @@
-//! Documents against the typed structs of Kubernetes' API: unknown fields and wrong types.
+//! Checks documents against the typed structs of the Kubernetes API: unknown fields and wrong types.
 //!
-//! The structs drop fields that they don't know, but tell the deserializer those that they do.
-//! This deserializer compares them with what is there, so that the error names the field, where it
-//! is, and the one that was probably meant. It never quotes a value.
+//! The structs ignore unknown fields, but they tell the deserializer which fields they know. This
+//! deserializer compares the fields of the document with them, so that the error names the field, its path,
+//! and the field that was probably meant. An error never quotes a value.
 
 use std::cell::Cell;
 use std::fmt;
@@ -23,16 +23,16 @@ use serde_json::{Map, Value};
 
 use super::Kind;
 
-/// What is wrong with a field.
+/// An error in a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
-    /// Where it is: `spec.ports[0].prot`.
+    /// The path of the field: `spec.ports[0].prot`.
     pub(super) path: String,
-    /// What is wrong: `is not a field here: did you mean ...`.
+    /// The error: `is not a field: did you mean ...`.
     pub(super) message: String,
 }
 
-/// Checks a document of a kind that pgset applies.
+/// Checks a document. The kind must be one that pgset applies.
 pub(super) fn check(kind: Kind, document: &Value) -> Result<(), Wrong> {
     match kind {
         Kind::ServiceAccount => against::<ServiceAccount>(document),
@@ -46,7 +46,7 @@ pub(super) fn check(kind: Kind, document: &Value) -> Result<(), Wrong> {
         Kind::NetworkPolicy => against::<NetworkPolicy>(document),
         Kind::PodDisruptionBudget => against::<PodDisruptionBudget>(document),
         Kind::StatefulSet => against::<StatefulSet>(document),
-        // Not applied.
+        // pgset does not apply these kinds.
         Kind::Namespace | Kind::Pod | Kind::StorageClass => Ok(()),
     }
 }
@@ -59,7 +59,7 @@ fn against<'de, T: Deserialize<'de>>(document: &Value) -> Result<(), Wrong> {
         .map_err(|Message(message)| Wrong { path: blamed.take().unwrap_or_default(), message })
 }
 
-/// Where a value is.
+/// The path of a value.
 enum Path<'a> {
     Root,
     Field(&'a Path<'a>, &'a str),
@@ -79,17 +79,17 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// A value to deserialize, and where it is.
+/// A value to deserialize, and its path.
 #[derive(Clone, Copy)]
 struct Checked<'a> {
     value: &'a Value,
     at: &'a Path<'a>,
-    /// The path of the innermost value that went wrong.
+    /// The path of the innermost value with an error.
     blamed: &'a Cell<Option<String>>,
 }
 
 impl Checked<'_> {
-    /// Notes the path of the value that an error is about, unless a value within it did already.
+    /// Records the path of the value with the error, unless an inner value already did.
     fn blame<T>(self, result: Result<T, Message>) -> Result<T, Message> {
         if result.is_err() {
             let path = self.blamed.take().unwrap_or_else(|| self.at.to_string());
@@ -106,7 +106,7 @@ impl Checked<'_> {
         visitor.visit_map(Entries { rest: map.iter(), next: None, of: self })
     }
 
-    /// A field that the struct doesn't know is an error at that field.
+    /// Returns an error for the first field that the struct does not know.
     fn known(self, map: &Map<String, Value>, fields: &[&str]) -> Result<(), Message> {
         let Some(unknown) = map.keys().find(|key| !fields.contains(&key.as_str())) else {
             return Ok(());
@@ -228,7 +228,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     }
 }
 
-/// An error without the value that it is about.
+/// An error message that does not contain the value.
 #[derive(Debug)]
 struct Message(String);
 
@@ -241,7 +241,7 @@ impl fmt::Display for Message {
 impl std::error::Error for Message {}
 
 impl serde::de::Error for Message {
-    /// What a type says of a value that it can't read (base64, a time) may quote the value.
+    /// Ignores the message of the type (base64, a time), because it may quote the value.
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self("has a value that is not valid here".to_owned())
     }
@@ -263,14 +263,14 @@ impl serde::de::Error for Message {
     }
 }
 
-/// What was expected, in YAML's words rather than Rust's.
+/// Describes the expected type with words of YAML instead of Rust.
 fn plainly(expected: &dyn Expected) -> String {
     match expected.to_string().as_str() {
         "i32" | "i64" | "u16" | "u32" | "u64" => "a whole number".to_owned(),
         "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
-        // The structs' own names: `StatefulSetSpec`.
+        // The name of a struct, such as `StatefulSetSpec`.
         name if name.starts_with(|c: char| c.is_ascii_uppercase()) && name != "Quantity" => {
             "a mapping".to_owned()
         }
@@ -291,7 +291,7 @@ fn sort(unexpected: Unexpected<'_>) -> &'static str {
     }
 }
 
-/// The known field that an unknown one is most like, if it is like one.
+/// Returns the known field that is most similar to the unknown one, if one is similar enough.
 fn closest<'a>(unknown: &str, fields: &[&'a str]) -> Option<&'a str> {
     let lower = unknown.to_lowercase();
     fields
@@ -302,7 +302,7 @@ fn closest<'a>(unknown: &str, fields: &[&'a str]) -> Option<&'a str> {
         .map(|(_, field)| field)
 }
 
-/// The edit distance of two words.
+/// The edit distance between two words.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(100).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

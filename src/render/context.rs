@@ -1,4 +1,4 @@
-//! What templates see.
+//! The context of templates.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::settings::pods::{Resources, Toleration};
 use crate::settings::tls::Stage;
 use crate::settings::{Parameters, Settings, Storage, parameters};
 
-/// How many static volumes there are: as many as the article makes.
+/// The number of static volumes: the same as in the article.
 const STATIC_VOLUMES: u32 = 3;
 
-/// The context of a rendering. Holds passwords: never printed.
+/// Builds the context of a rendering. It contains passwords, so it must never be printed.
 pub(super) fn context(inputs: &Inputs<'_>) -> Value {
     let settings = inputs.settings;
     let set = &settings.set;
@@ -58,20 +58,20 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
     context
 }
 
-/// The labels of every object and those of the pods, each as a whole.
+/// The labels of all objects, and the labels of the pods. Each map is complete.
 fn labels(settings: &Settings) -> Value {
     let set = &settings.set;
     let mut objects = settings.pods.labels.clone();
     objects.insert("app".to_owned(), set.name.to_string());
     let mut pods = objects.clone();
-    // The master labels itself when it starts: a pod that did not get that far is no master.
+    // The master sets its own label when it starts. A pod that has not started yet is not the master.
     pods.insert("name".to_owned(), set.replica());
     pods.insert(LABEL_INSTANCE.to_owned(), set.name.to_string());
     pods.insert(LABEL_MANAGED_BY.to_owned(), MANAGER.to_owned());
     json!({ "managed_by": MANAGER, "objects": objects, "pods": pods })
 }
 
-/// How far TLS is, the certificates that pgset made, and what `pg_hba.conf` calls a connection.
+/// The stage of TLS, the certificates that pgset issued, and the connection type in `pg_hba.conf`.
 fn tls(inputs: &Inputs<'_>) -> Value {
     let required = inputs.tls.is_some_and(|tls| tls.stage == Stage::Required);
     let secret = inputs.tls.map(|tls| tls.secret.clone());
@@ -88,7 +88,7 @@ fn tls(inputs: &Inputs<'_>) -> Value {
     })
 }
 
-/// The value of `synchronous_standby_names`, quoted; empty when no commit waits.
+/// The value of `synchronous_standby_names`, quoted. Empty without synchronous replication.
 fn synchronous(settings: &Settings) -> String {
     let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
     if number == 0 {

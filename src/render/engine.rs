@@ -1,4 +1,4 @@
-//! Rendering: strict, and bounded in time, depth and size.
+//! Renders templates: undefined variables are errors, and time, depth and size are limited.
 
 use std::io;
 
@@ -16,19 +16,21 @@ use super::{Inputs, Passwords, RenderError, TemplateSet};
 use crate::manifest::Rendered;
 use crate::manifest::escape::yaml_safe;
 
-/// The most that one template may make, in bytes.
+/// The maximum output of one template, in bytes.
 const MAX_OUTPUT: usize = 1 << 20;
-/// Instructions and bytes that one template may use: a few tenths of a second.
+/// The fuel of one template, in instructions and bytes: it lasts for a few tenths of a second.
 const FUEL: u64 = 4 << 20;
-/// What is taken off the name of a rendered text: `postgresql.conf.j2` makes `postgresql.conf`.
+/// The suffix that is removed from the name of a rendered text: `postgresql.conf.j2` becomes
+/// `postgresql.conf`.
 const RENDERED: &str = ".j2";
-/// How deep includes, macros and loops may nest; an include counts 10.
+/// The maximum nesting of includes, macros and loops. An include counts as 10.
 const RECURSION: usize = 200;
 
-/// Renders every template of the set, in the order of their names.
+/// Renders all templates of the set, sorted by name.
 ///
 /// # Errors
-/// When there is no template, and for the first one that is wrong: it names file, line and variable.
+/// When there is no template, and for the first template with an error. The error names file, line and
+/// variable.
 pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Rendered>, RenderError> {
     let mut environment = environment()?;
     let is_script = |name: &str| name.ends_with(SCRIPT);
@@ -85,15 +87,15 @@ fn environment<'source>() -> Result<Environment<'source>, RenderError> {
     environment.set_formatter(format);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION);
-    // It would print the passwords.
+    // `debug` would print the passwords.
     environment.remove_global("debug");
     environment.add_filter("b64encode", |text: String| BASE64.encode(text));
     environment.add_filter("tojson", |value: Value| json(&value).map(Value::from_safe_string));
     Ok(environment)
 }
 
-/// Every value comes out as JSON; what macros and blocks made is text already, and in a text for a
-/// ConfigMap a value is text as it is.
+/// Writes every value as JSON, except the output of macros and blocks, which is already text. In a text for
+/// a ConfigMap, strings are written unchanged.
 fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let plain = matches!(state.auto_escape(), AutoEscape::None);
     match value.as_str() {
@@ -121,7 +123,7 @@ fn render_one(environment: &Environment<'_>, name: &str, context: &Value) -> Res
         .map_err(|_| Error::new(ErrorKind::WriteFailure, "makes text that is not UTF-8"))
 }
 
-/// A writer that refuses more than [`MAX_OUTPUT`].
+/// A writer that fails after [`MAX_OUTPUT`] bytes.
 struct Bounded {
     bytes: Vec<u8>,
     overflown: bool,
@@ -142,8 +144,8 @@ impl io::Write for Bounded {
     }
 }
 
-/// The engine's error in our words. The innermost one knows where it happened; an include or a
-/// macro wraps it.
+/// Converts an error of the template engine. The innermost error has the location; includes and macros wrap
+/// it.
 fn explain(
     error: &Error,
     template: &str,
@@ -174,7 +176,7 @@ fn explain(
     }
 }
 
-/// Details of the engine may quote a value.
+/// Replaces passwords and keys in the message, because the engine's details may quote a value.
 fn without_secrets(mut message: String, inputs: &Inputs<'_>) -> String {
     let Passwords { superuser, primary, user } = inputs.passwords;
     let keys = inputs.certificates.map(|made| [&made.authority_keys, &made.key]);

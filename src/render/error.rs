@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use crate::error::{Diagnose, Exit};
 
-/// Why templates could not be read or rendered. Never holds the context: it has passwords in it.
+/// Why templates could not be read or rendered. An error never contains the context, because the context
+/// contains passwords.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// A template is wrong.
+    /// A template has an error.
     #[error("template {template}{}: {message}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
     Template {
-        /// Its file, or its name where it is built in.
+        /// The template's path, or its name if it is built in.
         template: String,
         /// The line, counted from 1.
         line: Option<usize>,
@@ -23,20 +24,20 @@ pub enum RenderError {
         /// The profile.
         profile: &'static str,
     },
-    /// A directory of the user's own holds no template.
+    /// A directory of the user's own contains no template.
     #[error("{} holds no templates", directory.display())]
     EmptyDirectory {
-        /// The directory that was named.
+        /// The directory that the user gave.
         directory: PathBuf,
-        /// Where in it templates are looked for.
+        /// The subdirectory where pgset looks for templates.
         profile: &'static str,
     },
     /// A file or directory can't be used.
     #[error("{}: {message}", path.display())]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why, in words.
+        /// The reason.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Reading templates of the user's own: the one place of `render` that touches files.
+//! Reads the user's own templates. This is the only module of `render` that reads files.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -8,18 +8,19 @@ use super::RenderError;
 use super::set::{EXTENSION, SCRIPT, TEXT, TemplateFile};
 use crate::image::ProfileName;
 
-/// The largest template that is read, in bytes.
+/// The maximum size of a template file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// The most templates that are read.
+/// The maximum number of template files.
 const MAX_FILES: usize = 1000;
-/// What the name of a template, or of a piece that templates include, ends in.
+/// The suffix of templates and of the files that they include.
 const INCLUDED: &str = ".j2";
 
-/// The templates in `directory/profile`; none where only another profile has some.
+/// Reads the templates in `directory/profile`. Returns an empty list if only another profile has templates
+/// there.
 ///
 /// # Errors
-/// When the directory holds no template at all, when a file is reached through a symbolic link that
-/// leaves the directory, is not a regular file, is too large, or is not UTF-8.
+/// When the directory contains no template at all. When a symbolic link leads out of the directory. When a
+/// file is not a regular file, is too large, or is not UTF-8.
 pub(super) fn read(
     directory: &Path,
     profile: &'static str,
@@ -50,7 +51,7 @@ fn is_template(path: &Path) -> bool {
     [EXTENSION, TEXT, SCRIPT].iter().any(|known| path.ends_with(known))
 }
 
-/// The files whose names end in `.j2` or `.sh`, sorted; none where there is no such directory.
+/// Lists the files with names that end in `.j2` or `.sh`, sorted. Empty if the directory does not exist.
 fn candidates(directory: &Path) -> Result<Vec<PathBuf>, RenderError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -80,7 +81,8 @@ fn read_one(root: &Path, path: PathBuf) -> Result<TemplateFile, RenderError> {
             format!("leads out of the template directory, to {}", real.display()),
         ));
     }
-    // Asked before opening: opening a named pipe would wait for a writer.
+    // Checked before opening the file, because opening a named pipe would block until a process writes to
+    // it.
     if !fs::metadata(&real).map_err(|error| wrong(&path, error))?.is_file() {
         return Err(wrong(&path, "is not a regular file"));
     }
@@ -100,7 +102,7 @@ fn read_one(root: &Path, path: PathBuf) -> Result<TemplateFile, RenderError> {
     Ok(TemplateFile { path, name, text })
 }
 
-/// Bytes as text, or why they are not.
+/// Decodes UTF-8, or returns the reason why the bytes are not UTF-8.
 fn decode(bytes: Vec<u8>) -> Result<String, &'static str> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("is UTF-16: save it as UTF-8");
@@ -108,7 +110,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, &'static str> {
     if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
         return Err("begins with a byte order mark: save it as UTF-8 without one");
     }
-    // UTF-16 without a mark: ASCII characters leave every other byte empty.
+    // UTF-16 without a byte order mark: every second byte of ASCII characters is 0.
     if bytes.contains(&0) {
         return Err("holds NUL bytes: save it as UTF-8");
     }
@@ -192,7 +194,7 @@ mod tests {
         .unwrap();
         assert!(message(&root).contains("leads out of the template directory"));
 
-        // A whole directory that is a link is no way out either.
+        // A symbolic link to a directory outside of the template directory is refused, too.
         let root = directory(&[]);
         fs::rename(outside.path().join("secret.j2"), outside.path().join("a.yaml.j2")).unwrap();
         std::os::unix::fs::symlink(outside.path(), root.path().join("crunchy")).unwrap();

@@ -1,4 +1,4 @@
-//! The templates of a profile: those in the binary, and those of the user's own.
+//! The templates of a profile: the built-in ones, and the user's own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,18 @@ use super::{RenderError, files};
 use crate::image::Profile;
 use crate::image::templates::BUILT_IN;
 
-/// What the name of a template ends in.
+/// The suffix of a template's name.
 pub(super) const EXTENSION: &str = ".yaml.j2";
-/// What the name of a text that becomes a ConfigMap's value ends in, when it is rendered first. Values
-/// come out in it as they are.
+/// The suffix of a text that is rendered and then becomes a value in a ConfigMap. Values are written into
+/// it unchanged, not as JSON.
 pub(super) const TEXT: &str = ".conf.j2";
-/// What the name of a text ends in that becomes a ConfigMap's value as it is.
+/// The suffix of a text that becomes a value in a ConfigMap without being rendered.
 pub(super) const SCRIPT: &str = ".sh";
 
 /// Where a template comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The binary.
+    /// Built into the binary.
     BuiltIn,
     /// A file of the user's own.
     File(PathBuf),
@@ -47,19 +47,19 @@ pub struct TemplateSet {
     pub(super) templates: BTreeMap<String, Template>,
 }
 
-/// A template file of the user's own, read.
+/// A template file of the user's own, with its text.
 #[derive(Clone, Debug)]
 pub struct TemplateFile {
-    /// Where it was read.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its name within the profile's directory: `statefulset.yaml.j2`.
+    /// The name of the file in the profile's directory: `statefulset.yaml.j2`.
     pub name: String,
-    /// What is in it.
+    /// The text of the file.
     pub text: String,
 }
 
 impl TemplateSet {
-    /// The templates in the binary; none where the profile has none.
+    /// Returns the built-in templates of a profile. Empty if the profile has none.
     #[must_use]
     pub fn builtin(profile: &Profile) -> Self {
         let profile = profile.name().as_str();
@@ -74,13 +74,14 @@ impl TemplateSet {
         Self { profile, templates }
     }
 
-    /// The same templates with those in `directory/PROFILE` in place of, or beside, them. Reads files.
+    /// Adds the templates in `directory/PROFILE`. A file replaces the template of the same name. Reads
+    /// files.
     pub fn with_overrides(self, directory: &Path) -> Result<Self, RenderError> {
         let files = files::read(directory, self.profile)?;
         Ok(self.overridden_by(files))
     }
 
-    /// The same templates with `files` in place of, or beside, them.
+    /// Adds `files`. A file replaces the template of the same name.
     #[must_use]
     pub fn overridden_by(mut self, files: impl IntoIterator<Item = TemplateFile>) -> Self {
         for TemplateFile { path, name, text } in files {
@@ -89,7 +90,8 @@ impl TemplateSet {
         self
     }
 
-    /// Each template that is rendered, each text that goes into one, by name, and where it comes from.
+    /// The names and sources of all templates that are rendered, and of all texts that become values in
+    /// them.
     #[must_use]
     pub fn list(&self) -> Vec<(&str, &Origin)> {
         let used = |name: &str| is_document(name) || is_text(name);
@@ -97,7 +99,8 @@ impl TemplateSet {
         used.map(|(name, template)| (name.as_str(), &template.origin)).collect()
     }
 
-    /// The templates that make documents. A name that begins with an underscore is only included.
+    /// The templates that produce documents. If the name of a file begins with an underscore, the file is
+    /// not rendered by itself; other templates can include it.
     pub(super) fn rendered(&self) -> impl Iterator<Item = (&str, &Template)> {
         self.templates
             .iter()
@@ -105,7 +108,7 @@ impl TemplateSet {
             .map(|(name, template)| (name.as_str(), template))
     }
 
-    /// The texts that documents hold as values.
+    /// The texts that become values in documents.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &Template)> {
         self.templates
             .iter()
@@ -113,7 +116,7 @@ impl TemplateSet {
             .map(|(name, template)| (name.as_str(), template))
     }
 
-    /// How errors name a template: its file, or its name.
+    /// The name of a template in errors: its path, or its name if it is built in.
     pub(super) fn shown(&self, name: &str) -> String {
         match self.templates.get(name).map(|template| &template.origin) {
             Some(Origin::File(path)) => path.display().to_string(),
@@ -122,18 +125,18 @@ impl TemplateSet {
     }
 }
 
-/// Whether a template makes documents. A name that begins with an underscore is only included.
+/// Whether a template produces documents. If the name of a file begins with an underscore, the file is not
+/// rendered by itself; other templates can include it.
 fn is_document(name: &str) -> bool {
     name.ends_with(EXTENSION) && !name.starts_with('_')
 }
 
-/// Whether a template makes a text for a document.
+/// Whether a file is a text that becomes a value in a document.
 fn is_text(name: &str) -> bool {
     (name.ends_with(TEXT) || name.ends_with(SCRIPT)) && !name.starts_with('_')
 }
 
-/// Path (`PROFILE/NAME`) and text of every template in the binary: what `pgset templates export`
-/// writes.
+/// Path (`PROFILE/NAME`) and text of every built-in template. `pgset templates export` writes them.
 #[must_use]
 pub fn export() -> Vec<(String, &'static str)> {
     BUILT_IN.iter().map(|(profile, name, text)| (format!("{profile}/{name}"), *text)).collect()

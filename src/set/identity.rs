@@ -1,26 +1,26 @@
-//! Which set, and the names of everything that belongs to it.
+//! The identity of a set, and the names of all its objects.
 
 use super::Role;
 use crate::manifest::labels::Ownership;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::values::{Namespace, SetName};
 
-/// The set and where it lives: what every command needs to know.
+/// The name and the namespace of a set. Every command needs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetIdentity {
-    /// The set's name: that of the StatefulSet and the headless Service.
+    /// The set's name. The StatefulSet and the headless Service have the same name.
     pub name: SetName,
     /// Its namespace.
     pub namespace: Namespace,
 }
 
 impl SetIdentity {
-    /// The master's Service, DNS name and label value.
+    /// The name of the master's Service, which is also its DNS name and label value.
     #[must_use]
     pub fn master(&self) -> String {
         format!("{}-master", self.name)
     }
-    /// The replicas' Service and label value.
+    /// The name of the replicas' Service, which is also their label value.
     #[must_use]
     pub fn replica(&self) -> String {
         format!("{}-replica", self.name)
@@ -43,18 +43,19 @@ impl SetIdentity {
     pub fn pod(&self, ordinal: u32) -> String {
         format!("{}-{ordinal}", self.name)
     }
-    /// The ordinal in a pod's name; none for a name that the set's controller does not give.
+    /// The ordinal in a pod's name. `None` for a name that the StatefulSet controller does not generate for
+    /// this set.
     #[must_use]
     pub fn ordinal(&self, pod: &str) -> Option<u32> {
         let ordinal = pod.strip_prefix(self.name.as_str())?.strip_prefix('-')?.parse().ok()?;
         (self.pod(ordinal) == pod).then_some(ordinal)
     }
-    /// The shared claim of static storage.
+    /// The name of the shared claim for static storage.
     #[must_use]
     pub fn claim(&self) -> String {
         format!("{}-pvc", self.name)
     }
-    /// A pgset command for this set, as it is typed.
+    /// A pgset command for this set, as the user would type it.
     #[must_use]
     pub fn command(&self, command: &str) -> String {
         match self.name.as_str() {
@@ -62,33 +63,34 @@ impl SetIdentity {
             name => format!("pgset {command} -n {} --name {name}", self.namespace),
         }
     }
-    /// The Secret that holds the passwords.
+    /// The name of the Secret with the passwords.
     #[must_use]
     pub fn secret(&self) -> String {
         format!("{}-auth", self.name)
     }
-    /// The Secret of the certificates that pgset makes.
+    /// The name of the Secret with the certificates that pgset issues.
     #[must_use]
     pub fn tls_secret(&self) -> String {
         format!("{}-tls", self.name)
     }
-    /// The ConfigMap of what the pods run and how PostgreSQL is set up.
+    /// The name of the ConfigMap with the pods' script and PostgreSQL's configuration.
     #[must_use]
     pub fn config(&self) -> String {
         format!("{}-config", self.name)
     }
-    /// The ConfigMap that says whose data the set's is.
+    /// The name of the ConfigMap with the topology: which data the set has, and who its master is.
     #[must_use]
     pub fn topology(&self) -> String {
         format!("{}-topology", self.name)
     }
-    /// The ServiceAccount, Role and RoleBinding.
+    /// The name of the ServiceAccount, the Role and the RoleBinding.
     #[must_use]
     pub fn service_account(&self) -> String {
         format!("{}-sa", self.name)
     }
-    /// The storage class name of static volumes: no class of that name exists, so that only a claim
-    /// that names it binds to them. Neither part can have a dot, so that no two sets share it.
+    /// The storage class name of static volumes. No StorageClass with this name exists, so only a claim
+    /// with this class name binds to them. Neither the namespace nor the set's name can contain a dot, so
+    /// no two sets share the name.
     #[must_use]
     pub fn static_storage_class(&self) -> String {
         format!("{}.{}.static", self.namespace, self.name)
@@ -99,7 +101,7 @@ impl SetIdentity {
         format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_INSTANCE}={}", self.name)
     }
 
-    /// What the ownership labels of the set's objects say.
+    /// The values of the ownership labels on the set's objects.
     #[must_use]
     pub fn ownership(&self) -> Ownership<'_> {
         Ownership { instance: self.name.as_str(), namespace: self.namespace.as_str() }

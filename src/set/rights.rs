@@ -1,4 +1,4 @@
-//! The rights that a command needs, and how to grant those that are missing.
+//! The rights that a command needs, and the RBAC rules that grant missing rights.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ pub struct Right {
     pub verb: String,
     /// The API group; empty for the core group.
     pub group: String,
-    /// `pods`, or with a subresource `pods/exec`.
+    /// `pods`, or `pods/exec` with a subresource.
     pub resource: String,
-    /// Where; none for cluster-scoped kinds.
+    /// The namespace. `None` for cluster-scoped kinds.
     pub namespace: Option<String>,
 }
 
@@ -34,10 +34,11 @@ impl std::fmt::Display for Right {
     }
 }
 
-/// What is done with each kind that is applied.
+/// The verbs that pgset needs for each kind that it applies.
 const APPLY: [&str; 3] = ["get", "create", "patch"];
 
-/// The rights of `up`: on the kind of each object that it applies, and to wait where it waits.
+/// The rights that `up` needs: on the kind of each object that it applies, and for waiting if `wait` is
+/// true.
 #[must_use]
 pub fn up(
     set: &SetIdentity,
@@ -57,12 +58,12 @@ pub fn up(
     }
     let configured = objects.iter().any(|object| object.id.kind == Kind::ConfigMap);
     if configured {
-        // A server that runs is asked whether it would take another configuration.
+        // pgset asks a running server whether it would accept the new configuration.
         rights.push(on(Kind::Pod, "list", set));
         rights.extend(executing(set));
     }
     if configured && wait {
-        // A pod is told of it by an annotation.
+        // An annotation on the pod tells the kubelet that the ConfigMap has changed.
         rights.push(on(Kind::Pod, "patch", set));
     }
     if !wait {
@@ -70,19 +71,19 @@ pub fn up(
     }
     if wait {
         rights.extend(waiting(set, version));
-        // A pod that is wedged on an old revision is replaced only when somebody deletes it.
+        // Kubernetes does not replace a pod that is stuck on an old revision, so pgset must delete it.
         rights.push(on(Kind::Pod, "delete", set));
     }
     once(rights)
 }
 
-/// Each right once, in the order of its first mention.
+/// Removes duplicates. Keeps the order of the first occurrences.
 fn once(rights: Vec<Right>) -> Vec<Right> {
     let mut seen = std::collections::BTreeSet::new();
     rights.into_iter().filter(|right| seen.insert(right.clone())).collect()
 }
 
-/// The rights that a Role grants: Kubernetes lets nobody grant what they do not have themselves.
+/// The rights that a Role grants. Kubernetes lets users grant only rights that they have themselves.
 fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
     if role["kind"] != Kind::Role.name() {
         return Vec::new();
@@ -108,7 +109,8 @@ fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
     rights
 }
 
-/// The rights to wait for a set: watch it, ask its PostgreSQL, and read why it does not come.
+/// The rights to wait for a set: watch its objects, query its PostgreSQL servers, and read events and logs
+/// when it does not become ready.
 #[must_use]
 pub fn waiting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
     let endpoints = if version.has_endpoint_slices() {
@@ -130,11 +132,11 @@ pub fn waiting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
     rights
 }
 
-/// The rights of `down`: to stop the pods, to delete each object, and with `erase` to run the pod that
-/// deletes the files of a shared volume.
+/// The rights that `down` needs: to stop the pods and to delete each object. With `erase`, also to run the
+/// pod that deletes the files of a shared volume.
 #[must_use]
 pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVersion) -> Vec<Right> {
-    // Each is looked at until it is gone.
+    // pgset reads each object until it is gone.
     let mut rights: Vec<Right> =
         kinds.iter().flat_map(|kind| ["get", "delete"].map(|verb| on(*kind, verb, set))).collect();
     if kinds.contains(&Kind::StatefulSet) {
@@ -153,7 +155,7 @@ pub fn scaling(set: &SetIdentity) -> Vec<Right> {
     ["get", "patch"].iter().map(|verb| on(Kind::StatefulSet, verb, set)).collect()
 }
 
-/// The rights of `psql`: to find the pod, and to run a command in it.
+/// The rights that `psql` needs: to find the pod, and to run a command in it.
 #[must_use]
 pub fn psql(set: &SetIdentity) -> Vec<Right> {
     let mut rights = vec![on(Kind::Pod, "list", set)];
@@ -161,17 +163,17 @@ pub fn psql(set: &SetIdentity) -> Vec<Right> {
     rights
 }
 
-/// The rights of `connect`.
+/// The rights that `connect` needs.
 #[must_use]
 pub fn connect(set: &SetIdentity) -> Vec<Right> {
     let mut rights = reading_passwords(set);
     rights.push(on(Kind::StatefulSet, "get", set));
-    // Whether clients have to verify is said there.
+    // The ConfigMap says whether clients must verify certificates.
     rights.push(on(Kind::ConfigMap, "get", set));
     rights
 }
 
-/// The rights of `password rotate`: in PostgreSQL, and in the Secret.
+/// The rights that `password rotate` needs: to change the password in PostgreSQL and in the Secret.
 #[must_use]
 pub fn rotating(set: &SetIdentity) -> Vec<Right> {
     let mut rights = connect(set);
@@ -180,13 +182,14 @@ pub fn rotating(set: &SetIdentity) -> Vec<Right> {
     rights
 }
 
-/// The right to read the passwords, and whom they belong to.
+/// The right to read the passwords and the names of their roles.
 #[must_use]
 pub fn reading_passwords(set: &SetIdentity) -> Vec<Right> {
     vec![on(Kind::Secret, "get", set)]
 }
 
-/// The rights to let claims ask for more, and to make the StatefulSet again around its pods.
+/// The rights to increase the requested size of claims, and to delete and recreate the StatefulSet while
+/// its pods keep running.
 #[must_use]
 pub fn growing(set: &SetIdentity) -> Vec<Right> {
     vec![
@@ -198,7 +201,8 @@ pub fn growing(set: &SetIdentity) -> Vec<Right> {
     ]
 }
 
-/// The rights to change which pods the set's Role names: nobody grants what they do not have themselves.
+/// The rights to change the list of pods in the set's Role. Kubernetes lets users grant only rights that
+/// they have themselves.
 #[must_use]
 pub fn naming(set: &SetIdentity) -> Vec<Right> {
     let mut rights = ["get", "patch"].map(|verb| on(Kind::Role, verb, set)).to_vec();
@@ -206,7 +210,7 @@ pub fn naming(set: &SetIdentity) -> Vec<Right> {
     rights
 }
 
-/// The rights to run a command in a pod. Servers ask for `get` or `create`, by version.
+/// The rights to run a command in a pod. Depending on their version, servers require `get` or `create`.
 #[must_use]
 pub fn executing(set: &SetIdentity) -> Vec<Right> {
     ["get", "create"].iter().map(|verb| in_set(verb, "", "pods/exec", set)).collect()
@@ -226,7 +230,7 @@ fn in_set(verb: &str, group: &str, resource: &str, set: &SetIdentity) -> Right {
     }
 }
 
-/// The rules, as YAML of a Role or ClusterRole, that would grant the rights.
+/// Formats the rules that would grant the missing rights, as YAML for a Role or ClusterRole.
 #[must_use]
 pub fn rules(missing: &[Right]) -> Vec<String> {
     let mut by_resource: BTreeMap<(bool, &str, &str), Vec<&str>> = BTreeMap::new();

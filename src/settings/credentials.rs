@@ -1,4 +1,4 @@
-//! Roles, database and given passwords.
+//! Names of the roles and of the database, and the passwords that were set.
 
 use super::sources::{Sources, parse};
 use super::{SettingsError, Source, Sourced};
@@ -7,8 +7,8 @@ use crate::image::{Capabilities, Profile};
 use crate::values::{DatabaseName, RoleName, Secret};
 use crate::values::{Invalid, names};
 
-/// Names of roles and database, and the passwords that were given. A password that was not given is
-/// the live Secret's, or is made.
+/// Names of the roles and of the database, and the passwords that were set. A password that was not set is
+/// read from the live Secret, or generated if there is none.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// Password of the superuser `postgres` (`PG_ROOT_PASSWORD`).
@@ -26,7 +26,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Whether every password was given: then none depends on what is in the cluster.
+    /// Whether every password was set. Then no password depends on the state of the cluster.
     #[must_use]
     pub fn all_passwords_given(&self) -> bool {
         [&self.superuser_password, &self.primary_password, &self.password]
@@ -35,7 +35,7 @@ impl Credentials {
     }
 }
 
-/// Settles the credentials; adds to the warnings.
+/// Resolves the credentials. Adds to the warnings.
 pub(super) fn credentials(
     sources: &mut Sources<'_>,
     profile: &Profile,
@@ -79,7 +79,7 @@ pub(super) fn credentials(
     })
 }
 
-/// `PG_PRIMARY_USER` or `PG_MASTER_USER`; both only if they agree.
+/// Reads `PG_PRIMARY_USER` or `PG_MASTER_USER`. If both are set, they must be equal.
 fn primary_user_given<'a>(
     sources: &Sources<'a>,
 ) -> Result<Option<Sourced<&'a str>>, SettingsError> {
@@ -123,7 +123,7 @@ struct Passwords<'a, 'b> {
 }
 
 impl Passwords<'_, '_> {
-    /// `PG_PRIMARY_PASSWORD` or `PG_MASTER_PASSWORD`; both only if they agree.
+    /// Reads `PG_PRIMARY_PASSWORD` or `PG_MASTER_PASSWORD`. If both are set, they must be equal.
     fn primary(&mut self) -> Result<Option<Secret>, SettingsError> {
         let primary = self.read(&variables::PG_PRIMARY_PASSWORD)?;
         let master = self.read(&variables::PG_MASTER_PASSWORD)?;
@@ -138,8 +138,8 @@ impl Passwords<'_, '_> {
         Ok(primary.or(master))
     }
 
-    /// A given password, checked. Set but empty is refused, unlike with other variables: whoever sets a
-    /// password means one.
+    /// Reads and checks a password. A variable that is set but empty is refused, unlike other variables:
+    /// the user who sets it wants a password.
     fn read(&mut self, variable: &Variable) -> Result<Option<Secret>, SettingsError> {
         let Some(given) = self.sources.environment.get_even_empty(variable)? else {
             return Ok(None);
@@ -158,12 +158,11 @@ impl Passwords<'_, '_> {
     }
 }
 
-/// A given password, checked, and what there is to say about it. `unquoted`: the image writes it into SQL as
-/// it is. One newline at the end goes: that is
-/// how files and `$(...)` of some shells end.
+/// Checks a password. Returns it, with a warning if there is one. Removes one newline at the end, because
+/// files and the `$(...)` of some shells end with one.
 ///
 /// # Errors
-/// When it is none, or the image can't take it.
+/// When the password is empty or has control characters, or the image does not support its characters.
 pub fn check_password(
     given: &str,
     unquoted: bool,

@@ -7,23 +7,23 @@ use crate::environment::NotUnicode;
 use crate::error::{Diagnose, Exit};
 use crate::values::Invalid;
 
-/// A setting that was refused, before anything was asked of a cluster.
+/// A refused setting. Settings are checked before pgset connects to a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
     /// Which setting, in words: `set name`.
     pub field: &'static str,
-    /// What was given; never a password.
+    /// The value that was given. Never a password.
     pub value: Option<String>,
-    /// Where it came from.
+    /// The source of the value.
     pub source: Source,
     /// `must be ...`.
     pub reason: String,
-    /// What to give instead.
+    /// How to correct the value.
     pub hint: Option<String>,
 }
 
 impl SettingsError {
-    /// A refused setting whose value may be shown.
+    /// An error that shows the value.
     pub(super) fn of(
         field: &'static str,
         value: impl Into<String>,
@@ -33,7 +33,7 @@ impl SettingsError {
         Self { value: Some(value.into()), ..Self::hidden(field, source, invalid) }
     }
 
-    /// A refused setting whose value is not shown, or that has none.
+    /// An error that does not show the value, or has none.
     pub(crate) fn hidden(field: &'static str, source: Source, invalid: Invalid) -> Self {
         Self { field, value: None, source, reason: invalid.reason, hint: invalid.hint }
     }

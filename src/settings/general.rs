@@ -1,4 +1,4 @@
-//! What holds for a command as a whole: how to reach the cluster, how to print, how long to wait.
+//! Options of every command: how to connect to the cluster, how to print, how long to wait.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -13,38 +13,39 @@ use crate::environment::{self as variables, Environment, Variable};
 use crate::values::Invalid;
 use crate::values::duration;
 
-/// How long a command waits unless told otherwise.
+/// How long a command waits by default.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Flags and variables that are no setting of the set.
+/// Flags and variables that do not belong to the settings of a set.
 #[derive(Clone, Debug)]
 pub struct General {
-    /// `--kubeconfig`: one file; or `KUBECONFIG`: files separated by colons.
+    /// The kubeconfig: `--kubeconfig` is one file, `KUBECONFIG` is a list of files separated by colons.
     pub kubeconfig: Option<Sourced<OsString>>,
-    /// The context; none for the kubeconfig's current one.
+    /// The context. `None` is the current context of the kubeconfig.
     pub context: Option<Sourced<String>>,
     /// The output format.
     pub output: Output,
-    /// When to color.
+    /// When to use colors.
     pub color: Color,
     /// How long to wait.
     pub timeout: Duration,
-    /// Say only what went wrong.
+    /// Whether to print only errors.
     pub quiet: bool,
     /// How often `-v` was given.
     pub verbosity: u8,
-    /// Answer every question with yes.
+    /// Whether to answer every question with yes.
     pub yes: bool,
-    /// Filter of the log (`PGSET_LOG`).
+    /// The filter of the log (`PGSET_LOG`).
     pub log: Option<String>,
-    /// The same, for the table of variables.
+    /// The same settings, for the table of variables.
     pub in_force: Vec<InForce>,
 }
 
-/// Settles [`General`] for a command that has these output formats, its default first.
+/// Resolves [`General`] for a command. `outputs` are the output formats that the command supports; the
+/// first is its default.
 ///
-/// A format that the command does not have is refused from the flag; `PGSET_OUTPUT`, which holds for
-/// every command, is then passed over.
+/// An unsupported format is refused if it comes from the flag. If it comes from `PGSET_OUTPUT`, which
+/// applies to every command, it is ignored.
 pub fn general(
     global: &GlobalArgs,
     environment: &Environment,
@@ -141,7 +142,7 @@ fn timeout(global: &GlobalArgs, sources: &mut Sources<'_>) -> Result<Duration, S
     Ok(found.value)
 }
 
-/// A variable that holds one of the words that a flag takes.
+/// Reads a variable that takes the same words as a flag.
 pub(super) fn one_of<T: ValueEnum>(
     field: &'static str,
     sources: &Sources<'_>,

@@ -1,4 +1,4 @@
-//! PostgreSQL's own settings, as the user gives them: `--set`, `--config`.
+//! PostgreSQL parameters that the user sets: `--set`, `--config`.
 
 pub mod conf;
 mod refused;
@@ -14,31 +14,31 @@ use crate::values::Invalid;
 
 pub use refused::senders;
 
-/// The line before the user's settings in the set's `postgresql.conf`. What stands behind it is read
-/// back when nothing is given.
+/// The line before the user's parameters in the set's `postgresql.conf`. If no parameters are given, pgset
+/// reads them back from the lines after it.
 pub const MARKER: &str = "# Settings of the user's own: pgset up --set, --config";
 
 const FIELD: &str = "PostgreSQL setting";
 const FILE: &str = "settings file";
 
-/// Settings of PostgreSQL's by name, in lower case; none of them would break a set.
+/// PostgreSQL parameters by name, in lower case. Parameters that would break a set are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    /// The value of a name.
+    /// The value of a parameter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Whether there are none.
+    /// Whether there are no parameters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Names and values, by name.
+    /// Names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -49,7 +49,7 @@ impl Parameters {
         self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// The lines of a `postgresql.conf` that set them; empty when there are none.
+    /// Formats the parameters as lines of a `postgresql.conf`. Empty if there are none.
     #[must_use]
     pub fn text(&self) -> String {
         self.iter().fold(String::new(), |text, (name, value)| {
@@ -57,9 +57,8 @@ impl Parameters {
         })
     }
 
-    /// What stands behind [`MARKER`] in a set's `postgresql.conf`: what was given when it was written.
-    /// What a template of the user's own, or somebody's editor, left there and is no setting that would
-    /// be taken from `--set` is none of them.
+    /// Reads the user's parameters, which follow [`MARKER`] in a set's `postgresql.conf`. Skips lines that
+    /// `--set` would refuse; a template of the user's own or a manual edit may have added them.
     #[must_use]
     pub fn of_set(postgresql_conf: &str) -> Self {
         let Some((_, text)) = postgresql_conf.split_once(MARKER) else { return Self::default() };
@@ -68,8 +67,8 @@ impl Parameters {
         Self(taken.map(|entry| (entry.name, entry.value)).collect())
     }
 
-    /// The settings with what nobody said about PostgreSQL's as it runs: `postgresql_conf` is that of the
-    /// live set, if there is one.
+    /// Fills the PostgreSQL settings that were not given with the values of the running set.
+    /// `postgresql_conf` is the file of the running set, if there is one.
     #[must_use]
     pub fn in_force(settings: &Settings, postgresql_conf: Option<&str>) -> Settings {
         let live = postgresql_conf.unwrap_or_default();
@@ -82,10 +81,10 @@ impl Parameters {
         settings
     }
 
-    /// Refuses what does not fit a set of so many pods, of which commits wait for `synchronous`.
+    /// Refuses parameters that do not fit a set with this number of pods and of synchronous replicas.
     ///
     /// # Errors
-    /// With the first setting that breaks it.
+    /// With the first parameter that breaks the set.
     pub fn check_for(&self, pods: u32, synchronous: u32) -> Result<(), SettingsError> {
         for (name, value) in self.iter() {
             refused::check_for(name, value, pods, synchronous).map_err(|invalid| {
@@ -95,7 +94,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// What became of each setting since `before`: `work_mem '4MB' -> '64MB'`.
+    /// Describes each change since `before`: `work_mem '4MB' -> '64MB'`.
     #[must_use]
     pub fn changes_since(&self, before: &Self) -> Vec<String> {
         let mut names: Vec<&String> = self.0.keys().chain(before.0.keys()).collect();
@@ -116,7 +115,7 @@ impl Parameters {
     }
 }
 
-/// Where a setting came from once all are together.
+/// The source of a parameter after all sources were merged.
 const SOURCE: Source = Source::Derived("--set or --config");
 
 /// Refuses settings for an image that writes its own configuration.
@@ -135,10 +134,12 @@ pub(super) fn refuse(
     }
 }
 
-/// What was given: flags, else variables. None when nobody said anything: then what runs stays.
+/// Reads the parameters from flags, or else from variables. Returns `None` if nothing was given: the
+/// running set keeps its parameters.
 ///
-/// `--config FILE` comes first, `--set` holds over it. `PGSET_CONFIG` names a file, `PGSET_SET` holds
-/// lines of one. A name twice in one place is refused, as one of them would be without effect.
+/// `--set` takes precedence over `--config FILE`. `PGSET_CONFIG` names a file, and `PGSET_SET` contains
+/// lines of such a file. A name that occurs twice in one source is refused, because one of its values would
+/// have no effect.
 pub(super) fn parameters(
     sources: &mut Sources<'_>,
     set: &[String],
@@ -183,7 +184,7 @@ pub(super) fn parameters(
     Ok(Some(all))
 }
 
-/// `name=value`, each of them.
+/// Parses the `name=value` arguments.
 fn of_flags(set: &[String], source: &Source) -> Result<Parameters, SettingsError> {
     let mut all = BTreeMap::new();
     for text in set {
@@ -212,7 +213,7 @@ fn of_flags(set: &[String], source: &Source) -> Result<Parameters, SettingsError
     Ok(Parameters(all))
 }
 
-/// A file's text.
+/// Parses the text of a file, or of the variable.
 fn of_text(
     text: &str,
     field: &'static str,

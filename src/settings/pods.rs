@@ -1,5 +1,5 @@
-//! What the pods ask for, where they run, and what is written on them: the settings that only the
-//! profile `postgres` has.
+//! Settings of the pods, such as resources, scheduling, labels and annotations. Only the profile `postgres`
+//! has them.
 
 mod metadata;
 mod resources;
@@ -22,30 +22,31 @@ use crate::values::Invalid;
 use crate::values::duration;
 use crate::values::names::is_dns_name;
 
-/// What the pods ask for, where they run, and what is written on them.
+/// Settings of the pods, such as resources, scheduling, labels and annotations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pods {
-    /// What each container is promised.
+    /// Resource requests of each container.
     pub requests: Resources,
-    /// What each container can't exceed.
+    /// Resource limits of each container.
     pub limits: Resources,
-    /// Labels that a node must have.
+    /// Labels that a node must have to run the pods.
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pods put up with.
+    /// Taints that the pods tolerate.
     pub tolerations: Vec<Toleration>,
-    /// Secrets that open the image's registry.
+    /// Names of the Secrets with the credentials of the image's registry.
     pub image_pull_secrets: Vec<String>,
     /// Labels of every object, and of the pods.
     pub labels: BTreeMap<String, String>,
     /// Annotations of every object, and of the pods.
     pub annotations: BTreeMap<String, String>,
-    /// Whether a NetworkPolicy keeps other namespaces out.
+    /// Whether a NetworkPolicy refuses connections from other namespaces.
     pub network_policy: bool,
-    /// How long a pod may take to stop, before it is killed.
+    /// How long a pod may take to stop before Kubernetes kills it.
     pub termination_grace_period: Duration,
 }
 
-/// A checkpoint and a fast shutdown of a big, busy server take minutes; killed, it has to recover.
+/// A fast shutdown of a large and busy server takes minutes, because it writes a checkpoint first. A server
+/// that was killed must do crash recovery at its next start.
 const TERMINATION_GRACE_PERIOD: Duration = Duration::from_secs(600);
 
 impl Default for Pods {
@@ -65,11 +66,11 @@ impl Default for Pods {
     }
 }
 
-/// Settles them.
+/// Resolves the settings of the pods from flags and environment variables.
 ///
 /// # Errors
-/// For the first that is not one, and for any that is given with another profile: its pods would not
-/// have it.
+/// When a value is invalid, or when any of these settings is given with another profile: the templates of
+/// other profiles do not use them.
 pub(super) fn pods(
     sources: &mut Sources<'_>,
     args: &SettingsArgs,
@@ -93,7 +94,7 @@ pub(super) fn pods(
     given.settle(sources)
 }
 
-/// What was given, list by list; values that belong to one field share a source.
+/// The values as text, before they are parsed. All values of one field have the same source.
 struct Given {
     requests: Vec<Sourced<String>>,
     limits: Vec<Sourced<String>>,
@@ -128,7 +129,7 @@ impl Given {
                 &variables::PGSET_IMAGE_PULL_SECRET,
             )?,
             labels: many("--label", &args.label, &variables::PGSET_LABEL)?,
-            // An annotation may hold commas.
+            // Separated by newlines, because the value of an annotation may contain commas.
             annotations: list(
                 sources,
                 "--annotation",
@@ -149,7 +150,7 @@ impl Given {
         })
     }
 
-    /// The first that was given at all.
+    /// The first setting that was given, with the name of its field.
     fn first(&self) -> Option<(&'static str, &Sourced<String>)> {
         [
             ("requests", &self.requests),
@@ -169,7 +170,7 @@ impl Given {
     fn settle(self, sources: &mut Sources<'_>) -> Result<Pods, SettingsError> {
         let (requests, limits) = resources::settle(&self.requests, &self.limits)?;
         let grace = parsed("termination grace period", &self.termination_grace_period, |text| {
-            // Kubernetes counts seconds.
+            // Kubernetes takes whole seconds, so round up.
             let read = duration::parse(text)?;
             Ok(Duration::from_secs(read.as_millis().div_ceil(1000).try_into().unwrap_or(1)))
         })?;
@@ -220,7 +221,7 @@ impl Given {
     }
 }
 
-/// The values of a flag, else those of its variable, cut at `separator`.
+/// Returns the values of the flag, or else those of its variable, split at `separator`.
 fn list(
     sources: &Sources<'_>,
     flag: &'static str,
@@ -241,7 +242,7 @@ fn list(
     Ok(parts.map(|value| Sourced { value, source: source.clone() }).collect())
 }
 
-/// Each of the values, read.
+/// Parses each of the values with `read`.
 fn parsed<T>(
     field: &'static str,
     given: &[Sourced<String>],
@@ -255,9 +256,9 @@ fn parsed<T>(
     given.iter().map(one).collect()
 }
 
-/// A key and a value that Kubernetes takes.
+/// A key and a value that Kubernetes accepts.
 trait Pair: Sized {
-    /// Reads `key=value`; `own` where pgset's own keys are refused.
+    /// Parses `key=value`. If `own` is true, refuses the keys that pgset and Kubernetes set themselves.
     fn pair(text: &str, own: bool) -> Result<(String, String), Invalid>;
 }
 

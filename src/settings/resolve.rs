@@ -1,11 +1,16 @@
-//! Flag > `PGSET_*` variable > the article's variables > default.
+//! Resolves each setting. The order of precedence is: flag > `PGSET_*` variable > the article's variables >
+//! default.
 //!
-//! The article's variables and their successors' map so: `CCP_IMAGE_PREFIX` and `CCP_IMAGE_TAG` make
-//! `PREFIX/crunchy-postgres:TAG`; `CCP_NFS_IP` (else `LOCAL_IP`, else this host's address) and
-//! `CCP_STORAGE_PATH` make `nfs://SERVER/PATH`; `CCP_STORAGE_CLASS` makes `class:NAME`;
-//! `CCP_STORAGE_CAPACITY` is the size and `CCP_STORAGE_MODE` the access mode. `CCP_NFS_IP` or
-//! `CCP_STORAGE_PATH` together with `CCP_STORAGE_CLASS` say two kinds of storage, which is refused;
-//! `LOCAL_IP` alone chooses none, as the article's own script always sets it.
+//! The variables of the article, and of later versions of its example, map to the settings as follows:
+//!
+//! - `CCP_IMAGE_PREFIX` and `CCP_IMAGE_TAG` give the image `PREFIX/crunchy-postgres:TAG`.
+//! - `CCP_NFS_IP` (or else `LOCAL_IP`, or else this host's address) and `CCP_STORAGE_PATH` give the storage
+//!   `nfs://SERVER/PATH`.
+//! - `CCP_STORAGE_CLASS` gives the storage `class:NAME`.
+//! - `CCP_STORAGE_CAPACITY` is the size, and `CCP_STORAGE_MODE` is the access mode.
+//!
+//! `CCP_STORAGE_CLASS` together with `CCP_NFS_IP` or `CCP_STORAGE_PATH` selects two kinds of storage, so it
+//! is refused. `LOCAL_IP` alone selects no storage, because the article's own script always sets it.
 
 mod image;
 mod storage;
@@ -26,9 +31,9 @@ use crate::set::SetIdentity;
 use crate::values::Invalid;
 use crate::values::{Namespace, Replicas, SetName};
 
-/// The image when nobody said one.
+/// The image, if none is set.
 pub const DEFAULT_IMAGE: &str = "postgres:17";
-/// What each claim asks for when nobody said it, whatever the storage: the article's 100M is less
+/// The size that each claim requests, if none is set, with any kind of storage. The article's 100M is less
 /// than the WAL of a small load.
 pub const DEFAULT_SIZE: &str = "1Gi";
 /// The article's NFS export.
@@ -37,17 +42,18 @@ const DEFAULT_NAME: &str = "pgset";
 const DEFAULT_NAMESPACE: &str = "default";
 const DEFAULT_VOLUME_PREFIX: &str = "pv";
 
-/// What the settings need to know of the world, brought from outside.
+/// What the settings need to know about this host. The caller passes it in, so that this module does no I/O
+/// itself.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
     /// The namespace of the kubeconfig's context, or of the pod that pgset runs in.
     pub context_namespace: Option<&'a str>,
-    /// What this host's own name resolves to, as `hostname --ip-address`; asked only when the NFS
-    /// server is not given. The error is a fragment: `gaia does not resolve`.
+    /// Resolves this host's own name, like `hostname --ip-address`. Called only when no NFS server is
+    /// given. The error is a fragment: `gaia does not resolve`.
     pub local_address: &'a dyn Fn() -> Result<IpAddr, String>,
     /// Whether a path is a directory.
     pub is_directory: &'a dyn Fn(&Path) -> bool,
-    /// The text of a file; the error says what the system says.
+    /// Reads the text of a file. The error is the message of the operating system.
     pub read_file: &'a dyn Fn(&Path) -> Result<String, String>,
 }
 
@@ -57,18 +63,18 @@ impl std::fmt::Debug for Host<'_> {
     }
 }
 
-/// The settings, and what to tell about them.
+/// The settings, with warnings and sources.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The settings.
     pub settings: Settings,
-    /// Sentences for the person who runs the command.
+    /// Warnings for the person who runs the command.
     pub warnings: Vec<String>,
-    /// What was settled and from where, for `pgset env`.
+    /// The value and the source of each setting, for `pgset env`.
     pub in_force: Vec<InForce>,
 }
 
-/// Settles everything that decides what `up` makes.
+/// Resolves all settings that decide which objects `up` generates.
 pub fn resolve(
     args: &SettingsArgs,
     global: &GlobalArgs,
@@ -129,8 +135,8 @@ pub fn resolve(
     Ok(Resolved { settings, warnings, in_force: sources.in_force })
 }
 
-/// Settles only which set is meant: for commands that work on what runs, whatever the other
-/// settings say.
+/// Resolves only the name and the namespace of the set, for commands that work on a running set and do not
+/// need the other settings.
 pub fn identity(
     global: &GlobalArgs,
     environment: &Environment,
@@ -140,7 +146,7 @@ pub fn identity(
     Ok(SetIdentity { name: name.value, namespace: namespace.value })
 }
 
-/// Reads a number of pods; `limit` is the image's ([`Profile::limit`]).
+/// Parses a number of pods. `limit` is the limit of the image ([`Profile::limit`]).
 pub fn replicas(
     text: &str,
     source: Source,

@@ -1,4 +1,4 @@
-//! Looking a setting up: the flag, then its variables in order.
+//! Looks up a setting: first the flag, then its variables in order.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use super::{SettingsError, Source, Sourced};
 use crate::environment::{Environment, Variable};
 use crate::values::Invalid;
 
-/// The environment, and a record of what was settled.
+/// The environment, and a record of all resolved settings.
 pub(super) struct Sources<'a> {
     pub(super) environment: &'a Environment,
     pub(super) in_force: Vec<InForce>,
@@ -18,7 +18,7 @@ impl<'a> Sources<'a> {
         Self { environment, in_force: Vec::new() }
     }
 
-    /// What was given first: the flag, else the first of the variables that is set.
+    /// Returns the flag's value, or else the value of the first variable that is set.
     pub(super) fn given(
         &self,
         flag: &'static str,
@@ -31,7 +31,7 @@ impl<'a> Sources<'a> {
         self.variable(variables)
     }
 
-    /// The first of the variables that is set.
+    /// Returns the value of the first variable that is set.
     pub(super) fn variable(
         &self,
         variables: &[&Variable],
@@ -44,7 +44,7 @@ impl<'a> Sources<'a> {
         Ok(None)
     }
 
-    /// Writes down what holds for the setting of a variable.
+    /// Records the value in force for the setting of a variable.
     pub(super) fn settle(
         &mut self,
         variable: &Variable,
@@ -59,7 +59,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Parses what was given, naming field and source if it is refused.
+/// Parses a given value. The error names the field and the source.
 pub(super) fn parse<T: FromStr<Err: Into<Invalid>>>(
     field: &'static str,
     given: &Sourced<&str>,

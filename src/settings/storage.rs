@@ -1,4 +1,4 @@
-//! Where the data lies.
+//! The kinds of storage, and access modes.
 
 use std::str::FromStr;
 
@@ -22,10 +22,11 @@ pub enum Storage {
     },
     /// `class[:NAME]`: a claim per pod, from the named class or the cluster's default.
     Class {
-        /// The StorageClass; none for the default one.
+        /// The StorageClass. `None` is the cluster's default.
         name: Option<String>,
     },
-    /// `claim:NAME`: a claim that somebody else made, shared by all pods; never deleted by pgset.
+    /// `claim:NAME`: an existing claim that pgset did not create, shared by all pods. pgset never deletes
+    /// it.
     Claim {
         /// The claim's name.
         name: String,
@@ -33,7 +34,8 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// Whether pgset makes PersistentVolumes for it (needs rights on a cluster-scoped kind).
+    /// Whether pgset creates PersistentVolumes for this storage. This needs rights on a cluster-scoped
+    /// kind.
     #[must_use]
     pub fn is_static(&self) -> bool {
         matches!(self, Self::Nfs { .. } | Self::HostPath { .. })
@@ -53,7 +55,8 @@ impl FromStr for Storage {
     }
 }
 
-/// Why a storage was refused, and what may have been meant: shown only if it would be taken.
+/// Why a storage was refused, and what the user may have meant. The suggestion is shown only if it is
+/// valid.
 struct Refused {
     invalid: Invalid,
     mended: Option<String>,
@@ -86,7 +89,7 @@ fn parse(text: &str) -> Result<Storage, Refused> {
     }
 }
 
-/// What stands behind `nfs:`.
+/// Parses the text after `nfs:`.
 fn nfs(rest: &str) -> Result<Storage, Refused> {
     let form = |mended| Refused::new("must be nfs://SERVER/PATH", Some(mended));
     let Some(location) = rest.strip_prefix("//") else {
@@ -106,11 +109,11 @@ fn nfs(rest: &str) -> Result<Storage, Refused> {
     Ok(Storage::Nfs { server, path: absolute_path(path)? })
 }
 
-/// Checks an NFS server: a host name or an address, an IPv6 address with or without brackets.
+/// Checks an NFS server: a host name, or an address. An IPv6 address may have brackets or not.
 pub fn nfs_server(server: &str) -> Result<String, Invalid> {
     let bare = server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(server);
     let address = bare.parse::<std::net::IpAddr>().is_ok();
-    // An address that is a bad one must not pass as a name.
+    // An invalid IPv4 address must not be accepted as a host name.
     let numeric = server.chars().all(|c| c.is_ascii_digit() || c == '.');
     if address || (!numeric && is_dns_name(&server.to_ascii_lowercase())) {
         return Ok(bare.to_owned());
@@ -118,7 +121,8 @@ pub fn nfs_server(server: &str) -> Result<String, Invalid> {
     let error =
         Invalid::new("must name the NFS server by one host name or address, without port or path");
     Err(match server.split_once('/') {
-        // `--storage` cuts at the first slash: this is a variable, which holds the server alone.
+        // This value is from a variable, which contains only the server. `--storage` is split at its first
+        // slash before, so there is no slash left.
         Some((host, path)) => error
             .hint(format!("CCP_NFS_IP and LOCAL_IP take {host}, CCP_STORAGE_PATH takes /{path}")),
         None => match server.split_whitespace().next() {
@@ -134,7 +138,7 @@ impl Invalid {
     }
 }
 
-/// Checks a path: absolute, without `..` and control characters. A slash at the end goes.
+/// Checks a path: it must be absolute, without `..` and control characters. Removes slashes at the end.
 pub fn absolute_path(path: &str) -> Result<String, Invalid> {
     if !path.starts_with('/') {
         let error = Invalid::new("must have an absolute path: one that begins with a slash");
@@ -173,7 +177,7 @@ fn object_name(kind: &str, name: &str) -> Result<String, Refused> {
     Err(Refused::new(reason, format!("{kind}:{}", name.trim().to_ascii_lowercase())))
 }
 
-/// The kinds by the words that people use for them.
+/// Other words that people use for the kinds of storage, for suggestions.
 const OTHER_WORDS: [(&str, &str); 9] = [
     ("nfs", "nfs"),
     ("nfs4", "nfs"),
@@ -192,7 +196,7 @@ fn unknown(kind: &str, rest: Option<&str>) -> Refused {
     let mended = match (known, rest) {
         (Some(known), Some(rest)) => Some(format!("{known}:{rest}")),
         (None, None) if kind.starts_with('/') => Some(format!("hostpath:{kind}")),
-        // A word alone is a StorageClass to most people.
+        // Most people who give a single word mean a StorageClass.
         (None, None) => Some(format!("class:{lower}")),
         _ => None,
     };
@@ -217,16 +221,16 @@ impl std::fmt::Display for Storage {
 /// `--access-mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessMode {
-    /// One node.
+    /// Pods of one node can mount the volume.
     ReadWriteOnce,
-    /// Many nodes.
+    /// Pods of many nodes can mount the volume.
     ReadWriteMany,
-    /// One pod.
+    /// One pod can mount the volume.
     ReadWriteOncePod,
 }
 
 impl AccessMode {
-    /// Kubernetes' own name.
+    /// The name that Kubernetes uses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Synchronous replication: for how many replicas a commit waits (`--synchronous`).
+//! Synchronous replication: the number of replicas that must confirm each commit (`--synchronous`).
 
 use super::parameters::conf;
 use super::sources::Sources;
@@ -12,19 +12,20 @@ use crate::values::Replicas;
 const FIELD: &str = "number of synchronous replicas";
 const NAMES: &str = "synchronous_standby_names";
 
-/// `synchronous_standby_names` of a set: any so many of its pods, each of the `pods` that it can have.
+/// The value of `synchronous_standby_names` for a set: any `synchronous` of its pods. `pods` is the largest
+/// number of pods that the set can have.
 ///
-/// By name, and not `*`: a clone under way and other tools that stream confirm what they receive, too,
-/// and are no replica of it. All names that there can be, so that a set that grows or shrinks, by
-/// whomever, needs no other value; a name without a pod counts for nothing. The master's own is among
-/// them, as another pod may be the master one day.
+/// It lists pod names instead of `*`, because a clone in progress and other streaming tools also confirm
+/// what they receive, but are not replicas. It lists every possible pod name, so that the value stays valid
+/// when the set is scaled, by pgset or by another tool; PostgreSQL ignores a name without a pod. It
+/// includes the master's name, because another pod may become the master later.
 #[must_use]
 pub fn standby_names(set: &SetIdentity, synchronous: u32, pods: u32) -> String {
     let names = (0..pods).map(|ordinal| format!("\"{}\"", set.pod(ordinal)));
     format!("ANY {synchronous} ({})", names.collect::<Vec<_>>().join(", "))
 }
 
-/// For how many replicas a set's commits wait, by its `postgresql.conf`.
+/// Returns the number of replicas that must confirm each commit, from the `postgresql.conf` of a set.
 #[must_use]
 pub fn of_set(postgresql_conf: &str) -> u32 {
     let entries = conf::parse(postgresql_conf).unwrap_or_default();
@@ -32,16 +33,16 @@ pub fn of_set(postgresql_conf: &str) -> u32 {
     value.and_then(|entry| of_names(&entry.value)).unwrap_or(0)
 }
 
-/// The number in `ANY 2 (a, b, c)`; none where the value is not pgset's.
+/// Returns the number in `ANY 2 (a, b, c)`, or `None` if pgset did not write the value.
 #[must_use]
 pub fn of_names(value: &str) -> Option<u32> {
     value.strip_prefix("ANY ")?.split_once(" (")?.0.parse().ok()
 }
 
-/// Refuses more synchronous replicas than a set of so many pods has.
+/// Refuses more synchronous replicas than a set with this number of pods has.
 ///
 /// # Errors
-/// When commits would wait for replicas that there are not.
+/// When commits would wait for replicas that do not exist.
 pub fn check(synchronous: u32, pods: u32) -> Result<(), Invalid> {
     let replicas = pods.saturating_sub(1);
     if synchronous <= replicas {
@@ -56,7 +57,7 @@ pub fn check(synchronous: u32, pods: u32) -> Result<(), Invalid> {
         .hint(format!("more pods: --replicas {more}; to wait for none: --synchronous 0")))
 }
 
-/// What was given; none when nobody said anything.
+/// The number that was set, or `None`.
 pub(super) fn synchronous(
     sources: &mut Sources<'_>,
     args: &SettingsArgs,
@@ -78,12 +79,12 @@ pub(super) fn synchronous(
     Ok(Some(Sourced { value: number, source }))
 }
 
-/// The refusal of an image that has no such thing.
+/// The error for an image that does not support synchronous replication.
 pub(super) fn not_here(given: &Sourced<u32>, invalid: Invalid) -> SettingsError {
     SettingsError::of(FIELD, given.value.to_string(), given.source.clone(), invalid)
 }
 
-/// The refusal of what is in force in a set that changes its size.
+/// The error for a running set that would have too few replicas after scaling.
 #[must_use]
 pub fn too_few(synchronous: u32, invalid: Invalid) -> SettingsError {
     SettingsError::of(FIELD, synchronous.to_string(), Source::Derived("the running set"), invalid)

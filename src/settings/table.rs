@@ -1,4 +1,4 @@
-//! The table of environment variables: `pgset env`, and the README's.
+//! The table of environment variables, for `pgset env` and for the README.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Source;
 use crate::environment::{Environment, VARIABLES};
 
-/// What holds for the setting of a variable, and where it came from.
+/// The value in force for the setting of a variable, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
     /// The variable's name.
@@ -23,18 +23,18 @@ pub struct InForce {
 pub struct EnvRow {
     /// The variable's name.
     pub name: &'static str,
-    /// What it decides.
+    /// What the variable sets.
     pub meaning: &'static str,
-    /// What holds when it is unset.
+    /// The default, if the variable is unset.
     pub default: &'static str,
-    /// The value in force; a password is `***`; none when there is no value.
+    /// The value in force. A password is shown as `***`. `None` if there is no value.
     pub value: Option<String>,
-    /// Where the value came from: a flag, a variable, `default`, or `unset` where there is none.
+    /// The source of the value: a flag, a variable or `default`; `unset` if there is no value.
     pub source: String,
 }
 
-/// The rows, in the order of [`VARIABLES`]. `in_force` is what `resolve` and `general` settled; of
-/// variables that are not in it, what the environment says.
+/// Builds the rows, in the order of [`VARIABLES`]. `in_force` holds the settings that `resolve` and
+/// `general` resolved. For all other variables, the value is read from the environment.
 #[must_use]
 pub fn table(environment: &Environment, in_force: &[InForce]) -> Vec<EnvRow> {
     VARIABLES
@@ -63,8 +63,8 @@ pub fn table(environment: &Environment, in_force: &[InForce]) -> Vec<EnvRow> {
         .collect()
 }
 
-/// The table for a terminal of `width` columns: one line per variable where that fits, else the
-/// meaning on a line of its own.
+/// Formats the table for a terminal with `width` columns: one line per variable if that fits, else with the
+/// meaning on its own lines.
 #[must_use]
 pub fn human(rows: &[EnvRow], width: usize) -> String {
     let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
@@ -94,7 +94,7 @@ pub fn human(rows: &[EnvRow], width: usize) -> String {
 
 fn cells(row: &EnvRow) -> [String; 5] {
     let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    // A value may hold a newline; the table must not.
+    // A value may contain a newline, but a cell of the table must not.
     let value = row.value.as_deref().map_or_else(String::new, |value| {
         value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
     });
@@ -103,7 +103,7 @@ fn cells(row: &EnvRow) -> [String; 5] {
         or_dash(&value),
         row.source.clone(),
         or_dash(row.default),
-        // The backticks are for the README.
+        // Only the README needs the backticks.
         row.meaning.replace('`', ""),
     ]
 }
@@ -130,16 +130,16 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The table as a JSON array, a newline at its end.
+/// Formats the table as a JSON array with a newline at the end.
 #[must_use]
 pub fn json(rows: &[EnvRow]) -> String {
-    // Rows are strings: there is nothing that could fail to serialize.
+    // The rows contain only strings, so serialization can't fail.
     let mut text = serde_json::to_string_pretty(rows).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// The README's table: name, meaning, default.
+/// Formats the README's table: name, meaning, default.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from("| variable | meaning | default |\n| --- | --- | --- |\n");

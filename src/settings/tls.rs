@@ -1,4 +1,4 @@
-//! TLS: whether the servers have certificates, whose these are, and how far that has come (`--tls`,
+//! TLS: whether the servers have certificates, who issues them, and the stage of the set (`--tls`,
 //! `--tls-secret`).
 
 use std::fmt;
@@ -14,14 +14,14 @@ use crate::values::names::is_dns_name;
 const FIELD: &str = "TLS";
 const SECRET: &str = "TLS secret";
 
-/// What somebody said about TLS.
+/// The TLS setting that the user gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsSetting {
     /// No TLS.
     Off,
-    /// TLS, by the certificate that is in use, or one that pgset makes.
+    /// TLS with the certificate that is in use, or else with one that pgset issues.
     On,
-    /// TLS by the certificate in this Secret, which is somebody else's.
+    /// TLS with the certificate in this Secret, which the user manages.
     Secret(String),
 }
 
@@ -35,29 +35,32 @@ impl fmt::Display for TlsSetting {
     }
 }
 
-/// Whose the certificate is.
+/// Who manages the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// pgset's own CA made it, and renews it.
+    /// pgset's own CA issues and renews it.
     Made,
-    /// Somebody else's; pgset only reads it.
+    /// The user manages it; pgset only reads it.
     Given,
 }
 
-/// How far TLS is. A set is up and its replicas stream in each stage, and when its pods are in two that
-/// follow one another: so that it comes and goes without a moment in which somebody is cut off.
+/// The stage of TLS in a set.
+///
+/// The set is available and its replicas stream in every stage, and also while its pods are in two
+/// successive stages. Therefore enabling or disabling TLS never disconnects a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The servers speak TLS with whoever wants to; replicas do, and verify nothing.
+    /// Clients may use TLS. Replicas use TLS, but do not verify the certificate.
     Offered,
-    /// Replicas verify in full, and nobody is let in without TLS.
+    /// Replicas verify the certificate fully (`verify-full`), and the servers refuse connections without
+    /// TLS.
     Required,
-    /// As offered, on the way to none.
+    /// Like [`Self::Offered`], while TLS is being disabled.
     Leaving,
 }
 
 impl Stage {
-    /// The word.
+    /// The name of the stage in the ConfigMap.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,14 +71,14 @@ impl Stage {
     }
 }
 
-/// How far TLS is and which certificate it is by: a line of the set's ConfigMap, which the pods read, too.
+/// The stage of TLS and its certificate: a line in the set's ConfigMap. The pods read it, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// How far.
+    /// The stage.
     pub stage: Stage,
-    /// Whose the certificate is.
+    /// Who manages the certificate.
     pub origin: Origin,
-    /// The Secret that holds it.
+    /// The Secret with the certificate.
     pub secret: String,
 }
 
@@ -87,7 +90,7 @@ impl fmt::Display for Tls {
 }
 
 impl Tls {
-    /// Reads the line; none where it is not one of ours.
+    /// Parses the line. Returns `None` if pgset did not write it.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
@@ -105,13 +108,14 @@ impl Tls {
         Some(Self { stage, origin, secret: words.next()?.to_owned() })
     }
 
-    /// The same certificate in another stage.
+    /// Returns the same certificate in another stage.
     #[must_use]
     pub fn at(&self, stage: Stage) -> Self {
         Self { stage, ..self.clone() }
     }
 
-    /// What is to be in the end, in the stage `Required`: as somebody said, or else as it is.
+    /// Returns the final state of TLS, in the stage `Required`, or `None` for no TLS. It follows the
+    /// setting, or the running set if there is no setting.
     #[must_use]
     pub fn wanted(
         setting: Option<&TlsSetting>,
@@ -125,28 +129,29 @@ impl Tls {
             (Some(TlsSetting::Secret(name)), _) => {
                 Some(Self { stage: Stage::Required, origin: Origin::Given, secret: name.clone() })
             }
-            // Somebody began to turn it off, and nobody has said otherwise.
+            // TLS is already being disabled, and there is no setting that says otherwise.
             (None, Some(live)) if live.stage == Stage::Leaving => None,
             (_, Some(live)) => Some(live.at(Stage::Required)),
             (Some(TlsSetting::On), None) => Some(made()),
         }
     }
 
-    /// What to write first, on the way from what runs to what is wanted. Where it is not what is wanted,
-    /// that follows once every pod is there.
+    /// Returns the next state to write, on the way from the running state to the wanted state. If the two
+    /// differ, the wanted state is written after every pod has applied this one.
     #[must_use]
     pub fn first(live: Option<&Self>, wanted: Option<&Self>) -> Option<Self> {
         match (live, wanted) {
             (None, None) => None,
             (Some(live), None) => Some(live.at(Stage::Leaving)),
             (Some(live), Some(wanted)) if live == wanted => Some(wanted.clone()),
-            // Another certificate, too, is offered first: replicas trust the CA of the one before.
+            // A change of the certificate also starts with `Offered`, because replicas trust the previous
+            // CA.
             (_, Some(wanted)) => Some(wanted.at(Stage::Offered)),
         }
     }
 }
 
-/// What was given; none when nobody said anything.
+/// The TLS setting that was given, or `None`.
 pub(super) fn tls(
     sources: &mut Sources<'_>,
     args: &SettingsArgs,
@@ -173,7 +178,7 @@ pub(super) fn tls(
     let is_flag = |source: &Source| matches!(source, Source::Flag(_));
     let (on, secret) =
         match (on, secret) {
-            // What a flag says holds over what the environment says about the same.
+            // A flag takes precedence over the environment variable of the other setting.
             (Some(on), Some(secret))
                 if !on.value && is_flag(&on.source) != is_flag(&secret.source) =>
             {
@@ -239,7 +244,7 @@ mod tests {
         }
     }
 
-    /// From every state to every wish: which stages are written, in which order.
+    /// Checks which stages are written, and in which order, for every running state and every setting.
     #[test]
     fn every_way_goes_through_a_stage_that_goes_with_both() {
         let on = || Some(TlsSetting::On);
@@ -255,10 +260,10 @@ mod tests {
             ("required given mine", own(), "required given mine", "required given mine"),
             ("required made pgset-tls", own(), "offered given mine", "required given mine"),
             ("required made pgset-tls", off(), "leaving made pgset-tls", ""),
-            // Interrupted, and nothing said: it goes on.
+            // Interrupted, and no setting is given: it resumes.
             ("offered given mine", None, "offered given mine", "required given mine"),
             ("leaving made pgset-tls", None, "leaving made pgset-tls", ""),
-            // Interrupted, and the other way was asked for.
+            // Interrupted, and the opposite setting is given.
             ("offered made pgset-tls", off(), "leaving made pgset-tls", ""),
             ("leaving made pgset-tls", on(), "offered made pgset-tls", "required made pgset-tls"),
         ] {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::values::Invalid;
 
-/// Longer is taken for a slip of the finger, and keeps deadlines far from overflowing.
+/// A longer duration is probably a typing mistake. The limit also keeps deadlines far from overflowing.
 const MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Reads a duration of at least a millisecond and at most a week.
+/// Parses a duration between one millisecond and one week.
 pub fn parse(text: &str) -> Result<Duration, Invalid> {
     let invalid = || {
         Invalid::new(
@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Result<Duration, Invalid> {
     duration.filter(|found| !found.is_zero() && *found <= MAX).ok_or_else(invalid)
 }
 
-/// Adds up numbers with units, the larger first.
+/// Adds up numbers with units. Larger units must come first.
 fn sum(mut text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut units = [("h", 3_600_000_u64), ("m", 60_000), ("s", 1_000), ("ms", 1)].iter();
@@ -38,7 +38,7 @@ fn sum(mut text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// As [`parse`] reads it: `1h30m`, `90s` is `1m30s`.
+/// Formats a duration so that [`parse`] can read it: `1h30m`. `90s` becomes `1m30s`.
 #[must_use]
 pub fn display(duration: Duration) -> String {
     let milliseconds = duration.as_millis();

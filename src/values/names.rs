@@ -1,4 +1,4 @@
-//! Newtypes of the settings' values: parsed once, valid ever after.
+//! Newtypes for the values of settings. A value is validated once, when it is parsed.
 
 use super::Invalid;
 use std::fmt;
@@ -30,9 +30,9 @@ macro_rules! text {
 }
 
 text!(
-    /// A set's name: a DNS label (RFC 1035) of at most 52 characters, so that the label value
-    /// `controller-revision-hash` (name, dash, hash) stays within Kubernetes' 63. It does not end in
-    /// `-master` or `-replica`: its headless Service would be another set's.
+    /// The name of a set: a DNS label (RFC 1035) of at most 52 characters, so that the value of the label
+    /// `controller-revision-hash` (name, dash, hash) fits into Kubernetes' limit of 63. It must not end in
+    /// `-master` or `-replica`: the set's headless Service would have the name of another set's Service.
     SetName,
     check_set_name
 );
@@ -47,13 +47,13 @@ text!(
     check_role
 );
 text!(
-    /// A PostgreSQL database: a lower-case identifier of at most 63 bytes, not one of those that
-    /// every server has.
+    /// A PostgreSQL database: a lower-case identifier of at most 63 bytes, but not one of the databases
+    /// that every server has.
     DatabaseName,
     check_database
 );
 text!(
-    /// The beginning of the names of static volumes: `pv` makes `pv1`, `pv2`, `pv3`.
+    /// The prefix of the names of static volumes: `pv` gives `pv1`, `pv2`, `pv3`.
     VolumePrefix,
     check_volume_prefix
 );
@@ -118,7 +118,7 @@ fn check_database(name: &str) -> Result<(), Invalid> {
 }
 
 fn check_identifier(name: &str) -> Result<(), Invalid> {
-    // NAMEDATALEN - 1: PostgreSQL cuts longer names silently.
+    // NAMEDATALEN - 1: PostgreSQL truncates longer names.
     const MAX: usize = 63;
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
@@ -138,7 +138,7 @@ fn check_identifier(name: &str) -> Result<(), Invalid> {
     Err(Invalid::new(reason).suggest::<RoleName>(name, &mended))
 }
 
-/// Refuses words that SQL reserves: Crunchy's image writes names into SQL without quotes.
+/// Refuses words that SQL reserves, because Crunchy's image writes names into SQL without quotes.
 pub fn check_unquoted(name: &str) -> Result<(), Invalid> {
     if reserved::is_reserved(name) {
         return Err(Invalid::new(
@@ -150,7 +150,7 @@ pub fn check_unquoted(name: &str) -> Result<(), Invalid> {
 }
 
 fn check_volume_prefix(prefix: &str) -> Result<(), Invalid> {
-    // A number is added; 253 is the limit of a volume's name.
+    // A number is appended to the prefix, and a volume's name is limited to 253 characters.
     const MAX: usize = 240;
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let starts = prefix.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -163,7 +163,7 @@ fn check_volume_prefix(prefix: &str) -> Result<(), Invalid> {
     Err(Invalid::new(reason).suggest::<VolumePrefix>(prefix, &mend_dns(prefix, MAX)))
 }
 
-/// A label of RFC 1123.
+/// Whether the text is a DNS label (RFC 1123).
 fn is_dns_label(text: &str, max: usize) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= max
@@ -172,12 +172,12 @@ fn is_dns_label(text: &str, max: usize) -> bool {
         && text.chars().all(|c| edge(c) || c == '-')
 }
 
-/// A name of RFC 1123: labels with dots between them, at most 253 characters.
+/// Whether the text is a DNS name (RFC 1123): labels separated by dots, at most 253 characters.
 pub(crate) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(|label| is_dns_label(label, 63))
 }
 
-/// What somebody probably meant: lower case, dashes for what is not allowed.
+/// Corrects a name: lower case, and dashes in place of characters that are not allowed.
 pub(super) fn mend_dns(text: &str, max: usize) -> String {
     let lower = text.trim().to_ascii_lowercase();
     let dashed: String =
@@ -190,13 +190,13 @@ pub(super) fn mend_dns(text: &str, max: usize) -> String {
 pub struct Replicas(u32);
 
 impl Replicas {
-    /// The article's: a master and a replica.
+    /// The article's number: a master and a replica.
     pub const DEFAULT: Self = Self(2);
 
-    /// More is taken for a slip of the finger; images bound it further.
+    /// A larger number is probably a typing mistake. Images have lower limits.
     pub const MAX: u32 = 100;
 
-    /// A number that was counted; none when it is none that a set can have.
+    /// Converts a number. Returns `None` if a set can't have this number of pods.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
         (1..=Self::MAX).contains(&number).then_some(Self(number))
@@ -223,7 +223,7 @@ impl FromStr for Replicas {
         match text.parse::<i128>() {
             Ok(0) => Err(range().hint("to stop the set: pgset down")),
             Ok(number) if (1..=i128::from(max)).contains(&number) => {
-                // Within 1..=MAX, so that it fits.
+                // The number is within 1..=MAX, so the conversion can't fail.
                 u32::try_from(number).map(Self).map_err(|_| range())
             }
             _ => Err(range()),
@@ -344,7 +344,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Suggestions are parsed in turn: that must come to an end.
+        /// Parsing a text also parses the suggestion for it. This recursion must end.
         #[test]
         fn any_text_is_taken_or_refused(text in r"(nfs|hostpath|class|claim|pg_)?[:/.]{0,3}\PC{0,70}") {
             let _ = text.parse::<SetName>();

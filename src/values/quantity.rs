@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::values::Invalid;
 
-/// A Kubernetes quantity of bytes in the form that the API server gives back: `1024Mi` is `1Gi`, so
-/// that what is sent and what is read compare equal.
+/// A Kubernetes quantity of bytes in the form that the API server returns: `1024Mi` becomes `1Gi`. So the
+/// value that pgset sends and the value that it reads back compare equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
@@ -17,12 +17,12 @@ const DECIMAL: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 impl Quantity {
-    /// As Kubernetes writes it.
+    /// The quantity in Kubernetes' format.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
-    /// In bytes.
+    /// The number of bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -42,7 +42,7 @@ impl FromStr for Quantity {
         match bytes(text) {
             Some((0, _)) => Err(Invalid::new("must be more than 0 bytes")),
             Some((number, binary)) => {
-                // Kubernetes keeps quantities of bytes in 63 bits.
+                // Kubernetes stores quantities of bytes in 63 bits.
                 let bytes = i64::try_from(number)
                     .ok()
                     .and_then(|bytes| u64::try_from(bytes).ok())
@@ -59,7 +59,7 @@ impl FromStr for Quantity {
     }
 }
 
-/// The number of bytes, and whether the suffix is one of the powers of 1024.
+/// Returns the number of bytes, and whether the suffix is a power of 1024.
 fn bytes(text: &str) -> Option<(u128, bool)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -74,7 +74,7 @@ fn bytes(text: &str) -> Option<(u128, bool)> {
         Some((whole, fraction)) => (whole, fraction),
         None => (number, ""),
     };
-    // More decimal places than 18 are not worth carrying; zeros at the end say nothing.
+    // More than 18 decimal places are not supported. Zeros at the end have no effect.
     let fraction = fraction.trim_end_matches('0');
     if whole.is_empty() || whole.len() > 19 || fraction.len() > 18 {
         return None;
@@ -85,9 +85,10 @@ fn bytes(text: &str) -> Option<(u128, bool)> {
     scaled.is_multiple_of(scale).then(|| (scaled / scale, binary))
 }
 
-/// The largest suffix that leaves a whole number, as `Quantity.CanonicalizeBytes` of Kubernetes.
+/// Formats the number with the largest suffix that leaves a whole number, like `Quantity.CanonicalizeBytes`
+/// of Kubernetes.
 fn canonical(bytes: u64, binary: bool) -> String {
-    // Without a suffix a quantity is a decimal one to whoever reads it again: 2.9296875Ki is 3k.
+    // A quantity without a suffix is read as a decimal one the next time: 2.9296875Ki becomes 3k.
     let (base, suffixes) =
         if binary && bytes.is_multiple_of(1024) { (1024, BINARY) } else { (1000, DECIMAL) };
     let mut number = bytes;
@@ -99,7 +100,7 @@ fn canonical(bytes: u64, binary: bool) -> String {
     format!("{number}{}", suffixes[power])
 }
 
-/// `10GB?` is `10G`, `10g` is `10G`, `10KB` is `10k`, `10gib` is `10Gi`.
+/// Corrects common mistakes: `10GB?` and `10g` become `10G`, `10KB` becomes `10k`, `10gib` becomes `10Gi`.
 fn mended(text: &str) -> String {
     let clean: String =
         text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>();

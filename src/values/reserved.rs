@@ -1,7 +1,7 @@
-//! The words that SQL reserves, as PostgreSQL 9.5 to 11 has them.
+//! The words that SQL reserves, as in PostgreSQL 9.5 to 11.
 
 #[rustfmt::skip]
-/// Reserved key words, those included that may be function or type names. Sorted.
+/// Reserved key words, including those that may be function or type names. Sorted.
 const RESERVED: &[&str] = &[
     "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization",
     "between", "binary", "both", "case", "cast", "check", "collate", "collation", "column",
@@ -17,7 +17,7 @@ const RESERVED: &[&str] = &[
     "user", "using", "variadic", "verbose", "when", "where", "window", "with",
 ];
 
-/// Whether a lower-case word may not stand unquoted as a name.
+/// Whether SQL does not allow a lower-case word as a name without quotes.
 pub(super) fn is_reserved(word: &str) -> bool {
     RESERVED.binary_search(&word).is_ok()
 }

@@ -7,19 +7,19 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a password as it is.
+    /// Wraps a password without checking it.
     #[must_use]
     pub fn new(value: String) -> Self {
         Self(value)
     }
 
-    /// The password itself: for the Secret object and for psql's standard input, nothing else.
+    /// The password itself. Use it only for the Secret object and for psql's standard input.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A new password: 32 letters and digits, about 190 bits.
+    /// Generates a new password: 32 letters and digits, about 190 bits.
     #[must_use]
     pub fn random() -> Self {
         use rand::distr::{Alphanumeric, SampleString};

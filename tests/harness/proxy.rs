@@ -1,4 +1,4 @@
-//! The proxy against the real cluster: plain calls, a watch, an exec, and each way to misbehave.
+//! Tests the proxy with a real cluster: plain calls, a watch, an exec, and each kind of fault.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn passes_an_exec_on() {
     .await;
     let proxy = Proxy::start(&space.cluster).await;
     space.cluster.client = client(&proxy, &space.name).await;
-    // There is no server in the pod: psql itself says so, through the proxy.
+    // No PostgreSQL server runs in the pod. The proxy must return psql's own error message.
     let said = space.sql("shell", "postgres", "select 1").await.unwrap_err();
     assert!(said.contains("/tmp/.s.PGSQL.5432"), "{said}");
     assert!(proxy.requests()[0].path.contains("/exec?"), "{:?}", proxy.requests());
@@ -101,7 +101,7 @@ async fn misbehaves_as_told() {
     create("late").await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(300));
 
-    // One passes, the second is held and never arrives.
+    // The first request passes. The second is held and never reaches the server.
     proxy.hold_after(1);
     create("passes").await.unwrap();
     let held = create("held");

@@ -1,4 +1,5 @@
-//! The scripted server answers as an API server would, and as it is told where it is told.
+//! Tests that the scripted server answers like an API server, and that chosen calls get the scripted
+//! answers.
 
 use http::Method;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -50,7 +51,8 @@ async fn objects_are_stored_listed_and_deleted() {
     assert!(maps.get_opt("three").await.unwrap().is_none());
     maps.delete("one", &DeleteParams::default()).await.unwrap();
     assert!(maps.get_opt("one").await.unwrap().is_none());
-    // Two applies, one create that arrived and one that was refused, one delete; no dry run.
+    // Two applies, one create that succeeded, one that was refused, and one delete. The dry run does not
+    // count.
     assert_eq!(server.writes().len(), 5);
 }
 

@@ -1,9 +1,9 @@
-//! Bad inputs end with exit 2, before any request, naming the field.
+//! Invalid inputs end with exit code 2 before any request. The error names the field.
 
 use crate::support::pgset::Pgset;
 use crate::support::server::Server;
 
-/// A line, a variable, and what the error has to name.
+/// A command line, a variable, and the text that the error must contain.
 type Case = (&'static str, Option<(&'static str, &'static str)>, &'static str);
 
 const CASES: &[Case] = &[
@@ -96,7 +96,7 @@ async fn without_a_cluster_every_command_says_how_to_get_one() {
             output.says("pgset sandbox start");
         }
     }
-    // That of a sandbox that was stopped, and that of one that was deleted.
+    // The kubeconfig of a sandbox that was stopped or deleted no longer exists.
     let stopped = tempfile::TempDir::new().unwrap().path().join("kubeconfig");
     let up = Pgset::new("up").kubeconfig(&stopped).run().await.exits(2);
     up.says("does not exist").says("unset KUBECONFIG");

@@ -1,4 +1,4 @@
-//! Clients in a pod of the cluster: they reach the set by its Services, as an application does.
+//! Clients in a pod of the cluster. They connect to the set through its Services, like an application.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::AttachParams;
@@ -8,20 +8,20 @@ use tokio::io::AsyncWriteExt as _;
 use super::space::Space;
 use super::{eventually, seconds};
 
-/// Where the clients write down what they saw, a file each.
+/// The directory where each client writes its record to a file.
 const RECORD: &str = "/record";
 
-/// The pod, which goes with its namespace. It has a name and a label that no set's pod has.
+/// The pod with the clients. It is deleted with its namespace. No pod of a set has its name and its label.
 pub(crate) struct Clients<'a> {
     space: &'a Space,
     pod: &'static str,
 }
 
 impl<'a> Clients<'a> {
-    /// Starts `count` clients side by side. Each runs the shell function `client` that `script` defines,
-    /// with its number, from 0 on, as its argument, and appends a line to `$record` for whatever it did.
-    /// They log in as `testuser`; the password reaches them by a pipe, so that they can be there before
-    /// there is a set.
+    /// Starts `count` clients in parallel. Each client runs the shell function `client`, which `script`
+    /// defines, with its number (counted from 0) as argument, and appends a line to `$record` for each
+    /// thing it did. The clients log in as `testuser`. They receive the password through a pipe, so that
+    /// they can start before the set exists.
     pub(crate) async fn start(
         space: &'a Space,
         pod: &'static str,
@@ -54,8 +54,8 @@ impl<'a> Clients<'a> {
                 "containers": [{
                     "name": "clients", "image": "postgres:17", "imagePullPolicy": "IfNotPresent",
                     "command": ["bash", "-c", script],
-                    // The servers share the machine with them; what is limited and not requested is
-                    // requested whole.
+                    // The servers run on the same machine. Requests are set, because Kubernetes otherwise
+                    // uses the limits as requests.
                     "resources": {
                         "requests": {"cpu": "20m", "memory": "64Mi"},
                         "limits": {"cpu": "500m", "memory": "256Mi"},
@@ -77,8 +77,8 @@ impl<'a> Clients<'a> {
         clients
     }
 
-    /// Puts the password where they look for it, whole. It is one line: the end of an input does not reach
-    /// a process over every connection.
+    /// Writes the password to the file that the clients read, in one atomic step. The script reads one line
+    /// instead of the whole input, because some connections do not transmit the end of the input.
     async fn log_in(&self, password: &str) {
         let script =
             "umask 077; head -n 1 >/tmp/passfile.new && mv /tmp/passfile.new /tmp/passfile";
@@ -97,7 +97,7 @@ impl<'a> Clients<'a> {
         assert_eq!(status.as_deref(), Some("Success"), "the password is there");
     }
 
-    /// How many lines there are that match a pattern of grep's.
+    /// Counts the lines that match a `grep` pattern.
     pub(crate) async fn count(&self, pattern: &str) -> Result<usize, String> {
         let script = format!("cat {RECORD}/* 2>/dev/null | grep -c -- \"$1\" || true");
         let command = ["bash", "-c", &script, "count", pattern];
@@ -105,7 +105,7 @@ impl<'a> Clients<'a> {
         count.parse().map_err(|_| format!("no number: {count:?}"))
     }
 
-    /// Waits until `more` lines have come that match a pattern of grep's.
+    /// Waits until `more` additional lines match a `grep` pattern.
     pub(crate) async fn go_on(&self, pattern: &str, more: usize) {
         let mut before = None;
         eventually(&format!("{more} more of {pattern:?}"), seconds(120), async || {
@@ -116,7 +116,8 @@ impl<'a> Clients<'a> {
         .await;
     }
 
-    /// Everything they wrote down so far. A line that is being written has no end yet, and is left out.
+    /// Returns all lines that the clients have written. The last line of each file is left out, because it
+    /// may be incomplete.
     pub(crate) async fn record(&self) -> Vec<String> {
         let script = format!("for file in {RECORD}/*; do head -n -1 $file; done");
         let text = self.space.exec(self.pod, &["bash", "-c", &script]).await;

@@ -1,5 +1,5 @@
-//! The cluster of a test, as `PGSET_E2E` says: `1` is the one that `KUBECONFIG` points to, `sandbox` is a
-//! sandbox of the test's own. The scenarios do not know which.
+//! The cluster of a test. `PGSET_E2E` selects it: `1` is the cluster in `KUBECONFIG`, `sandbox` is a
+//! sandbox for each test. The scenarios are the same for both.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use serde_yaml::Value;
 
 use super::served::Served;
 
-/// Where the node of the real test cluster, which is this machine, keeps host-path volumes.
+/// The directory for host-path volumes on the node of the real test cluster. The node is this machine.
 const HOST_VOLUMES: &str = "/tmp/kube-cluster/volumes";
 
-/// What the tests were called for. Panics where no cluster was asked for: these tests are `#[ignore]`d, so
-/// that somebody who runs them meant to.
+/// Returns the kubeconfig of the selected cluster, or `None` for a sandbox. Panics if no cluster is
+/// selected: these tests are `#[ignore]`d, so they run only when someone asks for them.
 #[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of pgset")]
 fn asked() -> Option<PathBuf> {
     let asked = std::env::var("PGSET_E2E").unwrap_or_default();
@@ -29,13 +29,13 @@ fn asked() -> Option<PathBuf> {
     }
 }
 
-/// A way into the cluster with the tests' own rights.
+/// A connection to the cluster with the rights of the tests.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) client: Client,
-    /// The kubeconfig's text, to be written out with another namespace or another user.
+    /// The kubeconfig. Tests write it out with another namespace or another user.
     config: Value,
-    /// The sandbox that it is; it ends with the last who holds it.
+    /// The sandbox, if the cluster is one. It ends when its last user is dropped.
     sandbox: Option<Arc<Served>>,
 }
 
@@ -55,7 +55,8 @@ impl Cluster {
         Self { client, config, sandbox }
     }
 
-    /// Where directories of the node can be made; none where the cluster's node is not this machine.
+    /// The directory in which a test can create directories of the node. `None` if the cluster's node is
+    /// not this machine.
     pub(crate) fn host_volumes(&self) -> Option<PathBuf> {
         match &self.sandbox {
             Some(sandbox) => Some(sandbox.host_volumes()),
@@ -63,23 +64,25 @@ impl Cluster {
         }
     }
 
-    /// Whether this machine is the node, and what runs in its containers are processes here.
+    /// Whether this machine is the node, so that the containers' processes are processes of this machine.
     pub(crate) fn node_is_here(&self) -> bool {
         self.host_volumes().is_some()
     }
 
-    /// Whether it is a sandbox. For what is below Kubernetes; a scenario asks for what it needs instead.
+    /// Whether the cluster is a sandbox. Only for code that works below Kubernetes. A scenario asks for the
+    /// feature that it needs instead.
     pub(crate) fn is_sandbox(&self) -> bool {
         self.sandbox.is_some()
     }
 
-    /// Why a volume's owner does not matter; none where a container runs as the user that its pod names.
+    /// The reason why the owner of a volume has no effect. `None` if a container runs as the user in its
+    /// pod's specification.
     pub(crate) fn runs_all_as_one_user(&self) -> Option<&'static str> {
         let why = "a volume of another user: the sandbox runs every container as one user of this machine";
         self.sandbox.is_some().then_some(why)
     }
 
-    /// Why a share of NFS that no server exports can be mounted; none where its mount fails.
+    /// The reason why mounting an NFS share that no server exports succeeds. `None` if the mount fails.
     pub(crate) fn mounts_any_nfs(&self) -> Option<&'static str> {
         self.sandbox
             .is_some()
@@ -91,12 +94,12 @@ impl Cluster {
         let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
             .await
             .expect("the kubeconfig names a cluster");
-        // A proxy that repeats requests by itself would hide what it is there to show.
+        // With retries in the client, a test would not see the faults that a proxy injects.
         config.default_retry = false;
         Client::try_from(config).expect("a client of the cluster")
     }
 
-    /// A connection of its own: one that belongs to the runtime it is made on.
+    /// Opens another connection, which belongs to the current async runtime.
     pub(crate) async fn another(&self) -> Self {
         let (config, sandbox) = (self.config.clone(), self.sandbox.clone());
         Self { client: Self::client(&self.text()).await, config, sandbox }
@@ -113,7 +116,7 @@ impl Cluster {
         serde_yaml::to_string(&config).expect("what was read can be written")
     }
 
-    /// The same, as somebody who has nothing but a token.
+    /// The same kubeconfig with only a token as credentials.
     pub(crate) fn kubeconfig_of_token(&self, namespace: &str, token: &str) -> String {
         let mut config = self.config.clone();
         let context = self.context(&mut config);

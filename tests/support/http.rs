@@ -1,4 +1,4 @@
-//! What the two servers share: a listener on loopback, and the kubeconfig that leads to it.
+//! Code that both test servers share: a listener on the loopback interface, and a kubeconfig for it.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,12 +19,12 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Body = UnsyncBoxBody<Bytes, Failure>;
 pub(crate) type Answer = Result<Response<Body>, Failure>;
 
-/// A body that is there at once.
+/// A body that is complete from the start.
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// An answer of JSON text, or of what should have been JSON.
+/// A response with JSON text, or with text that should have been JSON.
 pub(crate) fn answer(status: u16, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(whole(text));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status of three digits");
@@ -32,7 +32,7 @@ pub(crate) fn answer(status: u16, text: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-/// Kubernetes' own form of a failure.
+/// A failure in the format of Kubernetes (`Status`).
 pub(crate) fn status(code: u16, reason: &str, message: &str) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -40,7 +40,7 @@ pub(crate) fn status(code: u16, reason: &str, message: &str) -> Value {
     })
 }
 
-/// A listener on loopback; it and all its connections end when this is dropped.
+/// A listener on the loopback interface. It closes with all its connections when it is dropped.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
@@ -52,7 +52,8 @@ impl Drop for Listening {
     }
 }
 
-/// Serves HTTP/1.1, upgrades included. A handler that answers `Err` closes the connection unanswered.
+/// Serves HTTP/1.1, including upgrades. If a handler returns `Err`, the connection is closed without a
+/// response.
 pub(crate) async fn serve<F>(
     handler: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
 ) -> Listening
@@ -80,7 +81,7 @@ where
     Listening { address, task }
 }
 
-/// Writes a kubeconfig without credentials for a server of plain HTTP.
+/// Writes a kubeconfig without credentials, for a server that speaks plain HTTP.
 pub(crate) fn kubeconfig(directory: &Path, server: &str, namespace: &str) -> PathBuf {
     let path = directory.join(format!("kubeconfig-{}", super::unique()));
     let config = json!({

@@ -1,4 +1,4 @@
-//! The node, where it is this machine: what can be done to a pod from below Kubernetes.
+//! Access to the node, if it is this machine: what a test can do to a pod below Kubernetes.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -7,12 +7,12 @@ use super::space::Space;
 /// The processes of a pod.
 pub(crate) struct Below {
     uid: String,
-    /// Whether they are a sandbox's, whose containers are groups of processes and nothing more.
+    /// Whether the pod runs in a sandbox, where a container is only a group of processes.
     sandbox: bool,
 }
 
 impl Below {
-    /// Those of the pod that there is now; none where the node is not this machine.
+    /// The processes of the current pod with this name. `None` if the node is not this machine.
     pub(crate) async fn of(space: &Space, pod: &str) -> Option<Self> {
         if !space.cluster.node_is_here() {
             return None;
@@ -22,14 +22,15 @@ impl Below {
         Some(Self { uid, sandbox: space.cluster.is_sandbox() })
     }
 
-    /// `kill -9` of a container by its first process, of this name. Not possible from within: there the
-    /// first process is safe from that signal.
+    /// Kills a container: sends SIGKILL to its first process, which has this name. This is impossible from
+    /// inside the container, because the kernel protects the first process there from this signal.
     pub(crate) fn kill_container(&self, name: &str) {
         let first = self.processes(name).into_iter().find(|id| self.is_first(*id));
         let id = first.unwrap_or_else(|| panic!("pod {} has no container of {name}", self.uid));
         let mut ids = vec![id];
-        // With the first process of a container the kernel ends all others. The sandbox has none to do that
-        // for it: a server's children end by themselves, if they are not stopped.
+        // When the first process of a container ends, the kernel kills all other processes of the
+        // container. In the sandbox, the kernel does not. There, the children of a server end by
+        // themselves, unless they are stopped, so they are killed here.
         if self.sandbox {
             let children = processes().filter(|other| parent(*other) == Some(id));
             ids.extend(children);
@@ -37,19 +38,19 @@ impl Below {
         signal("KILL", &ids);
     }
 
-    /// Sends a signal to each process of this name; to how many.
+    /// Sends a signal to each process with this name. Returns their number.
     pub(crate) fn signal(&self, name: &str, signal_name: &str) -> usize {
         let ids = self.processes(name);
         signal(signal_name, &ids);
         ids.len()
     }
 
-    /// The processes of this name. What has ended meanwhile is none of them.
+    /// The IDs of the running processes with this name.
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         processes().filter(|id| is_called(*id, name) && self.is_ours(*id)).collect()
     }
 
-    /// Whether a process of this name runs with an argument that begins so.
+    /// Whether a process with this name has an argument that begins with `argument`.
     pub(crate) fn runs(&self, name: &str, argument: &str) -> bool {
         let has = |id: u32| {
             let line = read(id, "cmdline").unwrap_or_default();
@@ -60,7 +61,7 @@ impl Below {
 
     fn is_ours(&self, id: u32) -> bool {
         if !self.sandbox {
-            // The systemd driver spells a UID with underscores.
+            // The systemd cgroup driver writes a UID with underscores.
             return read(id, "cgroup")
                 .is_some_and(|groups| groups.replace('_', "-").contains(&self.uid));
         }
@@ -70,11 +71,11 @@ impl Below {
             let mut variables = environment.split('\0');
             variables.any(|v| v.starts_with("PGSET_SANDBOX=") && v.contains(&mark))
         };
-        // A server's children write over their environment.
+        // The children of a server overwrite their environment, so check that of the parent.
         marked(id) || parent(id).is_some_and(marked)
     }
 
-    /// Whether it is the first process of its container.
+    /// Whether the process is the first process of its container.
     fn is_first(&self, id: u32) -> bool {
         if self.sandbox {
             return parent(id).is_some_and(|parent| is_called(parent, "pgset"));
@@ -102,7 +103,7 @@ fn status(id: u32, field: &str) -> Option<String> {
     status.lines().find_map(|line| Some(line.strip_prefix(field)?.to_owned()))
 }
 
-/// As text, whatever is in it.
+/// Reads a file in `/proc` as text. Invalid UTF-8 is replaced.
 fn read(id: u32, name: &str) -> Option<String> {
     let bytes = std::fs::read(format!("/proc/{id}/{name}")).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -111,6 +112,6 @@ fn read(id: u32, name: &str) -> Option<String> {
 fn signal(name: &str, ids: &[u32]) {
     let mut kill = std::process::Command::new("/bin/kill");
     kill.arg(format!("-{name}")).args(ids.iter().map(u32::to_string));
-    // One of many may have ended meanwhile.
+    // The exit status is ignored, because a process may have ended in the meantime.
     kill.status().expect("there is a kill");
 }

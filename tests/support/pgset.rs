@@ -1,4 +1,4 @@
-//! The built binary as a child process, in an environment of its own.
+//! Runs the built binary as a child process, in its own environment.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,19 +16,19 @@ use tokio::task::JoinHandle;
 
 use super::{eventually, seconds};
 
-/// A call of the program, to be built up and run. Nothing of the caller's environment reaches it.
+/// A call of pgset, built step by step. It does not inherit the environment of the test process.
 #[derive(Clone)]
 pub(crate) struct Pgset {
     args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
     home: Arc<TempDir>,
     deadline: Duration,
-    /// What stands on its standard input; none is closed.
+    /// The text for its standard input. `None` closes the standard input.
     input: Option<Vec<u8>>,
 }
 
 impl Pgset {
-    /// `line` is split at white space: `up --replicas 2`.
+    /// Creates a call. `line` is split at white space: `up --replicas 2`.
     pub(crate) fn new(line: &str) -> Self {
         let home = Arc::new(TempDir::new().expect("a directory for HOME"));
         let mut env = BTreeMap::new();
@@ -38,37 +38,38 @@ impl Pgset {
         Self { args, env, home, deadline: seconds(240), input: None }
     }
 
-    /// One more argument, whole.
+    /// Adds one argument without splitting it.
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// More arguments, split at white space.
+    /// Adds arguments, split at white space.
     pub(crate) fn args(mut self, line: &str) -> Self {
         self.args.extend(line.split_whitespace().map(OsString::from));
         self
     }
 
-    /// An environment variable.
+    /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.insert(name.into(), value.into());
         self
     }
 
-    /// The kubeconfig, by its variable.
+    /// Sets the kubeconfig with the variable `KUBECONFIG`.
     pub(crate) fn kubeconfig(self, path: &Path) -> Self {
         self.env("KUBECONFIG", path)
     }
 
-    /// When the program is killed and the test fails. Not the program's own `--timeout`.
+    /// Sets the time after which the program is killed and the test fails. This is not pgset's own
+    /// `--timeout`.
     pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The call as a shell takes it, its environment included; for a terminal to run it on. Keep the
-    /// call as long as that runs.
+    /// Formats the call with its environment as a line for a shell, to run it on a terminal. Do not drop
+    /// the call while the program runs.
     pub(crate) fn shell_line(&self) -> String {
         let quoted =
             |word: &OsString| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
@@ -81,18 +82,18 @@ impl Pgset {
         format!("env -i {}", line.collect::<Vec<_>>().join(" "))
     }
 
-    /// Runs it to its end, with this on its standard input.
+    /// Runs the program with this standard input, and waits until it ends.
     pub(crate) async fn run_with(mut self, input: impl Into<Vec<u8>>) -> Output {
         self.input = Some(input.into());
         self.run().await
     }
 
-    /// Runs it to its end.
+    /// Runs the program, and waits until it ends.
     pub(crate) async fn run(self) -> Output {
         self.spawn().finish().await
     }
 
-    /// Starts it.
+    /// Starts the program.
     pub(crate) fn spawn(self) -> Running {
         let shown = self.args.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let mut child = Command::new(env!("CARGO_BIN_EXE_pgset"))
@@ -107,7 +108,8 @@ impl Pgset {
             .spawn()
             .expect("the program starts");
         if let (Some(input), Some(mut stdin)) = (self.input, child.stdin.take()) {
-            // A program that ends before it has read everything says why itself.
+            // An error is ignored: a program that ends before it has read everything reports the reason
+            // itself.
             tokio::spawn(async move { stdin.write_all(&input).await.ok() });
         }
         let stdout = Stream::read(child.stdout.take().expect("standard output is piped"));
@@ -124,7 +126,7 @@ impl Pgset {
     }
 }
 
-/// What a stream has said so far.
+/// Collects the output of a stream.
 struct Stream {
     text: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
@@ -148,7 +150,7 @@ impl Stream {
     }
 }
 
-/// The program while it runs.
+/// The running program.
 pub(crate) struct Running {
     command: String,
     child: Child,
@@ -160,7 +162,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// The process's id.
+    /// The process ID.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("the child has not been waited for")
     }
@@ -174,14 +176,14 @@ impl Running {
         assert!(status.success(), "{}: kill -{name} failed", self.command);
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL, and waits until the program ends.
     pub(crate) async fn kill(mut self) -> Output {
-        // It may have ended by itself in the meantime.
+        // The program may have ended in the meantime.
         self.child.start_kill().ok();
         self.finish().await
     }
 
-    /// Waits until standard error has `text` in it.
+    /// Waits until standard error contains `text`.
     pub(crate) async fn says(&self, text: &str) {
         eventually(&format!("`{}` says {text:?}", self.command), seconds(120), async || {
             let said = self.stderr.so_far();
@@ -190,23 +192,23 @@ impl Running {
         .await;
     }
 
-    /// What it has said on standard error.
+    /// The standard error so far.
     #[cfg(feature = "sandbox")]
     pub(crate) fn so_far(&self) -> String {
         self.stderr.so_far()
     }
 
-    /// Closes our end of its standard output.
+    /// Closes the test's end of the standard output.
     pub(crate) fn close_stdout(&mut self) {
         self.stdout.reader.abort();
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the program has ended by itself.
     pub(crate) async fn ended(&mut self) {
         self.child.wait().await.expect("the child can be waited for");
     }
 
-    /// Waits for its end.
+    /// Waits until the program has ended, and returns its output. Panics at the deadline.
     pub(crate) async fn finish(mut self) -> Output {
         let left = self.deadline.saturating_sub(self.start.elapsed());
         let Ok(status) = tokio::time::timeout(left, self.child.wait()).await else {
@@ -233,7 +235,8 @@ impl Running {
     }
 }
 
-/// How a call ended. The assertions print the whole of it when they fail, and return it for the next.
+/// The result of a call. A failed assertion prints all of it. A successful one returns it, so that
+/// assertions can be chained.
 pub(crate) struct Output {
     pub(crate) command: String,
     pub(crate) stdout: String,
@@ -254,7 +257,7 @@ impl fmt::Display for Output {
 }
 
 impl Output {
-    /// Both streams, for what may be in either.
+    /// Standard output and standard error together.
     pub(crate) fn all(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
     }
@@ -276,7 +279,7 @@ impl Output {
         self
     }
 
-    /// One of several wordings, upper and lower case alike, in either stream.
+    /// Asserts that standard output or standard error contains at least one of the texts, ignoring case.
     #[track_caller]
     pub(crate) fn mentions(self, texts: &[&str]) -> Self {
         let all = self.all().to_lowercase();
@@ -303,7 +306,7 @@ impl Output {
         self
     }
 
-    /// Standard output as one JSON document.
+    /// Parses standard output as one JSON document.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         match serde_json::from_str(&self.stdout) {

@@ -1,5 +1,5 @@
-//! A proxy in front of the API server: plain HTTP on the client's side, the cluster's credentials on
-//! the other. It counts and records requests, and misbehaves as it is told.
+//! A proxy in front of the API server. The client side is plain HTTP; the proxy uses the cluster's
+//! credentials towards the server. It records requests, and injects the faults that a test defines.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::cluster::Cluster;
 use super::http::{Answer, Failure, Listening, answer, kubeconfig, serve};
 
-/// A request as it came in.
+/// A request as the proxy received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
@@ -27,8 +27,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Whether it changes anything in the cluster. An access review is a question put as a POST, and
-    /// a dry run changes nothing.
+    /// Whether the request changes an object in the cluster. Access reviews (which are POST requests), dry
+    /// runs and execs do not count as writes.
     pub(crate) fn writes(&self) -> bool {
         let asks = self.path.contains("accessreviews") || self.path.contains("dryRun=All");
         let exec = self.path.contains("/exec?");
@@ -36,16 +36,16 @@ impl Seen {
     }
 }
 
-/// What to do with a request instead of passing it on.
+/// What the proxy does with a request instead of only forwarding it.
 #[derive(Clone)]
 pub(crate) enum Fault {
-    /// Answer it: status, body, and `Retry-After` in seconds.
+    /// Answer the request with this status, body, and `Retry-After` in seconds.
     Answer(u16, String, Option<u32>),
-    /// Close the connection before it reaches the server.
+    /// Close the connection before the request reaches the server.
     DropBefore,
-    /// Pass it on, and close the connection instead of answering.
+    /// Forward the request, and close the connection instead of answering.
     DropAfter,
-    /// Pass it on this much later.
+    /// Forward the request after this delay.
     Delay(Duration),
 }
 
@@ -60,13 +60,14 @@ struct Log {
 struct Shared {
     upstream: Client,
     log: Mutex<Log>,
-    /// Requests from this one on are held unanswered, and never reach the server.
+    /// The number of requests that pass. All later requests are held without an answer, and never reach the
+    /// server.
     gate: watch::Sender<usize>,
-    /// Whether a request stands at the gate.
+    /// Whether a request is being held.
     held: watch::Sender<bool>,
 }
 
-/// The proxy; it ends when it is dropped.
+/// The proxy. It ends when it is dropped.
 pub(crate) struct Proxy {
     listening: Listening,
     shared: Arc<Shared>,
@@ -87,7 +88,7 @@ impl Proxy {
         Self { listening, shared, directory }
     }
 
-    /// A kubeconfig that leads through the proxy.
+    /// Writes a kubeconfig that connects through the proxy.
     pub(crate) fn kubeconfig(&self, namespace: &str) -> PathBuf {
         kubeconfig(self.directory.path(), &self.url(), namespace)
     }
@@ -96,17 +97,17 @@ impl Proxy {
         format!("http://{}", self.listening.address)
     }
 
-    /// Every request so far, in the order of arrival.
+    /// All requests so far, in the order of arrival.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.log().seen.clone()
     }
 
-    /// Those that change the cluster.
+    /// All requests that change the cluster.
     pub(crate) fn writes(&self) -> Vec<Seen> {
         self.requests().into_iter().filter(Seen::writes).collect()
     }
 
-    /// Lets `n` requests pass, counted from here, and holds all later ones.
+    /// Forgets the requests so far. Lets the next `n` requests pass, and holds all later ones.
     pub(crate) fn hold_after(&self, n: usize) {
         let mut log = self.log();
         log.seen.clear();
@@ -114,17 +115,17 @@ impl Proxy {
         self.shared.gate.send_replace(n);
     }
 
-    /// Opens the gate and forgets the requests so far.
+    /// Lets all new requests pass, and forgets the requests so far.
     pub(crate) fn reset(&self) {
         self.hold_after(usize::MAX);
     }
 
-    /// Waits until a request stands at the gate.
+    /// Waits until a request is held.
     pub(crate) async fn held(&self) {
         self.shared.held.subscribe().wait_for(|held| *held).await.expect("the proxy lives");
     }
 
-    /// The next `times` requests that match meet this fault.
+    /// Injects a fault into the next `times` requests that match.
     pub(crate) fn fault(
         &self,
         times: usize,
@@ -154,7 +155,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
     let mut gate = shared.gate.subscribe();
     if number >= *gate.borrow_and_update() {
         shared.held.send_replace(true);
-        // Whoever is held never gets through: a gate that opens again is for later requests.
+        // A held request is never forwarded. Opening the gate only affects later requests.
         gate.wait_for(|_| false).await.ok();
         return Err("the proxy ended".into());
     }
@@ -187,7 +188,7 @@ async fn forward(upstream: &Client, mut request: Request<Incoming>) -> Answer {
     hop_by_hop(&mut parts.headers, upgrade);
     parts.headers.remove(header::HOST);
     parts.headers.remove(header::CONTENT_LENGTH);
-    // The upgrade handle of the client's connection must not travel on.
+    // The upgrade handle belongs to the client's connection, so it must not be forwarded.
     parts.extensions.clear();
     let body = body.collect().await?.to_bytes().to_vec();
     let mut response = upstream.send(Request::from_parts(parts, body.into())).await?;
@@ -203,7 +204,7 @@ async fn forward(upstream: &Client, mut request: Request<Incoming>) -> Answer {
     Ok(Response::from_parts(parts, body.map_err(Failure::from).boxed_unsync()))
 }
 
-/// Copies both ways until both ends have closed.
+/// Copies data in both directions until both ends have closed.
 async fn join(client_side: OnUpgrade, server_side: OnUpgrade) {
     if let (Ok(client), Ok(server)) = tokio::join!(client_side, server_side) {
         let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
@@ -211,7 +212,7 @@ async fn join(client_side: OnUpgrade, server_side: OnUpgrade) {
     }
 }
 
-/// Headers of one connection, which are not passed on.
+/// Removes headers that apply to a single connection.
 fn hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove("keep-alive");

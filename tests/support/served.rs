@@ -1,4 +1,4 @@
-//! A sandbox of a test's own: a process of the program, in a directory that goes with it.
+//! A sandbox for one test: a process of pgset, with a temporary directory.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-/// The process. It ends when its standard input does: with this value, or with the tests, however they end.
+/// The sandbox process. It ends when its standard input is closed: when this value is dropped, or when the
+/// test process ends for any reason.
 pub(crate) struct Served {
     child: Child,
     directory: TempDir,
@@ -42,7 +43,7 @@ impl Served {
         self.directory.path().join("s/kubeconfig")
     }
 
-    /// Where directories of the node can be made.
+    /// The directory in which a test can create directories of the node.
     pub(crate) fn host_volumes(&self) -> PathBuf {
         self.directory.path().join("host")
     }
@@ -59,7 +60,7 @@ impl Drop for Served {
     }
 }
 
-/// A directory for a sandbox, in which the user that servers run as gets through.
+/// Creates a directory for a sandbox. Its mode lets the user that runs the servers traverse it.
 pub(crate) fn directory() -> TempDir {
     let permissions = std::fs::Permissions::from_mode(0o711);
     let mut builder = tempfile::Builder::new();

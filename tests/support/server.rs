@@ -1,6 +1,6 @@
-//! A small scripted API server on loopback, for what needs an API server but no cluster: objects in a
-//! map, and an answer of the test's own for chosen requests. Nothing runs in it: a StatefulSet that
-//! is stored stays as it was sent.
+//! A small scripted API server on the loopback interface, for tests that need an API server but no cluster.
+//! It stores objects in a map, and answers chosen requests as the test defines. It runs no controllers: a
+//! stored StatefulSet stays as it was sent.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,21 +19,21 @@ use tempfile::TempDir;
 use super::http::{Answer, Body, Failure, Listening, answer, kubeconfig, serve, status};
 use super::proxy::Seen;
 
-/// An answer of the test's own.
+/// An answer that the test defines.
 #[derive(Clone)]
 pub(crate) enum Reply {
-    /// Status, header lines, body.
+    /// A response with status, headers and body.
     Text(u16, Vec<(&'static str, &'static str)>, String),
-    /// The beginning of a body; then the connection breaks.
+    /// The beginning of a body. Then the connection breaks.
     Broken(&'static str),
-    /// Nothing, ever.
+    /// No answer: the request hangs.
     Hang,
-    /// The connection closes unanswered.
+    /// The connection is closed without an answer.
     Close,
 }
 
 impl Reply {
-    /// A failure as Kubernetes words it.
+    /// A failure in the format of Kubernetes.
     pub(crate) fn status(code: u16, reason: &str, message: &str) -> Self {
         Self::Text(code, Vec::new(), status(code, reason, message).to_string())
     }
@@ -56,7 +56,7 @@ struct State {
     counter: u64,
 }
 
-/// The server; it ends when it is dropped.
+/// The server. It ends when it is dropped.
 pub(crate) struct Server {
     listening: Listening,
     state: Arc<Mutex<State>>,
@@ -64,7 +64,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server with one namespace, `pg`, and a default StorageClass, `standard`.
+    /// Starts a server with one namespace, `pg`, and a default StorageClass, `standard`.
     pub(crate) async fn start() -> Self {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = Arc::clone(&state);
@@ -91,14 +91,14 @@ impl Server {
         self.lock().objects.get(path).cloned()
     }
 
-    /// Answers those calls (0 is the first) of the requests with this method and this text in their
-    /// path.
+    /// Answers chosen calls with `reply`. Of the requests with this method and this text in their path,
+    /// `calls` selects which ones (0 is the first).
     pub(crate) fn script(&self, method: Method, path: &str, calls: Range<usize>, reply: Reply) {
         let path = path.to_owned();
         self.lock().scripts.push(Scripted { method, path, calls, met: 0, reply });
     }
 
-    /// Access reviews answer no for this resource.
+    /// Makes access reviews refuse this resource.
     pub(crate) fn deny(&self, resource: &str) {
         self.lock().denied.push(resource.to_owned());
     }
@@ -151,7 +151,7 @@ async fn handle(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Answer 
 }
 
 impl State {
-    /// Notes the request; the test's own answer, if there is one.
+    /// Records the request. Returns the answer that the test defined, if there is one.
     fn scripted(&mut self, seen: Seen) -> Option<Reply> {
         let mut reply = None;
         for script in &mut self.scripts {
@@ -241,7 +241,7 @@ impl State {
                "metadata": {"resourceVersion": self.counter.to_string()}})
     }
 
-    /// Stores what was sent, with what a server adds to it.
+    /// Stores an object, with the fields that an API server adds.
     fn store(&mut self, path: &str, mut value: Value, manager: &str, operation: &str) -> Value {
         self.counter += 1;
         let plain = value.as_object_mut().and_then(|object| object.remove("stringData"));
@@ -287,7 +287,8 @@ fn not_found(path: &str) -> Response<Body> {
     answer(404, status(404, "NotFound", &format!("{path} not found")).to_string())
 }
 
-/// `/api/v1/namespaces/pg/services` is one; `/api/v1/namespaces/pg` is not.
+/// Whether the path is a collection: `/api/v1/namespaces/pg/services` is one, `/api/v1/namespaces/pg` is
+/// not.
 fn is_collection(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let rest = if parts[0] == "api" { &parts[2..] } else { parts.get(3..).unwrap_or_default() };
@@ -296,7 +297,8 @@ fn is_collection(path: &str) -> bool {
     rest.len() == 1
 }
 
-/// `fieldsV1` of what was sent: keyed where Kubernetes keys its lists, whole lists elsewhere.
+/// Computes `fieldsV1` of a sent object. Lists that have keys in Kubernetes are keyed. Other lists are
+/// owned as a whole.
 fn fields(value: &Value) -> Value {
     let Value::Object(map) = value else { return json!({}) };
     let mut owned = serde_json::Map::new();

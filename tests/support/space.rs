@@ -1,4 +1,5 @@
-//! A namespace per test, gone with everything in it when the test ends, however it ends.
+//! A namespace for each test. It is deleted with all its objects when the test ends, even if the test
+//! fails.
 
 use std::fmt::Debug;
 use std::os::unix::fs::PermissionsExt;
@@ -20,23 +21,24 @@ use super::cluster::Cluster;
 use super::pgset::Pgset;
 use super::{CRUNCHY_TAG, eventually, seconds, unique};
 
-/// A tag of the article's image that pgset knows and the node does not.
+/// A tag of the article's image that pgset supports and that the node does not have.
 pub(crate) const NO_SUCH_CRUNCHY_TAG: &str = "centos7-9.6-1.2.9";
 
-/// A registry of a name that is reserved for those that do not exist.
+/// A registry that can't exist, because `.invalid` is a reserved domain.
 const NO_SUCH_REGISTRY: &str = "registry.invalid/crunchydata";
 
-/// Which image the sets of a test run.
+/// The image that the sets of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Image {
-    /// The article's, by its variable.
+    /// The article's image, set with its variable.
     Article,
-    /// The official one, by no variable and no flag; Pod Security "restricted" is enforced.
+    /// The official image, which is the default. The namespace enforces the Pod Security level
+    /// "restricted".
     Official,
 }
 
 impl Image {
-    /// The profile that it is run by.
+    /// The name of the image's profile.
     pub(crate) fn profile(self) -> &'static str {
         match self {
             Self::Article => "crunchy",
@@ -45,12 +47,12 @@ impl Image {
     }
 }
 
-/// A namespace of the test's own.
+/// The namespace of a test.
 pub(crate) struct Space {
     pub(crate) image: Image,
     pub(crate) cluster: Cluster,
     pub(crate) name: String,
-    /// Names of static volumes are cluster-wide: this prefix is the namespace's own.
+    /// A prefix for static volumes that only this namespace uses, because volume names are cluster-wide.
     pub(crate) prefix: String,
     pub(crate) kubeconfig: PathBuf,
     directory: TempDir,
@@ -58,17 +60,17 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// Makes the namespace `e2e-TITLE-xxxxxx`.
+    /// Creates the namespace `e2e-TITLE-xxxxxx`.
     pub(crate) async fn new(title: &str) -> Self {
         Self::in_cluster(Cluster::connect().await, title).await
     }
 
-    /// The same for sets of either image.
+    /// Creates a namespace for sets with the given image.
     pub(crate) async fn of(image: Image, title: &str) -> Self {
         Self::made(Cluster::connect().await, title, image).await
     }
 
-    /// Another namespace with the same connection.
+    /// Creates another namespace with an existing connection.
     pub(crate) async fn in_cluster(cluster: Cluster, title: &str) -> Self {
         Self::made(cluster, title, Image::Article).await
     }
@@ -95,7 +97,7 @@ impl Space {
             directory,
             volumes: None,
         };
-        // Pods of a namespace without its default service account are refused.
+        // Kubernetes refuses pods until the default service account of the namespace exists.
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = space.api();
         eventually("the namespace's default service account", seconds(60), async || {
             accounts.get("default").await.map_err(|e| e.to_string())
@@ -104,7 +106,7 @@ impl Space {
         space
     }
 
-    /// The program, with the test's image, in this namespace.
+    /// A call of pgset with the test's image, in this namespace.
     pub(crate) fn pgset(&self, line: &str) -> Pgset {
         let call = Pgset::new(line).kubeconfig(&self.kubeconfig);
         match self.image {
@@ -113,7 +115,7 @@ impl Space {
         }
     }
 
-    /// A call with an image that the test's profile takes and no node has.
+    /// Changes a call to use an image that the test's profile accepts but that no node has.
     pub(crate) fn without_image(&self, call: Pgset) -> Pgset {
         match self.image {
             Image::Article => call
@@ -123,27 +125,27 @@ impl Space {
         }
     }
 
-    /// The same through another kubeconfig.
+    /// A call of pgset with another kubeconfig.
     pub(crate) fn pgset_through(&self, kubeconfig: &Path, line: &str) -> Pgset {
         self.pgset(line).kubeconfig(kubeconfig)
     }
 
-    /// Writes a file that lives as long as the namespace.
+    /// Writes a file that is deleted with the namespace.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         write_private(&path, text);
         path
     }
 
-    /// A directory that lives as long as the namespace.
+    /// Creates a directory that is deleted with the namespace.
     pub(crate) fn directory(&self, name: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         std::fs::create_dir_all(&path).expect("a directory");
         path
     }
 
-    /// A directory of the node, with these permissions, as `--storage` and `--volume-prefix` flags; none where the
-    /// cluster's node is not this machine.
+    /// Creates a directory on the node with this mode. Returns `--storage` and `--volume-prefix` flags for
+    /// it, or `None` if the cluster's node is not this machine.
     pub(crate) fn host_storage(&mut self, mode: u32) -> Option<String> {
         let path = self.cluster.host_volumes()?.join(&self.name);
         std::fs::create_dir_all(&path).expect("a directory of the node's");
@@ -154,7 +156,7 @@ impl Space {
         Some(flags)
     }
 
-    /// The directory of [`Self::host_storage`].
+    /// The directory that [`Self::host_storage`] created.
     pub(crate) fn host_directory(&self) -> &Path {
         self.volumes.as_deref().expect("host_storage has been called")
     }
@@ -167,7 +169,7 @@ impl Space {
         Api::namespaced(self.cluster.client.clone(), &self.name)
     }
 
-    /// Makes an object as `kubectl create` would.
+    /// Creates an object like `kubectl create`.
     pub(crate) async fn create<K>(&self, value: Value) -> K
     where
         K: Resource<Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug,
@@ -175,7 +177,7 @@ impl Space {
     {
         let params = PostParams { field_manager: Some("kubectl-create".into()), dry_run: false };
         let object = object(value);
-        // A new namespace has no service account yet, and servers say so with a 500.
+        // In a new namespace without a service account, servers answer with status 500.
         eventually("the object is made", seconds(20), async || {
             self.api::<K>().create(&params, &object).await.map_err(|e| e.to_string())
         })
@@ -186,7 +188,7 @@ impl Space {
         self.api::<StatefulSet>().get(name).await.expect("the StatefulSet is there")
     }
 
-    /// As `kubectl scale` does it.
+    /// Scales a StatefulSet like `kubectl scale`.
     pub(crate) async fn kubectl_scale(&self, name: &str, replicas: u32) {
         let patch = json!({"spec": {"replicas": replicas}});
         let params =
@@ -197,7 +199,7 @@ impl Space {
             .expect("the set can be scaled");
     }
 
-    /// Names of the sets' pods that are ready, in order.
+    /// The names of all ready pods of sets, sorted.
     pub(crate) async fn ready_pods(&self) -> Vec<String> {
         let all_but_clients = ListParams::default().labels("e2e!=client");
         let pods = self.api::<Pod>().list(&all_but_clients).await.expect("pods can be listed");
@@ -207,7 +209,7 @@ impl Space {
         names
     }
 
-    /// Runs SQL inside a pod, over its local socket, as `postgres`; the rows as text.
+    /// Runs SQL in a pod as `postgres`, through the server's Unix socket. Returns the rows as text.
     pub(crate) async fn sql(&self, pod: &str, database: &str, sql: &str) -> Result<String, String> {
         let socket = match self.image {
             Image::Article => "/tmp",
@@ -217,7 +219,7 @@ impl Space {
         self.exec(pod, &command).await
     }
 
-    /// Runs a command in the first container of a pod; what it prints.
+    /// Runs a command in the first container of a pod. Returns its standard output.
     pub(crate) async fn exec(&self, pod: &str, command: &[&str]) -> Result<String, String> {
         let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
         let pods = self.api::<Pod>();
@@ -236,7 +238,7 @@ impl Space {
         }
     }
 
-    /// Repeats a query until it yields `expected`.
+    /// Repeats a query until it returns `expected`.
     pub(crate) async fn sql_yields(&self, pod: &str, database: &str, sql: &str, expected: &str) {
         eventually(&format!("{sql:?} on {pod}"), seconds(60), async || {
             match self.sql(pod, database, sql).await {
@@ -247,7 +249,7 @@ impl Space {
         .await;
     }
 
-    /// The set's static volumes.
+    /// The static volumes of the sets in this namespace.
     pub(crate) async fn volumes(&self) -> Vec<PersistentVolume> {
         volumes(&self.cluster, &self.name).await
     }
@@ -257,7 +259,7 @@ impl Drop for Space {
     fn drop(&mut self) {
         let (cluster, name) = (self.cluster.clone(), self.name.clone());
         let volumes = self.volumes.take();
-        // A runtime of its own: the test's may be ending, or unwinding.
+        // The cleanup uses a new runtime, because the test's runtime may be shutting down or unwinding.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime to clean up on").block_on(clean(cluster, name, volumes));
@@ -266,7 +268,8 @@ impl Drop for Space {
     }
 }
 
-/// Deletes the namespace. Where a directory of the node is to go, too, waits until no pod writes there.
+/// Deletes the namespace. If a directory of the node must be deleted, too, first waits until no pod writes
+/// to it.
 async fn clean(cluster: Cluster, name: String, directory: Option<PathBuf>) {
     let cluster = cluster.another().await;
     let client = cluster.client.clone();
@@ -300,7 +303,7 @@ async fn volumes(cluster: &Cluster, namespace: &str) -> Vec<PersistentVolume> {
     all.list(&ours).await.map(|list| list.items).unwrap_or_default()
 }
 
-/// Whether a pod is ready and stays.
+/// Whether a pod is ready and not being deleted.
 pub(crate) fn ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     pod.metadata.deletion_timestamp.is_none()

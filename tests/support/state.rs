@@ -1,4 +1,4 @@
-//! The state of a set as values that can be compared between two namespaces.
+//! The state of a set in a form that can be compared between two namespaces.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,12 @@ use serde_json::Value;
 
 use super::space::{Space, ready};
 
-/// Kind and name to what the object asks for, and each pod to its state. What the server makes up by itself (ids, times, addresses)
-/// is left out, as are the random passwords; the namespace's name is replaced.
+/// Maps the kind and name of each object to its specification, and each pod to its state. Fields that the
+/// server generates (IDs, times, addresses) and random passwords are left out. The name of the namespace is
+/// replaced.
 pub(crate) type State = BTreeMap<String, Value>;
 
-/// Everything of the sets in a namespace.
+/// Reads the state of all sets in a namespace.
 pub(crate) async fn of(space: &Space) -> State {
     let mut state = State::new();
     add::<ServiceAccount>(space, &mut state).await;
@@ -81,11 +82,11 @@ fn normalise(kind: &str, name: &str, value: &mut Value) {
             remove(value, "/metadata", &["annotations"]);
         }
     }
-    // Its tokens' names are random; made by the server up to 1.23.
+    // The names of its token Secrets are random. Servers up to 1.23 create these Secrets.
     if kind == "ServiceAccount" {
         remove(value, "", &["secrets"]);
     }
-    // A system identifier is made by `initdb`, and no two are the same.
+    // `initdb` generates a different system identifier each time.
     let made_anew = kind == "Secret" || name.ends_with("-topology");
     if made_anew && let Some(Value::Object(data)) = value.pointer_mut("/data") {
         data.values_mut().for_each(|value| *value = Value::from("random"));
@@ -100,7 +101,7 @@ fn remove(value: &mut Value, at: &str, names: &[&str]) {
     }
 }
 
-/// What differs, a line per object; empty when nothing does.
+/// Describes the differences, one entry per object. Empty if there are none.
 pub(crate) fn difference(left: &State, right: &State) -> String {
     let mut lines = Vec::new();
     for name in left.keys().chain(right.keys()).collect::<std::collections::BTreeSet<_>>() {

@@ -1,4 +1,4 @@
-//! One template at a time, against an article-like set.
+//! Tests of single templates, with a set like the article's.
 
 use std::path::PathBuf;
 
@@ -49,7 +49,7 @@ fn passwords(user: &str) -> Passwords {
     }
 }
 
-/// A set of the given files and nothing else.
+/// A template set with only the given files.
 fn set(files: &[(&str, &str)]) -> TemplateSet {
     TemplateSet { profile: "crunchy", templates: std::collections::BTreeMap::new() }.overridden_by(
         files.iter().map(|(name, text)| TemplateFile {
@@ -114,7 +114,7 @@ fn texts_are_one_scalar_each_and_values_in_them_are_plain() {
     let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
     assert_eq!(read["conf"], "name = 'pgset'\nsize = 100M\n# \"quoted\"\n");
     assert_eq!(read["script"], files[2].1);
-    // What is wrong in a text is wrong in that file.
+    // An error in a text names the file of that text.
     let error = render_files(&[("a.yaml.j2", "a: 1\n"), ("b.conf.j2", "\n{{ nope }}\n")], "x");
     assert_eq!(
         error.unwrap_err().to_string().split(": ").next(),
@@ -137,7 +137,7 @@ fn errors_name_variable_file_and_line() {
     assert!(message.contains("line 1") && message.contains("nowhere"), "{message}");
     assert!(fails("\n\n{{ set.name | nofilter }}").contains("line 3"));
     assert!(fails("{% if %}").contains("line 1"));
-    // In a piece, the piece is named.
+    // An error in an included file names that file.
     let files = [("_piece.j2", "\n{{ oops }}"), ("a.yaml.j2", "{% include \"_piece.j2\" %}")];
     let message = render_files(&files, "x").unwrap_err().to_string();
     assert!(message.starts_with("template /t/crunchy/_piece.j2, line 2: "), "{message}");

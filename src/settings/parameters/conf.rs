@@ -1,19 +1,19 @@
-//! The syntax of `postgresql.conf`, as PostgreSQL's own scanner reads it (`guc-file.l`).
+//! Parses the syntax of `postgresql.conf` as PostgreSQL's own scanner does (`guc-file.l`).
 
 use std::fmt::Write as _;
 
-/// A line that sets something.
+/// A line that sets a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The line, counted from 1.
     pub line: usize,
-    /// The name in lower case: PostgreSQL compares names so.
+    /// The name in lower case, because PostgreSQL ignores the case of names.
     pub name: String,
     /// The value, without quotes and escapes.
     pub value: String,
 }
 
-/// A line that PostgreSQL would not understand.
+/// A line with a syntax error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
     /// The line, counted from 1.
@@ -22,13 +22,14 @@ pub struct SyntaxError {
     pub reason: String,
 }
 
-/// Reads a file. Includes come out as entries like any other: `include` is a name to the scanner, too.
+/// Parses a file. An `include` line is returned like any other entry, because `include` is an ordinary name
+/// to PostgreSQL's scanner, too.
 ///
 /// # Errors
-/// With the first line that PostgreSQL would not understand.
+/// With the first line that has a syntax error.
 pub fn parse(text: &str) -> Result<Vec<Entry>, SyntaxError> {
     let mut entries = Vec::new();
-    // A byte order mark is what some editors put in front; PostgreSQL skips it, too.
+    // Some editors write a byte order mark at the beginning. PostgreSQL skips it, too.
     for (index, line) in text.trim_start_matches('\u{feff}').split('\n').enumerate() {
         let line_number = index + 1;
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -41,7 +42,7 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, SyntaxError> {
     Ok(entries)
 }
 
-/// One line; none when there is nothing on it.
+/// Parses one line. Returns `None` for an empty line or a comment.
 fn entry(line: &str) -> Result<Option<(String, String)>, String> {
     let rest = skip_blank(line);
     if is_end(rest) {
@@ -75,8 +76,8 @@ fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '.'
 }
 
-/// Whether a name is one: an identifier, with that of an extension and a dot before it where the
-/// setting is an extension's. PostgreSQL would take letters beyond ASCII, too; no setting has any.
+/// Checks the name of a parameter: an identifier, or the identifier of an extension, a dot and an
+/// identifier. PostgreSQL would accept letters beyond ASCII, too, but no parameter has them.
 pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     let identifier = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -89,7 +90,7 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A value without quotes: a number, with a unit or not, or a word.
+/// Parses a value without quotes: a number, with or without a unit, or a word.
 fn bare<'a>(text: &'a str, name: &str) -> Result<(String, &'a str), String> {
     let end = text.find([' ', '\t', '\r', '#']).unwrap_or(text.len());
     let (value, rest) = text.split_at(end);
@@ -129,7 +130,7 @@ fn is_number(value: &str) -> bool {
     unit.len() < value.len() && unit.chars().all(|c| c.is_ascii_alphabetic())
 }
 
-/// A value in quotes, and what stands behind it.
+/// Parses a value in quotes. Returns the value and the text after it.
 fn quoted(text: &str) -> Result<(String, &str), String> {
     let unescaped = || "has an escape that stands for no character".to_owned();
     let mut bytes = Vec::new();
@@ -178,7 +179,7 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
     Ok((String::from_utf8(bytes).map_err(|_| unescaped())?, rest))
 }
 
-/// A value as a file holds it: quoted always, so that no value can be anything but one.
+/// Formats a value for the file. It is always quoted, so that its text can't be read as anything else.
 #[must_use]
 pub fn quote(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len() + 2);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever a value holds, PostgreSQL reads it back as itself, and as nothing else.
+        /// PostgreSQL reads any quoted value back as the same value, and as nothing more.
         #[test]
         fn any_value_survives_quoting(value in "[^\0]*") {
             let line = format!("a = {}", quote(&value));

@@ -1,8 +1,8 @@
-//! Settings of PostgreSQL's that would break the set, and why.
+//! PostgreSQL parameters that would break the set, and why.
 
 use crate::values::Invalid;
 
-/// Always refused, by name.
+/// Parameters that are always refused, and why.
 const REFUSED: &[(&str, &str)] = &[
     ("listen_addresses", "clients and replicas come by the pod's address"),
     ("port", "the Services lead to port 5432"),
@@ -25,10 +25,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("db_user_namespace", "it would change the names that the roles log in with"),
 ];
 
-/// The value of each name that includes something.
+/// Names that include another file or directory.
 const INCLUDES: [&str; 3] = ["include", "include_if_exists", "include_dir"];
 
-/// Files and switches of TLS; its versions, ciphers and curves are the user's to choose.
+/// Parameters that enable TLS or name its files. The user may set TLS versions, ciphers and curves.
 const TLS: [&str; 9] = [
     "ssl",
     "ssl_cert_file",
@@ -41,17 +41,18 @@ const TLS: [&str; 9] = [
     "ssl_passphrase_command_supports_reload",
 ];
 
-/// How many connections of replicas a set of any size has room for.
+/// The minimum of `max_wal_senders` and `max_replication_slots` in a set of any size.
 pub(super) const FEWEST_SENDERS: u32 = 10;
 
-/// `max_wal_senders` and `max_replication_slots` of a set: a replica that is being cloned needs two
-/// connections, and there is room for a tool's.
+/// The values that `max_wal_senders` and `max_replication_slots` need in a set with this number of pods.
+/// Each replica counts twice, because it needs two connections while it is cloned; a few more are for other
+/// tools.
 #[must_use]
 pub fn senders(pods: u32) -> u32 {
     pods.saturating_sub(1).saturating_mul(2).saturating_add(4).max(FEWEST_SENDERS)
 }
 
-/// Refuses what breaks a set, whatever else there is.
+/// Refuses a parameter that breaks any set, whatever its size and its other settings.
 pub(super) fn check(name: &str, value: &str) -> Result<(), Invalid> {
     let refused =
         |why: &str| Err(Invalid::new(format!("must not be set: {why}")).hint("leave it out"));
@@ -90,7 +91,7 @@ pub(super) fn check(name: &str, value: &str) -> Result<(), Invalid> {
     }
 }
 
-/// What else is refused once the set's size and its other settings are known.
+/// Refuses a parameter that breaks a set with this number of pods and of synchronous replicas.
 pub(super) fn check_for(
     name: &str,
     value: &str,
@@ -111,7 +112,7 @@ pub(super) fn check_for(
     }
 }
 
-/// What is allowed, and should be known.
+/// A warning about a parameter that is allowed but risky.
 pub(super) fn warning(name: &str, value: &str) -> Option<String> {
     let risky = match name {
         "fsync" | "full_page_writes" => "a crash of a node can destroy the data beyond repair",
@@ -125,19 +126,19 @@ fn at_least(value: &str, least: u32) -> Result<(), Invalid> {
         Some(number) if number < i64::from(least) => Err(Invalid::new(format!(
             "must be at least {least}: each replica needs one, and two while it is cloned"
         ))),
-        // What is no number is PostgreSQL's to refuse.
+        // PostgreSQL refuses a value that is not a number.
         _ => Ok(()),
     }
 }
 
-/// A whole number, with a unit or not.
+/// Parses a whole number, with or without a unit.
 fn number(value: &str) -> Option<i64> {
     let value = value.trim();
     let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     digits.parse().ok()
 }
 
-/// PostgreSQL's `parse_bool`: any prefix that is no other's.
+/// Like PostgreSQL's `parse_bool`: accepts any unambiguous prefix of a word for false.
 fn is_false(value: &str) -> bool {
     let value = value.to_ascii_lowercase();
     let prefix = |word: &str| !value.is_empty() && word.starts_with(&value);

@@ -1,4 +1,4 @@
-//! Files, flags and variables together; refusals name where they stand.
+//! Files, flags and variables in combination. Errors name the source and the line.
 
 use super::*;
 use crate::environment::Environment;
@@ -97,7 +97,7 @@ fn what_a_set_runs_with_is_read_back() {
     let conf = format!("port = 5432\n{MARKER}\n{}", parameters.text());
     assert_eq!(Parameters::of_set(&conf), parameters);
     assert_eq!(Parameters::of_set("work_mem = 1MB\n"), Parameters::default());
-    // Put there by hand: it would be refused from a flag, and is not kept.
+    // Someone edited the file by hand. `--set port=1` would be refused, so the line is not kept.
     let conf = format!("{MARKER}\nport = 1\nwork_mem = 1MB\n");
     assert_eq!(Parameters::of_set(&conf).names(), "work_mem");
 }

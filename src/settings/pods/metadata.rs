@@ -8,13 +8,13 @@ use crate::values::names::is_dns_name;
 #[derive(Clone, Copy, Debug)]
 pub struct Label;
 
-/// An annotation: `key=value`, the value any text.
+/// An annotation: `key=value`. The value can be any text.
 #[derive(Clone, Copy, Debug)]
 pub struct Annotation;
 
-/// The most characters of a key's name, and of a label's value.
+/// The maximum length of a key's name, and of a label's value.
 const MAX: usize = 63;
-/// Labels by which the objects of a set are found, and pods are told apart.
+/// Labels that pgset and Kubernetes use to find the objects of a set and to tell its pods apart.
 const OWN_LABELS: [&str; 6] = [
     "app",
     "name",
@@ -23,7 +23,7 @@ const OWN_LABELS: [&str; 6] = [
     "app.kubernetes.io/name",
     "controller-revision-hash",
 ];
-/// Prefixes whose keys others write.
+/// Prefixes of keys that pgset and Kubernetes write.
 const OWN_PREFIXES: [&str; 4] =
     ["pgset/", "statefulset.kubernetes.io/", "kubectl.kubernetes.io/", "apps.kubernetes.io/"];
 

@@ -1,4 +1,4 @@
-//! Requests and limits, as `kubectl set resources` takes them: `cpu=500m,memory=1Gi`.
+//! Requests and limits in the syntax of `kubectl set resources`: `cpu=500m,memory=1Gi`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,25 +7,25 @@ use crate::settings::{SettingsError, Sourced};
 use crate::values::Invalid;
 use crate::values::Quantity;
 
-/// What a container is promised, or can't exceed. None: nothing is said about it.
+/// The requests or the limits of a container. `None` means that the resource is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// Processor time.
     pub cpu: Option<Cpu>,
     /// Memory.
     pub memory: Option<Quantity>,
-    /// Disk that is not a volume: logs, and what lies in `/tmp`.
+    /// Disk space outside of volumes: logs, and files in `/tmp`.
     pub ephemeral_storage: Option<Quantity>,
 }
 
-/// Processors, in thousandths.
+/// CPU, in thousandths of a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cpu(u64);
 
 impl FromStr for Cpu {
     type Err = Invalid;
 
-    /// Reads `2`, `0.5` and `500m`.
+    /// Parses `2`, `0.5` and `500m`.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let invalid = || {
             Invalid::new("must be a number of processors, or of their thousandths: 2, 0.5 or 500m")
@@ -44,12 +44,12 @@ impl FromStr for Cpu {
             (None, Some(_)) => None,
             (None, None) => whole(text).and_then(|number| number.checked_mul(1000)),
         };
-        // A million processors is a slip of the finger.
+        // More than a million processors is probably a typing mistake.
         milli.filter(|milli| (1..=1_000_000_000).contains(milli)).map(Self).ok_or_else(invalid)
     }
 }
 
-/// As Kubernetes writes it: `1000m` is `1`.
+/// Formats the value as Kubernetes does: `1000m` becomes `1`.
 impl fmt::Display for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_multiple_of(1000) {
@@ -61,7 +61,7 @@ impl fmt::Display for Cpu {
 }
 
 impl Resources {
-    /// Name and value of each that is said.
+    /// Name and value of each resource that is set.
     #[must_use]
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         [
@@ -83,27 +83,30 @@ impl fmt::Display for Resources {
     }
 }
 
-/// Little is promised, so that a set fits on a laptop; a set that is used says what it needs.
+/// The default requests are small, so that a set fits on a laptop. A set in production needs its own
+/// values.
 const REQUESTS: [(&str, &str); 3] =
     [("cpu", "100m"), ("memory", "256Mi"), ("ephemeral-storage", "64Mi")];
-/// Everything is bounded, so that no set harms its neighbours.
+/// By default every resource has a limit, so that no set harms its neighbours on the node.
 const LIMITS: [(&str, &str); 3] = [("cpu", "2"), ("memory", "1Gi"), ("ephemeral-storage", "1Gi")];
 
-/// What holds when nobody says anything.
+/// The default requests and limits.
 pub(super) fn defaults() -> (Resources, Resources) {
     settle(&[], &[]).unwrap_or_default()
 }
 
-/// What was said about one resource.
+/// The value for one resource. `given` is its source, or `None` for a default.
 struct Said<'a, T> {
     value: Option<T>,
     given: Option<&'a Sourced<String>>,
 }
 
-/// Requests and limits. What only one of them was given for, draws the other's default with it.
+/// Resolves requests and limits. If only one of the two is given for a resource, the default of the other
+/// is adjusted, so that the request does not exceed the limit.
 ///
 /// # Errors
-/// When one is no quantity, is of an unknown resource, or a request is above its limit.
+/// When a value is not a quantity, when a resource is unknown, or when a given request exceeds the given
+/// limit.
 pub(super) fn settle(
     requests: &[Sourced<String>],
     limits: &[Sourced<String>],
@@ -150,7 +153,8 @@ where
     }
 }
 
-/// The last that was given for a resource, else its default; `none` takes the default away.
+/// Returns the last value that was given for a resource, or else its default. The value `none` removes the
+/// default.
 fn said<'a, T: FromStr<Err = Invalid>>(
     field: &'static str,
     name: &str,

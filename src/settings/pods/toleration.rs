@@ -1,4 +1,4 @@
-//! Tolerations, written as taints are: `key=value:NoSchedule`.
+//! Tolerations in the syntax of taints: `key=value:NoSchedule`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,30 +7,30 @@ use super::Pair as _;
 use super::metadata::Label;
 use crate::values::Invalid;
 
-/// A taint that the pods put up with.
+/// A taint that the pods tolerate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toleration {
     /// The taint's key.
     pub key: String,
-    /// Its value; any when none.
+    /// The taint's value. `None` matches any value.
     pub value: Option<String>,
-    /// Its effect; every one when none.
+    /// The taint's effect. `None` matches all effects.
     pub effect: Option<Effect>,
 }
 
 /// What a taint does to pods that do not tolerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// They are not scheduled.
+    /// They are not scheduled on the node.
     NoSchedule,
-    /// They are scheduled elsewhere where possible.
+    /// They are scheduled on other nodes if possible.
     PreferNoSchedule,
-    /// They are evicted.
+    /// They are evicted from the node.
     NoExecute,
 }
 
 impl Effect {
-    /// Kubernetes' own name.
+    /// The name that Kubernetes uses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Which image: named, by PostgreSQL's version, or by the article's variables.
+//! The image: given by name, by PostgreSQL version, or by the article's variables.
 
 use super::DEFAULT_IMAGE;
 use crate::cli::SettingsArgs;
@@ -33,7 +33,8 @@ pub(super) fn image(
     Ok(image)
 }
 
-/// `--image` or `--postgres-version`, or their variables: one of them, as they say the same.
+/// Reads `--image`, `--postgres-version` or their variables. Both set the image, so giving both is refused,
+/// unless one is a flag and the other a variable.
 fn given(
     sources: &mut Sources<'_>,
     args: &SettingsArgs,
@@ -49,7 +50,7 @@ fn given(
         (None, None) => return Ok(None),
         (Some(image), None) => return Ok(Some(parse("image", &image)?)),
         (None, Some(version)) => version,
-        // A flag wins over the other's variable.
+        // A flag takes precedence over the variable of the other setting.
         (Some(image), Some(version)) => match (is_flag(&image), is_flag(&version)) {
             (true, false) => return Ok(Some(parse("image", &image)?)),
             (false, true) => version,
@@ -74,7 +75,7 @@ fn both(image: &Sourced<&str>, version: Sourced<&str>) -> SettingsError {
     SettingsError::of("PostgreSQL version", version.value, version.source, invalid)
 }
 
-/// `$CCP_IMAGE_PREFIX/crunchy-postgres:$CCP_IMAGE_TAG`; each part is checked by itself, so that the
+/// Builds `$CCP_IMAGE_PREFIX/crunchy-postgres:$CCP_IMAGE_TAG`. Each part is checked separately, so that the
 /// error names the right variable.
 fn articles_image(
     prefix: Option<Sourced<&str>>,

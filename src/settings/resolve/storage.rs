@@ -1,4 +1,4 @@
-//! Where the data lies, how much of it, and who mounts it.
+//! Storage, size, access mode and the prefix of volume names.
 
 use std::net::IpAddr;
 
@@ -55,7 +55,7 @@ pub(super) fn storage(
     Ok(storage.value)
 }
 
-/// `nfs://SERVER/PATH` from the article's variables.
+/// Builds `nfs://SERVER/PATH` from the article's variables.
 fn nfs_storage(
     sources: &mut Sources<'_>,
     host: &Host<'_>,
@@ -139,7 +139,7 @@ pub(super) fn access_mode(
     let per_pod = matches!(storage, Storage::Class { .. });
     let mode = match given {
         Some(given) => parse("access mode", &given)?,
-        // A claim that all pods share must let several nodes in.
+        // A claim that all pods share must be mountable on several nodes.
         None if per_pod => Sourced { value: AccessMode::ReadWriteOnce, source: Source::Default },
         None => Sourced { value: AccessMode::ReadWriteMany, source: Source::Default },
     };

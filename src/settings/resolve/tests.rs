@@ -6,7 +6,7 @@ use super::*;
 use crate::error::{Diagnose, Exit};
 use crate::settings::AccessMode;
 
-/// A command line and an environment, and a host that says what the test wants.
+/// A command line, an environment, and a fake host with answers that the test chooses.
 #[derive(Default)]
 struct Case {
     args: SettingsArgs,
@@ -18,7 +18,7 @@ struct Case {
     files: Vec<(&'static str, &'static str)>,
 }
 
-/// Reads a line such as `CCP_NFS_IP=10.0.0.5 --size 10Gi`.
+/// Parses a line such as `CCP_NFS_IP=10.0.0.5 --size 10Gi`.
 fn case(line: &str) -> Case {
     let mut case = Case::default();
     let mut words = line.split_whitespace();
@@ -83,7 +83,7 @@ impl Case {
     }
 }
 
-/// What holds for the setting of a variable, and where it is from: `value < source`.
+/// The value in force for a variable and its source, as `value < source`.
 fn in_force(line: &str, variable: &str) -> String {
     let resolved = case(line).run().unwrap_or_else(|error| panic!("{line}: {error}"));
     let found = resolved.in_force.iter().find(|known| known.variable == variable);
@@ -123,7 +123,7 @@ fn every_setting_by_precedence() {
             "PGSET_IMAGE",
             "postgres:18 < --postgres-version",
         ),
-        // A flag wins over the other's variable.
+        // A flag takes precedence over the variable of the other setting.
         ("PGSET_POSTGRES_VERSION=13 --image postgres:16", "PGSET_IMAGE", "postgres:16 < --image"),
         (
             "PGSET_IMAGE=x/y --postgres-version 16",
@@ -256,7 +256,7 @@ fn the_hosts_address_is_asked_for_only_when_the_server_is_not_given() {
     found.address = None;
     let error = found.refused();
     assert!(error.reason.contains("the host's address was asked for"), "{error}");
-    // These do not ask.
+    // These cases do not need the host's address.
     case(CRUNCHY).run().unwrap();
     case("CCP_IMAGE_TAG=centos7-9.5-1.2.6 LOCAL_IP=10.0.0.1").run().unwrap();
     case("CCP_IMAGE_TAG=centos7-9.5-1.2.6 --storage class").run().unwrap();
@@ -415,7 +415,7 @@ fn tls_by_precedence() {
         ("--tls true --tls-secret mine", mine()),
         ("PGSET_TLS=true PGSET_TLS_SECRET=mine", mine()),
         ("PGSET_TLS_SECRET=other --tls-secret mine", mine()),
-        // What a flag says holds over what the environment says about the same.
+        // A flag takes precedence over the environment variable of the other setting.
         ("PGSET_TLS_SECRET=mine --tls false", Some(Off)),
         ("PGSET_TLS=false --tls-secret mine", mine()),
     ] {

@@ -1,9 +1,9 @@
-//! What is refused: the message names field, value and source, the hint mends it.
+//! Refused inputs. The message names field, value and source; the hint says how to correct the input.
 
 use super::case;
 use crate::error::Diagnose;
 
-/// Command line and variables; how the message begins; the first hint.
+/// Command line and variables; the beginning of the message; the first hint.
 const BAD_INPUTS: &[(&str, &str, &str)] = &[
     (
         "--replicas 0",
