@@ -1,4 +1,4 @@
-//! Services: which pods get the connections.
+//! Services: which pods receive connections.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::view::{self, Verdict, View};
 use crate::manifest::Kind;
 use crate::readiness::Phase;
 
-/// Judges the headless Service, the master's and the replicas'.
+/// Judges the headless Service, the master Service and the replica Service.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
     let set = &view.expected.set;
     vec![
@@ -34,7 +34,7 @@ fn master(view: View<'_>, name: &str) -> Verdict {
     let expected = view.expected.set.pod(0);
     let unmet = match ready.iter().collect::<Vec<_>>().as_slice() {
         [] if view.expected.replicas == 0 => None,
-        // The images label the master's pod themselves, and go on without a word when they may not.
+        // The images label the master's pod themselves, and report no error if they lack the right to do it.
         [] if view.pod(0).is_some_and(|pod| view::is_ready(pod) && !is_labelled(pod, name)) => {
             Some(format!("no ready endpoint: {expected} does not carry the label name={name}"))
         }
@@ -86,8 +86,8 @@ fn names(ready: &BTreeSet<String>) -> String {
     ready.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The pods that get connections, each once however many addresses it has. An endpoint that names no
-/// pod is looked up by its address, and stands for itself when no pod has it.
+/// The pods that receive connections, each once, even if it has several addresses. An endpoint without a
+/// pod is matched by its address; if no pod has the address, the address itself is returned.
 fn ready(view: View<'_>, service: &str) -> BTreeSet<String> {
     let endpoints = view.snapshot.endpoints.get(service);
     let ready = endpoints.into_iter().flatten().filter(|endpoint| endpoint.ready);
