@@ -1,4 +1,4 @@
-//! Everything that talks to Kubernetes.
+//! All communication with Kubernetes.
 
 pub mod access;
 pub mod call;

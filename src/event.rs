@@ -1,4 +1,4 @@
-//! What happened, as data. Commands emit events; `report` decides how they look.
+//! Events as data. Commands emit events; `report` decides how they look.
 //!
 //! With `-o json` each event is one line on stdout: `{"version":1,"event":"...", ...}`.
 
@@ -9,22 +9,22 @@ use serde::Serialize;
 use crate::manifest::ObjectId;
 use crate::readiness::Phase;
 
-/// The version of the event lines. Fields may be added under one version, never changed.
+/// The version of the event lines. Within one version, fields may be added but not changed.
 pub const EVENT_VERSION: u32 = 1;
 
-/// What became of one object.
+/// What happened to one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It was not there.
+    /// It did not exist and was created.
     Created,
-    /// It was there and is different now.
+    /// It existed and was changed.
     Configured,
-    /// It was there and is as it should be; nothing was written.
+    /// It existed and needed no change; nothing was written.
     Unchanged,
-    /// It is gone.
+    /// It was deleted.
     Deleted,
-    /// It was left alone on purpose.
+    /// It was intentionally not deleted or changed.
     Kept,
     /// A dry run: it would be created.
     WouldCreate,
@@ -32,11 +32,11 @@ pub enum Outcome {
     WouldConfigure,
 }
 
-/// Something that happened. Holds no secret, ever.
+/// An event. It never contains a secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A command began to work on a set.
+    /// A command started to work on a set.
     Started {
         /// `up`, `scale`, ...
         command: &'static str,
@@ -47,55 +47,55 @@ pub enum Event {
         /// The kubeconfig's context; empty inside a cluster.
         context: String,
     },
-    /// An object was written, or not.
+    /// An object was processed.
     Object {
-        /// Which.
+        /// The object.
         object: ObjectId,
-        /// What became of it.
+        /// What happened to it.
         outcome: Outcome,
-        /// Why, or what else there is to say (`keeps 4 replicas: kubectl owns spec.replicas`).
+        /// The reason or other details (`keeps 4 replicas: kubectl owns spec.replicas`).
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
-    /// The state of something waited for changed.
+    /// The state of an object that pgset waits for has changed.
     State {
-        /// Which.
+        /// The object.
         object: ObjectId,
-        /// Where it stands.
+        /// Its phase.
         phase: Phase,
-        /// In words: `Pulling image`, `Cloning 40 %`, `Ready, streaming`.
+        /// Its state for people: `Pulling image`, `Cloning 40 %`, `Ready, streaming`.
         state: String,
     },
-    /// Nothing changed for a while; what is still waited for.
+    /// Nothing has changed for a while; pgset is still waiting.
     Heartbeat {
-        /// Since the wait began.
+        /// Time since the wait began.
         #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
         elapsed: Duration,
         /// The objects waited for, with the state of each.
         waiting_for: Vec<String>,
     },
-    /// Something a person should know; the command goes on.
+    /// A warning for the user; the command continues.
     Warning {
-        /// The sentence.
+        /// The text.
         message: String,
     },
-    /// Where to connect, what to type next, where the data is.
+    /// Information: where to connect, what to run next, where the data is.
     Note {
-        /// The sentence.
+        /// The text.
         message: String,
-        /// Whether it is shown with `-q`, too: where kept data lies, what is left to do.
+        /// Whether it is also shown with `-q`: where kept data is, what is left to do.
         #[serde(skip)]
         matters: bool,
     },
-    /// The command ended well.
+    /// The command succeeded.
     Finished {
-        /// In words: `pgset is up: 2 of 2 pods ready, 1 replica streaming`.
+        /// A summary: `pgset is up: 2 of 2 pods ready, 1 replica streaming`.
         message: String,
         /// How long the command took.
         #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
         elapsed: Duration,
     },
-    /// The command failed: the last event.
+    /// The command failed. This is the last event.
     Failed {
         /// The error.
         #[serde(flatten)]
@@ -104,17 +104,17 @@ pub enum Event {
 }
 
 impl Event {
-    /// Something a person should know; the command goes on.
+    /// A warning for the user; the command continues.
     pub fn warning(message: impl Into<String>) -> Self {
         Self::Warning { message: message.into() }
     }
 
-    /// Where to connect, what to type next.
+    /// Information: where to connect, what to run next.
     pub fn note(message: impl Into<String>) -> Self {
         Self::Note { message: message.into(), matters: false }
     }
 
-    /// A note that is shown with `-q`, too: where kept data lies.
+    /// A note that is also shown with `-q`: where kept data is.
     pub fn note_that_matters(message: impl Into<String>) -> Self {
         Self::Note { message: message.into(), matters: true }
     }

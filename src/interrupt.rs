@@ -1,15 +1,15 @@
-//! Ctrl-C and SIGTERM.
+//! Handles Ctrl-C and SIGTERM.
 //!
-//! The first signal asks the command to stop starting new work: it finishes the requests under way,
-//! says what was done and how to go on. The second ends at once: the command is dropped, and with it
-//! every bar and prompt, so that the terminal is as it was.
+//! After the first signal, the command starts no new work. It finishes the current requests, reports what
+//! was done and how to resume. The second signal ends the command immediately: the command is dropped with
+//! all bars and prompts, which restores the terminal.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::{Exit, Failure};
 
-/// Whether somebody wants the command to end. Cheap to clone.
+/// Whether the command was asked to end. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Interrupt(watch::Receiver<Option<Exit>>);
 
@@ -17,7 +17,7 @@ pub struct Interrupt(watch::Receiver<Option<Exit>>);
 #[derive(Debug)]
 pub struct Interrupter(watch::Sender<Option<Exit>>);
 
-/// A connected pair; nobody has interrupted yet.
+/// Creates a connected pair without an interrupt.
 #[must_use]
 pub fn channel() -> (Interrupter, Interrupt) {
     let (sender, receiver) = watch::channel(None);
@@ -25,13 +25,13 @@ pub fn channel() -> (Interrupter, Interrupt) {
 }
 
 impl Interrupt {
-    /// How to exit, if somebody interrupted.
+    /// The exit code, if a signal has arrived.
     #[must_use]
     pub fn requested(&self) -> Option<Exit> {
         *self.0.borrow()
     }
 
-    /// Waits until somebody interrupts.
+    /// Waits for the first signal.
     pub async fn wait(&self) -> Exit {
         let mut receiver = self.0.clone();
         loop {
@@ -44,7 +44,7 @@ impl Interrupt {
         }
     }
 
-    /// An error if somebody interrupted: what was done, and the command that goes on.
+    /// Returns an error if a signal has arrived. The error says what was done and which command resumes.
     pub fn check(&self, done: impl FnOnce() -> String, next: &str) -> Result<(), Failure> {
         match self.requested() {
             Some(exit) => Err(interrupted(exit, &done(), next)),
@@ -61,7 +61,7 @@ pub fn interrupted(exit: Exit, done: &str, next: &str) -> Failure {
 }
 
 impl Interrupter {
-    /// Listens to SIGINT and SIGTERM: tells the command of the first, returns with the second.
+    /// Handles SIGINT and SIGTERM: notifies the command of the first signal, returns at the second.
     ///
     /// # Errors
     /// When the signal handlers can't be installed.
@@ -76,7 +76,7 @@ impl Interrupter {
             if self.0.borrow().is_some() {
                 return Ok(exit);
             }
-            // Nobody listens any more: the command is about to end by itself.
+            // If nobody receives it, the command is about to end anyway.
             let _ = self.0.send(Some(exit));
         }
     }

@@ -1,7 +1,8 @@
-//! What is wanted and what is there, to steps. Pure: live objects are JSON values that somebody read.
+//! Compares desired with live objects and derives the steps. Pure: live objects are JSON values from the
+//! caller.
 //!
-//! An object that an apply would not change is not written. What is another's, or would lose data,
-//! is refused before anything is written.
+//! An object that an apply would not change is not written. A plan that would take over another owner's
+//! object or lose data is refused before anything is written.
 
 mod adopt;
 mod difference;
@@ -32,30 +33,30 @@ pub use replicas::{ReplicasDecision, replicas};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::SetIdentity;
 
-/// What a plan depends on beside the objects.
+/// The input of a plan besides the objects.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     /// The set.
     pub set: &'a SetIdentity,
-    /// What was decided about the number of pods: the detail of the StatefulSet's step.
+    /// The decision about the number of pods, for the detail of the StatefulSet's step.
     pub replicas: Option<&'a ReplicasDecision>,
-    /// Whether somebody gave every password: then data may be taken over whose Secret is gone.
+    /// Whether the user has specified every password. If so, pgset may use kept data even if its Secret is
+    /// gone.
     pub passwords_given: bool,
 }
 
-/// What to do.
+/// The steps that make the live objects match the desired ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// A step for each object, in the order of apply. What may go out at the same time is
-    /// [`Progress`]'s to say.
+    /// A step for each object, in apply order. [`Progress`] decides which steps may run concurrently.
     pub steps: Vec<Step>,
-    /// What has to grow before the steps: the StatefulSet's step then makes it again.
+    /// The volumes that must grow before the steps. The StatefulSet's step then recreates the StatefulSet.
     pub growth: Option<Growth>,
 }
 
 impl Plan {
-    /// The same without what has to grow first, for who only asks: the StatefulSet is compared with its
-    /// claim templates as they are, and says what would grow.
+    /// The plan without the growth, for read-only callers such as `diff`. The StatefulSet is compared with
+    /// its live claim templates, and its detail says what would grow.
     #[must_use]
     pub fn without_growth(mut self, live: &BTreeMap<ObjectId, Value>) -> Self {
         let Some(growth) = self.growth.take() else { return self };
@@ -68,7 +69,7 @@ impl Plan {
         self
     }
 
-    /// Whether there is nothing to write.
+    /// Whether no object needs to be written.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         self.steps.iter().all(|step| step.action == Action::Unchanged)
@@ -78,27 +79,27 @@ impl Plan {
 /// What to do about one object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// The object that is wanted.
+    /// The desired object.
     pub object: Object,
-    /// What to do about it.
+    /// The action.
     pub action: Action,
-    /// What else there is to say.
+    /// Additional information for the user.
     pub detail: Option<String>,
 }
 
 /// What to do about an object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// It is not there: apply it.
+    /// It does not exist: apply it.
     Create,
-    /// It is there and differs: apply it.
+    /// It exists and differs: apply it.
     Update(Difference),
-    /// It is there as it should be: write nothing.
+    /// It exists and does not differ: write nothing.
     Unchanged,
 }
 
-/// Whether a Secret that another run made first will do: it must say what was given; keys of `made`
-/// hold passwords that were made up, and give way.
+/// Whether a Secret that another run created first can be used. Its values must equal the specified ones.
+/// The keys in `made` hold generated passwords, which may differ: the existing ones are used.
 ///
 /// # Errors
 /// [`Refusal::FirstStartOnly`] with the keys that differ.
@@ -106,13 +107,13 @@ pub fn adopt_secret(wanted: &Object, there: &Value, made: &[&str]) -> Result<(),
     safety::same_secret(wanted, there, made)
 }
 
-/// Compares what is wanted with what is there.
+/// Compares desired with live objects.
 ///
-/// `live` holds what was found of the desired objects; the set's claims and volumes beyond them, and
-/// the volumes of other sets, where they could be read, make the checks sharper.
+/// `live` contains the live versions of the desired objects. If it also contains the set's other claims
+/// and volumes and the volumes of other sets, the checks find more problems.
 ///
 /// # Errors
-/// The first [`Refusal`]; checks of other owners come first.
+/// The first [`Refusal`]. Checks for other owners come first.
 pub fn plan(
     desired: Vec<Object>,
     live: &BTreeMap<ObjectId, Value>,
@@ -136,7 +137,7 @@ pub fn plan(
                 let growth = growth::growth(&mut object, there, live.iter())?;
                 let difference = difference(&object.value, there);
                 match growth {
-                    // All but the claim templates must be fields that can change.
+                    // All changed fields except the claim templates must be mutable.
                     Some(growth) => {
                         let rest = with_live_templates(&object, there);
                         safety::change(&rest, there, &self::difference(&rest.value, there))?;
@@ -158,7 +159,7 @@ pub fn plan(
         let detail = again.or_else(|| options.replicas.filter(|_| of_set)?.detail());
         steps.push(Step { object, action, detail });
     }
-    // The sort is stable: objects of a kind stay as the templates have them.
+    // The sort is stable: objects of one kind keep the order of the templates.
     steps.sort_by_key(|step| step.object.id.kind);
     Ok(Plan { steps, growth: growing })
 }

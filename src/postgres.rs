@@ -1,7 +1,7 @@
-//! PostgreSQL as pgset sees it: scripts for psql, what psql answers, and what follows from it.
+//! The PostgreSQL side of pgset: scripts for psql, parsers for psql's output, and the checks on it.
 //!
-//! Everything here takes values and returns values. Running psql in a pod is `cluster`'s, deciding
-//! what to run is `commands`'.
+//! These modules are pure: they take values and return values. `cluster` runs psql in a pod; `commands`
+//! decides what to run.
 
 pub mod address;
 pub mod configuration;

@@ -1,4 +1,4 @@
-//! Questions to a person, behind a small trait; refused where nobody can answer.
+//! Asks the user questions, behind a small trait. Without a terminal, questions are refused.
 //!
 //! Run a prompt inside `Reporter::suspend`, so that nothing is written over it.
 
@@ -10,21 +10,21 @@ use dialoguer::theme::Theme;
 
 use crate::error::{Diagnose, Exit};
 
-/// Asks.
+/// A way to ask the user.
 pub trait Prompt: Send + Sync {
-    /// Asks a question that is answered with yes or no; `default_no` is what Enter alone means.
+    /// Asks a yes-or-no question. If `default_no` is set, Enter alone means no, otherwise yes.
     ///
     /// # Errors
-    /// When nobody answered.
+    /// When there is no answer.
     fn confirm(&self, question: &str, default_no: bool) -> Result<bool, PromptError>;
 
-    /// Has `expected` (the set's name) typed; whether it was.
+    /// Asks the user to type `expected` (the set's name). Returns whether the input matches.
     ///
     /// # Errors
-    /// When nobody answered.
+    /// When there is no answer.
     fn type_name(&self, question: &str, expected: &str) -> Result<bool, PromptError>;
 
-    /// Whether there is somebody, or something, that answers.
+    /// Whether questions can be answered.
     fn answers(&self) -> bool {
         true
     }
@@ -33,16 +33,16 @@ pub trait Prompt: Send + Sync {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
-    /// Nobody to ask.
+    /// There is no terminal.
     #[error("cannot ask \"{question}\" without a terminal")]
     NoTerminal {
-        /// What would have been asked.
+        /// The question that was not asked.
         question: String,
     },
     /// The input ended before an answer.
     #[error("the input ended before an answer to \"{question}\"")]
     Closed {
-        /// What was asked.
+        /// The question.
         question: String,
     },
     /// Ctrl-C, or a signal, at the prompt.
@@ -51,9 +51,9 @@ pub enum PromptError {
     /// The terminal failed.
     #[error("cannot ask \"{question}\"")]
     Broken {
-        /// What was asked.
+        /// The question.
         question: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -77,7 +77,8 @@ impl Diagnose for PromptError {
     }
 }
 
-/// Who is asked: with `--yes` nobody; else the person at the terminal, if there is one.
+/// Chooses the prompt: with `--yes`, no question is asked; otherwise the user at the terminal, if there is
+/// one.
 #[must_use]
 pub fn choose(yes: bool) -> Box<dyn Prompt> {
     if yes {
@@ -118,10 +119,10 @@ impl Prompt for Unattended {
     }
 }
 
-/// The person at the terminal. Questions go to stderr, without colours.
+/// Asks the user at the terminal. Questions go to stderr, without colours.
 ///
-/// Both are lines that end with Enter: a key typed ahead destroys nothing, and unlike the library's
-/// own yes-or-no prompt they never hide the cursor.
+/// Both kinds of question need a line that ends with Enter, so that an early keypress confirms nothing.
+/// Unlike the library's own yes-or-no prompt, they never hide the cursor.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal;
 
@@ -140,7 +141,7 @@ impl Prompt for Terminal {
     }
 }
 
-/// The meaning of an answer; none if it means nothing.
+/// Parses an answer; `None` if it is invalid.
 fn yes_or_no(answer: &str, default_no: bool) -> Option<bool> {
     match answer.trim().to_lowercase().as_str() {
         "" => Some(!default_no),
@@ -151,29 +152,29 @@ fn yes_or_no(answer: &str, default_no: bool) -> Option<bool> {
 }
 
 fn read_line(question: &str, choices: &str) -> Result<String, PromptError> {
-    // The library turns Ctrl-C into a SIGINT to this process, which would end it in the middle of
-    // the line. A handler, once there, stays: the read returns instead, and the terminal is restored.
+    // On Ctrl-C the library sends SIGINT to this process, which would end it while it reads the line. With
+    // a signal handler installed, the read returns an error instead, and the terminal is restored.
     let _handlers = signal_handlers();
     let (reasons, short) = apart(question);
     if !reasons.is_empty() {
-        // Nobody reads it where the terminal is gone, and then the question fails, too.
+        // If the terminal is gone, the question below fails, too.
         let _ = writeln!(io::stderr(), "{reasons}");
     }
     let prompt = if choices.is_empty() { short.to_owned() } else { format!("{short} {choices}") };
     let answer =
         Input::<String>::with_theme(&Bare).with_prompt(prompt).allow_empty(true).interact_text();
     answer.map_err(|dialoguer::Error::IO(source)| {
-        // What comes next starts a line of its own; a terminal that is gone needs none.
+        // The next output starts on a new line. If the terminal is gone, ignore the error.
         let _ = writeln!(io::stderr());
         unanswered(question, source)
     })
 }
 
-/// What is said before, and the question itself: the library draws a prompt anew when a key is typed,
-/// and can do so only for one that fits a line.
+/// Splits off the reasons from the question itself. The library redraws the prompt for each typed key,
+/// which works only for a prompt that fits on one line.
 fn apart(question: &str) -> (&str, &str) {
     question.rsplit_once(". ").map_or(("", question), |(before, short)| {
-        // With the full stop.
+        // Includes the full stop.
         (&question[..=before.len()], short)
     })
 }
@@ -200,7 +201,7 @@ fn signal_handlers() -> Option<()> {
     None
 }
 
-/// The question as it is, and a space.
+/// A theme that shows only the question and a space.
 struct Bare;
 
 impl Theme for Bare {

@@ -1,10 +1,13 @@
-//! Ready, failed, gone: the rule for each kind, as pure functions of what is in the cluster.
+//! Rules for each kind that decide whether an object is ready, failed or gone. They are pure functions of the
+//! objects in the cluster.
 //!
-//! The caller fills a [`Snapshot`] from its watches, says with an [`Expectation`] what it applied,
-//! and asks [`assess()`]. What is wrong comes back as [`Trouble`]s, each with a grace; [`Graces`] tells
-//! which of them have lasted. [`explain()`] turns one into words and the next command to type.
+//! The caller fills a [`Snapshot`] from its watches, describes the applied objects in an [`Expectation`]
+//! and calls [`assess()`]. It returns problems as [`Trouble`]s, each with a grace period. [`Graces`] tells
+//! which troubles have lasted longer than that. [`explain()`] turns a trouble into a message and the next
+//! command to run.
 //!
-//! Nothing here does I/O or reads a clock: time comes in as the monotonic duration since the wait began.
+//! Nothing here does I/O or reads a clock: the time is a parameter, the monotonic duration since the wait
+//! began.
 
 mod assess;
 mod claim;

@@ -1,8 +1,8 @@
-//! Events and errors to text: for a person at a terminal, for a log, for a script.
+//! Formats events and errors: for people at a terminal, for logs, for scripts.
 //!
-//! [`display()`] decides once how output looks, from flags and terminal. A [`Reporter`] is the
-//! handle that commands emit events to; it is cheap to clone. What a user asked for (YAML, a table)
-//! goes to stdout by [`Reporter::print`]; events go to stderr, or to stdout as JSON lines.
+//! [`display()`] decides once how output looks, from flags and terminal. Commands emit events to a
+//! [`Reporter`], which is cheap to clone. Requested output (YAML, a table) goes to stdout with
+//! [`Reporter::print`]. Events go to stderr, or as JSON lines to stdout.
 
 pub mod display;
 pub mod failure;

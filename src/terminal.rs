@@ -1,4 +1,4 @@
-//! The terminal that somebody types on: raw while a program elsewhere reads it, and as it was after.
+//! The user's terminal: raw mode while a remote program reads it, and its restoration afterwards.
 
 use std::io::{self, IsTerminal, Write as _};
 
@@ -7,11 +7,10 @@ use rustix::termios::{
     LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
 };
 
-/// What undoes that a program left behind when it could not do so itself: bracketed paste, application
-/// keys, a hidden cursor, colours.
+/// Resets what a program could not reset itself: bracketed paste, application keys, a hidden cursor, colours.
 const UNDO: &[u8] = b"\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m\r\n";
 
-/// Whether stdin and stdout are both a terminal: then somebody types, and sees what comes back.
+/// Whether both stdin and stdout are terminals, so that a user types and sees the output.
 #[must_use]
 pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
@@ -24,12 +23,12 @@ pub fn size() -> Option<(u16, u16)> {
     (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
-/// The terminal at stdin in raw mode: every key, Ctrl-C among them, is read as it is. Dropping it
-/// restores the terminal, also when a panic or a cancelled future does.
+/// The terminal at stdin in raw mode: every key, including Ctrl-C, is read unchanged. Dropping it restores
+/// the terminal, also after a panic or when a future is cancelled.
 #[derive(Debug)]
 pub struct Raw {
     before: Termios,
-    /// Whether the program at the other end had the time to tidy up.
+    /// Whether the remote program ended normally and has reset the terminal.
     ended_well: bool,
 }
 
@@ -37,7 +36,7 @@ impl Raw {
     /// Puts the terminal into raw mode.
     ///
     /// # Errors
-    /// When stdin is no terminal.
+    /// When stdin is not a terminal.
     pub fn enter() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
@@ -46,7 +45,7 @@ impl Raw {
         Ok(Self { before, ended_well: false })
     }
 
-    /// The program ended by itself, and left the terminal as it should be.
+    /// Records that the program ended normally and has reset the terminal.
     pub fn ended_well(&mut self) {
         self.ended_well = true;
     }
@@ -56,37 +55,37 @@ impl Drop for Raw {
     fn drop(&mut self) {
         if !self.ended_well {
             let mut stdout = io::stdout();
-            // A terminal that is gone needs no tidying.
+            // If the terminal is gone, there is nothing to reset.
             let _ = stdout.write_all(UNDO).and_then(|()| stdout.flush());
         }
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 
-/// Sets the terminal at stdin, if this is whom it listens to: a process in the background that touched it
-/// would be stopped (SIGTTOU), and the shell looks after the terminal by itself then.
+/// Sets the terminal at stdin, if this process is in the foreground. A background process would be stopped
+/// (SIGTTOU); in that case the shell restores the terminal itself.
 fn set(attributes: &Termios) {
     if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
-        // Where it fails the terminal stays as it is.
+        // If this fails, the terminal stays as it is.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, attributes);
     }
 }
 
-/// The terminal at stdin as it is now; dropping it brings that back, whatever happened meanwhile: a
-/// prompt that was interrupted while it read a key leaves the terminal raw.
+/// The current settings of the terminal at stdin. Dropping it restores them: an interrupted prompt leaves the
+/// terminal raw.
 #[derive(Debug)]
 pub struct Kept(Option<Termios>);
 
 impl Kept {
-    /// Remembers it; nothing where stdin is no terminal.
+    /// Saves the settings; does nothing if stdin is not a terminal.
     #[must_use]
     pub fn now() -> Self {
         Self(tcgetattr(io::stdin()).ok())
     }
 
-    /// The same, and Ctrl-C shows no `^C` until it is dropped. Live lines end at the terminal's right
-    /// edge, so that what is echoed there begins a line of its own, and all of them are drawn once more,
-    /// one line too low. Should nobody live to bring it back, the `^C` is all that is missing.
+    /// The same, but Ctrl-C echoes no `^C` until it is dropped. Live lines fill the terminal's width, so
+    /// an echoed `^C` would wrap, and the next redraw would be one line too low. If the process is killed
+    /// before it restores the settings, only the `^C` is missing.
     #[must_use]
     pub fn without_echo_of_signals() -> Self {
         let kept = Self::now();

@@ -1,7 +1,7 @@
-//! The bootstrap script of the profile `postgres`, run as it is, with real servers on this machine.
+//! Tests of the bootstrap script of the profile `postgres`, unmodified, with real servers on this machine.
 //!
-//! `PGSET_POSTGRES=1 tests/run.sh`, or `cargo test --test pgset -- --ignored bootstrap::`; needs PostgreSQL's
-//! server programs (13 or later). Root runs them as the user `postgres`.
+//! Run them with `PGSET_POSTGRES=1 tests/run.sh`, or `cargo test --test pgset -- --ignored bootstrap::`.
+//! They need PostgreSQL's server programs (13 or later). Root runs these programs as the user `postgres`.
 
 mod clone;
 mod killed;
@@ -16,7 +16,7 @@ mod tls;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Exit codes of the script, as its head lists them.
+/// Exit codes of the script, as listed in its header.
 mod code {
     pub(super) const OPENSSL: i32 = 10;
     pub(super) const LABEL: i32 = 11;
@@ -35,7 +35,7 @@ mod code {
     pub(super) const TLS: i32 = 25;
 }
 
-/// Asks until the answer is `Ok`; panics with the last `Err` when it takes too long.
+/// Calls `ask` until it returns `Ok`; panics with the last `Err` after 60 seconds.
 fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
@@ -49,7 +49,7 @@ fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
-/// Says on standard error why a part of the suite did not run.
+/// Prints to standard error why a part of the suite did not run.
 #[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
 fn skipped(reason: &str) {
     eprintln!("skipped: {reason}");

@@ -1,7 +1,7 @@
-//! The whole program, each test in a namespace of its own: in a sandbox, or on a real cluster.
+//! Tests of the whole program, each in its own namespace: in a sandbox, or on a real cluster.
 //!
-//! `PGSET_E2E=sandbox cargo test --test pgset -- --ignored --test-threads=4 e2e::`, or
-//! `PGSET_E2E=1 KUBECONFIG=...` before the same.
+//! Run them with `PGSET_E2E=sandbox cargo test --test pgset -- --ignored --test-threads=4 e2e::`, or on a
+//! cluster with `PGSET_E2E=1 KUBECONFIG=...` instead.
 
 mod access;
 mod config;
@@ -30,16 +30,16 @@ use kube::api::ListParams;
 use crate::support::space::{Space, ready};
 use crate::support::{eventually, seconds};
 
-/// A claim per pod, from the cluster's default class.
+/// One PersistentVolumeClaim per pod, with the cluster's default StorageClass.
 const CLASS: &str = "--storage class";
 
-/// Says on standard error why a part of the suite did not run.
+/// Prints to standard error why a part of the suite did not run.
 #[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
 fn skipped(reason: &str) {
     eprintln!("skipped: {reason}");
 }
 
-/// Printed where host-path storage can't be had.
+/// The reason if hostPath storage is not available.
 const NOT_THIS_MACHINE: &str = "host path: the cluster's node is not this machine";
 
 /// Waits until exactly these pods are ready.
@@ -51,7 +51,7 @@ async fn pods_are_ready(space: &Space, expected: &[&str]) {
     .await;
 }
 
-/// Waits until the set has another pod of this name than the one it was, and it is ready.
+/// Waits until the pod with this name has another UID and is ready.
 async fn comes_back(space: &Space, name: &str, uid: Option<&str>) {
     eventually(&format!("another pod {name} is ready"), seconds(120), async || {
         let pod = space.api::<Pod>().get_opt(name).await.map_err(|e| e.to_string())?;
@@ -72,7 +72,7 @@ async fn no_pod_is_left(space: &Space, deadline: Duration) {
     .await;
 }
 
-/// A directory of templates of our own: one that is in the program, edited.
+/// A directory with one edited template of the program.
 async fn own_template(space: &Space, name: &str, edit: impl FnOnce(&str) -> String) -> PathBuf {
     let exported = space.directory("exported");
     space.pgset("templates export").arg(&exported).run().await.ok();

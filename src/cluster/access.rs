@@ -1,4 +1,4 @@
-//! May we? Asked before anything is touched, so that a missing right is found before the first write.
+//! Checks permissions before the first write, so that a command does not fail half-way for lack of a right.
 
 use crate::set::rights::Right;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -8,14 +8,13 @@ use serde_json::{Value, json};
 use super::objects::with_body;
 use super::{Cluster, ClusterError};
 
-/// How many reviews are under way at once.
+/// The number of concurrent access reviews.
 const CONCURRENCY: usize = 16;
 
 impl Cluster {
-    /// Which of `rights` we do not have, in their order.
+    /// The rights in `rights` that the user does not have, in the same order.
     ///
-    /// Whoever may do everything in a scope is asked one question about it; everybody else one for
-    /// each right.
+    /// A user with all rights in a scope needs one access review for it; other users need one for each right.
     pub async fn missing(&self, rights: Vec<Right>) -> Result<Vec<Right>, ClusterError> {
         let mut scopes: Vec<Option<String>> = rights.iter().map(|r| r.namespace.clone()).collect();
         scopes.sort();

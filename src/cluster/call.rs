@@ -1,6 +1,6 @@
-//! One request: under a deadline, retried where retrying helps, its failure in words.
+//! One API request: with a deadline, with retries where they help, and with readable errors.
 //!
-//! The client library has no read timeout and retries only some statuses, so both are done here.
+//! The client library has no read timeout and retries only some status codes, so this module does both.
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,17 +17,17 @@ use tokio::time::Instant;
 
 use super::{ClusterError, Target};
 
-/// How long one attempt may take before it counts as unanswered.
+/// The time limit of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest answer that is read: far above any list of one set's objects.
+/// The maximum size of a response, much larger than any list of one set's objects.
 const ANSWER_LIMIT: usize = 64 << 20;
-/// The first and the longest pause between attempts.
+/// The first and the longest pause between two attempts.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Credentials that were read anew less than this ago are not read again: they are not accepted.
+/// Credentials that were reloaded less than this ago are not reloaded again: the server does not accept them.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
-/// When to give up; monotonic, so that a clock that jumps changes nothing.
+/// A monotonic deadline, so that clock changes have no effect.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     started: Instant,
@@ -35,56 +35,56 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// From now.
+    /// A deadline `timeout` from now.
     #[must_use]
     pub fn after(timeout: Duration) -> Self {
         let started = Instant::now();
         Self { started, at: started + timeout }
     }
-    /// When.
+    /// The instant of the deadline.
     #[must_use]
     pub fn at(self) -> Instant {
         self.at
     }
-    /// Since it was set.
+    /// The time since it was set.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.started.elapsed()
     }
-    /// Until it passes.
+    /// The time until it passes.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
 }
 
-/// A cluster, and the set's namespace in it. Cheap to clone.
+/// A client for the API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
-    /// When every call gives up.
+    /// The deadline of every call.
     pub deadline: Deadline,
 }
 
 struct Inner {
     client: RwLock<Current>,
-    /// How to connect anew when the credentials have run out; none for a client that was handed in.
+    /// How to reconnect when the credentials have expired; `None` for a client from the caller.
     target: Option<Target>,
     server: String,
-    /// Whether the server ever answered: before that a refused connection is final.
+    /// Whether the server has answered at least once. Before that, a refused connection is not retried.
     contacted: AtomicBool,
-    /// The server's minor version, once it was asked.
+    /// The server's minor version, once it has been queried.
     minor: OnceLock<u32>,
 }
 
 /// The client in use.
 struct Current {
     client: Client,
-    /// The one for exec, made when it is first needed.
+    /// The client for exec, created when it is first needed.
     upgrading: OnceLock<Client>,
-    /// How many were in use before it.
+    /// The number of earlier clients.
     generation: u32,
-    /// When its credentials were read.
+    /// When its credentials were loaded.
     since: Instant,
 }
 
@@ -95,14 +95,14 @@ impl Current {
 }
 
 impl Cluster {
-    /// Connects lazily: nothing is sent.
+    /// Creates a client. It sends nothing yet.
     pub fn new(target: Target, deadline: Deadline) -> Result<Self, ClusterError> {
         let client = target.client()?;
         let server = target.config.cluster_url.to_string().trim_end_matches('/').to_owned();
         Ok(Self::with(client, Some(target), server, deadline))
     }
 
-    /// Around a client of the caller's: tests script the server behind it.
+    /// Uses a client from the caller, for tests with a simulated server.
     #[must_use]
     pub fn from_client(client: Client, deadline: Deadline) -> Self {
         Self::with(client, None, "the given client".to_owned(), deadline)
@@ -125,23 +125,23 @@ impl Cluster {
         &self.inner.server
     }
 
-    /// The server's minor version, once it was asked; 0 when it does not say.
+    /// The server's minor version, once it has been queried; 0 if the server does not report one.
     pub(super) fn minor(&self) -> Option<u32> {
         self.inner.minor.get().copied()
     }
 
     pub(super) fn set_minor(&self, minor: u32) {
-        // The first answer stands.
+        // Keep the first answer.
         let _ = self.inner.minor.set(minor);
     }
 
-    /// The library's client, for what it does better: watches.
+    /// The library's client, for watches.
     #[must_use]
     pub fn client(&self) -> Client {
         self.current().0
     }
 
-    /// The client in use, and how many were in use before it.
+    /// The current client and its generation, the number of earlier clients.
     pub(super) fn current(&self) -> (Client, u32) {
         let current = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
         (current.client.clone(), current.generation)
@@ -158,11 +158,11 @@ impl Cluster {
         Ok(current.upgrading.get_or_init(|| client).clone())
     }
 
-    /// Sends a request until it is answered for good, and reads the answer.
+    /// Sends a request, retries it if necessary, and parses the response.
     ///
     /// # Errors
-    /// [`ClusterError::Refused`] with the server's words, [`ClusterError::Unreachable`] when the first
-    /// contact fails, [`ClusterError::GaveUp`] when the deadline passes while the server keeps failing.
+    /// [`ClusterError::Refused`] with the server's status, [`ClusterError::Unreachable`] if the first
+    /// contact fails, [`ClusterError::GaveUp`] if the deadline passes while the server keeps failing.
     pub async fn call<T: DeserializeOwned>(
         &self,
         action: &str,
@@ -172,7 +172,7 @@ impl Cluster {
         serde_json::from_slice(&body).map_err(|e| self.garbled(action, &e.to_string()))
     }
 
-    /// The same, without reading the answer as JSON.
+    /// The same, but returns the bytes of the response.
     pub async fn call_bytes(
         &self,
         action: &str,
@@ -199,9 +199,9 @@ impl Cluster {
                 Judgement::Again { after, last } => (after, last),
             };
             tracing::debug!(action, attempt, ?pause, last, "retrying");
-            // The last attempt is made just before the deadline.
+            // Shorten the pause so that a last attempt runs just before the deadline.
             let remaining = self.deadline.remaining();
-            // One that the deadline cuts short says less than the answer before it.
+            // If the deadline cut this attempt short, the previous error says more.
             let last = said.take().filter(|_| remaining.is_zero()).unwrap_or(last);
             if remaining <= BACKOFF.0 {
                 return Err(ClusterError::GaveUp {
@@ -239,13 +239,13 @@ impl Cluster {
             Ok(response) => response.status().as_u16().to_string(),
             Err(trouble) => format!("{trouble:?}"),
         };
-        // Neither headers nor bodies: they hold secrets.
+        // Log neither headers nor bodies: they contain secrets.
         tracing::debug!(target: "pgset::request", %method, %uri, outcome, elapsed = ?began.elapsed());
         answer
     }
 
-    /// Reads the credentials anew, if that may help whoever was refused with the client of this
-    /// generation. Whether to try again.
+    /// Reloads the credentials, if that may help after a 401 for a client of generation `refused`. Returns
+    /// whether to retry.
     pub(super) fn renew(&self, refused: u32) -> bool {
         let Some(target) = &self.inner.target else { return false };
         let mut current = self.inner.client.write().unwrap_or_else(PoisonError::into_inner);
@@ -269,19 +269,19 @@ impl Cluster {
     }
 }
 
-/// What a 401 calls for.
+/// How to handle a 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Renewal {
-    /// Another request that was refused has renewed the credentials already.
+    /// Another refused request has already reloaded the credentials.
     Done,
-    /// They have to be read anew.
+    /// The credentials must be reloaded.
     Due,
-    /// They were read anew just now: they are not accepted.
+    /// The credentials were just reloaded, and the server does not accept them.
     Useless,
 }
 
-/// Requests go out side by side, and all of them are refused when the credentials run out: the first
-/// renews them for all.
+/// Requests run concurrently, and all of them get a 401 when the credentials expire. The first one reloads
+/// the credentials for all.
 fn renewal(refused: u32, current: u32, age: Duration) -> Renewal {
     if refused != current {
         Renewal::Done
@@ -294,16 +294,16 @@ fn renewal(refused: u32, current: u32, age: Duration) -> Renewal {
 
 type Answer = Result<Response<Vec<u8>>, Trouble>;
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, PartialEq, Eq)]
 enum Trouble {
-    /// The connection could not be made, or broke.
+    /// The connection could not be opened, or broke.
     Transport(String),
-    /// Something that will be the same next time: a certificate, a credential plugin.
+    /// An error that a retry does not fix: a certificate, a credential plugin.
     Final(String),
 }
 
-/// What to do with an answer.
+/// What to do with a response.
 #[derive(Debug, PartialEq)]
 enum Judgement {
     Done(Vec<u8>),
@@ -313,13 +313,14 @@ enum Judgement {
     Again { after: Duration, last: String },
 }
 
-/// The retry policy, as a pure function (readiness.md, "Watching").
+/// The retry policy, as a pure function.
 fn judge(answer: Answer, attempt: u32, contacted: bool) -> Judgement {
     let backoff = BACKOFF.0.saturating_mul(1 << attempt.min(6)).min(BACKOFF.1);
     let response = match answer {
         Ok(response) => response,
         Err(Trouble::Final(reason)) => return Judgement::Unreachable(reason),
-        // The first contact fails fast: nobody waits ten minutes for a cluster that is not there.
+        // The first contact fails fast, so that the user does not wait ten minutes for a cluster that does
+        // not exist.
         Err(Trouble::Transport(reason)) if !contacted => return Judgement::Unreachable(reason),
         Err(Trouble::Transport(last)) => return Judgement::Again { after: backoff, last },
     };
@@ -348,7 +349,7 @@ fn judge(answer: Answer, attempt: u32, contacted: bool) -> Judgement {
     Judgement::Refused(Box::new(status))
 }
 
-/// `Retry-After` in seconds, by header or by the Status' details.
+/// `Retry-After` in seconds, from the header or from the Status details.
 fn retry_after(response: &Response<Vec<u8>>, status: &Status) -> Option<Duration> {
     let header = response.headers().get(header::RETRY_AFTER);
     let header = header.and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok());
@@ -356,7 +357,7 @@ fn retry_after(response: &Response<Vec<u8>>, status: &Status) -> Option<Duration
     header.or(details.filter(|seconds| *seconds > 0)).map(Duration::from_secs)
 }
 
-/// The Status in a body, or one made of what else the body says (a proxy's page, plain text).
+/// The Status in a body. For other bodies (a proxy's page, plain text) it is built from their first line.
 fn status_of(code: StatusCode, body: &[u8]) -> Status {
     let mut status = serde_json::from_slice::<Status>(body).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(body);
@@ -367,10 +368,10 @@ fn status_of(code: StatusCode, body: &[u8]) -> Status {
     status
 }
 
-/// The transport's error, and whether another attempt could end otherwise.
+/// Classifies a transport error: whether a retry may succeed.
 fn reason(error: &kube::Error) -> Trouble {
     if let kube::Error::Auth(auth) = error {
-        // Never the library's words: they hold what the plugin printed.
+        // Do not use the library's message: it contains the plugin's output.
         return Trouble::Final(super::connect::plugin(auth));
     }
     let root = error.source().map_or_else(|| error.to_string(), root_cause);
@@ -380,7 +381,7 @@ fn reason(error: &kube::Error) -> Trouble {
     Trouble::Transport(root)
 }
 
-/// The innermost error's words: the outer ones say only that a client failed.
+/// The message of the innermost error. The outer ones only say that a client failed.
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(next) = last.source() {

@@ -1,4 +1,4 @@
-//! From a kubeconfig, or a pod's service account, to a client.
+//! Creates a client from a kubeconfig or a pod's service account.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,27 +14,27 @@ use tower::{BoxError, ServiceBuilder};
 use super::ClusterError;
 use super::error::MISSING_FILE;
 
-/// How long a connection may take to be made. A cluster that does not answer by then is named.
+/// The time limit to open a connection. A cluster that does not answer in time is reported as unreachable.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an idle connection is asked whether it is still there, and how long it may take to say so.
+/// The interval of HTTP/2 keep-alive pings on idle connections, and their timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// Where a kubeconfig may be: what the environment and the flags say.
+/// Where to look for a kubeconfig, according to environment and flags.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// `--kubeconfig`.
     pub file: Option<PathBuf>,
     /// `--context`.
     pub context: Option<String>,
-    /// `KUBECONFIG`: one or more files, separated as `PATH` is.
+    /// `KUBECONFIG`: one or more files, separated as in `PATH`.
     pub variable: Option<std::ffi::OsString>,
-    /// The home directory, for `.kube/config` in it.
+    /// The home directory, which may contain `.kube/config`.
     pub home: Option<PathBuf>,
-    /// Whether a pod's environment is present (`KUBERNETES_SERVICE_HOST`).
+    /// Whether the environment of a pod is present (`KUBERNETES_SERVICE_HOST`).
     pub in_cluster: bool,
 }
 
-/// A cluster that could be talked to: nothing has been sent yet.
+/// The configuration to connect to a cluster. Nothing has been sent yet.
 #[derive(Clone)]
 pub struct Target {
     /// The client's configuration.
@@ -44,8 +44,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads the kubeconfig: `--kubeconfig`, else `KUBECONFIG`, else `~/.kube/config`, else the
-    /// service account of the pod that this runs in.
+    /// Loads the configuration from `--kubeconfig`, otherwise `KUBECONFIG`, otherwise `~/.kube/config`,
+    /// otherwise the service account of the current pod.
     pub async fn load(sources: &Sources) -> Result<Self, ClusterError> {
         let Some(kubeconfig) = read(sources)? else {
             if !sources.in_cluster {
@@ -75,22 +75,22 @@ impl Target {
         &self.config.default_namespace
     }
 
-    /// A client; runs the kubeconfig's credential plugin, if it names one.
+    /// Creates a client. It runs the kubeconfig's credential plugin, if there is one.
     pub fn client(&self) -> Result<Client, ClusterError> {
         build(&self.config).map_err(|e| unusable(&e))
     }
 
-    /// A client for exec: its WebSocket needs HTTP/1.1.
+    /// Creates a client for exec, which needs HTTP/1.1 for its WebSocket.
     pub fn upgrading_client(&self) -> Result<Client, ClusterError> {
         Client::try_from(self.config.clone()).map_err(|e| unusable(&e))
     }
 }
 
-/// The library's stack over one HTTP/2 connection, as kubectl's: concurrent requests share it, and its
-/// TLS handshake. Servers that only speak HTTP/1.1 get a connection for each request under way.
+/// Builds the library's client stack over one HTTP/2 connection, like kubectl: concurrent requests share the
+/// connection and its TLS handshake. A server without HTTP/2 gets one connection for each concurrent request.
 ///
-/// Nagle's algorithm is off: a request that follows the handshake at once would otherwise wait 40 ms
-/// for the server's delayed acknowledgement.
+/// Nagle's algorithm is disabled: otherwise a request directly after the handshake would wait 40 ms for
+/// the server's delayed acknowledgement.
 fn build(config: &Config) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         return Client::try_from(config.clone());
@@ -109,7 +109,7 @@ fn build(config: &Config) -> Result<Client, kube::Error> {
     let connector = builder.enable_all_versions().wrap_connector(tcp);
     let client = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
-        // A connection that went silent is noticed, and its requests fail instead of waiting.
+        // The keep-alive detects dead connections, so that their requests fail instead of waiting.
         .http2_keep_alive_interval(KEEP_ALIVE)
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .build(connector);
@@ -124,7 +124,7 @@ fn build(config: &Config) -> Result<Client, kube::Error> {
 
 fn tuned(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    // Every call runs under our own deadline and retry policy (call.rs).
+    // Every call has pgset's own deadline and retry policy (call.rs).
     config.read_timeout = None;
     config.default_retry = false;
     config
@@ -136,7 +136,7 @@ fn read(sources: &Sources) -> Result<Option<Kubeconfig>, ClusterError> {
     }
     if let Some(list) = &sources.variable {
         let mut merged: Option<Kubeconfig> = None;
-        // As kubectl does: files of the list that are not there are passed over.
+        // Skip missing files in the list, as kubectl does.
         for file in std::env::split_paths(list).filter(|f| f.exists()) {
             let next = from_file(&file)?;
             merged = Some(match merged {
@@ -193,8 +193,8 @@ fn unusable(error: &kube::Error) -> ClusterError {
     }
 }
 
-/// The program of a command in the library's form: the variables that it sets, then the words, each
-/// in quotes.
+/// The program in a command as the library formats it: first the environment variables, then the words,
+/// each in quotes.
 fn program(command: &str) -> &str {
     let mut rest = command.trim_start();
     while let Some((name, value)) = rest.split_once('=')
@@ -206,7 +206,7 @@ fn program(command: &str) -> &str {
     rest[..rest.len() - after_word(rest).len()].trim_matches('"')
 }
 
-/// What stands behind the first word, which may be in quotes.
+/// The text after the first word, which may be quoted.
 fn after_word(text: &str) -> &str {
     let (mut quoted, mut escaped) = (false, false);
     let end = text.find(|c: char| {
@@ -221,7 +221,8 @@ fn after_word(text: &str) -> &str {
     &text[end.unwrap_or(text.len())..]
 }
 
-/// The library's own message prints all that the plugin printed, which may be a token.
+/// Describes an error of the credential plugin. The library's message contains the plugin's output, which
+/// may be a token.
 pub(super) fn plugin(error: &kube::client::AuthError) -> String {
     use kube::client::AuthError;
     match error {

@@ -1,24 +1,24 @@
-//! What a cluster, or the lack of one, answers.
+//! Errors of requests to the cluster.
 
 use kube::core::Status;
 
 use crate::error::{Diagnose, Exit};
 
-/// Whether this program can make a cluster of its own to be tried on.
+/// Whether this program can start a sandbox cluster.
 const HAS_SANDBOX: bool = cfg!(all(feature = "sandbox", target_os = "linux"));
-/// How the reason ends when none of the files of `KUBECONFIG` is there.
+/// The end of the reason if none of the files in `KUBECONFIG` exists.
 pub(super) const MISSING_FILE: &str = "which does not exist";
 
 /// Why a request to the cluster failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// There is no kubeconfig, and this is no pod either.
+    /// There is no kubeconfig, and this process does not run in a pod.
     #[error("there is no cluster to talk to: no kubeconfig was found")]
     NoKubeconfig,
     /// The kubeconfig can't be used.
     #[error("the kubeconfig can't be used: {reason}")]
     Kubeconfig {
-        /// What is wrong with it, and where.
+        /// What is wrong, and where.
         reason: String,
     },
     /// The credential plugin of the kubeconfig failed.
@@ -38,15 +38,15 @@ pub enum ClusterError {
     /// The API server refused a request.
     #[error("{action}: {}", words(.status))]
     Refused {
-        /// What was asked of it: `getting Service pgset`.
+        /// The requested action: `getting Service pgset`.
         action: String,
         /// Its answer.
         status: Box<Status>,
     },
-    /// The API server's answer can't be understood.
+    /// The API server's response can't be parsed.
     #[error("{action}: the answer of {server} can't be read: {reason}")]
     Garbled {
-        /// What was asked of it.
+        /// The requested action.
         action: String,
         /// The API server's address.
         server: String,
@@ -56,14 +56,14 @@ pub enum ClusterError {
     /// The deadline passed while the API server kept failing.
     #[error("{action}: gave up after {seconds} s; the last answer was: {last}")]
     GaveUp {
-        /// What was asked of it.
+        /// The requested action.
         action: String,
-        /// How long it was tried.
+        /// The number of seconds before it gave up.
         seconds: u64,
-        /// Its last answer.
+        /// The last error.
         last: String,
     },
-    /// A command in a pod could not be run at all.
+    /// A command in a pod could not run.
     #[error("running a command in pod {pod}: {reason}")]
     Exec {
         /// The pod.
@@ -74,7 +74,7 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    /// The server's answer, where it gave one.
+    /// The server's status, if it refused the request.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
         match self {
@@ -83,32 +83,32 @@ impl ClusterError {
         }
     }
 
-    /// Whether the server said that we may not.
+    /// Whether the user lacks the right (403).
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         self.status().is_some_and(|s| s.code == 403)
     }
 
-    /// Whether the object is not there.
+    /// Whether the object does not exist (404).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.status().is_some_and(|s| s.code == 404)
     }
 
-    /// Whether an object could not be created because there is one of its name.
+    /// Whether a create failed because an object with this name exists.
     #[must_use]
     pub fn is_already_there(&self) -> bool {
         self.status().is_some_and(|s| s.code == 409 && s.reason == "AlreadyExists")
     }
 
-    /// Whether the server said that somebody else was there first.
+    /// Whether the request conflicts with another change (409).
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.status().is_some_and(|s| s.code == 409)
     }
 }
 
-/// Reason and message, as kubectl shows them, with the code where there is neither.
+/// Reason and message, as kubectl shows them; the code if both are missing.
 fn words(status: &Status) -> String {
     let message = status.message.trim();
     match (status.reason.as_str(), message) {
@@ -180,12 +180,12 @@ impl Diagnose for ClusterError {
     }
 }
 
-/// The sandbox is one of this machine's, but for its first address.
+/// Whether the server is a sandbox: they use loopback addresses other than 127.0.0.1.
 fn is_of_a_sandbox(server: &str) -> bool {
     server.starts_with("https://127.") && !server.starts_with("https://127.0.0.1:")
 }
 
-/// A 403 of an admission plugin (quota, policy) is not about who we are.
+/// Whether a 403 comes from an admission plugin (quota, policy) and not from missing rights.
 fn is_admission(status: &Status) -> bool {
     [
         "exceeded quota",

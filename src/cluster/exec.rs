@@ -1,4 +1,4 @@
-//! Commands in a pod's container.
+//! Runs commands in a pod's container.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Cluster, ClusterError};
 
-/// How much of a command's output is kept.
+/// The maximum size of each output stream; the rest is dropped.
 const OUTPUT_LIMIT: u64 = 4 << 20;
 
-/// What a command in a pod printed, and how it ended.
+/// The output and the exit code of a command in a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecOutput {
     /// Its standard output.
@@ -31,19 +31,20 @@ pub struct Exec<'a> {
     pub pod: &'a str,
     /// The container.
     pub container: &'a str,
-    /// The program and its arguments; never a password.
+    /// The program and its arguments. They must not contain a password.
     pub argv: Vec<String>,
-    /// What it reads. It must end the program by itself: the older exec protocol can't close it.
+    /// The standard input. It must make the program exit, because the older exec protocol can't close
+    /// standard input.
     pub stdin: String,
-    /// How long it may take.
+    /// The time limit.
     pub timeout: Duration,
 }
 
 impl Cluster {
-    /// Runs a command and waits for its end.
+    /// Runs a command and waits until it ends.
     ///
     /// # Errors
-    /// When it could not be run, or did not end in time. A command that fails is no error here.
+    /// When the command could not run, or did not end in time. A nonzero exit code is not an error here.
     pub async fn exec(&self, exec: Exec<'_>) -> Result<ExecOutput, ClusterError> {
         let (pod, timeout) = (exec.pod.to_owned(), exec.timeout.min(self.deadline.remaining()));
         match tokio::time::timeout(timeout, self.exec_unbounded(exec)).await {
@@ -67,18 +68,18 @@ impl Cluster {
             .exec(exec.pod, exec.argv.clone(), &parameters)
             .await
             .map_err(|e| refusal(exec.pod, e))?;
-        // The status is taken, and both streams are read, before the process is joined: a full pipe
-        // would block it for ever.
+        // Take the status and read both streams before joining the process: a full pipe would block it
+        // forever.
         let status = process.take_status();
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let writing = async {
             let mut stdin = stdin;
             if let Some(stdin) = &mut stdin {
-                // A program that ended early closes its input; its status says why.
+                // A program that ended early closes its input. Its status has the reason.
                 let _ = stdin.write_all(exec.stdin.as_bytes()).await;
                 let _ = stdin.flush().await;
             }
-            // Kept open until the program ends: some servers take its end for a hang-up.
+            // Keep the input open until the program ends: some servers treat its end as a hang-up.
             std::future::pending::<()>().await;
         };
         let ended = async {
@@ -97,11 +98,12 @@ impl Cluster {
     }
 }
 
-/// Why a program's end is not known.
+/// The reason if the end of a program is unknown.
 pub(super) const BROKEN: &str = "the connection broke before it ended";
 
-/// What a program printed, and how it ended; none when the connection broke. The library does not end
-/// its streams then, so that whoever reads them would read for ever: its status is gone, though.
+/// The output and the status of a program; `None` if the connection broke. In that case the library does
+/// not close the output streams, so reading them would never end, but the status future completes without
+/// a status.
 pub(super) async fn output_and_end<O, S>(
     mut output: impl Future<Output = O> + Unpin,
     mut end: impl Future<Output = Option<S>> + Unpin,
@@ -118,14 +120,14 @@ pub(super) async fn output_and_end<O, S>(
 async fn read_to_end(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
-        // What came before a broken connection is worth showing.
+        // Output from before a broken connection is still useful.
         let _ = stream.take(OUTPUT_LIMIT).read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The exit code in a status of the exec protocol: `Success`, or `NonZeroExitCode` with a cause
-/// `ExitCode`. Anything else means that the command was never run.
+/// `ExitCode`. Any other status means that the command never ran.
 pub(super) fn exit_code(
     status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status,
 ) -> Result<i32, String> {

@@ -1,4 +1,4 @@
-//! One kind's objects, as they change.
+//! Follows the objects of one kind.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -12,29 +12,29 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-/// How often a kind is listed that may not be watched.
+/// The polling interval for kinds that may not be watched.
 const POLL: Duration = Duration::from_secs(2);
-/// How long such a list may take: the library itself would wait for ever.
+/// The time limit of such a list request: the library itself would wait forever.
 const LIST_WITHIN: Duration = Duration::from_secs(30);
 
-/// A change of one kind.
+/// A change of one kind's objects.
 pub(super) enum Change<K> {
-    /// All objects there are now.
+    /// All current objects.
     All(Vec<K>),
-    /// One is new or different.
+    /// An object was added or changed.
     Applied(Box<K>),
-    /// One is gone.
+    /// An object was deleted.
     Deleted(String),
-    /// It may not be read. The server's words.
+    /// The kind may not be read. With the server's message.
     Forbidden(String),
-    /// The credentials are not accepted (any more). The server's words.
+    /// The server does not accept the credentials, or no longer. With the server's message.
     Unauthorized(String),
-    /// The server does not answer; it is tried again. Its last words.
+    /// The server does not answer, and a retry follows. With the last error.
     Trouble(String),
 }
 
-/// Lists, then watches, for ever: relists on 410, reconnects with back-off, notices streams that went
-/// silent (the library's watcher does), and lists every two seconds where only watching is denied.
+/// Lists and then watches, without end. It relists on 410, reconnects with back-off and detects silent
+/// streams (all in the library's watcher). If only watching is denied, it lists every two seconds.
 pub(super) fn follow<K>(api: Api<K>, selector: &str) -> BoxStream<'static, Change<K>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -59,7 +59,7 @@ where
         };
         std::future::ready(change)
     });
-    // Where watching is denied, listing takes over for good: the stream of `poll` never ends.
+    // If watching is denied, switch to listing for good: the stream of `poll` never ends.
     changes
         .flat_map(move |change| match change {
             Change::Forbidden(_) => poll(polled.clone()),
@@ -68,7 +68,7 @@ where
         .boxed()
 }
 
-/// What the last list was.
+/// The result of the last list request.
 #[derive(Clone, Copy)]
 enum Last {
     None,
@@ -84,7 +84,7 @@ where
         match last {
             Last::None => {}
             Last::Answered => tokio::time::sleep(POLL).await,
-            // Said once; then the stream only waits, so that nobody spins.
+            // The denial was reported once. Now wait forever, so that the stream does not busy-loop.
             Last::Denied => std::future::pending().await,
         }
         let answer = tokio::time::timeout(LIST_WITHIN, api.list(&parameters)).await;
@@ -113,7 +113,7 @@ fn trouble<K>(error: &watcher::Error) -> Change<K> {
     }
 }
 
-/// What a failed request means for the stream.
+/// Converts a failed request into a change.
 fn failed<K>(error: &kube::Error) -> Change<K> {
     match error {
         kube::Error::Api(status) if status.code == 403 => Change::Forbidden(status.message.clone()),
@@ -139,7 +139,7 @@ impl<K> Default for Store<K> {
 }
 
 impl<K: Resource + Clone> Store<K> {
-    /// Takes a change in; the server's words when there is nothing to take.
+    /// Applies a change; returns the server's message if it is an error.
     pub(super) fn take(&mut self, change: Change<K>) -> Result<(), Denied> {
         match change {
             Change::All(objects) => {
@@ -163,7 +163,7 @@ impl<K: Resource + Clone> Store<K> {
     }
 }
 
-/// Why a kind could not be read just now.
+/// Why a kind can't be read at the moment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Denied {
     Forbidden(String),
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that denies watching, and listing when told to.
+    /// A server that denies watching, and optionally listing.
     fn server(denies_list: bool) -> Api<Pod> {
         let service = tower::service_fn(move |request: Request<Body>| async move {
             let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));

@@ -1,12 +1,12 @@
-//! The last lines of a container's log.
+//! Reads the last lines of a container's log.
 
 use http::Request;
 
 use super::{Cluster, ClusterError};
 
 impl Cluster {
-    /// The last `lines` lines of a container's log; with `previous` those of its last run. None when
-    /// there is no such log.
+    /// The last `lines` lines of a container's log; with `previous`, of its previous run. `None` if there
+    /// is no such log.
     pub async fn logs(
         &self,
         namespace: &str,
@@ -23,7 +23,7 @@ impl Cluster {
         *request.uri_mut() = uri.parse().ok()?;
         let action = format!("reading the log of pod {pod}");
         let read = self.call_bytes(&action, request);
-        // The log explains a failure; without it the rest of the explanation still stands.
+        // The log is only part of an explanation, so a failure to read it is not an error.
         let bytes = match tokio::time::timeout(std::time::Duration::from_secs(5), read).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(ClusterError::Refused { status, .. })) => {

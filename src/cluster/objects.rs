@@ -1,4 +1,4 @@
-//! Objects of every kind: get, list, create, apply, delete.
+//! Generic operations on objects: get, list, create, apply, delete.
 
 use crate::manifest::ServerVersion;
 use http::{Method, Request};
@@ -9,29 +9,29 @@ use super::{Cluster, ClusterError};
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, Object, ObjectId};
 
-/// How to apply.
+/// Options of an apply.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Apply {
-    /// The server checks and answers, and stores nothing.
+    /// The server validates the object, but stores nothing.
     pub dry_run: bool,
-    /// Take over fields that other managers own.
+    /// Takes over fields that other managers own.
     pub force: bool,
 }
 
-/// How new a list has to be.
+/// The required freshness of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
-    /// All that was written before the question. Servers from 1.31 on wait until their watch cache has
-    /// caught up with etcd, which takes some 30 ms, and older ones read all of etcd.
+    /// The result includes all writes before the request. Servers from 1.31 on wait until their watch
+    /// cache has caught up with etcd, about 30 ms; older ones read everything from etcd.
     #[default]
     Latest,
-    /// What the server's watch cache holds at this moment: it may be a little behind, or on a server
-    /// of several some seconds. (Kubernetes API concepts, "resourceVersion=0": any.)
+    /// The current content of the server's watch cache. It may be slightly stale, with several API servers
+    /// by some seconds. (Kubernetes API concepts, "resourceVersion=0": any.)
     Cached,
 }
 
-/// How many times an apply may meet somebody who creates the same object at the same moment. Once is
-/// all it takes, unless the object is deleted and made again meanwhile.
+/// How often an apply may collide with another client that creates the same object at the same moment. One
+/// retry is enough, unless the object is deleted and recreated in between.
 const CREATION_RACES: u32 = 5;
 
 #[derive(Deserialize)]
@@ -52,19 +52,20 @@ impl Cluster {
         Ok(ServerVersion { text, minor })
     }
 
-    /// The live object; none when there is none.
+    /// The live object; `None` if it does not exist.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
         let action = format!("getting {id}");
         match self.call::<Value>(&action, get(&self.path_of(id).await?)).await {
             Ok(value) if value["metadata"]["name"] == id.name.as_str() => Ok(Some(value)),
-            // What a Secret without keys would mean must not be concluded from somebody else's JSON.
+            // Reject a response that is not the requested object: otherwise unrelated JSON would look like
+            // a Secret without keys.
             Ok(_) => Err(self.garbled(&action, "it is no such object")),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    /// The objects of a kind that a label selector names; cluster-scoped kinds ignore `namespace`.
+    /// The objects of a kind that match a label selector. Cluster-scoped kinds ignore `namespace`.
     pub async fn list(
         &self,
         kind: Kind,
@@ -85,7 +86,7 @@ impl Cluster {
             uri = format!("{uri}?{}", query.join("&"));
         }
         let list: List = self.call(&format!("listing {}", kind.plural()), get(&uri)).await?;
-        // Items of a list come without their kind; everybody downstream wants it.
+        // Items of a list response lack apiVersion and kind, but the callers need them.
         Ok(list
             .items
             .into_iter()
@@ -97,8 +98,7 @@ impl Cluster {
             .collect())
     }
 
-    /// Server-side apply, with strict validation of fields. Applying twice is the same as once, so
-    /// it is safe to retry.
+    /// Server-side apply with strict field validation. It is idempotent, so retries are safe.
     pub async fn apply(&self, object: &Object, how: Apply) -> Result<Value, ClusterError> {
         let query = format!(
             "fieldManager={MANAGER}&fieldValidation=Strict&force={}{}",
@@ -115,16 +115,16 @@ impl Cluster {
         let mut attempt = 1;
         loop {
             match self.call(&action, request.clone()).await {
-                // Two applies that both found nothing: the server makes the object for one and refuses
-                // the other. It is there now, so that this is an update.
+                // Two applies have found no object: the server creates it for one and refuses the other.
+                // It exists now, so the retry is an update.
                 Err(e) if e.is_already_there() && attempt < CREATION_RACES => attempt += 1,
                 other => return other,
             }
         }
     }
 
-    /// Creates an object that must not be there yet. A conflict means that somebody else made it, or
-    /// that a retried request of ours had arrived after all: read and compare.
+    /// Creates an object that must not exist yet. A conflict means that another client created it, or that
+    /// the first attempt of a retried request succeeded. The caller must read the object and compare.
     pub async fn create(&self, object: &Object, dry: bool) -> Result<Value, ClusterError> {
         let minor = self.minor_for(object.id.kind).await?;
         let path = collection(object.id.kind, object.id.namespace.as_deref(), minor);
@@ -137,17 +137,17 @@ impl Cluster {
         Ok(path_of(id, self.minor_for(id.kind).await?))
     }
 
-    /// The server's minor version, where it decides under which version a kind is found. Asked once.
+    /// The server's minor version, if the kind's API version depends on it. Queried at most once.
     async fn minor_for(&self, kind: Kind) -> Result<u32, ClusterError> {
         match self.minor() {
             Some(minor) => Ok(minor),
-            // Boxed, as it is hardly ever asked here and would be a part of every call.
+            // Boxed, because it rarely runs here and would enlarge the future of every call.
             None if kind.varies() => Ok(Box::pin(self.version()).await?.minor),
             None => Ok(0),
         }
     }
 
-    /// Changes single fields of an object that somebody else made, by a merge patch.
+    /// Changes single fields of an object that another client or controller created, with a merge patch.
     pub async fn merge(
         &self,
         id: &ObjectId,
@@ -160,12 +160,12 @@ impl Cluster {
         self.call(&format!("changing {id}"), request).await
     }
 
-    /// Deletes the object of this UID. False when it is gone already, or another has its name.
+    /// Deletes the object with this UID. False if it is already gone or the name belongs to another object.
     pub async fn delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
         self.delete_with(id, uid, "Background").await
     }
 
-    /// Deletes the object of this UID alone: what it owns is left behind, owned by nobody.
+    /// Deletes only the object with this UID. The objects that it owns remain, without an owner.
     pub async fn orphan(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
         self.delete_with(id, uid, "Orphan").await
     }
@@ -186,7 +186,7 @@ impl Cluster {
             with_body(Method::DELETE, &self.path_of(id).await?, "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
-            // 409: the UID precondition does not hold, so ours is gone.
+            // 409: the UID precondition failed, so the object is already gone.
             Err(e) if e.is_not_found() || e.is_conflict() => Ok(false),
             Err(e) => Err(e),
         }
@@ -238,7 +238,7 @@ fn path_of(id: &ObjectId, minor: u32) -> String {
     format!("{}/{}", collection(id.kind, id.namespace.as_deref(), minor), encode(&id.name))
 }
 
-/// Percent-encodes a query value; label selectors hold only ASCII.
+/// Percent-encodes a query value. Label selectors are ASCII.
 fn encode(text: &str) -> String {
     text.bytes()
         .map(|b| match b {

@@ -1,4 +1,4 @@
-//! A set as it is, kept up to date: one snapshot fed by a watch of each kind.
+//! Maintains a current snapshot of a set, with one watch per kind.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -33,16 +33,16 @@ enum Update {
 pub struct Scope {
     /// The set.
     pub set: SetIdentity,
-    /// Whether its volumes are static: PersistentVolumes that pgset made.
+    /// Whether the set has static volumes: PersistentVolumes that pgset created.
     pub volumes: bool,
-    /// The server.
+    /// The version of the server.
     pub version: ServerVersion,
 }
 
 /// Watches a set.
 pub struct Observer {
     updates: SelectAll<BoxStream<'static, Update>>,
-    /// Of the credentials that the streams began with.
+    /// The generation of the credentials that the streams use.
     generation: u32,
     cluster: Cluster,
     scope: Scope,
@@ -53,14 +53,14 @@ pub struct Observer {
     events: Store<Event>,
     slices: Store<EndpointSlice>,
     endpoints: Store<Endpoints>,
-    /// Kinds whose first list has not come yet.
+    /// Kinds without a completed first list.
     missing: Vec<&'static str>,
-    /// What the server last said when it did not answer as it should.
+    /// The server's last error message.
     trouble: Option<String>,
 }
 
 impl Observer {
-    /// Begins to watch. Nothing is sent before [`Observer::next`].
+    /// Creates the watches. Nothing is sent before [`Observer::next`].
     #[must_use]
     pub fn new(cluster: &Cluster, scope: &Scope) -> Self {
         let mut missing =
@@ -87,7 +87,7 @@ impl Observer {
         observer
     }
 
-    /// Begins a stream for each kind, over the client whose credentials are in force.
+    /// Starts a stream for each kind with the current client.
     fn begin(&mut self) {
         let (client, generation) = self.cluster.current();
         let set = &self.scope.set;
@@ -117,11 +117,11 @@ impl Observer {
         self.generation = generation;
     }
 
-    /// Waits for the next change. Safe to cancel.
+    /// Waits for the next change. Cancel-safe.
     ///
     /// # Errors
-    /// When StatefulSets or pods may not be read; what else may not be read is left out. When the
-    /// credentials are not accepted, even after they were read anew.
+    /// When StatefulSets or pods may not be read; other kinds that may not be read are left out. When the
+    /// server does not accept the credentials even after a reload.
     pub async fn next(&mut self) -> Result<(), ClusterError> {
         let Some(update) = self.updates.next().await else {
             return std::future::pending().await;
@@ -162,19 +162,19 @@ impl Observer {
         Ok(())
     }
 
-    /// Whether every kind was listed once: before that nothing can be said.
+    /// Whether every kind was listed once. Before that, the snapshot is incomplete.
     #[must_use]
     pub fn complete(&self) -> bool {
         self.missing.is_empty()
     }
 
-    /// What the server last said instead of an answer.
+    /// The server's last error message, if it has not answered since.
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
 
-    /// The set as it is now. What PostgreSQL says, and the StorageClasses, are the caller's to add.
+    /// The current snapshot. The caller must add PostgreSQL's replication state and the StorageClasses.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let name = self.scope.set.name.as_str();
@@ -230,7 +230,7 @@ fn of_slice(slice: &EndpointSlice) -> Vec<Endpoint> {
         .map(|endpoint| Endpoint {
             pod: endpoint.target_ref.as_ref().and_then(|t| t.name.clone()),
             address: endpoint.addresses.first().cloned().unwrap_or_default(),
-            // Unset means unknown, which is to be read as ready (discovery/v1).
+            // Unset means unknown, which clients must treat as ready (discovery/v1).
             ready: endpoint.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true),
         })
         .collect()

@@ -1,4 +1,4 @@
-//! A program in a pod that somebody, or a pipe, talks to while it runs.
+//! Runs an interactive program in a pod, connected to a terminal or a pipe.
 
 use futures::future::{BoxFuture, FutureExt as _};
 use k8s_openapi::api::core::v1::Pod;
@@ -9,10 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::exec::{BROKEN, exit_code, output_and_end, refusal};
 use super::{Cluster, ClusterError};
 
-/// How much of a stream is under way at once.
+/// The buffer size of a stream.
 const BUFFER: usize = 64 << 10;
 
-/// What to run, and where.
+/// The program to run, and the container.
 #[derive(Clone, Debug)]
 pub struct Program<'a> {
     /// The namespace.
@@ -21,31 +21,30 @@ pub struct Program<'a> {
     pub pod: &'a str,
     /// The container.
     pub container: &'a str,
-    /// The program and its arguments; never a password.
+    /// The program and its arguments. They must not contain a password.
     pub argv: Vec<String>,
-    /// Whether it gets a terminal of its own. Its stderr is its stdout then.
+    /// Whether to allocate a terminal. The program's stderr then goes to stdout.
     pub terminal: bool,
 }
 
-/// A program that runs.
+/// A running program.
 pub struct Session {
-    /// What it reads. Its end can't be told over the older exec protocols: keep it until the program
-    /// has ended.
+    /// Its standard input. The older exec protocols can't close it: keep it until the program has ended.
     pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
-    /// What it prints.
+    /// Its standard output.
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
-    /// What it complains of; none with a terminal.
+    /// Its standard error; `None` with a terminal.
     pub stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
-    /// The size of its terminal.
+    /// Sets the size of its terminal.
     pub size: Size,
-    /// How it ends.
+    /// Waits for its end.
     pub end: End,
 }
 
-/// Tells a program how large its terminal is.
+/// Sends the terminal size to a program.
 pub struct Size(Option<futures::channel::mpsc::Sender<TerminalSize>>);
 
-/// How a program ends. Dropping it breaks the connection.
+/// The future end of a program. Dropping it closes the connection.
 pub struct End {
     status: BoxFuture<'static, Option<Status>>,
     pod: String,
@@ -53,7 +52,8 @@ pub struct End {
 }
 
 impl Cluster {
-    /// Starts a program. From then on there is no deadline: it runs as long as somebody talks to it.
+    /// Starts a program. After the start there is no deadline: an interactive program may run as long as
+    /// needed.
     ///
     /// # Errors
     /// When it could not be started.
@@ -93,21 +93,20 @@ impl Cluster {
 }
 
 impl Size {
-    /// Tells columns and rows; without a terminal nobody listens.
+    /// Sends columns and rows. Without a terminal it does nothing.
     pub fn is(&mut self, (width, height): (u16, u16)) {
         if let Some(size) = &mut self.0 {
-            // A full queue holds sizes that are no older than what this one would have told.
+            // If the queue is full, this size is dropped: the queue already holds recent ones.
             let _ = size.try_send(TerminalSize { width, height });
         }
     }
 }
 
 impl End {
-    /// Waits for it while somebody reads what the program prints; its exit code, and what became of the
-    /// reading.
+    /// Waits for the end while `reading` reads the output. Returns the result of `reading` and the exit code.
     ///
     /// # Errors
-    /// When the connection broke before that, or the program could not be started.
+    /// When the connection broke first, or the program could not be started.
     pub async fn while_reading<O>(
         self,
         reading: impl Future<Output = O>,

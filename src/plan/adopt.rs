@@ -1,4 +1,4 @@
-//! Taking over a set that another made from the same manifests: `pgset render | kubectl apply -f -`.
+//! Takes over a set that was created from the same manifests with `pgset render | kubectl apply -f -`.
 
 use serde_json::Value;
 
@@ -6,9 +6,10 @@ use super::{fields, quantity};
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, Object};
 
-/// Claim templates are owned as a whole, the server's defaults in them included: whoever applies them
-/// without those conflicts with their owner, although nothing would change. What says the same is
-/// applied as it is there; as nobody can change claim templates, it stays right.
+/// A manager owns claim templates as a whole, including the server's defaults. An apply without those
+/// defaults conflicts with the owner, although it would change nothing. If the templates are equivalent,
+/// this function therefore replaces the desired ones with the live ones. That stays correct, because claim
+/// templates are immutable.
 pub(super) fn claim_templates(object: &mut Object, live: &Value) {
     if object.id.kind != Kind::StatefulSet || fields::applied(live, MANAGER).is_some() {
         return;
@@ -20,7 +21,7 @@ pub(super) fn claim_templates(object: &mut Object, live: &Value) {
     }
 }
 
-/// Whether everything that is wanted is there; what else is there, the server filled in.
+/// Whether `there` contains everything in `wanted`. The server has filled in the rest.
 pub(super) fn says_the_same(wanted: &Value, there: &Value) -> bool {
     match (wanted, there) {
         (Value::Object(wanted), Value::Object(there)) => wanted

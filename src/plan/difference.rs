@@ -1,8 +1,8 @@
-//! What an apply would change in a live object.
+//! Computes what an apply would change in a live object.
 //!
-//! Looks at the fields of the desired object, and at those that pgset applied before: all others are
-//! the server's, or somebody else's. When in doubt it says that there is a difference: an apply that
-//! changes nothing costs a request, one that is left out costs the change.
+//! It compares the fields of the desired object and the fields that pgset applied before. All other fields
+//! belong to the server or to other managers. In case of doubt it reports a difference: an unnecessary
+//! apply costs one request, a missing apply loses the change.
 
 use serde_json::{Map, Value};
 
@@ -10,12 +10,12 @@ use super::path::{Path, Segment};
 use super::{fields, lists, quantity};
 use crate::manifest::object::MANAGER;
 
-/// What an apply would change.
+/// The fields that an apply would change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Difference {
-    /// Fields that the live object has not, or has with another value.
+    /// Fields that are missing in the live object or have another value there.
     pub changed: Vec<Path>,
-    /// Fields that pgset applied before and that are no longer wanted.
+    /// Fields that pgset applied before and that are no longer desired.
     pub removed: Vec<Path>,
 }
 
@@ -26,25 +26,25 @@ impl Difference {
         self.changed.is_empty() && self.removed.is_empty()
     }
 
-    /// Every path, changed ones first.
+    /// All paths, changed ones first.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.changed.iter().chain(&self.removed)
     }
 }
 
-/// Compares the object that is wanted with the one that is there.
+/// Compares a desired object with the live one.
 #[must_use]
 pub fn difference(desired: &Value, live: &Value) -> Difference {
     let mut found = Difference::default();
     let Some(own) = fields::applied(live, MANAGER) else {
-        // pgset owns nothing of it: what is equal today would not be kept tomorrow.
+        // pgset owns no field. Even if all values are equal now, other managers could change them.
         found.changed.push(Path::of(&["metadata", "managedFields"]));
         return found;
     };
     let kind = desired["kind"].as_str().unwrap_or_default();
     let mut walk = Walk { kind, found };
     let owners = Owners { own: Some(own), all: fields::all(live) };
-    // Kind and name are how the live object was found.
+    // Skip apiVersion and kind: the live object was found by them.
     for (name, value) in desired.as_object().into_iter().flatten() {
         if !matches!(name.as_str(), "apiVersion" | "kind") {
             let path = Path::of(&[name]);
@@ -55,11 +55,11 @@ pub fn difference(desired: &Value, live: &Value) -> Difference {
     walk.found
 }
 
-/// Who owns what at one place of the object.
+/// The field managers of one part of the object.
 struct Owners<'a> {
-    /// pgset's tree here, if it applied anything here.
+    /// The tree of pgset here, if pgset applied anything here.
     own: Option<&'a Map<String, Value>>,
-    /// Everybody's trees here.
+    /// The trees of all managers here.
     all: Vec<&'a Map<String, Value>>,
 }
 
@@ -71,13 +71,12 @@ impl Owners<'_> {
         }
     }
 
-    /// Whether somebody owns what is here as a whole. Only asked for lists and mappings with
-    /// something in them.
+    /// Whether a manager owns this value as a whole. Only meaningful for non-empty lists and mappings.
     fn as_a_whole(&self) -> bool {
         self.all.iter().any(|fields| fields.is_empty())
     }
 
-    /// Whether somebody owns a part of what is here.
+    /// Whether a manager owns a part of this value.
     fn in_parts(&self) -> bool {
         self.all.iter().any(|fields| fields.keys().any(|key| key != "."))
     }
@@ -94,7 +93,7 @@ impl Walk<'_> {
     fn value(&mut self, desired: &Value, live: Option<&Value>, owners: &Owners<'_>, path: &Path) {
         match (desired, live) {
             (Value::Null, _) => {}
-            // The server leaves out what is empty; that pgset applied it proves that it was said.
+            // The server omits empty values. pgset's ownership proves that it applied this one.
             (desired, None) if is_empty(desired) && owners.own.is_some() => {}
             (Value::Object(desired), Some(Value::Object(live))) => {
                 self.mapping(desired, live, owners, path);
@@ -114,7 +113,7 @@ impl Walk<'_> {
         owners: &Owners<'_>,
         path: &Path,
     ) {
-        // What is in it is others' parts, or was pgset's: then nobody owns a part.
+        // The live content is not owned in parts, so an apply of the empty mapping would remove it.
         if desired.is_empty() && !live.is_empty() && !owners.in_parts() {
             self.found.changed.push(path.clone());
         }
@@ -133,8 +132,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Below something that is owned as a whole, what the live object has beyond the desired one
-    /// would go away, unless the server fills it in again. Nobody owns parts of it.
+    /// Reports live fields that are missing in the desired value. In a value that is owned as a whole, an
+    /// apply removes them, unless the server fills them in again. No manager owns parts of such a value.
     fn nothing_else(
         &mut self,
         desired: &Map<String, Value>,
@@ -192,7 +191,7 @@ impl Walk<'_> {
                 self.found.changed.push(path_of_item);
                 continue;
             };
-            // The order counts: of variables that refer to one another, of init containers.
+            // The order matters, for variables that refer to one another and for init containers.
             if last.is_some_and(|last| position < last) {
                 self.found.changed.push(path.clone());
             }
@@ -225,7 +224,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The same as for any mapping, for the object itself, which nobody owns as a whole.
+    /// Reports removed fields of the object itself, as `mapping` does for mappings. No manager owns the
+    /// object as a whole.
     fn no_longer_wanted(
         &mut self,
         desired: Option<&Map<String, Value>>,
@@ -242,7 +242,7 @@ impl Walk<'_> {
     }
 }
 
-/// A value that the server may leave out.
+/// Whether the server may omit the value.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -254,7 +254,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// A value that the server fills in within something that is owned as a whole.
+/// Whether the server fills in this value inside a value that is owned as a whole.
 fn is_filled_in(name: &str, value: &Value) -> bool {
     value.is_null()
         || match name {

@@ -1,26 +1,26 @@
-//! Who owns which field: `metadata.managedFields`.
+//! Field ownership: `metadata.managedFields`.
 //!
-//! A manager's `fieldsV1` is a tree: `f:NAME` a field, `k:{KEYS}` an item of a list by its key
-//! fields, `v:VALUE` a value of a set, `.` the thing itself, and an empty tree a leaf: a scalar, or
-//! a list or mapping that is owned as a whole.
+//! The `fieldsV1` of a manager is a tree. `f:NAME` is a field, `k:{KEYS}` a list item identified by its
+//! key fields, `v:VALUE` a value of a set, `.` the value itself. An empty tree is a leaf: a scalar, or a
+//! list or mapping that is owned as a whole.
 
 use serde_json::{Map, Value, json};
 
 use super::lists;
 use super::path::{Path, Segment};
 
-/// Somebody who owns a field.
+/// A manager that owns a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manager {
     /// The field manager's name: `pgset`, `kubectl`.
     pub name: String,
     /// `Apply` or `Update`.
     pub operation: String,
-    /// The subresource that it wrote, if not the object itself: `scale`.
+    /// The subresource that it wrote to, for example `scale`; `None` for the object itself.
     pub subresource: Option<String>,
 }
 
-/// Who owns a field of a live object.
+/// The managers that own a field of a live object.
 #[must_use]
 pub fn owners(live: &Value, path: &Path) -> Vec<Manager> {
     entries(live)
@@ -35,13 +35,13 @@ pub fn owners(live: &Value, path: &Path) -> Vec<Manager> {
         .collect()
 }
 
-/// What a manager applied, rebuilt from the live object: its fields, and what names the object. None
-/// when it has applied nothing.
+/// Rebuilds what a manager applied from the live object: its fields, and kind, name and namespace. `None`
+/// if it applied nothing.
 #[must_use]
 pub fn extract(live: &Value, manager: &str) -> Option<Value> {
     let fields = applied(live, manager)?;
     let mut document = pick(fields, live);
-    // Items of a list come without them.
+    // Items of a list response have no apiVersion and kind.
     for field in ["apiVersion", "kind"] {
         if let Some(value) = live.get(field) {
             document[field] = value.clone();
@@ -56,7 +56,7 @@ pub fn extract(live: &Value, manager: &str) -> Option<Value> {
     Some(document)
 }
 
-/// The tree of what a manager applied.
+/// The tree of the fields that a manager applied.
 pub(super) fn applied<'a>(live: &'a Value, manager: &str) -> Option<&'a Map<String, Value>> {
     entries(live)
         .find(|entry| {
@@ -81,7 +81,7 @@ pub(super) fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
     entry.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The part of a tree that is one step in.
+/// The subtree one step below.
 pub(super) fn step<'a>(
     fields: &'a Map<String, Value>,
     segment: &Segment,
@@ -98,7 +98,7 @@ pub(super) fn step<'a>(
     below.and_then(Value::as_object)
 }
 
-/// The items of a list in a tree: key fields, and what is below.
+/// The items of a list in a tree: key fields and subtree.
 pub(super) fn items(
     fields: &Map<String, Value>,
 ) -> impl Iterator<Item = (Map<String, Value>, &Value)> {
@@ -110,7 +110,7 @@ pub(super) fn items(
 fn owns(fields: &Value, path: &[Segment]) -> bool {
     let Some(mut fields) = fields.as_object() else { return false };
     for (position, segment) in path.iter().enumerate() {
-        // A leaf above the field owns all that is in it; the root is never one.
+        // A leaf above the field owns everything inside it. The root is never a leaf.
         if position > 0 && fields.is_empty() {
             return true;
         }
@@ -139,7 +139,7 @@ fn pick(fields: &Map<String, Value>, live: &Value) -> Value {
     }
 }
 
-/// An item of a list, if the tree has it. Its key fields come along: without them it would be another.
+/// A list item, if the tree contains it. The key fields are included, because they identify the item.
 fn pick_item(fields: &Map<String, Value>, item: &Value) -> Option<Value> {
     if let Some(below) = step(fields, &Segment::Value(item.clone())) {
         return Some(pick(below, item));
@@ -155,7 +155,8 @@ fn pick_item(fields: &Map<String, Value>, item: &Value) -> Option<Value> {
     Some(picked)
 }
 
-/// Claim templates are owned as a whole, with what the server filled in. It fills the same in again.
+/// Removes the server's defaults from claim templates. Their manager owns them as a whole, including the
+/// defaults, and the server fills them in again.
 fn without_defaults_of_claim_templates(document: &mut Value) {
     let templates = document
         .pointer_mut("/spec/volumeClaimTemplates")

@@ -1,4 +1,4 @@
-//! Claims that grow, although the templates that they were made from can't change.
+//! Volume growth, although the claim templates of a StatefulSet are immutable.
 
 use serde_json::{Value, json};
 
@@ -6,20 +6,20 @@ use super::adopt::says_the_same;
 use super::{Refusal, quantity};
 use crate::manifest::{Kind, Object, ObjectId};
 
-/// What is to grow, and how: the claims ask for more, the StatefulSet is deleted without its pods and
-/// made again with templates that ask for as much.
+/// What grows, and how: each claim requests more storage, then the StatefulSet is deleted without its pods
+/// and recreated with claim templates that request the new size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
     /// The StatefulSet.
     pub set: ObjectId,
-    /// The claims that are smaller than what is asked for, and what each asks for now.
+    /// The claims that request less than the new size, with their current request.
     pub claims: Vec<(ObjectId, String)>,
-    /// What they are to ask for.
+    /// The new size.
     pub to: String,
 }
 
 impl Growth {
-    /// In words: which claims, from what, to what.
+    /// A message for people: which claims, old size and new size.
     #[must_use]
     pub fn detail(&self) -> String {
         let claims: Vec<_> =
@@ -39,12 +39,12 @@ fn templates(set: &Value) -> &[Value] {
     set["spec"]["volumeClaimTemplates"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The growth that a StatefulSet asks for, if its claim templates differ from the live ones in that
-/// they ask for more, and in nothing else. Then the number of pods is set to what runs, should it have
-/// been left to another: who makes a StatefulSet anew without it makes one pod.
+/// The growth for a StatefulSet, if the only difference between desired and live claim templates is a larger
+/// request. If `spec.replicas` is left to another manager, it is set to the live value: a StatefulSet created
+/// without it would have one pod.
 ///
 /// # Errors
-/// [`Refusal::Shrinks`]: no volume gets smaller.
+/// [`Refusal::Shrinks`] if the new size is smaller: volumes can't shrink.
 pub(super) fn growth<'a>(
     object: &mut Object,
     live: &Value,
@@ -84,13 +84,13 @@ pub(super) fn growth<'a>(
     Ok(Some(growth))
 }
 
-/// Whether a claim is one of an ordinal.
+/// Whether the claim was created from the template for an ordinal.
 fn is_of(claim: &str, prefix: &str) -> bool {
     claim.strip_prefix(prefix).is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
 }
 
-/// The StatefulSet with the claim templates as they are there: what a server can check before the old
-/// one is gone.
+/// The StatefulSet with the live claim templates, which the server can validate while the old StatefulSet
+/// still exists.
 #[must_use]
 pub fn with_live_templates(object: &Object, live: &Value) -> Object {
     let mut object = object.clone();

@@ -1,8 +1,8 @@
-//! Which lists the server merges item by item, and by which fields it tells the items apart.
+//! Lists that the server merges item by item, and the key fields of their items.
 
 use serde_json::{Map, Value};
 
-/// The key fields of the items of a list; none for a list that is replaced as a whole.
+/// The key fields of the items of a list; `None` for a list that is replaced as a whole.
 pub(super) fn keys(kind: &str, field: &str) -> Option<&'static [&'static str]> {
     match (field, kind) {
         (
@@ -26,7 +26,7 @@ pub(super) fn keys(kind: &str, field: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// The values of an item's key fields; none when it lacks one.
+/// The values of an item's key fields; `None` if it lacks one.
 pub(super) fn key_of(item: &Value, keys: &[&str]) -> Option<Map<String, Value>> {
     keys.iter()
         .map(|key| {
@@ -40,7 +40,7 @@ pub(super) fn key_of(item: &Value, keys: &[&str]) -> Option<Map<String, Value>> 
         .collect()
 }
 
-/// Whether an item is the one that a key tells. A protocol that is not said is TCP.
+/// Whether an item has this key. The default protocol is TCP.
 pub(super) fn matches(item: &Value, key: &Map<String, Value>) -> bool {
     key.iter().all(|(name, value)| match item.get(name) {
         Some(own) => own == value,
@@ -48,7 +48,7 @@ pub(super) fn matches(item: &Value, key: &Map<String, Value>) -> bool {
     })
 }
 
-/// The keys of all items; none when one lacks a key field, or two have the same.
+/// The keys of all items; `None` if an item lacks a key field or two items have the same key.
 pub(super) fn keys_of(items: &[Value], keys: &[&str]) -> Option<Vec<Map<String, Value>>> {
     let mut found: Vec<Map<String, Value>> = Vec::with_capacity(items.len());
     for item in items {

@@ -1,4 +1,4 @@
-//! Whose a live object is.
+//! The owner of a live object.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use super::fields;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
 use crate::set::SetIdentity;
 
-/// Who an object belongs to, as far as it says so.
+/// The owner of an object, as far as its metadata shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Another set of pgset's.
+    /// Another set of pgset.
     Set {
         /// The set's name.
         name: String,
-        /// Its namespace, where it is another one.
+        /// Its namespace, if it is a different one.
         namespace: Option<String>,
     },
     /// A Helm release.
@@ -23,16 +23,16 @@ pub enum Owner {
         /// The release's name.
         release: String,
     },
-    /// An object that made it: its controller.
+    /// The controller in its owner references.
     Controller {
         /// The kind.
         kind: String,
         /// The name.
         name: String,
     },
-    /// Nobody that its labels name; the field manager that wrote it.
+    /// No owner in its labels, only the field manager that wrote it.
     Manager(String),
-    /// Nobody that can be seen.
+    /// No visible owner.
     Unknown,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The owner of a live object that does not belong to the set; none when it does.
+/// The owner of a live object that does not belong to the set; `None` if it belongs to the set.
 #[must_use]
 pub fn foreign(live: &Value, set: &SetIdentity) -> Option<Owner> {
     let label = |name: &str| live["metadata"]["labels"][name].as_str();
@@ -62,7 +62,7 @@ pub fn foreign(live: &Value, set: &SetIdentity) -> Option<Owner> {
         let own_namespace = set.namespace.as_str();
         let other_namespace = label(LABEL_NAMESPACE)
             .filter(|namespace| cluster_scoped && *namespace != own_namespace);
-        // A cluster-scoped object that does not say its namespace can't be told to be the set's.
+        // Without the namespace label, a cluster-scoped object can't be attributed to this set.
         let unclear = cluster_scoped && label(LABEL_NAMESPACE).is_none();
         if name == set.name.as_str() && other_namespace.is_none() && !unclear {
             return None;
@@ -96,7 +96,7 @@ fn controller(live: &Value) -> Option<Owner> {
     Some(Owner::Controller { kind: text("kind")?, name: text("name")? })
 }
 
-/// Who wrote the object itself, rather than its status.
+/// The manager that wrote the object itself and not only its status.
 fn manager(live: &Value) -> Option<Owner> {
     fields::entries(live)
         .filter(|entry| fields::text(entry, "subresource").is_empty())

@@ -1,28 +1,28 @@
-//! Where a field is in an object.
+//! The path of a field in an object.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// A step into an object.
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Segment {
     /// A field of a mapping.
     Field(String),
-    /// The item of a list that has these values in its key fields.
+    /// The list item with these values in its key fields.
     Key(Map<String, Value>),
     /// A value of a set.
     Value(Value),
-    /// The item of a list by its position.
+    /// A list item by its position.
     Index(usize),
 }
 
-/// Where a field is: `spec.template.spec.containers[name=postgres].image`.
+/// The path of a field: `spec.template.spec.containers[name=postgres].image`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Path(Vec<Segment>);
 
 impl Path {
-    /// Fields within fields.
+    /// A path of nested fields.
     #[must_use]
     pub fn of(fields: &[&str]) -> Self {
         Self(fields.iter().map(|field| Segment::Field((*field).to_owned())).collect())
@@ -34,7 +34,7 @@ impl Path {
         &self.0
     }
 
-    /// One step further.
+    /// The path extended by one step.
     #[must_use]
     pub(super) fn with(&self, segment: Segment) -> Self {
         let mut segments = self.0.clone();
@@ -42,19 +42,19 @@ impl Path {
         Self(segments)
     }
 
-    /// One field further.
+    /// The path extended by one field.
     #[must_use]
     pub(super) fn field(&self, name: &str) -> Self {
         self.with(Segment::Field(name.to_owned()))
     }
 
-    /// Whether it is `other`, or within it.
+    /// Whether it equals `other` or lies below it.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
 
-    /// The name of the field that is so many steps before the last one.
+    /// The field name `steps` steps before the last one.
     pub(super) fn name_from_end(&self, steps: usize) -> Option<&str> {
         match self.0.iter().rev().nth(steps) {
             Some(Segment::Field(name)) => Some(name),

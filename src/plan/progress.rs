@@ -1,9 +1,9 @@
-//! How far a plan has been carried out, and what may begin.
+//! Tracks which steps of a plan are done, and which may start.
 
 use crate::manifest::Kind;
 
-/// The state of each step of a plan, by its kind: an object goes out as soon as what it needs is there,
-/// whatever else is under way.
+/// The state of each step of a plan, with its kind. An object is applied as soon as the kinds that it
+/// needs are done, independent of all other steps.
 #[derive(Clone, Debug)]
 pub struct Progress {
     steps: Vec<(Kind, State)>,
@@ -17,12 +17,12 @@ enum State {
 }
 
 impl Progress {
-    /// Nothing has begun.
+    /// No step has started.
     pub fn new(kinds: impl IntoIterator<Item = Kind>) -> Self {
         Self { steps: kinds.into_iter().map(|kind| (kind, State::Waiting)).collect() }
     }
 
-    /// Begins the first step that may begin, and says which.
+    /// Starts the first step that may start, and returns its index.
     pub fn begin(&mut self) -> Option<usize> {
         let ready = |kind: Kind| {
             let holds = |(other, state): &(Kind, State)| {
@@ -36,12 +36,12 @@ impl Progress {
         Some(next)
     }
 
-    /// A step that was begun is done.
+    /// Marks a started step as done.
     pub fn done(&mut self, step: usize) {
         self.steps[step].1 = State::Done;
     }
 
-    /// How many steps are done.
+    /// The number of finished steps.
     #[must_use]
     pub fn finished(&self) -> usize {
         self.steps.iter().filter(|(_, state)| *state == State::Done).count()

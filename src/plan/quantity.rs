@@ -1,16 +1,16 @@
-//! Quantities compared by value: the server writes `1024Mi` back as `1Gi`.
+//! Compares quantities by value: the server returns `1024Mi` as `1Gi`.
 
-/// Whether two quantities are the same number. What can't be read is only the same as itself.
+/// Whether two quantities have the same value. A text that is not a quantity equals only the same text.
 pub(super) fn same(a: &str, b: &str) -> bool {
     a == b || matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
 }
 
-/// Whether a quantity is less than another; no when one of them can't be read.
+/// Whether quantity `a` is less than `b`; false if one of them can't be parsed.
 pub(super) fn less(a: &str, b: &str) -> bool {
     matches!((parse(a), parse(b)), (Some(a), Some(b)) if a < b)
 }
 
-/// In billionths. None when it is no quantity, or is too large for 128 bits.
+/// Parses a quantity into billionths. `None` if it is invalid or does not fit into 128 bits.
 fn parse(text: &str) -> Option<i128> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -31,13 +31,13 @@ fn parse(text: &str) -> Option<i128> {
     let value = if power >= 0 {
         scaled.checked_mul(ten)?
     } else {
-        // Rounded up, as the server does.
+        // Round up, as the server does.
         scaled / ten + i128::from(scaled % ten != 0)
     };
     Some(if negative { -value } else { value })
 }
 
-/// A suffix as factor and power of ten.
+/// The factor and the power of ten of a suffix.
 fn scale(suffix: &str) -> Option<(i128, i32)> {
     Some(match suffix {
         "n" => (1, -9),

@@ -1,4 +1,4 @@
-//! What pgset does not do, because it would take what is another's, or lose data.
+//! Reasons why pgset refuses a plan: it would take over another owner's object, or lose data.
 
 use super::owner::Owner;
 use super::path::Path;
@@ -8,23 +8,23 @@ use crate::manifest::{Kind, ObjectId};
 /// Why a plan was refused. Nothing has been written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
-    /// The object is there, and is not the set's.
+    /// The object exists and does not belong to the set.
     #[error("{object} belongs to {owner}")]
     Foreign {
         /// The object.
         object: ObjectId,
-        /// Whose it is.
+        /// The owner.
         owner: Owner,
     },
-    /// Data was kept, and the passwords that it was made with are gone.
+    /// Data was kept, but the Secret with its passwords is gone.
     #[error("{kept} was kept, but its passwords are gone: there is no {secret}")]
     SecretGone {
         /// The volume or claim.
         kept: ObjectId,
-        /// The Secret that is missing.
+        /// The missing Secret.
         secret: ObjectId,
     },
-    /// The image sets passwords, users and the database at the first start only.
+    /// The image sets passwords, users and the database only when it initializes the data.
     #[error("{secret} holds other values than those given ({}), and the data was made with them", keys.join(", "))]
     FirstStartOnly {
         /// The Secret.
@@ -32,47 +32,47 @@ pub enum Refusal {
         /// The keys that differ.
         keys: Vec<String>,
     },
-    /// The server never changes the field.
+    /// The field is immutable.
     #[error("{path} of {object} can't be changed{}", change.as_deref().map(|c| format!(" ({c})")).unwrap_or_default())]
     Immutable {
         /// The object.
         object: ObjectId,
         /// The field.
         path: Path,
-        /// `from -> to`, where both are scalars and not secret.
+        /// `from -> to`, if both are scalars and not secret.
         change: Option<String>,
     },
-    /// The pods would start on other data.
+    /// The pods would start with other data.
     #[error("{object} has its data on {from}, not {to}")]
     DataMoves {
         /// The StatefulSet.
         object: ObjectId,
         /// The claim that is mounted.
         from: String,
-        /// The claim that was asked for.
+        /// The requested claim.
         to: String,
     },
-    /// Volumes don't shrink.
+    /// Volumes can't shrink.
     #[error("{object} has {from} and can't shrink to {to}")]
     Shrinks {
         /// The claim.
         object: ObjectId,
-        /// What it asks for now.
+        /// The current request.
         from: String,
-        /// What was asked for.
+        /// The new request.
         to: String,
     },
-    /// Only claims that a class made a volume for can grow.
+    /// Only claims with a dynamically provisioned volume can grow.
     #[error("{object} has {from} and can't grow to {to}: its volume is static")]
     GrowsStatic {
         /// The claim.
         object: ObjectId,
-        /// What it asks for now.
+        /// The current request.
         from: String,
-        /// What was asked for.
+        /// The new request.
         to: String,
     },
-    /// The volume's claim was deleted, and it waits for somebody to decide about the data.
+    /// The claim of the volume was deleted. The user must decide what to do with the data.
     #[error("{volume} is Released: its claim {claim} was deleted")]
     Released {
         /// The volume.
@@ -80,7 +80,7 @@ pub enum Refusal {
         /// The claim that it was bound to, with its namespace.
         claim: String,
     },
-    /// The volume is bound to another's claim.
+    /// The volume is bound to a claim of another owner.
     #[error("{volume} is taken by the claim {claim}")]
     Taken {
         /// The volume.
@@ -88,7 +88,7 @@ pub enum Refusal {
         /// The claim, with its namespace.
         claim: String,
     },
-    /// Two sets of one name keep their data in directories of the same names.
+    /// Two sets with the same name would store their data in the same directories.
     #[error(
         "{path} holds the data of the set of the same name in namespace {namespace} ({volume})"
     )]
@@ -97,21 +97,21 @@ pub enum Refusal {
         volume: ObjectId,
         /// The other set's namespace.
         namespace: String,
-        /// The directory, with the server.
+        /// The directory, with the NFS server if there is one.
         path: String,
     },
-    /// The object is on its way out.
+    /// The object is being deleted.
     #[error("{object} is being deleted")]
     Terminating {
         /// The object.
         object: ObjectId,
     },
-    /// Another manager owns the number of pods.
+    /// Another manager owns `spec.replicas`.
     #[error("{owner} owns spec.replicas and set it to {live}, not {asked}")]
     ReplicasConflict {
-        /// What was asked for.
+        /// The requested number of pods.
         asked: u32,
-        /// What is there.
+        /// The live number of pods.
         live: u32,
         /// The other manager.
         owner: String,
@@ -183,7 +183,7 @@ impl Diagnose for Refusal {
     }
 }
 
-/// The variable that a key of the Secret comes from.
+/// The environment variable that sets a key of the Secret.
 fn variable(key: &str) -> &str {
     match key {
         "superuser-password" => "PG_ROOT_PASSWORD",

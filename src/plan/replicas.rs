@@ -1,4 +1,4 @@
-//! Who decides the number of pods.
+//! Decides which number of pods to apply.
 
 use serde_json::Value;
 
@@ -11,13 +11,13 @@ use crate::values::Replicas;
 /// What to do about `spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplicasDecision {
-    /// Apply it.
+    /// Apply this number.
     Apply(Replicas),
-    /// Apply what runs: nobody asked for another number.
+    /// Apply the live number, because no other number was requested.
     Keep(Replicas),
-    /// Leave it out of the apply: another manager owns it.
+    /// Leave `spec.replicas` out of the apply, because another manager owns it.
     LeaveOut {
-        /// The number that stays; 0 where somebody stopped the set.
+        /// The live number, which stays; 0 if the set was stopped.
         live: u32,
         /// The other manager.
         owner: String,
@@ -25,7 +25,7 @@ pub enum ReplicasDecision {
 }
 
 impl ReplicasDecision {
-    /// What templates are rendered with.
+    /// The number for the templates; `None` if they must leave it out.
     #[must_use]
     pub fn rendered(&self) -> Option<Replicas> {
         match self {
@@ -34,7 +34,7 @@ impl ReplicasDecision {
         }
     }
 
-    /// How many pods there are to be.
+    /// The resulting number of pods.
     #[must_use]
     pub fn count(&self) -> u32 {
         match self {
@@ -43,12 +43,12 @@ impl ReplicasDecision {
         }
     }
 
-    /// What there is to say of it.
+    /// The message for the user, if any.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Apply(_) => None,
-            // 1.20 does not record who scaled a set: then this is all there is to say.
+            // Kubernetes 1.20 does not record who scaled a StatefulSet, so no owner can be shown.
             Self::Keep(replicas) => {
                 let plural = if replicas.get() == 1 { "" } else { "s" };
                 Some(format!("keeps {replicas} replica{plural}"))
@@ -61,15 +61,15 @@ impl ReplicasDecision {
     }
 }
 
-/// Decides on `spec.replicas` from what somebody asked for and the live StatefulSet.
+/// Decides about `spec.replicas`, given the requested number and the live StatefulSet.
 ///
-/// Asked: that, unless another manager owns the field with another value. Not asked: what runs, or
-/// the default; left out when another manager owns it, never when only pgset does, because leaving
-/// out a field that one owns alone resets it to 1. A set that pgset itself stopped (`down`, half
-/// way) starts with the default.
+/// A requested number is applied, unless another manager owns the field with a different value. Without a
+/// request, the live number is kept, or the default is used for a new set. The field is left out if
+/// another manager owns it, but not if only pgset owns it: when the only owner omits a field, the server
+/// resets it to 1. A set that pgset itself stopped (an interrupted `down`) starts with the default number.
 ///
 /// # Errors
-/// [`Refusal::ReplicasConflict`], unless `force` takes the field over.
+/// [`Refusal::ReplicasConflict`], unless `force` takes over the field.
 pub fn replicas(
     asked: Option<Replicas>,
     live: Option<&Value>,
@@ -95,7 +95,7 @@ pub fn replicas(
         (None, None) => Ok(match count.to_string().parse() {
             Ok(replicas) if replicas != Replicas::DEFAULT => ReplicasDecision::Keep(replicas),
             Ok(replicas) => ReplicasDecision::Apply(replicas),
-            // More than pgset ever applies: it is not pgset's.
+            // A number larger than pgset ever applies was set by another manager.
             Err(_) => ReplicasDecision::LeaveOut { live: count, owner: "nobody".to_owned() },
         }),
     }
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(decide(Some(3), Some(&live(4, &["pgset"]))), Ok(apply(3)));
         let one = decide(None, Some(&live(1, &["none"]))).unwrap();
         assert_eq!((one.count(), one.detail().unwrap()), (1, "keeps 1 replica".to_owned()));
-        // Stopped by pgset itself.
+        // pgset itself stopped the set.
         assert_eq!(decide(None, Some(&live(0, &["pgset"]))), Ok(apply(2)));
     }
 
@@ -154,7 +154,7 @@ mod tests {
             assert_eq!(decision.detail().unwrap(), "keeps 4 replicas: kubectl owns spec.replicas");
         }
         assert_eq!(decide(None, Some(&live(0, &["none", "kubectl"]))).unwrap().count(), 0);
-        // Asking for what is there is no conflict.
+        // A request for the live number is not a conflict.
         assert_eq!(decide(Some(4), Some(&live(4, &["none", "kubectl"]))), Ok(apply(4)));
     }
 

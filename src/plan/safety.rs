@@ -1,4 +1,4 @@
-//! The checks of a plan: each looks at what is wanted and what is there, and refuses or lets pass.
+//! The safety checks of a plan: each compares desired and live objects, and either refuses or accepts.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::set::SetIdentity;
 /// The live objects by identity.
 pub(super) type Live = BTreeMap<ObjectId, Value>;
 
-/// The fields of a kind that the server never changes.
+/// The immutable fields of a kind.
 fn immutable(kind: Kind) -> Vec<Path> {
     let fields: &[&[&str]] = match kind {
         Kind::StatefulSet => &[
@@ -42,7 +42,7 @@ fn immutable(kind: Kind) -> Vec<Path> {
     fields.iter().map(|fields| Path::of(fields)).collect()
 }
 
-/// Whether the set may touch an object that is there.
+/// Refuses an existing object that does not belong to the set or is being deleted.
 pub(super) fn ownership(object: &Object, live: &Value, set: &SetIdentity) -> Result<(), Refusal> {
     if let Some(owner) = foreign(live, set) {
         return Err(Refusal::Foreign { object: object.id.clone(), owner });
@@ -53,7 +53,7 @@ pub(super) fn ownership(object: &Object, live: &Value, set: &SetIdentity) -> Res
     Ok(())
 }
 
-/// Whether a difference is one that the server, or the data, allows.
+/// Refuses a change of an immutable field, and a change that would lose data.
 pub(super) fn change(
     object: &Object,
     live: &Value,
@@ -107,14 +107,14 @@ fn size(object: &Object, live: &Value) -> Result<(), Refusal> {
     if quantity::less(&to, &from) {
         return Err(Refusal::Shrinks { object: object_id(), from, to });
     }
-    // pgset makes claims itself for static volumes only; others come from claim templates.
+    // pgset itself creates claims only for static volumes; other claims come from claim templates.
     if quantity::less(&from, &to) {
         return Err(Refusal::GrowsStatic { object: object_id(), from, to });
     }
     Ok(())
 }
 
-/// The claims that pods mount may not change under the set: it would start without its data.
+/// Refuses a change of the claims that the pods mount: the set would start without its data.
 fn data_volume(object: &Object, live: &Value) -> Result<(), Refusal> {
     let volumes = |set: &Value| {
         set.pointer("/spec/template/spec/volumes")
@@ -140,8 +140,8 @@ fn data_volume(object: &Object, live: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the passwords of data that was kept are at hand, and still the same. A Secret that is there
-/// stands for data even where none is seen: on somebody else's claim there is no label of ours.
+/// Refuses to start if data was kept but its passwords are missing or different. An existing Secret counts as
+/// evidence of data: a claim of another owner holds data but does not have pgset's labels.
 pub(super) fn passwords(
     desired: &[Object],
     live: &Live,
@@ -158,8 +158,8 @@ pub(super) fn passwords(
     same_secret(wanted, there, &[])
 }
 
-/// Whether a Secret that is there says what is wanted, `made` keys aside: what pgset made up itself
-/// gives way to what is there.
+/// Compares the existing Secret with the desired one, except for the keys in `made`: they hold generated
+/// values, and the existing ones are used instead.
 pub(super) fn same_secret(wanted: &Object, there: &Value, made: &[&str]) -> Result<(), Refusal> {
     let keys: Vec<String> = wanted.value["data"]
         .as_object()
@@ -176,7 +176,7 @@ pub(super) fn same_secret(wanted: &Object, there: &Value, made: &[&str]) -> Resu
     }
 }
 
-/// A claim of the set's, or a volume of the set's that was bound once.
+/// Finds kept data: a claim of the set, or a volume of the set that was bound once.
 fn kept_data(live: &Live, set: &SetIdentity) -> Option<ObjectId> {
     live.iter()
         .find(|(id, object)| {
@@ -190,7 +190,7 @@ fn kept_data(live: &Live, set: &SetIdentity) -> Option<ObjectId> {
         .map(|(id, _)| id.clone())
 }
 
-/// Whether the set's static volumes can be bound by its claim. Where the claim is bound, it is.
+/// Refuses static volumes that the set's claim can't bind. If the claim is bound, there is nothing to check.
 pub(super) fn volumes(desired: &[Object], live: &Live, set: &SetIdentity) -> Result<(), Refusal> {
     let claim = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), &set.claim());
     let bound = live.get(&claim).is_some_and(|claim| claim["status"]["phase"] == "Bound");
@@ -211,8 +211,8 @@ pub(super) fn volumes(desired: &[Object], live: &Live, set: &SetIdentity) -> Res
     Ok(())
 }
 
-/// Pods keep their data in directories named after themselves: two sets of one name, in two
-/// namespaces, would write to the same ones.
+/// Refuses a directory that is used by a set with the same name in another namespace: pods store their
+/// data in directories named after the pods, so both sets would write to the same ones.
 fn shared_directory(object: &Object, live: &Live, set: &SetIdentity) -> Result<(), Refusal> {
     let directory = |volume: &Value| {
         let spec = &volume["spec"];

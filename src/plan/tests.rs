@@ -1,4 +1,4 @@
-//! Plans for the built-in templates, against a server that applies as Kubernetes does.
+//! Tests plans for the built-in templates, against a simulated server-side apply.
 
 mod server;
 
@@ -95,7 +95,7 @@ fn find(objects: &mut [Object], kind: Kind) -> &mut Value {
     &mut objects.iter_mut().find(|object| object.id.kind == kind).unwrap().value
 }
 
-/// The paths that an object's step would change.
+/// The paths that the step of a kind would change.
 fn changes(plan: &Plan, kind: Kind) -> Vec<String> {
     let step = plan.steps.iter().find(|step| step.object.id.kind == kind).unwrap();
     match &step.action {
@@ -136,7 +136,7 @@ proptest! {
             let live = apply(&object.value, None);
             let read = extract(&live, "pgset").unwrap();
             if object.id.kind.holds_data() || object.id.kind == Kind::StatefulSet {
-                // The server writes quantities in its own way.
+                // The server normalizes quantities.
                 prop_assert!(difference(&read, &live).is_unchanged());
                 prop_assert!(difference(&object.value, &apply(&read, Some(&live))).is_unchanged());
             } else {
@@ -145,7 +145,7 @@ proptest! {
         }
     }
 
-    /// Whatever leaf is changed in what is wanted is found.
+    /// A change of any leaf of a desired object is found.
     #[test]
     fn any_change_is_found(desired in any_desired(), pick in any::<prop::sample::Index>()) {
         let live = applied(&desired);
@@ -164,7 +164,7 @@ proptest! {
         }
     }
 
-    /// Whatever field is taken out of what is wanted is found.
+    /// The removal of any field of a desired object is found.
     #[test]
     fn any_removal_is_found(desired in any_desired(), pick in any::<prop::sample::Index>()) {
         let live = applied(&desired);
@@ -173,13 +173,13 @@ proptest! {
             collect_leaves(&object.value, String::new(), &mut leaves);
             let leaf = pick.get(&leaves).clone();
             let (parent, name) = leaf.rsplit_once('/').unwrap();
-            // A key field makes it another item.
+            // Without a key field it is a different item.
             match object.value.pointer_mut(parent).unwrap() {
                 Value::Object(map) => drop(map.remove(&name.replace("~1", "/"))),
                 Value::Array(list) => drop(list.remove(name.parse().unwrap())),
                 _ => unreachable!("a leaf is in something"),
             }
-            // What the server fills in again is no difference.
+            // Fields that the server fills in again are not a difference.
             if ["/protocol", "/apiVersion", "/volumeMode", "/apiGroup"].iter().any(|end| leaf.ends_with(end)) {
                 continue;
             }
@@ -189,7 +189,7 @@ proptest! {
     }
 }
 
-/// JSON pointers of all scalars, those that name the object left out.
+/// JSON pointers of all scalars, except those that identify the object.
 fn collect_leaves(value: &Value, at: String, leaves: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -267,12 +267,12 @@ fn what_others_took_over_is_compared_by_value() {
     let mut live = applied(&article());
     let set = live.get_mut(&id(Kind::StatefulSet, "pgset")).unwrap();
     update(set, "kubectl", &["spec", "replicas"], |set| set["spec"]["replicas"] = 4.into());
-    // Left out, it is nobody's business.
+    // If the templates leave the field out, its value does not matter.
     let without = desired(TAGS[0], host_path(), "100M", None);
     assert!(planned(without, &live).unwrap().is_unchanged());
     assert_eq!(changes(&planned(article(), &live).unwrap(), Kind::StatefulSet), ["spec.replicas"]);
 
-    // An owner of the whole selector may have added to it.
+    // A manager that owns the whole selector may have added keys to it.
     let service = live.get_mut(&id(Kind::Service, "pgset")).unwrap();
     update(service, "kubectl-edit", &["spec", "selector"], |service| {
         service["spec"]["selector"]["x"] = "y".into();

@@ -1,4 +1,5 @@
-//! Where a set is reached, and as whom: what `up` says at its end and `connect` prints.
+//! The addresses, role and database with which clients connect to a set. `up` prints them when it ends,
+//! `connect` on request.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,10 +8,10 @@ use super::psql::{PORT, percent_encode};
 use crate::set::SetIdentity;
 use crate::values::Secret;
 
-/// How clients look at a server's certificate.
+/// The `sslmode` for clients when TLS is required.
 const MODE: &str = "verify-full";
 
-/// The addresses of a set, by the names that the cluster's DNS gives its Services.
+/// The addresses of a set. The host names are the DNS names of its Services.
 #[derive(Clone, Debug)]
 pub struct Addresses<'a> {
     /// The set.
@@ -21,18 +22,18 @@ pub struct Addresses<'a> {
     pub database: &'a str,
     /// Whether there is a replica to read from.
     pub has_replica: bool,
-    /// The role's password, where it was asked for.
+    /// The role's password, if the caller wants it in the output.
     pub password: Option<&'a Secret>,
-    /// Whether clients have to use TLS, and can verify the servers in full.
+    /// Whether clients must use TLS and can verify the servers (`sslmode=verify-full`).
     pub verified: bool,
 }
 
-/// The two Services.
+/// The two Services for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Reads and writes.
+    /// Read and write.
     Master,
-    /// Only reads.
+    /// Read only.
     Replica,
 }
 
@@ -43,7 +44,7 @@ struct Place {
 }
 
 impl Addresses<'_> {
-    /// The DNS name of a side: it resolves from every namespace.
+    /// The DNS name of a Service. It resolves from every namespace.
     #[must_use]
     pub fn host(&self, side: Side) -> String {
         let service = match side {
@@ -53,7 +54,7 @@ impl Addresses<'_> {
         format!("{service}.{}.svc", self.set.namespace)
     }
 
-    /// The URI of a side, with the password only where that was asked for.
+    /// The connection URI of a Service. It contains the password only if `self.password` is set.
     #[must_use]
     pub fn uri(&self, side: Side) -> String {
         let password = self
@@ -71,14 +72,14 @@ impl Addresses<'_> {
         )
     }
 
-    /// The file that URIs and variables name for the CA's certificate: one of the client's, beside it.
+    /// The path of the CA certificate in URIs and variables: a file in the client's working directory.
     #[must_use]
     pub fn ca_file(&self) -> String {
         format!("{}-ca.crt", self.set.name)
     }
 
-    /// For a person. `password`, `ca` and `psql` are the commands that show the one and the other, and
-    /// open the last.
+    /// The text for people. `password` and `ca` are the commands that print the password and the CA
+    /// certificate, `psql` is the command that opens psql.
     #[must_use]
     pub fn human(&self, password: &str, ca: &str, psql: &str) -> String {
         let mut lines = vec![format!("read and write:  {}", self.uri(Side::Master))];
@@ -95,7 +96,7 @@ impl Addresses<'_> {
         lines.join("\n")
     }
 
-    /// libpq's variables for a side.
+    /// The libpq environment variables for a Service.
     #[must_use]
     pub fn variables(&self, side: Side) -> Vec<(&'static str, String)> {
         let mut variables = vec![
@@ -112,7 +113,8 @@ impl Addresses<'_> {
         variables
     }
 
-    /// For a program. `key` is the Secret's key of the password, `ca` the Secret that has the CA.
+    /// The JSON document for programs. `key` is the password's key in the set's Secret, `ca` the name of
+    /// the Secret that contains the CA certificate.
     #[must_use]
     pub fn document(&self, key: &str, ca: Option<&str>) -> Value {
         let place = |side| json!(Place { host: self.host(side), uri: self.uri(side) });
@@ -146,7 +148,7 @@ mod tests {
         SetIdentity { name: "pgset".parse().unwrap(), namespace: "demo".parse().unwrap() }
     }
 
-    /// Of a master without replicas, nothing asked for.
+    /// The addresses of a set with one pod, without password and without TLS.
     fn alone(set: &SetIdentity) -> Addresses<'_> {
         Addresses {
             set,

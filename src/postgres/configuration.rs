@@ -1,5 +1,5 @@
-//! What a server makes of its configuration: whether it would take a new one, what it runs with, what
-//! waits for a restart, and in which order servers are restarted.
+//! Configuration of a running server: whether a new file is valid, which values are active, which settings
+//! need a restart, and in which order the servers must restart.
 
 pub use crate::set::topology::Order;
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::psql::{ExecOutput, Script};
 
-/// What a replica must have as much of as the master, or it stops replaying (PostgreSQL, "Hot standby",
-/// administrator's overview).
+/// Settings that must be at least as high on a replica as on the master; otherwise the replica stops
+/// replaying (PostgreSQL manual, "Hot Standby", "Administrator's Overview").
 pub const FOLLOWED: [&str; 5] = [
     "max_connections",
     "max_locks_per_transaction",
@@ -20,10 +20,10 @@ pub const FOLLOWED: [&str; 5] = [
     "max_worker_processes",
 ];
 
-/// Has `postgres -C` read the file on standard input, of `$1` bytes, as it would at a start: it checks
-/// every line, says what is wrong in its own words, and starts nothing. Then prints the value that each
-/// further argument would get. The file includes the bootstrap's by a path relative to itself, so its copy
-/// finds that one in the same place.
+/// Checks the file on standard input (`$1` bytes) with `postgres -C`. It parses the file as at a server
+/// start, reports every invalid line and starts no server. Then the script prints the value that each
+/// further argument would have. The file includes the bootstrap's file by a relative path, so the copy
+/// lies in a directory tree where that path leads to the same file.
 const CHECK: &str = "\
 run=${PGSET_RUN:-/run/pgset}
 dir=$(mktemp -d \"$run/check.XXXXXX\") || exit 90
@@ -40,10 +40,10 @@ done
 exit 0
 ";
 
-/// How long the check may take.
+/// The time limit of the check.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The command that checks a `postgresql.conf` of so many bytes, which it reads.
+/// The command that checks a `postgresql.conf` of `bytes` bytes, which it reads from standard input.
 #[must_use]
 pub fn check_argv(bytes: usize) -> Vec<String> {
     let mut argv: Vec<String> = ["bash", "-c", CHECK, "bash"].map(str::to_owned).to_vec();
@@ -52,10 +52,10 @@ pub fn check_argv(bytes: usize) -> Vec<String> {
     argv
 }
 
-/// What `postgres -C` said about a file: the values of [`FOLLOWED`], or what is wrong with it.
+/// Parses the output of [`check_argv`]: the values of [`FOLLOWED`], or the errors in the file.
 ///
 /// # Errors
-/// With the server's words, a line for each thing that is wrong.
+/// The server's messages, one for each error.
 pub fn checked(output: &ExecOutput) -> Result<BTreeMap<String, i64>, Vec<String>> {
     if output.succeeded() {
         let values = output.stdout.lines().filter_map(|line| {
@@ -76,8 +76,8 @@ pub fn checked(output: &ExecOutput) -> Result<BTreeMap<String, i64>, Vec<String>
     Err(words)
 }
 
-/// A line of a server's log without what stands before the severity, and without the path of the copy
-/// that was checked.
+/// The message of a log line: without the prefix before the severity, and without the path of the checked
+/// copy.
 fn complaint(line: &str) -> Option<String> {
     let severities = ["LOG:  ", "FATAL:  ", "ERROR:  ", "HINT:  ", "DETAIL:  "];
     let found = severities.iter().find_map(|s| Some((*s, line.split_once(s)?.1)));
@@ -93,7 +93,7 @@ fn complaint(line: &str) -> Option<String> {
     Some(format!("{}{name}{}", &text[..start], &text[end..]))
 }
 
-/// Where in a text the path of the copy is: all that is in the quotes around it.
+/// The byte range of the copy's path in a text: everything between the quotes around it.
 fn copied(text: &str) -> Option<(usize, usize)> {
     let at = text.find("/check.")?;
     let start = text[..at].rfind('"')? + 1;
@@ -101,8 +101,8 @@ fn copied(text: &str) -> Option<(usize, usize)> {
     Some((start, end))
 }
 
-/// The libraries that a server, or each session, loads by these settings, as far as they are named and
-/// not found by a path. `postgres -C` does not look for them.
+/// The libraries that these settings load into the server or into each session, if they are given by name and
+/// not by path. `postgres -C` does not check that they exist.
 #[must_use]
 pub fn libraries(settings: &BTreeMap<String, String>) -> Vec<String> {
     const LISTS: [&str; 3] =
@@ -118,11 +118,11 @@ pub fn libraries(settings: &BTreeMap<String, String>) -> Vec<String> {
     names.filter(plain).map(str::to_owned).collect()
 }
 
-/// Asks which of these settings a server reads at its start only, and what it runs with; and which of
-/// these libraries its image has not.
+/// Queries which of these settings are read only at server start, and their current values; and which of
+/// these libraries are missing in the image.
 #[must_use]
 pub fn settings(pod: &str, names: &[&str], libraries: &[String]) -> Script {
-    // Names are identifiers: there is nothing to quote in them.
+    // The names are identifiers, so they need no quoting.
     let known = names.iter().chain(&FOLLOWED).copied().collect::<Vec<_>>().join(",");
     let libraries = libraries.join(",");
     let statements = format!(
@@ -144,7 +144,7 @@ pub fn missing_library(output: &ExecOutput) -> Option<String> {
 pub struct Setting {
     /// Its name, in lower case.
     pub name: String,
-    /// Whether it is read at the start only.
+    /// Whether the server reads it only at its start.
     pub at_start: bool,
     /// Its value, in the unit of `pg_settings`.
     pub value: String,
@@ -174,10 +174,10 @@ pub struct Mixed {
     pub shrink: Vec<String>,
 }
 
-/// The order for a change from what a master runs with to what it would start with.
+/// The restart order for a change from the master's current values to the new ones.
 ///
 /// # Errors
-/// When no order is right.
+/// When neither order is safe.
 pub fn order(
     before: &BTreeMap<String, i64>,
     after: &BTreeMap<String, i64>,
@@ -197,8 +197,9 @@ pub fn order(
     }
 }
 
-/// What a server reads its configuration from, and how far it has. An error that is no file's is about a
-/// setting that was taken out of it and waits for a restart; so are those of settings read at the start.
+/// Queries the server's configuration files and how much of them is active. An error without a source file
+/// is not reported: it means that a setting was removed from the file and needs a restart. Errors of
+/// settings that are read only at server start are not reported either, for the same reason.
 const STATE: &str = "\
 select row_to_json(r) from (select 'files' as kind, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
 select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, s.setting as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart order by s.name) r;
@@ -206,26 +207,26 @@ select row_to_json(r) from (select 'error' as kind, f.sourceline as line, f.name
 select row_to_json(r) from (select 'error' as kind, h.line_number as line, 'pg_hba.conf' as subject, h.error from pg_hba_file_rules h where h.error is not null order by h.line_number) r;
 ";
 
-/// Asks a server for its [`State`].
+/// Queries the [`State`] of a server.
 #[must_use]
 pub fn state(pod: &str) -> Script {
     Script::new(pod, STATE)
 }
 
-/// Has a server read its files again. It does so a moment later: see [`State::loaded`].
+/// Makes a server reload its files. The reload happens a moment later: see [`State::loaded`].
 #[must_use]
 pub fn reload(pod: &str) -> Script {
     Script::new(pod, "select pg_reload_conf();\n")
 }
 
-/// A setting that waits for a restart.
+/// A setting that needs a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Its name.
     pub name: String,
-    /// What the server runs with.
+    /// Its current value.
     pub running: String,
-    /// What its file says; none when it no longer says anything.
+    /// Its value in the file; `None` if it was removed from the file.
     pub wanted: Option<String>,
 }
 
@@ -236,28 +237,28 @@ impl fmt::Display for Pending {
     }
 }
 
-/// How far a server has followed its files.
+/// The configuration files of a server, and how much of them is active.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// `postgresql.conf` as the server sees it.
     pub config: String,
     /// `pg_hba.conf`, likewise.
     pub hba: String,
-    /// Whether the files may be newer than what the server has read: their times have no fractions.
+    /// Whether the files may be newer than the last reload. File times have no fractions of a second.
     pub stale: bool,
-    /// When the server read them last, by its own clock, in seconds.
+    /// The time of the last reload, by the server's clock, in seconds.
     pub loaded: String,
-    /// What waits for a restart.
+    /// The settings that need a restart.
     pub pending: Vec<Pending>,
-    /// What the server can't read in its files.
+    /// The errors in its files.
     pub errors: Vec<String>,
 }
 
 impl State {
-    /// Reads what [`state`] printed.
+    /// Parses the output of [`state`].
     ///
     /// # Errors
-    /// In psql's words, when the server did not answer.
+    /// psql's message, when the server did not answer.
     pub fn parse(output: &ExecOutput) -> Result<Self, String> {
         if let Some(trouble) = output.trouble() {
             return Err(trouble.to_string());

@@ -1,9 +1,9 @@
-//! Which data directory a server runs on: the identifier that `initdb` gave it, and every clone has.
+//! The system identifier of a server's data directory: `initdb` generates it, and every clone has the same.
 
 use super::psql::{ExecOutput, Script};
 use crate::error::{Diagnose, Exit};
 
-/// Asks the server of a pod.
+/// Queries the system identifier of the server of a pod.
 #[must_use]
 pub fn ask(pod: &str) -> Script {
     Script::new(
@@ -12,7 +12,7 @@ pub fn ask(pod: &str) -> Script {
     )
 }
 
-/// The server did not say it.
+/// The server did not report its system identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no system identifier: {0}")]
 pub struct NoIdentifier(String);
@@ -23,7 +23,7 @@ impl Diagnose for NoIdentifier {
     }
 }
 
-/// What it answered.
+/// Parses the output of [`ask`].
 pub fn parse(output: &ExecOutput) -> Result<String, NoIdentifier> {
     if let Some(trouble) = output.trouble() {
         return Err(NoIdentifier(trouble.to_string()));

@@ -1,26 +1,27 @@
-//! psql for a person, or for a script of theirs: its arguments and its surroundings.
+//! The command that runs psql in a pod for `pgset psql`, interactive or from a pipe.
 //!
-//! psql connects over the pod's own Unix socket as `postgres`, whom the images trust there. All of
-//! that is set by libpq's variables, so that psql's own arguments win over it.
+//! psql connects over the pod's Unix socket as `postgres`; the images trust local connections. These
+//! defaults are set with libpq's environment variables, so psql's arguments override them.
 
 use crate::error::{Exit, Failure};
 
-/// Who does what where; never a password.
+/// Role, database and arguments for psql. They never contain a password.
 #[derive(Clone, Debug, Default)]
 pub struct Interactive<'a> {
-    /// The role to act as; none is the superuser.
+    /// The role to act as; `None` for the superuser.
     pub role: Option<&'a str>,
     /// The database.
     pub database: &'a str,
-    /// psql's own arguments.
+    /// The arguments for psql.
     pub args: &'a [String],
 }
 
-/// Feeds psql by frames, a length in decimal on a line and as many bytes, until a length of 0.
+/// Reads frames from standard input and passes their content to psql. A frame is a line with its length in
+/// decimal, then that many bytes. A length of 0 ends the input.
 ///
-/// The end of the input has to be told somehow, and the exec protocol before version 5 has no way. psql
-/// takes the shell's place, so that it ends when psql ends, however much of the input is left. `dd`
-/// reads no further than it is told to, which `head` does not promise.
+/// The frames mark the end of the input, because the exec protocol before version 5 can't close standard
+/// input. The shell `exec`s psql, so the command ends when psql ends, even if input is left. `dd` never
+/// reads more than the requested number of bytes; `head` does not guarantee that.
 const FEED: &str = r#"
 exec 3<&0
 feed() {
@@ -33,18 +34,18 @@ exec "$@" < <(feed 2>/dev/null) 3<&-
 "#;
 
 impl Interactive<'_> {
-    /// With a terminal: psql reads what is typed.
+    /// The command for a terminal: psql reads the keyboard input.
     #[must_use]
     pub fn on_a_terminal(&self) -> Vec<String> {
         let mut argv = self.surroundings();
-        // Most terminals understand what this one does; what the runtime sets has no colours.
+        // Most terminals understand this value. The value that the container runtime sets has no colours.
         argv.push("TERM=xterm-256color".to_owned());
         argv.push("psql".to_owned());
         argv.extend(self.args.iter().cloned());
         argv
     }
 
-    /// Without one: psql reads the frames of [`frame`], until [`END`].
+    /// The command for a pipe: psql reads the frames of [`frame`], until [`END`].
     #[must_use]
     pub fn on_a_pipe(&self) -> Vec<String> {
         let mut argv = self.surroundings();
@@ -60,7 +61,7 @@ impl Interactive<'_> {
             format!("PGDATABASE={}", self.database),
             "PGAPPNAME=pgset psql".to_owned(),
             "PGCONNECT_TIMEOUT=10".to_owned(),
-            // What is typed may hold passwords, and lies on nobody's disk afterwards.
+            // The typed statements may contain passwords, so psql must not write them to disk.
             "PSQL_HISTORY=/dev/null".to_owned(),
         ];
         if let Some(role) = self.role {
@@ -70,7 +71,7 @@ impl Interactive<'_> {
     }
 }
 
-/// The head of a frame of so many bytes.
+/// The header of a frame of `length` bytes.
 #[must_use]
 pub fn frame(length: usize) -> String {
     format!("{length}\n")
@@ -79,17 +80,17 @@ pub fn frame(length: usize) -> String {
 /// The frame that ends the input.
 pub const END: &str = "0\n";
 
-/// A value within `PGOPTIONS`, where spaces separate and backslashes escape.
+/// Escapes a value for `PGOPTIONS`, which splits at spaces and uses backslashes as escapes.
 fn escaped(value: &str) -> String {
     let special = |c: char| c.is_whitespace() || c == '\\';
     value.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Refuses psql's arguments that hold a password: they would stand in the request that the API server
-/// logs, and in the pod's list of processes.
+/// Refuses arguments for psql that contain a password: it would be visible in the audit log of the API server
+/// and in the process list of the pod.
 ///
 /// # Errors
-/// With the ways to do without.
+/// When an argument contains a password. The hints name the alternatives.
 pub fn check(args: &[String]) -> Result<(), Failure> {
     if !args.iter().any(|argument| connects_with_password(argument) || sets_password(argument)) {
         return Ok(());
@@ -100,7 +101,7 @@ pub fn check(args: &[String]) -> Result<(), Failure> {
         .hint("no login needs one here: the superuser is trusted, and -U ROLE acts as any other"))
 }
 
-/// A URI with `user:password@`, or a connection string or URI with the keyword `password`.
+/// Whether the argument is a URI with `user:password@`, or a connection string or URI with `password=`.
 fn connects_with_password(argument: &str) -> bool {
     let argument = argument.strip_prefix("--dbname=").unwrap_or(argument);
     if let Some((scheme, rest)) = argument.split_once("://")
@@ -111,14 +112,14 @@ fn connects_with_password(argument: &str) -> bool {
         return authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
             || parameters.split('&').any(|parameter| parameter.starts_with("password="));
     }
-    // Every word of a connection string is `keyword=value`, with spaces wherever they please.
+    // Each part of a connection string is `keyword=value`; spaces around `=` are allowed.
     let mut keywords = argument.split('=').map(|part| part.split_whitespace().last());
     let first = argument.split('=').next().unwrap_or_default().trim();
     let is_connection = argument.contains('=') && first.chars().all(|c| c.is_ascii_lowercase());
     is_connection && keywords.any(|keyword| keyword == Some("password"))
 }
 
-/// `alter role joe password 'x'`.
+/// Whether the argument contains a statement like `alter role joe password 'x'`.
 fn sets_password(argument: &str) -> bool {
     let words = argument.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
     let about_a_role = ["alter role", "alter user", "create role", "create user", "alter group"];
@@ -182,7 +183,7 @@ mod tests {
         }
     }
 
-    /// The shell's part, with `cat` in psql's place.
+    /// Runs the shell part, with `cat` instead of psql.
     #[test]
     fn frames_arrive_as_they_were_sent_and_psql_need_not_read_them() {
         use std::io::Write as _;
@@ -197,7 +198,7 @@ mod tests {
                 .unwrap();
             let mut stdin = child.stdin.take().unwrap();
             for bytes in frames {
-                // Who does not read closes it early.
+                // A program that does not read closes the pipe early, so ignore the error.
                 let _ = stdin.write_all(frame(bytes.len()).as_bytes());
                 let _ = stdin.write_all(bytes);
             }

@@ -1,9 +1,8 @@
-//! psql: its arguments, connections, scripts on its standard input, and its error output.
+//! psql: arguments, connections, scripts for its standard input, and parsing of its error output.
 //!
-//! psql first connects over the pod's own Unix socket, where the images trust the local user; a
-//! script that tests the network then says `\connect` with a connection URI. So a password is
-//! only ever on standard input. What works in psql 9.5 works everywhere: there is no `\if` and no
-//! `\gexec` in these scripts.
+//! psql first connects over the pod's Unix socket, where the images trust local users. A script that tests
+//! the network then runs `\connect` with a connection URI. So passwords appear only on standard input. The
+//! scripts must work in psql 9.5, so they use neither `\if` nor `\gexec`.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,20 +10,20 @@ use std::time::Duration;
 use crate::error::{Diagnose, Exit};
 use crate::values::Secret;
 
-/// How long a connection may take.
+/// The time limit to open a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one statement may run. The server enforces it, so a stopped server doesn't: see
+/// The time limit of one statement. The server enforces it, so it has no effect on a stopped server: see
 /// [`Script::deadline`].
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The port inside the set.
+/// The port of every server and Service of the set.
 pub const PORT: u16 = 5432;
-/// `application_name` of pgset's own sessions.
+/// `application_name` of pgset's sessions.
 pub const APPLICATION_NAME: &str = "pgset";
 
-/// The arguments of psql, the program first. It connects as `postgres` over the pod's own socket.
+/// The command line of psql, with the program first. It connects as `postgres` over the pod's Unix socket.
 ///
-/// A frozen server ends it after [`CONNECT_TIMEOUT`] with exit code 2. `--no-password` keeps psql
-/// from prompting, which would read the script's next line as a password.
+/// If the server is frozen, psql exits after [`CONNECT_TIMEOUT`] with code 2. `--no-password` keeps psql from
+/// prompting: a prompt would read the next line of the script as the password.
 #[must_use]
 pub fn argv() -> Vec<String> {
     let database = format!(
@@ -47,7 +46,7 @@ pub fn argv() -> Vec<String> {
     .to_vec()
 }
 
-/// `synchronous_commit=local`: no statement of pgset's waits for a synchronous standby that is gone.
+/// `synchronous_commit=local`: pgset's statements must not wait for a synchronous standby that is gone.
 fn server_options() -> String {
     format!(
         "-c statement_timeout={} -c synchronous_commit=local -c intervalstyle=postgres",
@@ -55,10 +54,10 @@ fn server_options() -> String {
     )
 }
 
-/// Why a script can't be written.
+/// Why a script can't be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
-    /// psql reads lines that end at the first NUL.
+    /// psql cuts an input line at the first NUL.
     #[error("the {0} holds a NUL character, which PostgreSQL can't take")]
     Nul(&'static str),
 }
@@ -80,24 +79,25 @@ pub struct Connection<'a> {
     pub password: &'a Secret,
     /// The database.
     pub database: &'a str,
-    /// Whether the server must prove who it is, over TLS.
+    /// Whether to use TLS and verify the server.
     pub verified: bool,
-    /// Where it is, if that is not what the name says: the name is then only what is verified.
+    /// The address to connect to, if `host` does not resolve to it. Then `host` is only used for
+    /// verification.
     pub address: Option<&'a str>,
 }
 
 impl Connection<'_> {
-    /// The `\connect` line, with its newline: a URI, everything in it percent-encoded.
+    /// The `\connect` line, with its newline. Its argument is a URI with all parts percent-encoded.
     ///
-    /// Not `keyword=value`: psql strips double quotes from that argument even inside single quotes,
-    /// and libpq prints parts of a connection string that it can't parse, passwords included. In a
-    /// URI there is nothing left to quote. Nothing of the session before is used again: that is
-    /// psql's rule for a connection string (`-reuse-previous` itself came with 9.5.4).
+    /// It does not use `keyword=value`: psql strips double quotes from that argument even inside single
+    /// quotes, and libpq prints parts of a connection string that it can't parse, including passwords. A
+    /// URI needs no quoting. With a connection string psql reuses nothing of the previous session
+    /// (`-reuse-previous` exists only since 9.5.4).
     pub fn connect(&self) -> Result<String, ScriptError> {
         self.line("")
     }
 
-    /// The same without TLS, whatever the server would like: to see that it is refused.
+    /// The same without TLS, whatever the server prefers: a test uses it to see that the server refuses it.
     ///
     /// # Errors
     /// As [`Self::connect`].
@@ -113,7 +113,7 @@ impl Connection<'_> {
             Ok(percent_encode(value))
         };
         let address = self.address.map(|address| format!("&hostaddr={}", percent_encode(address)));
-        // psql puts a quoted word and a variable together that stand side by side.
+        // psql concatenates a quoted word and a variable that follow each other directly.
         let (before, verify) = if self.verified {
             let ask = format!("\\set ca_file `echo \"{}\"`\n", super::tls::CA_FILE);
             (ask, "&sslmode=verify-full&sslrootcert=':ca_file")
@@ -133,8 +133,8 @@ impl Connection<'_> {
     }
 }
 
-/// A text as a part of a URI: letters, digits and `-._~` as they are (RFC 3986), every other byte
-/// as `%XX`.
+/// Percent-encodes a text for a URI: letters, digits and `-._~` stay as they are (RFC 3986), every other byte
+/// becomes `%XX`.
 pub(super) fn percent_encode(value: &str) -> String {
     use fmt::Write as _;
     let mut encoded = String::with_capacity(value.len());
@@ -148,15 +148,15 @@ pub(super) fn percent_encode(value: &str) -> String {
     encoded
 }
 
-/// What to run, and where. Holds passwords: `Debug` does not show them.
+/// A psql script and its pod. It may contain passwords, so `Debug` does not show the script.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Script {
     /// The pod in which psql runs.
     pub pod: String,
-    /// psql's standard input. It ends psql itself: standard input can't be closed over the exec
-    /// protocol's version 4.
+    /// psql's standard input. The script ends with `\quit`, because version 4 of the exec protocol can't
+    /// close standard input.
     pub stdin: String,
-    /// When to give the whole exec up: a stopped server (SIGSTOP) enforces no timeout of its own.
+    /// When to stop the whole exec: a stopped server (SIGSTOP) does not enforce its own timeouts.
     pub deadline: Duration,
 }
 
@@ -169,7 +169,7 @@ impl Script {
             stdin.push('\n');
         }
         stdin.push_str("\\quit\n");
-        // Two connections at most (the socket, the network), and one slow statement.
+        // At most two connections (socket and network) and one slow statement.
         let deadline = 2 * CONNECT_TIMEOUT + STATEMENT_TIMEOUT;
         Self { pod: pod.to_owned(), stdin, deadline }
     }
@@ -184,31 +184,31 @@ impl fmt::Debug for Script {
     }
 }
 
-/// What psql answered.
+/// The output of psql.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecOutput {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// The exit code; none when the exec ended without telling.
+    /// The exit code; `None` if the exec ended without one.
     pub exit_code: Option<i32>,
 }
 
 impl ExecOutput {
-    /// Whether psql ran to its end. It exits with 1 on an error of its own, 2 when its first
-    /// connection fails, 3 when a statement or `\connect` fails.
+    /// Whether psql succeeded. It exits with 1 on an error of its own, with 2 if its first connection
+    /// fails, with 3 if a statement or `\connect` fails.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.exit_code == Some(0)
     }
 
-    /// The JSON objects among the lines of standard output, in order.
+    /// The JSON objects in the lines of standard output, in order.
     pub fn rows(&self) -> impl Iterator<Item = serde_json::Map<String, serde_json::Value>> {
         self.stdout.lines().filter_map(|line| serde_json::from_str(line.trim()).ok())
     }
 
-    /// The first error on standard error; none when there is no error.
+    /// The first error on standard error; `None` if psql succeeded.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         if self.succeeded() {
@@ -231,17 +231,17 @@ impl ExecOutput {
     }
 }
 
-/// An error that psql printed.
+/// An error message of psql.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// The SQLSTATE of a statement's error. Errors of a connection come without one.
+    /// The SQLSTATE of a failed statement. Connection errors have none.
     pub sqlstate: Option<String>,
-    /// The message, without its severity.
+    /// The message, without the severity.
     pub message: String,
 }
 
 impl Trouble {
-    /// Whether no server was reached, or one that starts or stops: another try may end otherwise.
+    /// Whether no server was reached, or one that is starting or stopping. A retry may succeed.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         let says = |needle: &str| self.message.contains(needle);
@@ -252,12 +252,12 @@ impl Trouble {
                 || says("No such file or directory")
                 || says("closed the connection unexpectedly")
                 || says("could not translate host name")
-                // libpq has no words for some connections that break while they are made.
+                // For some connections that break during the handshake libpq prints no reason.
                 || self.message.ends_with("failed:")
                 || says("the database system is "))
     }
 
-    /// What to do about it, where that is known. `service` is the DNS name that was tried.
+    /// What to do about it, if known. `service` is the DNS name of the connection attempt.
     #[must_use]
     pub fn hint(&self, service: &str) -> Option<String> {
         let says = |needle: &str| self.message.contains(needle);
@@ -288,8 +288,8 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// `ERROR:  25006: cannot execute ...`, which is what `VERBOSITY=verbose` prints. The severity is
-/// translated by the server's locale, so only its shape counts; a warning's class is 00 to 02.
+/// Parses `ERROR:  25006: cannot execute ...`, the format of `VERBOSITY=verbose`. The server translates the
+/// severity, so only the shape of the line counts. Classes 00 to 02 are warnings, not errors.
 fn statement_error(line: &str) -> Option<Trouble> {
     let (severity, rest) = without_prefix(line).split_once(":  ")?;
     let (sqlstate, message) = rest.split_once(": ")?;
@@ -303,7 +303,7 @@ fn statement_error(line: &str) -> Option<Trouble> {
     })
 }
 
-/// The line without `psql: error: `, `psql:<stdin>:3: `, `\connect: `.
+/// Removes prefixes such as `psql: error: `, `psql:<stdin>:3: `, `\connect: `.
 fn without_prefix(line: &str) -> &str {
     let mut line = line;
     if let Some(rest) = line.strip_prefix("psql:<stdin>:") {

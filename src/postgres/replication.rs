@@ -1,8 +1,8 @@
-//! What a server says about itself and about those who replicate from it.
+//! What a server reports about itself, its replicas, its base backups and its slots.
 //!
-//! One script serves 9.5 to 18: it asks for the version first and puts the names that this version
-//! has into psql variables. Rows come whole, as JSON, and are read by either version's names
-//! (`sent_location` before 10, `sent_lsn` since).
+//! One script works on PostgreSQL 9.5 to 18: it queries the version first and stores the function and view
+//! names of that version in psql variables. Each row is one JSON object. The parser accepts the column
+//! names of every version (`sent_location` before 10, `sent_lsn` since 10).
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::psql::{ExecOutput, Script};
 use crate::settings::synchronous;
 
-/// Version, role and position; walsenders; running base backups; slots.
+/// Queries version, role and position; walsenders; running base backups; slots.
 const OBSERVE: &str = "\
 select case when v >= 100000 then 'pg_current_wal_lsn' else 'pg_current_xlog_location' end as current_lsn,
   case when v >= 100000 then 'pg_last_wal_replay_lsn' else 'pg_last_xlog_replay_location' end as replay_lsn,
@@ -25,13 +25,13 @@ select row_to_json(r) from (select 'clone' as kind, p.*, s.application_name, s.c
 select row_to_json(r) from (select 'slot' as kind, s.slot_name, s.slot_type, s.active, s.restart_lsn::text as restart_lsn from pg_replication_slots s order by s.slot_name) r;
 ";
 
-/// Asks the server of a pod, over its own socket, as superuser.
+/// The script that observes the server of a pod, over the pod's Unix socket, as superuser.
 #[must_use]
 pub fn observe(pod: &str) -> Script {
     Script::new(pod, OBSERVE)
 }
 
-/// The statements of [`observe`], to be put behind a `\connect`.
+/// The statements of [`observe`], for a script that starts with `\connect`.
 pub(super) fn statements() -> &'static str {
     OBSERVE
 }
@@ -41,7 +41,7 @@ pub(super) fn statements() -> &'static str {
 pub struct Lsn(pub u64);
 
 impl Lsn {
-    /// Reads `16/B374D848`.
+    /// Parses the form `16/B374D848`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (high, low) = text.trim().split_once('/')?;
@@ -65,33 +65,33 @@ impl Serialize for Lsn {
 /// A row of `pg_stat_replication`: one walsender.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReplicaRow {
-    /// What the replica calls itself; `walreceiver` when it says nothing.
+    /// The replica's `application_name`; `walreceiver` if the replica does not set one.
     pub application_name: String,
-    /// Its address; none over a Unix socket.
+    /// Its address; `None` for a connection over a Unix socket.
     pub client_addr: Option<String>,
     /// `startup`, `catchup`, `streaming`, `backup`, `stopping`.
     pub state: String,
     /// `async`, `potential`, `sync`, `quorum`.
     pub sync_state: String,
-    /// Sent to it.
+    /// The last position sent to it.
     pub sent_lsn: Option<Lsn>,
-    /// Replayed by it: visible to its readers.
+    /// The last position that it has replayed. Its readers see everything up to here.
     pub replay_lsn: Option<Lsn>,
-    /// Bytes written on the master and not replayed by it.
+    /// Bytes of WAL that the master has written and the replica has not replayed.
     pub lag_bytes: Option<u64>,
-    /// Time until recent log was replayed: PostgreSQL 10 and up, none when nothing is written.
+    /// Replay lag, from PostgreSQL 10 on; `None` while nothing is written.
     #[serde(serialize_with = "seconds", rename = "replay_lag_seconds")]
     pub replay_lag: Option<Duration>,
 }
 
 impl ReplicaRow {
-    /// Whether it is a replica that follows: not a base backup's or another tool's own connection.
+    /// Whether this is a streaming replica, and not the connection of a base backup or another tool.
     #[must_use]
     pub fn streams(&self) -> bool {
         self.state == "streaming" && !self.is_tool()
     }
 
-    /// Whether a commit may take its word: it is one of those that commits wait for.
+    /// Whether commits wait for this replica: it streams and is a synchronous standby.
     #[must_use]
     pub fn confirms(&self) -> bool {
         self.streams() && ["sync", "quorum"].contains(&self.sync_state.as_str())
@@ -108,9 +108,9 @@ impl ReplicaRow {
 /// A running base backup: PostgreSQL 13 and up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CloneRow {
-    /// What the tool calls itself.
+    /// The tool's `application_name`.
     pub application_name: Option<String>,
-    /// Where it runs.
+    /// The address of the tool.
     pub client_addr: Option<String>,
     /// `estimating backup size`, `streaming database files`, ...
     pub phase: String,
@@ -125,28 +125,29 @@ pub struct SlotRow {
     pub name: String,
     /// `physical` or `logical`.
     pub kind: String,
-    /// Whether somebody uses it.
+    /// Whether a client uses it.
     pub active: bool,
-    /// Bytes of log that it keeps.
+    /// Bytes of WAL that it retains.
     pub retained_bytes: Option<u64>,
 }
 
-/// What one server said.
+/// What one server reports.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Observation {
     /// `server_version_num`: `90505`, `150018`.
     pub version_num: u32,
-    /// Whether it is a replica (or still recovers).
+    /// Whether the server is in recovery: it is a replica, or it has not finished crash recovery.
     pub in_recovery: bool,
-    /// Its position: written on a master, replayed on a replica.
+    /// Its position: the last written one on a master, the last replayed one on a replica.
     pub lsn: Option<Lsn>,
-    /// For how many replicas a commit waits: 0 for none, and where the server's rule is not pgset's.
+    /// The number of replicas that must confirm each commit. 0 if there are none, or if
+    /// `synchronous_standby_names` was not written by pgset.
     pub synchronous: u32,
-    /// The settings that its files have changed and that wait for a restart.
+    /// The settings that were changed in the configuration files and need a restart.
     pub pending_restart: Option<String>,
     /// Its walsenders.
     pub replicas: Vec<ReplicaRow>,
-    /// The base backups that it serves.
+    /// The base backups that clients take from it.
     pub clones: Vec<CloneRow>,
     /// Its slots.
     pub slots: Vec<SlotRow>,
@@ -158,7 +159,7 @@ pub enum ObserveError {
     /// psql failed.
     #[error("{0}")]
     Psql(String),
-    /// psql answered something else.
+    /// psql printed something else.
     #[error("psql did not print what was asked for")]
     NoServerRow,
 }
@@ -201,7 +202,7 @@ impl Observation {
         })
     }
 
-    /// How many replicas confirm commits, where that is too few for any to end.
+    /// The number of replicas that confirm commits, if it is too small: then every commit waits.
     #[must_use]
     pub fn too_few_confirm(&self) -> Option<usize> {
         let confirm = self.replicas.iter().filter(|row| row.confirms()).count();
@@ -217,7 +218,7 @@ impl Observation {
         })
     }
 
-    /// The progress of the base backup that runs, when there is one only.
+    /// The progress of the running base backup, if there is exactly one.
     #[must_use]
     pub fn clone_percent(&self) -> Option<f64> {
         match self.clones.as_slice() {
@@ -226,9 +227,9 @@ impl Observation {
         }
     }
 
-    /// The rows of each of `pods` (name and address), and the rows of nobody.
+    /// The rows of each of `pods` (name and address), and the rows of other clients.
     ///
-    /// A pod that takes a base backup does not stream yet: its rows are left out.
+    /// The rows of base backups are left out: a pod that takes one does not stream yet.
     #[must_use]
     pub fn by_pod<'a>(&'a self, pods: &'a [(String, String)]) -> ByPod<'a> {
         let mut rows: Vec<(&str, Vec<&ReplicaRow>)> =
@@ -257,9 +258,9 @@ impl Observation {
 /// Walsenders by pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ByPod<'a> {
-    /// Each pod with its rows: one is as it should be.
+    /// Each pod with its rows. A healthy replica has exactly one.
     pub rows: Vec<(&'a str, Vec<&'a ReplicaRow>)>,
-    /// Rows of clients that are no pod of the set: a backup, another cluster's replica.
+    /// Rows of clients that are not pods of the set: a backup, a replica of another cluster.
     pub strangers: Vec<&'a ReplicaRow>,
 }
 
@@ -270,7 +271,7 @@ impl ByPod<'_> {
     }
 }
 
-/// The pod (name and address) of a walsender: by `application_name`, or else by address.
+/// The pod (name and address) of a walsender: found by `application_name`, otherwise by address.
 #[must_use]
 pub fn match_pod<'a>(row: &ReplicaRow, pods: &'a [(String, String)]) -> Option<&'a str> {
     let by_name = pods.iter().find(|(name, _)| *name == row.application_name);
@@ -289,7 +290,7 @@ fn lsn(row: &Map<String, Value>, keys: &[&str]) -> Option<Lsn> {
     keys.iter().find_map(|key| Lsn::parse(row.get(*key)?.as_str()?))
 }
 
-/// An `inet` is printed with its mask when it is not a single host's.
+/// PostgreSQL prints an `inet` with its netmask unless it is a single host.
 fn address(row: &Map<String, Value>) -> Option<String> {
     let address = text(row, "client_addr")?;
     Some(address.split('/').next().unwrap_or_default().to_owned())
@@ -309,7 +310,7 @@ fn replica_row(row: &Map<String, Value>, master: Option<Lsn>) -> ReplicaRow {
     }
 }
 
-/// A replica may have replayed more than the master had written a moment ago: that is 0.
+/// A replica may have replayed more than the master reported a moment earlier. Then the lag is 0.
 fn behind(master: Option<Lsn>, replica: Option<Lsn>) -> Option<u64> {
     Some(master?.0.saturating_sub(replica?.0))
 }
@@ -317,7 +318,7 @@ fn behind(master: Option<Lsn>, replica: Option<Lsn>) -> Option<u64> {
 fn clone_row(row: &Map<String, Value>) -> CloneRow {
     let bytes = |key: &str| row.get(key).and_then(Value::as_f64);
     let percent = match (bytes("backup_streamed"), bytes("backup_total")) {
-        // The total is an estimate: more may be streamed.
+        // The total is an estimate: the backup may stream more.
         (Some(streamed), Some(total)) if total > 0.0 => {
             Some((streamed / total * 100.0).clamp(0.0, 100.0))
         }
@@ -340,8 +341,8 @@ fn slot_row(row: &Map<String, Value>, master: Option<Lsn>) -> SlotRow {
     }
 }
 
-/// Reads an interval in the style `postgres`: `00:00:01.5`, `1 day 02:00:00`. A negative one, which
-/// a clock that was set back makes, is 0.
+/// Parses an interval in the style `postgres`: `00:00:01.5`, `1 day 02:00:00`. A negative interval counts
+/// as 0: it appears when a clock was set back.
 fn interval(text: &str) -> Option<Duration> {
     let (days, clock) = match text.split_once(' ') {
         Some((days, rest)) => {

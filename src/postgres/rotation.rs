@@ -1,11 +1,11 @@
-//! A new password for a role: the SQL, and what replicas read it from.
+//! Password changes: the SQL for the role, and the passfile that replicas log in with.
 
 use crate::values::Secret;
 
 use super::psql::ScriptError;
 
-/// Settings that would write a statement down, each with the value that does not. Those that a server's
-/// version or modules do not have are passed over.
+/// Settings that would log the statement, each with the value that disables it. The script skips settings
+/// that the server's version and modules do not have.
 const SILENT: &[(&str, &str)] = &[
     ("log_statement", "none"),
     ("log_min_error_statement", "panic"),
@@ -19,15 +19,15 @@ const SILENT: &[(&str, &str)] = &[
     ("auto_explain.log_min_duration", "-1"),
 ];
 
-/// Whoever gives a role a password waits with this lock until the others have: PostgreSQL refuses two that
-/// change one role at the same moment ("tuple concurrently updated"). The letters `pgset`.
+/// The key of an advisory lock that serializes password changes: PostgreSQL refuses two concurrent changes
+/// of one role ("tuple concurrently updated"). The bytes are the letters `pgset`.
 const TURN: i64 = 0x70_6773_6574;
 
-/// Gives a role a password, without a word of it in the server's log. The server makes the verifier, by
-/// its own `password_encryption`.
+/// The SQL that sets a role's password without writing the password to the server's log. The server
+/// computes the verifier according to its `password_encryption`.
 ///
 /// # Errors
-/// When PostgreSQL can't take the name or the password.
+/// When the role or the password contains a NUL character.
 pub fn statements(role: &str, password: &Secret) -> Result<String, ScriptError> {
     for (text, what) in [(role, "role"), (password.expose(), "password")] {
         if text.contains('\0') {
@@ -47,26 +47,27 @@ pub fn statements(role: &str, password: &Secret) -> Result<String, ScriptError> 
     ))
 }
 
-/// A name within SQL.
+/// Quotes an SQL identifier.
 #[must_use]
 pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text within SQL, whatever `standard_conforming_strings` is.
+/// Quotes an SQL string. The result does not depend on `standard_conforming_strings`.
 #[must_use]
 pub fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
-/// The line of a passfile: for this role, wherever it logs in.
+/// The passfile line for this role. It matches every host, port and database.
 #[must_use]
 pub fn passfile_line(role: &str, password: &Secret) -> String {
     let escaped = |text: &str| text.replace('\\', r"\\").replace(':', r"\:");
     format!("*:*:*:{}:{}\n", escaped(role), escaped(password.expose()))
 }
 
-/// Puts the line on stdin in the place of a pod's passfile, whole, and logs in with it as a replica does.
+/// Replaces the pod's passfile with the line on standard input, atomically, and uses it to log in as a
+/// replica.
 const WRITE: &str = r#"
 set -eu
 umask 077
@@ -84,7 +85,7 @@ PGPASSFILE=$file PGUSER=$1 PGHOST=$PGSET_MASTER_HOST psql --no-psqlrc --no-passw
   -d 'dbname=replication replication=true connect_timeout=10' -c IDENTIFY_SYSTEM </dev/null >/dev/null
 "#;
 
-/// The arguments of what writes [`passfile_line`], which it reads from stdin.
+/// The command that writes the [`passfile_line`] from its standard input.
 #[must_use]
 pub fn write_passfile(role: &str) -> Vec<String> {
     ["bash", "-c", WRITE, "pgset", role].map(str::to_owned).to_vec()
@@ -101,7 +102,7 @@ mod tests {
         let password = Secret::new("a'b".to_owned());
         let sql = statements("joe", &password).unwrap();
         assert!(sql.ends_with("alter role \"joe\" password E'a\\'b';\n"), "{sql}");
-        // What keeps it out of the log comes first: the script stops at an error.
+        // The settings must come first: the script stops at the first error.
         assert!(sql.find("log_statement").unwrap() < sql.find("alter role").unwrap());
         assert!(statements("joe", &Secret::new("a\0b".to_owned())).is_err());
     }

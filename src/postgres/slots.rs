@@ -1,21 +1,21 @@
-//! The replication slots of pods that are no more: left alone they keep log until the disk is full.
+//! The replication slots of deleted pods. An unused slot keeps WAL until the disk is full.
 
 use super::psql::{ExecOutput, Script};
 use super::rotation::literal;
 use crate::set::SetIdentity;
 
-/// A pod's slot on the master, and who uses it.
+/// The slot of a pod on the master, and its current user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSlot {
     /// Its name.
     pub name: String,
-    /// The pod it was made for.
+    /// The ordinal of the pod that it was created for.
     pub ordinal: u32,
-    /// Who uses it, where somebody does: a replica, or a tool.
+    /// Which client uses it, a replica or a tool; `None` if it is inactive.
     pub user: Option<String>,
 }
 
-/// Asks the master for its physical slots.
+/// Queries the physical slots of the master.
 #[must_use]
 pub fn list(master: &str) -> Script {
     Script::new(
@@ -26,8 +26,8 @@ pub fn list(master: &str) -> Script {
     )
 }
 
-/// Those that belong to pods of the set from `pods` on: a slot is named as its pod, with underscores for
-/// dashes. Others are somebody else's.
+/// The slots of pods with ordinal `pods` or above. The slot of a pod has the pod's name, with underscores
+/// instead of dashes. Slots with other names do not belong to the set and are ignored.
 #[must_use]
 pub fn beyond(set: &SetIdentity, pods: u32, answer: &ExecOutput) -> Vec<PodSlot> {
     let prefix = format!("{}_", set.name.as_str().replace('-', "_"));
@@ -49,7 +49,7 @@ pub fn beyond(set: &SetIdentity, pods: u32, answer: &ExecOutput) -> Vec<PodSlot>
     answer.rows().filter_map(slot).collect()
 }
 
-/// Drops a slot that nobody uses; one that somebody does, or that is gone, is left as it is.
+/// Drops a slot. The statement does nothing if the slot is active or does not exist.
 #[must_use]
 pub fn drop(master: &str, slot: &PodSlot) -> Script {
     let sql = format!(

@@ -1,11 +1,11 @@
-//! The checks of `pgset test`: what to run where, in which order, and what the answer means.
+//! The checks of `pgset test`: what to run in which pod, in which order, and how to judge the answers.
 //!
-//! A [`Plan`] is made of what is known about the pods and Services. The caller runs every script of
-//! [`Stage::First`] at once, then those of [`Stage::Second`], then, whatever happened and also when
-//! interrupted, those of [`Stage::Last`]; [`Plan::blocked`] says which need not run.
+//! A [`Plan`] is built from facts about the pods and Services. The caller runs all scripts of
+//! [`Stage::First`] concurrently, then those of [`Stage::Second`]. At the end it always runs those of
+//! [`Stage::Last`], also after failures and interrupts. [`Plan::blocked`] tells which checks to skip.
 //!
-//! The marker is a table of the superuser's in the database `postgres`: since PostgreSQL 15 others
-//! may not create tables in `public`, and the application's own database is not touched.
+//! The marker is a table of the superuser in the database `postgres`. Since PostgreSQL 15 other roles may not
+//! create tables in `public`, and the test does not touch the application's database.
 
 mod judge;
 mod marker;
@@ -24,7 +24,7 @@ use crate::values::Secret;
 pub use judge::evaluate;
 pub use marker::Marker;
 
-/// The database that checks of the server itself use.
+/// The database for checks of the server itself.
 const DATABASE: &str = "postgres";
 /// The superuser of every image.
 const SUPERUSER: &str = "postgres";
@@ -32,11 +32,11 @@ const SUPERUSER: &str = "postgres";
 /// When a check runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// At once, concurrently.
+    /// First, concurrently.
     First,
-    /// When all of the first are done, concurrently.
+    /// After all checks of the first stage, concurrently.
     Second,
-    /// At the very end, always: it tidies up.
+    /// At the end, always: it removes what the test created.
     Last,
 }
 
@@ -45,17 +45,17 @@ pub enum Stage {
 pub struct Check {
     /// Stable and unique: `master-service`, `marker-read/pgset-1`.
     pub id: String,
-    /// In words, as a statement that holds or not.
+    /// A statement that is true if the check passes.
     pub title: String,
     /// When it runs.
     pub stage: Stage,
-    /// What to run; none for a check that is decided already.
+    /// What to run; `None` if the result is already known.
     pub script: Option<Script>,
     probe: Probe,
     needs: Option<&'static str>,
 }
 
-/// How the answer is judged.
+/// How to judge the answer.
 #[derive(Clone, Debug)]
 enum Probe {
     MasterService,
@@ -73,12 +73,12 @@ enum Probe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It holds.
+    /// The statement is true.
     Passed {
         /// What was seen.
         detail: String,
     },
-    /// It does not.
+    /// The statement is false.
     Failed {
         /// What was seen instead.
         reason: String,
@@ -86,7 +86,7 @@ pub enum Verdict {
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
-    /// It was not tried.
+    /// The check did not run.
     Skipped {
         /// Why.
         reason: String,
@@ -111,12 +111,12 @@ impl Verdict {
     }
 }
 
-/// What became of a check's script.
+/// The result of a check's script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ran {
     /// psql ran and ended.
     Ended(ExecOutput),
-    /// psql did not start, or was given up: why.
+    /// psql did not start or was stopped, with the reason.
     NotRun(String),
 }
 
@@ -139,7 +139,7 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
     serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
-/// What is tested.
+/// The set under test, and the facts about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The set.
@@ -154,26 +154,26 @@ pub struct Subject<'a> {
     pub database: &'a str,
     /// The application's password, from the Secret.
     pub user_password: &'a Secret,
-    /// Every pod of the set, with what its server said about recovery.
+    /// Every pod of the set, with its recovery state.
     pub pods: &'a [PodFacts],
     /// The Services of the set.
     pub services: &'a [ServiceFacts],
-    /// How long a marker may take to a replica.
+    /// The time limit for a marker to reach a replica.
     pub lag_limit: Duration,
-    /// Whether every connection has to be encrypted, and the server verified.
+    /// Whether every connection must use TLS and verify the server.
     pub verified: bool,
 }
 
 /// All checks of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// In the order in which they are shown.
+    /// In display order.
     pub checks: Vec<Check>,
 }
 
 impl Plan {
-    /// Decides what is tested and from where. The master is asked from a replica's pod and the
-    /// replicas from the master's, so that answers come over the network.
+    /// Decides which checks run in which pods. The master is queried from a replica's pod and the replicas
+    /// from the master's, so that every query crosses the network.
     pub fn new(subject: &Subject<'_>, marker: &Marker) -> Result<Self, ScriptError> {
         Planner { subject, marker, checks: Vec::new() }.plan()
     }
@@ -183,7 +183,8 @@ impl Plan {
         self.checks.iter().filter(move |check| check.stage == stage)
     }
 
-    /// The verdict of a check that needs another, which did not pass. Ask before running it.
+    /// Returns a verdict if the check depends on another one that did not pass. Call it before running the
+    /// check.
     #[must_use]
     pub fn blocked(&self, check: &Check, results: &[CheckResult]) -> Option<Verdict> {
         let needed = check.needs?;
@@ -264,7 +265,7 @@ impl Planner<'_> {
             &(ask + replication::statements()),
             Probe::Replication { pods },
         );
-        // A transaction that is rolled back: on a writable server nothing stays.
+        // The transaction is rolled back, so nothing remains if the server is writable.
         let write =
             format!("begin;\ncreate table public.{}_write ();\nrollback;\n", self.marker.table);
         let sql = self.superuser(&set.replica())? + server + &write;
@@ -366,7 +367,8 @@ impl Planner<'_> {
         self.connection(host, None).connect()
     }
 
-    /// One pod: by its own name, or by its Service's, which a certificate names in any case.
+    /// The `\connect` line for one pod, by the pod's DNS name. With TLS it uses the name of the replica
+    /// Service and the pod's address, because every certificate contains that name.
     fn pod(&self, pod: &PodFacts) -> Result<String, ScriptError> {
         if self.subject.verified {
             return self.connection(&self.subject.set.replica(), Some(&pod.ip)).connect();
@@ -385,7 +387,7 @@ impl Planner<'_> {
         }
     }
 
-    /// That a Service proves who it is, and that it lets nobody in who does not ask for that.
+    /// Checks that a Service presents a valid certificate and refuses connections without TLS.
     fn tls(&mut self, service: &str, client: &str) -> Result<(), ScriptError> {
         let verified = self.superuser(service)?;
         let plain = self.connection(service, None).plain()?;

@@ -1,8 +1,8 @@
-//! The model of `pgset status`: facts in, problems and health out.
+//! The model of `pgset status`: derives problems and health from facts.
 //!
 //! Down: there is no ready, writable master, or the master's Service does not reach it.
-//! Degraded: anything else is wrong (a pod is not ready, a replica does not stream, a label or an
-//! endpoint is not what PostgreSQL says, a volume is not bound). Healthy: nothing is.
+//! Degraded: something else is wrong (a pod is not ready, a replica does not stream, a label or an endpoint
+//! contradicts PostgreSQL, a volume is not bound). Healthy: nothing is wrong.
 
 pub mod human;
 mod problems;
@@ -21,7 +21,7 @@ pub use problems::disagreements;
 use problems::{pod_problems, replication_problems, volume_problems, why_down};
 pub use tls::{TlsMode, TlsStatus};
 
-/// The version of the JSON and YAML document. Fields may be added under one version, never changed.
+/// The version of the JSON and YAML document. Within one version, fields may be added but not changed.
 pub const STATUS_VERSION: u32 = 1;
 
 /// What a Service is for.
@@ -32,7 +32,7 @@ pub enum ServiceRole {
     Master,
     /// Reaches the replicas.
     Replica,
-    /// Gives the pods their names.
+    /// Gives the pods their DNS names.
     Headless,
 }
 
@@ -43,26 +43,26 @@ pub struct PodFacts {
     pub name: String,
     /// Its ordinal.
     pub ordinal: u32,
-    /// Its role by its label; none when the label is neither's.
+    /// Its role by its label; `None` if the label names no role.
     pub role_label: Option<Role>,
-    /// `pg_is_in_recovery()`; none when PostgreSQL could not be asked.
+    /// `pg_is_in_recovery()`; `None` if PostgreSQL did not answer.
     pub in_recovery: Option<bool>,
-    /// Why PostgreSQL could not be asked, where it should have answered.
+    /// Why PostgreSQL did not answer, if an answer was expected.
     pub no_answer: Option<String>,
-    /// Condition Ready.
+    /// The condition Ready.
     pub ready: bool,
-    /// In words: `Running`, `CrashLoopBackOff`, `Terminating`.
+    /// Its state as kubectl shows it: `Running`, `CrashLoopBackOff`, `Terminating`.
     pub state: String,
     /// Restarts of its containers.
     pub restarts: u32,
-    /// The node; none before it is scheduled.
+    /// Its node; `None` before it is scheduled.
     pub node: Option<String>,
     /// The image of the database container.
     pub image: String,
-    /// Since it was made.
+    /// Time since its creation.
     #[serde(serialize_with = "seconds", rename = "age_seconds")]
     pub age: Duration,
-    /// Its address; empty before it has one.
+    /// Its address; empty if it has none yet.
     pub ip: String,
 }
 
@@ -71,17 +71,17 @@ fn seconds<S: serde::Serializer>(age: &Duration, serializer: S) -> Result<S::Ok,
 }
 
 impl PodFacts {
-    /// Whether PostgreSQL said that it takes writes.
+    /// Whether PostgreSQL reported that it accepts writes.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.in_recovery == Some(false)
     }
 }
 
-/// An address behind a Service: the ready ones only.
+/// An endpoint of a Service. Only ready ones are listed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Endpoint {
-    /// Its pod; none for an address that is no pod's.
+    /// Its pod; `None` if the address belongs to no pod.
     pub pod: Option<String>,
     /// The address.
     pub address: String,
@@ -92,47 +92,47 @@ pub struct Endpoint {
 pub struct ServiceFacts {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub role: ServiceRole,
-    /// Its address, `None` for a headless one.
+    /// Its cluster IP; the string `None` for a headless Service.
     pub cluster_ip: String,
     /// Its port.
     pub port: u16,
-    /// Where it leads: ready addresses.
+    /// Its ready endpoints.
     pub endpoints: Vec<Endpoint>,
 }
 
-/// A claim of the set.
+/// A PersistentVolumeClaim of the set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VolumeFacts {
-    /// The claim.
+    /// The name of the claim.
     pub claim: String,
     /// The volume that it is bound to.
     pub volume: Option<String>,
     /// Its storage class.
     pub class: Option<String>,
-    /// What it got, or else what it asks for.
+    /// Its actual capacity; the requested one if it is not bound.
     pub capacity: String,
     /// `Bound`, `Pending`, `Lost`.
     pub phase: String,
-    /// The pods that use it.
+    /// The pods that mount it.
     pub pods: Vec<String>,
 }
 
-/// How the set is.
+/// The health of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// Nothing is wrong.
     Healthy,
-    /// It takes writes, and something is wrong.
+    /// It accepts writes, but something is wrong.
     Degraded,
-    /// It takes no writes.
+    /// It accepts no writes.
     Down,
 }
 
 impl Health {
-    /// The word.
+    /// The lower-case name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -143,41 +143,41 @@ impl Health {
     }
 }
 
-/// A replica, as the master sees it.
+/// A replica, as the master reports it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReplicaStatus {
-    /// The pod; none for a client that is no pod of the set.
+    /// The pod; `None` for a client that is not a pod of the set.
     pub pod: Option<String>,
-    /// The row of `pg_stat_replication`; none when there is none.
+    /// Its row of `pg_stat_replication`; `None` if it has none.
     pub row: Option<ReplicaRow>,
-    /// Percent of a base backup that runs.
+    /// Progress of its base backup in percent.
     pub clone_percent: Option<f64>,
 }
 
-/// What `status` is made of.
+/// The input of [`Status::new`].
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The set's name.
     pub set: String,
     /// Its namespace.
     pub namespace: String,
-    /// The pods asked for.
+    /// The desired number of pods.
     pub desired_replicas: u32,
     /// Its pods.
     pub pods: Vec<PodFacts>,
-    /// What the master said; none when it could not be asked.
+    /// What the master reports; `None` if it did not answer.
     pub observation: Option<Observation>,
     /// Its Services.
     pub services: Vec<ServiceFacts>,
-    /// Its claims.
+    /// Its PersistentVolumeClaims.
     pub volumes: Vec<VolumeFacts>,
-    /// What the servers say about TLS; none when none of them answered.
+    /// The TLS state of the servers; `None` if no server answered.
     pub tls: Option<TlsStatus>,
-    /// What readiness found wrong, in words.
+    /// The problems that the readiness rules found.
     pub problems: Vec<String>,
 }
 
-/// What `status` shows.
+/// What `status` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
     /// [`STATUS_VERSION`].
@@ -186,32 +186,32 @@ pub struct Status {
     pub set: String,
     /// Its namespace.
     pub namespace: String,
-    /// How it is.
+    /// Its health.
     pub health: Health,
-    /// What is wrong, worst first.
+    /// The problems, worst first.
     pub problems: Vec<String>,
-    /// PostgreSQL's version: `9.5.5`, `15.18`; none when the master could not be asked.
+    /// PostgreSQL's version: `9.5.5`, `15.18`; `None` if the master did not answer.
     pub postgres_version: Option<String>,
-    /// For how many replicas a commit waits; none when the master could not be asked.
+    /// The number of replicas that must confirm each commit; `None` if the master did not answer.
     pub synchronous: Option<u32>,
-    /// Whether connections are encrypted; none when no server could be asked.
+    /// The TLS state; `None` if no server answered.
     pub tls: Option<TlsStatus>,
-    /// The pods asked for.
+    /// The desired number of pods.
     pub desired_replicas: u32,
     /// Its pods, by ordinal.
     pub pods: Vec<PodFacts>,
-    /// Its replicas, by ordinal, then strangers.
+    /// Its replicas by ordinal, then clients that are not pods of the set.
     pub replication: Vec<ReplicaStatus>,
     /// The master's slots.
     pub slots: Vec<SlotRow>,
     /// Its Services.
     pub services: Vec<ServiceFacts>,
-    /// Its claims.
+    /// Its PersistentVolumeClaims.
     pub volumes: Vec<VolumeFacts>,
 }
 
 impl Status {
-    /// Of a set that is not there: down, and nothing of it.
+    /// The status of a set that does not exist: down, without objects.
     #[must_use]
     pub fn absent(set: &str, namespace: &str) -> Self {
         Self {
@@ -232,7 +232,7 @@ impl Status {
         }
     }
 
-    /// Draws the conclusions.
+    /// Derives health and problems from the facts.
     #[must_use]
     pub fn new(facts: Facts) -> Self {
         let mut facts = facts;

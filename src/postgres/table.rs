@@ -1,17 +1,17 @@
 //! Text tables that fit a width.
 
-/// How much two columns are apart.
+/// Space between two columns.
 const GAP: usize = 2;
-/// No column is cut below this width.
+/// Columns are never cut below this width.
 const NARROWEST: usize = 8;
 
-/// A text that can't break a table or a terminal: control characters become spaces.
+/// Replaces control characters with spaces, so that a text can't break a table or a terminal.
 pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
-/// A heading and rows, aligned; the widest columns are cut until a line fits `width` columns.
-/// Cells may hold colour. Each line is indented by two and ends with a newline.
+/// Formats a heading and rows as aligned columns. It cuts the widest columns until a line fits into `width`
+/// columns. Cells may contain ANSI colours. Each line is indented by two spaces and ends with a newline.
 pub(super) fn render(headings: &[&str], rows: &[Vec<String>], width: usize) -> String {
     let mut widths: Vec<usize> = headings.iter().map(|h| console::measure_text_width(h)).collect();
     for row in rows {
@@ -45,7 +45,7 @@ fn line(text: &mut String, cells: impl Iterator<Item = String>, widths: &[usize]
     text.push('\n');
 }
 
-/// `text` in lines of at most `width` columns, each but the first indented by `indent`.
+/// Wraps `text` at `width` columns. All lines except the first are indented by `indent`.
 pub(super) fn wrap(text: &str, indent: usize, width: usize) -> String {
     let width = width.max(indent + 20);
     let mut wrapped = String::new();

@@ -1,4 +1,4 @@
-//! Certificates of running servers: brought to them, and asked for.
+//! Certificates of running servers: how to install and query them.
 
 use std::time::Duration;
 
@@ -8,57 +8,58 @@ use super::psql::{ExecOutput, Script};
 use crate::certificate::{self, Dates};
 use crate::settings::Tls;
 
-/// Where each pod has the CA's certificate that it verifies others by, as a shell's word.
+/// Where each pod has the CA certificate that it verifies other pods with, as a shell word.
 pub const CA_FILE: &str = "${PGSET_RUN:-/run/pgset}/tls/ca.crt";
 
-/// The script's exit code for certificates that can't be used (`E_TLS`).
+/// The exit code of bootstrap.sh for unusable certificates (`E_TLS`).
 pub const UNUSABLE: i32 = 25;
 
-/// How long a server may take to read its certificates.
+/// The time limit for a server to load its certificates.
 pub const BRING_WITHIN: Duration = Duration::from_secs(30);
 
-/// The command that brings a server what is mounted, and prints what it has then.
+/// The command that installs the mounted certificates in a server, and prints what the server uses
+/// afterwards.
 #[must_use]
 pub fn bring() -> Vec<String> {
-    // The script is where its configuration is, and in a sandbox that is elsewhere.
+    // The script lies beside the configuration; in the sandbox that is another directory.
     let script = "exec bash \"${PGSET_ETC:-/etc/pgset}/bootstrap.sh\" tls";
     ["bash", "-c", script].map(str::to_owned).to_vec()
 }
 
-/// The last word of the script about what went wrong.
+/// The last line of the script's error output.
 #[must_use]
 pub fn trouble(stderr: &str) -> String {
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
     last.trim().trim_start_matches("bootstrap: error: ").to_owned()
 }
 
-/// What a server runs with: whether it speaks TLS, by which certificate, whether a rule lets somebody in
-/// without, and what the set's configuration says to it.
+/// Queries a server's TLS state: whether TLS is on, the certificate, whether a pg_hba.conf rule admits
+/// connections without TLS, and the content of the set's `tls` configuration file.
 const ASK: &str = "\
 select row_to_json(r) from (select 'tls' as kind, current_setting('ssl') = 'on' as ssl, case when current_setting('ssl') = 'on' then pg_read_file(current_setting('ssl_cert_file'), 0, 1000000, true) end as certificate, exists (select 1 from pg_hba_file_rules where type in ('host', 'hostnossl') and auth_method <> 'reject') as plain, pg_read_file(regexp_replace(current_setting('config_file'), '[^/]*$', 'tls'), 0, 1000, true) as line) r;
 ";
 
-/// Asks the server of a pod.
+/// Queries the TLS state of a pod's server.
 #[must_use]
 pub fn ask(pod: &str) -> Script {
     Script::new(pod, ASK)
 }
 
-/// What one server said.
+/// The TLS state of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerTls {
-    /// Whether it speaks TLS.
+    /// Whether it accepts TLS connections.
     pub encrypts: bool,
-    /// Whether it lets somebody in without.
+    /// Whether it accepts connections without TLS.
     pub plain: bool,
     /// Its certificate, in PEM.
     pub certificate: Option<String>,
-    /// What the set's configuration says.
+    /// The content of the set's `tls` configuration file.
     pub line: Option<Tls>,
 }
 
 impl ServerTls {
-    /// Reads what [`ask`] printed; none when the server did not answer.
+    /// Parses the output of [`ask`]; `None` if the server did not answer.
     #[must_use]
     pub fn parse(output: &ExecOutput) -> Option<Self> {
         if output.trouble().is_some() {
@@ -75,7 +76,7 @@ impl ServerTls {
         })
     }
 
-    /// From when to when its certificate is good.
+    /// The validity period of its certificate.
     #[must_use]
     pub fn dates(&self) -> Option<Dates> {
         certificate::dates(self.certificate.as_deref()?)

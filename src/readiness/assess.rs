@@ -1,4 +1,4 @@
-//! All rules together.
+//! Applies all rules to a snapshot.
 
 use std::time::Duration;
 
@@ -11,42 +11,42 @@ use super::{claim, pod, service, statefulset, text, volume};
 use crate::manifest::ObjectId;
 use crate::readiness::Phase;
 
-/// Where one object stands.
+/// The state of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObjectState {
-    /// Which.
+    /// The object.
     pub object: ObjectId,
-    /// In short.
+    /// Its phase.
     pub phase: Phase,
-    /// In words: `Pulling image`, `Cloning 40 %`, `Ready, streaming`. One line.
+    /// Its state for people: `Pulling image`, `Cloning 40 %`, `Ready, streaming`. One line.
     pub state: String,
 }
 
-/// A pod that has to be deleted before the controller goes on; its claim is kept.
+/// A pod that must be deleted before the controller can continue. Its PersistentVolumeClaim is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WedgedPod {
     /// Its name.
     pub name: String,
     /// Its UID: the precondition of the deletion.
     pub uid: String,
-    /// The old revision that it runs.
+    /// Its revision, which is not the current one.
     pub revision: String,
 }
 
-/// What the rules say of a snapshot.
+/// The result of the rules for a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assessment {
-    /// The StatefulSet, its pods (those that are expected and not made, too), claims, Services, and
-    /// volumes that can't be used.
+    /// The StatefulSet, its pods (also those that are expected but not created yet),
+    /// PersistentVolumeClaims and Services, and volumes that can't be used.
     pub states: Vec<ObjectState>,
     /// Whether every rule holds.
     pub ready: bool,
-    /// The first rule that does not hold, for each object: `StatefulSet pgset: 1 of 2 pods ready`.
+    /// For each object the first rule that does not hold: `StatefulSet pgset: 1 of 2 pods ready`.
     pub waiting_for: Vec<String>,
-    /// What is wrong now, root causes first; [`super::Graces`] knows what has lasted.
+    /// Current problems, root causes first. [`super::Graces`] knows which ones have lasted.
     pub troubles: Vec<Trouble>,
-    /// The pods that are wedged now. They are to be deleted only once the [`Cause::Wedged`] of the same
-    /// UID has outlasted its grace.
+    /// The pods that are wedged now. Delete a pod only after the [`Cause::Wedged`] of the same UID has
+    /// lasted longer than its grace period.
     pub wedged: Vec<WedgedPod>,
 }
 
@@ -94,7 +94,7 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
     }
 }
 
-/// What to say when the deadline passes and no cause was found: what is still waited for.
+/// The message for a passed deadline without a known cause: it lists the rules that do not hold yet.
 #[must_use]
 pub fn timed_out(assessment: &Assessment, elapsed: Duration) -> Vec<String> {
     let mut lines = vec![format!("not ready after {}", text::duration(elapsed))];

@@ -1,4 +1,4 @@
-//! Claims: whether each one has its volume, and why not.
+//! PersistentVolumeClaims: whether each one is bound, and why not.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const DEFAULT_CLASS: [&str; 2] = [
     "storageclass.beta.kubernetes.io/is-default-class",
 ];
 
-/// Judges the claims that the set's pods mount. Claims kept from a larger set are not among them.
+/// Judges the claims that the set's pods mount. It ignores claims that remain from a larger set.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
     let mut claims: Vec<&PersistentVolumeClaim> =
         view.snapshot.claims.iter().filter(|claim| is_wanted(view, claim)).collect();
@@ -26,7 +26,7 @@ pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
     claims.into_iter().map(|claim| judge_one(view, claim)).collect()
 }
 
-/// Whether the pods below the number wanted mount it, or will.
+/// Whether a wanted pod mounts the claim, or will mount it.
 pub(super) fn is_wanted(view: View<'_>, claim: &PersistentVolumeClaim) -> bool {
     let name = view::name(&claim.metadata);
     let wanted = 0..view.expected.replicas;
@@ -71,14 +71,14 @@ fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
     }
 }
 
-/// `Growing: 100M of 200M`, when the volume is smaller than what is asked for by now.
+/// `Growing: 100M of 200M`, if the volume is smaller than the requested size.
 fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
     let has = &claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0;
     let wants = request(claim.spec.as_ref()?)?;
     (bytes(has)? < bytes(wants)?).then(|| format!("Growing: {has} of {wants}"))
 }
 
-/// What a claim asks for.
+/// The requested size of a claim.
 pub(super) fn request(spec: &PersistentVolumeClaimSpec) -> Option<&str> {
     let quantity = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
     Some(quantity.0.as_str())
@@ -114,8 +114,8 @@ fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
     Verdict::waiting(object, Phase::Pending, state).troubled(found.into_iter().collect())
 }
 
-/// The class binds when a pod needs the claim, and none does yet: to wait for it would be to wait
-/// forever.
+/// Whether the claim is not bound until a pod uses it (`WaitForFirstConsumer`), and no pod does yet.
+/// Waiting for such a claim would never end.
 fn waits_for_pod(view: View<'_>, claim: &PersistentVolumeClaim, events: &[&Event]) -> bool {
     let name = view::name(&claim.metadata);
     if view.snapshot.pods.iter().any(|pod| mounts(pod, name)) {
@@ -130,17 +130,18 @@ fn waits_for_pod(view: View<'_>, claim: &PersistentVolumeClaim, events: &[&Event
     }
 }
 
-/// The StorageClass of a claim, as far as it is known.
+/// The StorageClass of a claim, if known.
 enum Class<'a> {
     /// It exists.
     Known(&'a StorageClass),
-    /// There is none of that name. Volumes may name one nevertheless: the set's static ones do.
+    /// There is no StorageClass with this name. Volumes may refer to it nevertheless: the set's static
+    /// volumes do.
     Missing(&'a str),
-    /// The claim names none, and the cluster has no default.
+    /// The claim names no StorageClass, and the cluster has no default.
     NoDefault,
     /// The claim asks for a volume without a class (`""`).
     None,
-    /// Storage classes can't be read.
+    /// pgset may not read StorageClasses.
     Unreadable,
 }
 
@@ -185,7 +186,7 @@ fn missing_class(
         Class::NoDefault => {
             "it names no StorageClass, and the cluster has no default one".to_owned()
         }
-        // The controller can read what pgset can't.
+        // pgset can't read StorageClasses, but the controller can and reports it in an event.
         Class::Unreadable => {
             let class = wanted?;
             let said = events.iter().rev().map(|event| events::message(event));
@@ -198,7 +199,7 @@ fn missing_class(
     Some(trouble(view, claim, Cause::NoStorageClass, AT_ONCE, message))
 }
 
-/// Whether only a volume that somebody made by hand can satisfy the claim.
+/// Whether only a manually created volume can satisfy the claim.
 fn is_static(view: View<'_>, claim: &PersistentVolumeClaim) -> bool {
     let spec = claim.spec.as_ref();
     let wanted = spec.and_then(|spec| spec.storage_class_name.as_deref());
@@ -216,7 +217,7 @@ fn is_static(view: View<'_>, claim: &PersistentVolumeClaim) -> bool {
         }
 }
 
-/// Which volumes could have satisfied the claim, and why each does not.
+/// The reasons why no candidate volume satisfies the claim.
 fn unfit(view: View<'_>, claim: &PersistentVolumeClaim) -> Option<Trouble> {
     if view.snapshot.volumes.is_empty() || !is_static(view, claim) {
         return None;
@@ -243,7 +244,7 @@ fn failed_event(
 ) -> Option<Trouble> {
     let event = events.iter().rev().find(|event| events::is_one_of(event, reasons))?;
     let message = events::message(event);
-    // The binder says so of every class that does not exist, and static volumes name one that does not.
+    // The binder reports this for every missing class, but static volumes use a class that does not exist.
     let of_class = says(&message, &["storageclass.storage.k8s.io"]) && is_static(view, claim);
     if of_class && !view.snapshot.volumes.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Containers that do not run: the causes by waiting reason, for init and main containers alike.
+//! Containers that do not run. The cause follows from the waiting reason, for init and main containers alike.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::text::{one_line, says};
 use super::trouble::{AT_ONCE, CONTAINER_GRACE, Cause, Trouble};
 use crate::manifest::ObjectId;
 
-/// The container keeps failing from its second restart on, however short the back-off still is.
+/// From the second restart on, the container counts as crashing, even if the back-off is still short.
 const RESTARTS: i32 = 2;
 
-/// The statuses of all containers, those that run first, first.
+/// The statuses of all containers, init containers first.
 pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status.iter().flat_map(|status| {
         let inits = status.init_container_statuses.iter().flatten();
@@ -31,7 +31,8 @@ pub(super) fn waiting(status: &ContainerStatus) -> Option<(&str, &str)> {
     ))
 }
 
-/// How the container's last run ended: now, or before it was started again.
+/// The end of the container's last run: the current state if it has ended, otherwise the state before the
+/// restart.
 pub(super) fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     let state = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
         state.as_ref().is_some_and(|state| state.terminated.is_some())
@@ -40,7 +41,7 @@ pub(super) fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTermin
     ended.as_ref()?.terminated.as_ref()
 }
 
-/// `exit code 1`, `out of memory`, `exit code 139 (signal 11)`; the reason when it says more.
+/// `exit code 1`, `out of memory`, `exit code 139 (signal 11)`; with the reason if that adds information.
 pub(super) fn ending(end: &ContainerStateTerminated) -> String {
     if out_of_memory(end) {
         return format!("out of memory (exit code {})", end.exit_code);
@@ -58,8 +59,8 @@ pub(super) fn ending(end: &ContainerStateTerminated) -> String {
     }
 }
 
-/// What a termination message says. The kubelet may have put the end of the log there: then it is the
-/// last line that names an error, else the last one.
+/// The relevant line of a termination message. The kubelet may have filled the message with the end of the
+/// log, so this is the last line that reports an error, otherwise the last line.
 fn last_words(message: &str) -> String {
     let names_error = |line: &&str| says(line, &["error: ", "fatal: ", "panic: "]);
     let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -71,7 +72,7 @@ pub(super) fn out_of_memory(end: &ContainerStateTerminated) -> bool {
     end.reason.as_deref() == Some("OOMKilled")
 }
 
-/// What is wrong with a container that waits; none when it waits as it should.
+/// The problem of a waiting container; `None` if it waits for a normal reason.
 pub(super) fn trouble(
     object: &ObjectId,
     pod: &Pod,
@@ -90,7 +91,7 @@ pub(super) fn trouble(
             let text = pull_message(status, message, events);
             (Cause::ImagePull, if is_not_found(&text) { AT_ONCE } else { CONTAINER_GRACE }, text)
         }
-        // The kubelet has not got the Secret or ConfigMap yet.
+        // The kubelet has not fetched the Secret or ConfigMap yet.
         "CreateContainerConfigError" if says(message, &["failed to sync"]) => return None,
         "CreateContainerConfigError" => (Cause::CreateContainerConfig, AT_ONCE, one_line(message)),
         "CreateContainerError" => (Cause::CreateContainer, CONTAINER_GRACE, one_line(message)),
@@ -117,7 +118,8 @@ fn crash_message(status: &ContainerStatus) -> String {
     format!("container {} crashes: {end}, {} {times}", status.name, status.restart_count)
 }
 
-/// Why the image can't be pulled. The back-off of older kubelets does not say it, their events do.
+/// Why the image can't be pulled. The back-off message of older kubelets has no reason, but their events
+/// have.
 fn pull_message(status: &ContainerStatus, message: &str, events: &[&Event]) -> String {
     let bare = message.is_empty() || (says(message, &["back-off"]) && !says(message, &["err"]));
     let said = events.iter().rev().find(|event| {
@@ -132,8 +134,8 @@ fn pull_message(status: &ContainerStatus, message: &str, events: &[&Event]) -> S
     }
 }
 
-/// The registry answered that there is no such image. A registry that can't be reached, or a name that
-/// can't be looked up, may be there the next time.
+/// Whether the registry reported that the image does not exist. An unreachable registry or a failed DNS
+/// lookup does not count: the next attempt may succeed.
 fn is_not_found(message: &str) -> bool {
     says(message, &["not found", "manifest unknown"])
         && !says(
@@ -142,11 +144,11 @@ fn is_not_found(message: &str) -> bool {
         )
 }
 
-/// What a readiness probe gets on top of its budget while the kubelet has not said that it failed.
+/// Extra time for a readiness probe while the kubelet has not reported a failure.
 const UNSAID: Duration = Duration::from_secs(60);
 
-/// What is wrong with a container that runs and is not ready: its readiness probe fails. The grace is
-/// the probe's own budget, so that a probe that may still succeed in time is no failure.
+/// The problem of a running container that is not ready: its readiness probe fails. The grace period is
+/// the probe's time budget, because a probe that may still succeed in time is not a failure.
 pub(super) fn probe_trouble(
     object: &ObjectId,
     pod: &Pod,
@@ -156,13 +158,13 @@ pub(super) fn probe_trouble(
     status.state.as_ref()?.running.as_ref()?;
     let spec = container(pod, &status.name)?;
     let probe = spec.readiness_probe.as_ref()?;
-    // The kubelet does not ask for readiness before the startup probe has succeeded, and ends the
-    // container itself when that takes too long.
+    // The kubelet does not run the readiness probe until the startup probe has succeeded, and kills the
+    // container if the startup probe fails.
     let starting = spec.startup_probe.is_some() && status.started != Some(true);
     if status.ready || starting {
         return None;
     }
-    // A busy kubelet may be late with its first question: without a word from it there is more time.
+    // A busy kubelet may run the first probe late, so without an event from it the budget is larger.
     let budget = budget(probe) + if said.is_some() { Duration::ZERO } else { UNSAID };
     let text = said.unwrap_or("no answer");
     let message =
@@ -179,7 +181,7 @@ fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs())
 }
 
-/// Whether an init container goes on running beside the others, as a sidecar.
+/// Whether an init container is a sidecar, which keeps running beside the main containers.
 pub(super) fn runs_beside(pod: &Pod, name: &str) -> bool {
     let inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
     inits
@@ -191,7 +193,8 @@ fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
     pod.spec.as_ref()?.containers.iter().find(|container| container.name == name)
 }
 
-/// How long a probe may take until it has either succeeded or failed for good. The defaults are the API server's.
+/// The longest time until a probe has succeeded or finally failed. Missing fields get the API server's
+/// defaults.
 pub(super) fn budget(probe: &Probe) -> Duration {
     let or = |value: Option<i32>, default: u64| {
         value.and_then(|value| u64::try_from(value).ok()).unwrap_or(default)

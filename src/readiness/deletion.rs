@@ -1,4 +1,4 @@
-//! Why an object that was deleted is still there.
+//! Why a deleted object still exists.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -7,9 +7,9 @@ use super::snapshot::Snapshot;
 use super::text::one_line;
 use super::view;
 
-/// What holds an object that was deleted and does not go, in words: its finalizers, and the pods that
-/// mount it if it is a claim. `pods` are those of its namespace. None when it is not being deleted, or
-/// nothing but time holds it.
+/// What blocks the deletion of an object: its finalizers and, for a PersistentVolumeClaim, the pods that
+/// mount it. `pods` are those of its namespace. `None` if the object is not being deleted, or nothing
+/// blocks its deletion.
 #[must_use]
 pub fn deletion_blocked(object: &Value, pods: &[Pod]) -> Option<String> {
     let metadata = object.get("metadata")?;
@@ -62,7 +62,7 @@ fn holders(object: &Value, metadata: &Value, pods: &[Pod]) -> Option<String> {
     }
 }
 
-/// A pod that has ended for good does not hold its volumes any more.
+/// Whether the pod has finished. Then it no longer uses its volumes.
 fn is_over(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))

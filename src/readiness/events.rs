@@ -1,4 +1,4 @@
-//! Events, of both generations: those with a count and two times, and those with a series.
+//! Events in both forms: the older one with a count and two times, the newer one with a series.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::text;
 use crate::manifest::Kind;
 
-/// When it was last seen.
+/// The time when it was last seen.
 pub(super) fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
     series
@@ -22,13 +22,13 @@ fn first_seen(event: &Event) -> Option<Timestamp> {
         .or(event.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
-/// How often it was seen.
+/// The number of times it was seen.
 pub(super) fn count(event: &Event) -> i32 {
     let series = event.series.as_ref().and_then(|series| series.count);
     series.or(event.count).unwrap_or(1).max(1)
 }
 
-/// How often it was seen since `not_before`, as far as one can know: at least once.
+/// The number of times it was seen since `not_before`. If that can't be known, 1.
 pub(super) fn count_since(event: &Event, not_before: Option<Timestamp>) -> i32 {
     match (first_seen(event), not_before) {
         (Some(first), Some(bound)) if first.as_second() < bound.as_second() => 1,
@@ -36,7 +36,7 @@ pub(super) fn count_since(event: &Event, not_before: Option<Timestamp>) -> i32 {
     }
 }
 
-/// Whether it was seen at `not_before` or later. Kubernetes' times have a resolution of a second.
+/// Whether it was seen at `not_before` or later. Kubernetes times have a resolution of one second.
 pub(super) fn is_since(event: &Event, not_before: Option<Timestamp>) -> bool {
     match (last_seen(event), not_before) {
         (Some(last), Some(bound)) => last.as_second() >= bound.as_second(),
@@ -44,7 +44,7 @@ pub(super) fn is_since(event: &Event, not_before: Option<Timestamp>) -> bool {
     }
 }
 
-/// Whether it is about this object: by UID where both have one, or else by kind and name.
+/// Whether it refers to this object: by UID if both have one, otherwise by kind and name.
 pub(super) fn is_about(event: &Event, kind: Kind, object: &ObjectMeta) -> bool {
     let about = &event.involved_object;
     match (about.uid.as_deref(), object.uid.as_deref()) {

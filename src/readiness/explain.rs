@@ -1,4 +1,4 @@
-//! A trouble in words: what failed, what the cluster and the log say of it, and what to type next.
+//! Explains a trouble: what failed, what the cluster and the log say about it, and what to do next.
 
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -8,32 +8,33 @@ use super::text;
 use super::trouble::{Cause, Trouble};
 use super::{events, hint};
 
-/// How many lines of a container's log are shown.
+/// The number of log lines shown.
 const LOG_LINES: usize = 20;
-/// How many warning events are shown.
+/// The number of warning events shown.
 const EVENTS: usize = 5;
 
-/// The end of the log of the container that is in trouble, as the cluster gave it. The caller masks secrets.
+/// The end of the log of the failing container, unmodified. The caller masks secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logs {
-    /// Of the container that runs now.
+    /// The log of the current container.
     pub current: Option<String>,
-    /// Of the one before it, which crashed.
+    /// The log of the previous container, which crashed.
     pub previous: Option<String>,
 }
 
-/// A failure as it is shown.
+/// An explained failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The object and the cause, one line: `Pod pgset-0: container database crashes: exit code 1, 3 restarts`.
+    /// The object and the cause in one line:
+    /// `Pod pgset-0: container database crashes: exit code 1, 3 restarts`.
     pub summary: String,
-    /// What proves it: warning events, the end of the container, its log; a line each, fit to print.
+    /// The evidence, one printable line each: warning events, the container's exit, its log.
     pub details: Vec<String>,
-    /// What to do: a literal command or a sentence each, the likeliest first.
+    /// What to do: each is a literal command or a sentence, the most likely first.
     pub hints: Vec<String>,
 }
 
-/// Explains a trouble from what is in the cluster and in the container's log.
+/// Explains a trouble with the objects in the cluster and the container's log.
 #[must_use]
 pub fn explain(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Explanation {
     let mut details = warnings(trouble, snapshot);
@@ -43,7 +44,7 @@ pub fn explain(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Explanati
     if crashed {
         details.extend(log_lines(&format!("previous log of {container}"), logs.previous.as_ref()));
     }
-    // Between two runs the cluster gives the log of the one that crashed as the current one, too.
+    // Between two runs the API server also returns the log of the crashed container as the current one.
     let same = crashed && logs.current == logs.previous;
     if !same {
         details.extend(log_lines(&format!("log of {container}"), logs.current.as_ref()));

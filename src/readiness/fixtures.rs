@@ -1,4 +1,4 @@
-//! A healthy set, and patches that break it: what the tests of the rules start from.
+//! A healthy set, and patches that break it, for the tests of the rules.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim, Pod};
@@ -14,19 +14,19 @@ use super::{
 use crate::readiness::Phase;
 use crate::set::SetIdentity;
 
-/// The begin of the apply in all fixtures.
+/// The time in all fixtures when the apply began.
 pub(super) const APPLIED: &str = "2026-11-24T02:00:00Z";
-/// After it.
+/// A time after the apply.
 pub(super) const LATER: &str = "2026-11-24T02:00:30Z";
-/// Before it.
+/// A time before the apply.
 pub(super) const EARLIER: &str = "2026-11-24T01:59:59Z";
 
-/// Parses YAML into anything.
+/// Parses YAML into any type.
 pub(super) fn yaml<T: DeserializeOwned>(text: &str) -> T {
     serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }
 
-/// Patches an object: maps are merged, null deletes, all else is replaced.
+/// Patches an object: maps are merged, null deletes, other values are replaced.
 pub(super) fn patch<T: Serialize + DeserializeOwned>(object: &mut T, text: &str) {
     let mut value = serde_json::to_value(&*object).unwrap();
     merge(&mut value, yaml(text));
@@ -56,7 +56,7 @@ pub(super) struct World {
     pub(super) expected: Expectation,
 }
 
-/// A set of that many pods, everything ready, over one shared claim on a volume made by hand.
+/// A healthy set with `replicas` pods, which share one claim on a static volume.
 pub(super) fn healthy(replicas: u32) -> World {
     let replica_pods: Vec<String> = (1..replicas).map(|n| format!("pgset-{n}")).collect();
     let all: Vec<String> = (0..replicas).map(|n| format!("pgset-{n}")).collect();
@@ -168,7 +168,7 @@ status: {phase: Bound, capacity: {storage: 150M}}
     )
 }
 
-/// A host path volume of the set's own, bound to its claim.
+/// A static hostPath volume of the set, bound to its claim.
 pub(super) fn volume(name: &str) -> PersistentVolume {
     yaml(&format!(
         "
@@ -208,7 +208,7 @@ pub(super) fn endpoints(pods: &[String]) -> Vec<Endpoint> {
     pods.iter().map(endpoint).collect()
 }
 
-/// An event as the API server's clients write it by now.
+/// An event in the older form, with a count.
 pub(super) fn event(uid: &str, reason: &str, count: i32, last: &str, message: &str) -> Event {
     let value = json!({
         "metadata": {},
@@ -238,7 +238,7 @@ impl World {
         self
     }
 
-    /// Patches a pod to be not ready, and its container's status with `text`.
+    /// Makes a pod not ready and patches its container's status with `text`.
     pub(super) fn container(self, ordinal: usize, text: &str) -> Self {
         let mut world = self.unready(ordinal);
         let status = world.snapshot.pods[ordinal].status.as_mut().unwrap();
@@ -274,7 +274,7 @@ impl World {
         self
     }
 
-    /// The state of an object, by its printed name.
+    /// The state of an object, selected by its display name.
     pub(super) fn state(&self, object: &str) -> ObjectState {
         let states = self.assess().states;
         let found = states.iter().find(|state| state.object.to_string() == object);
@@ -286,7 +286,7 @@ impl World {
         assert_eq!((found.phase, found.state.as_str()), (phase, state), "{object}");
     }
 
-    /// The only trouble, of this cause and grace.
+    /// Asserts that there is exactly one trouble, with this cause and grace period.
     pub(super) fn assert_trouble(&self, object: &str, cause: Cause, grace: u64) -> Trouble {
         let found = self.assess();
         assert!(!found.ready, "a set in trouble is not ready: {:?}", found.troubles);
@@ -298,7 +298,7 @@ impl World {
         only.clone()
     }
 
-    /// Not ready, and nothing is wrong.
+    /// Asserts that the set is not ready and has no troubles.
     pub(super) fn assert_waits(&self, line: &str) {
         let found = self.assess();
         assert_eq!(found.troubles, []);

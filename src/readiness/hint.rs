@@ -1,4 +1,4 @@
-//! What to type next, by cause.
+//! The next command to run, for each cause.
 
 mod volume;
 
@@ -11,10 +11,10 @@ use super::trouble::{Cause, Trouble};
 use super::view;
 use crate::manifest::Kind;
 
-/// The default set's name: it need not be said.
+/// The default name of a set. Commands can omit it.
 const DEFAULT_NAME: &str = "pgset";
 
-/// A trouble and where to look things up for it.
+/// A trouble and the objects it refers to.
 #[derive(Clone, Copy)]
 struct Case<'a> {
     trouble: &'a Trouble,
@@ -79,7 +79,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What to do about a trouble, the likeliest first.
+/// What to do about a trouble, the most likely first.
 pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<String> {
     let case = Case { trouble, snapshot };
     let mut hints = match trouble.cause {
@@ -108,7 +108,8 @@ pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<
     hints
 }
 
-/// Only whoever typed the command knows its flags; without them it would apply something else.
+/// The hint repeats no flags, because they are not known here; without them `pgset up` would apply other
+/// settings.
 fn again(what: &str) -> String {
     format!("the same `pgset up` once more {what}")
 }
@@ -181,7 +182,7 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
     hints
 }
 
-/// What the pod asks for of a resource, all containers together as written: `cpu 100`.
+/// The pod's requests for a resource, of all containers as written: `cpu 100`.
 fn asked(spec: &PodSpec, resource: &str) -> Option<String> {
     let requests: Vec<&str> = spec
         .containers
@@ -225,14 +226,14 @@ fn unschedulable(case: Case<'_>) -> Vec<String> {
     hints
 }
 
-/// The word after `marker`, without what encloses it.
+/// The word after `marker`, without surrounding punctuation.
 fn word_after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(marker)?;
     let word = rest.split([',', ' ', '"', ';']).find(|word| !word.is_empty())?;
     Some(word.trim_end_matches(':')).filter(|word| !word.is_empty())
 }
 
-/// A part of a quota's message up to the next one: `used: pods=2,secrets=1`.
+/// One part of a quota message: `used: pods=2,secrets=1`.
 fn part<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(marker)?;
     Some(rest.split(", ").next().unwrap_or(rest).trim())

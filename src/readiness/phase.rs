@@ -1,19 +1,19 @@
-//! Where a thing that is waited for stands.
+//! The phase of an object that pgset waits for.
 
 use serde::Serialize;
 
-/// Where a thing that is waited for stands.
+/// The phase of an object that pgset waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Not there yet, and nothing is wrong.
+    /// Not ready yet, but nothing is wrong.
     Pending,
     /// Ready.
     Ready,
-    /// Something is wrong; it may still heal.
+    /// Something is wrong, but it may recover.
     Troubled,
-    /// On its way out.
+    /// Being deleted.
     Terminating,
-    /// Gone.
+    /// Deleted.
     Gone,
 }

@@ -1,4 +1,4 @@
-//! Pods: where each one stands, and what keeps it from getting ready.
+//! Pods: the state of each one, and what prevents it from becoming ready.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
@@ -12,8 +12,8 @@ use crate::manifest::{Kind, ObjectId};
 use crate::readiness::Phase;
 use crate::set::Role;
 
-/// Judges the pod of an ordinal below the number wanted. `claims` is what is wrong with the claims,
-/// `refused` why the API server refuses pods.
+/// Judges the pod of a wanted ordinal. `claims` are the troubles of the claims, `refused` is the reason
+/// why the API server refuses pods.
 pub(super) fn judge(
     view: View<'_>,
     ordinal: u32,
@@ -46,9 +46,9 @@ pub(super) fn judge(
         let verdict = Verdict::waiting(object, Phase::Pending, progress.state);
         return (verdict.troubled(troubles), None);
     }
-    // What is wrong with an old pod is what an update may have come to mend: it does not count.
-    // Where pods are made side by side, an update still goes from the highest ordinal down, each when the
-    // one before is ready: which may be waiting for this one.
+    // Problems of an old pod do not count, because the update may fix them. With parallel pod management,
+    // an update still proceeds from the highest ordinal down and waits until each pod is ready. That pod
+    // may itself be waiting for this one.
     let until = match (view.ordered(), view.updated_above(ordinal)) {
         (true, _) => "it is".to_owned(),
         (false, Some(above)) => format!("{above} is, which may be waiting for it"),
@@ -59,7 +59,7 @@ pub(super) fn judge(
     (verdict.troubled(vec![trouble]), wedged)
 }
 
-/// Judges a pod above the number wanted.
+/// Judges a pod with an ordinal that is no longer wanted.
 pub(super) fn judge_above(view: View<'_>, pod: &Pod) -> Verdict {
     let object = view.id(Kind::Pod, view::name(&pod.metadata));
     if view::is_terminating(&pod.metadata) {
@@ -68,7 +68,7 @@ pub(super) fn judge_above(view: View<'_>, pod: &Pod) -> Verdict {
     Verdict::waiting(object, Phase::Pending, "waits for its removal")
 }
 
-/// Whether the controller has seen the template that was applied, so that pods can be told old from new.
+/// Whether the controller has observed the applied template, so that old and new pods can be distinguished.
 fn is_known_current(view: View<'_>) -> bool {
     view.statefulset().is_none() || view.update_revision().is_some()
 }
@@ -121,13 +121,13 @@ fn terminating(pod: &Pod) -> String {
     }
 }
 
-/// `its node n1`.
+/// `its node n1`, or `its node`.
 fn node(pod: &Pod) -> String {
     let name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     name.map_or_else(|| "its node".to_owned(), |name| format!("its node {name}"))
 }
 
-/// A pod that is ready: the master, or a replica that streams if it must.
+/// The verdict for a ready pod. A replica must also stream if that is required.
 fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
     if view.expected.topology.role(ordinal) == Role::Master {
         return Verdict::ready(object, "Ready, master");
@@ -159,7 +159,7 @@ fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
     }
 }
 
-/// Where a pod that is not ready stands.
+/// The state of a pod that is not ready.
 struct Progress {
     state: String,
     troubles: Vec<Trouble>,
@@ -196,7 +196,7 @@ impl Progress {
             .filter(|text| !text.is_empty())
             .collect();
         let text = if text.is_empty() { "for no given reason".to_owned() } else { text.join(": ") };
-        // The controller makes an evicted pod again, by itself.
+        // The controller itself recreates an evicted pod.
         let evicted = reason == "Evicted"
             || view::condition(pod, "DisruptionTarget").is_some_and(|c| c.status == "True");
         if evicted {
@@ -255,7 +255,8 @@ impl Progress {
             return None;
         }
         let failed = last(events, &["FailedMount", "FailedAttachVolume"])?;
-        // Images are pulled once all volumes are mounted: the kubelet has succeeded since.
+        // The kubelet pulls images after it has mounted all volumes, so a later pull means that the mount
+        // succeeded.
         let since = last(events, &["Pulling", "Pulled", "Created", "Started"]);
         if since.is_some_and(|since| events::last_seen(since) >= events::last_seen(failed)) {
             return None;
@@ -267,7 +268,7 @@ impl Progress {
         Some(Self { state: format!("Starting: {said}"), troubles: vec![trouble] })
     }
 
-    /// A container does not run.
+    /// The progress of a pod with a container that does not run.
     fn stopped(view: View<'_>, object: &ObjectId, pod: &Pod, events: &[&Event]) -> Option<Self> {
         let troubles: Vec<Trouble> = container::statuses(pod)
             .filter_map(|status| container::trouble(object, pod, status, events))
@@ -285,7 +286,7 @@ impl Progress {
         let state = (inits.map(|status| (!container::runs_beside(pod, &status.name), status)))
             .chain(mains.map(|status| (false, status)))
             .find_map(|(first, status)| describe(first, status, events))?;
-        // An init container may be what clones.
+        // An init container may do the cloning.
         let state = cloning(view, &object.name).unwrap_or(state);
         Some(Self::quiet(state))
     }
@@ -294,15 +295,15 @@ impl Progress {
         let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
         let mut statuses = statuses.filter(|status| !status.ready).peekable();
         if let Some(cloning) = cloning(view, &object.name) {
-            // A clone takes as long as the data is big: no probe's budget bounds it.
+            // The duration of a clone depends on the size of the data, so no probe budget applies.
             return Self::quiet(cloning);
         }
         if statuses.peek().is_none() {
             return Self::quiet(unready(pod));
         }
-        // What a startup probe says while its budget lasts is no news: the server isn't up yet.
+        // Failures of the startup probe within its budget are normal: the server isn't up yet.
         let starts = statuses.clone().all(|status| status.started == Some(false));
-        // Nor is it once the server has started.
+        // Once the server has started, old failures of the startup probe do not matter either.
         let said = last(events, &["Unhealthy"]).map(events::message);
         let said = said.filter(|said| !said.starts_with("Startup probe failed"));
         let said = said.as_deref().map(without_prefix);
@@ -317,8 +318,8 @@ impl Progress {
     }
 }
 
-/// What a container does that neither runs nor is in trouble; none when it runs or has done its work.
-/// `first`: the others wait for its end.
+/// The state of a container that neither runs nor has a problem; `None` if it runs or has completed.
+/// `first`: it is an init container, and the others wait for its end.
 fn describe(first: bool, status: &ContainerStatus, events: &[&Event]) -> Option<String> {
     let state = status.state.as_ref();
     if let Some(end) = state.and_then(|state| state.terminated.as_ref()) {
@@ -336,7 +337,7 @@ fn describe(first: bool, status: &ContainerStatus, events: &[&Event]) -> Option<
     }
 }
 
-/// A pod that is not ready although no container is to blame: its node is lost, or a readiness gate is closed.
+/// Why a pod is not ready although all containers are fine: its node is lost, or a readiness gate is false.
 fn unready(pod: &Pod) -> String {
     let any = container::statuses(pod).next().is_some();
     let Some(ready) = view::condition(pod, "Ready").filter(|_| any) else {
@@ -366,7 +367,7 @@ fn cloning(view: View<'_>, pod: &str) -> Option<String> {
     backup.then(|| "Cloning".to_owned())
 }
 
-/// The first claim that is not bound; the first of all when each seems to be.
+/// The first claim that is not bound; if all seem to be bound, the first one.
 fn unbound<'a>(snapshot: &Snapshot, claims: &[&'a str]) -> Option<&'a str> {
     let is_bound = |claim: &&&str| {
         let status = snapshot.claim(claim).and_then(|claim| claim.status.as_ref());
@@ -375,7 +376,7 @@ fn unbound<'a>(snapshot: &Snapshot, claims: &[&'a str]) -> Option<&'a str> {
     claims.iter().find(|claim| !is_bound(claim)).or(claims.first()).copied()
 }
 
-/// The scheduler waits for claims, not for nodes.
+/// Whether the scheduler waits for claims and not for nodes.
 fn is_about_claims(message: &str) -> bool {
     says(message, &["persistentvolumeclaim", "persistent volumes to bind"])
 }
@@ -384,7 +385,7 @@ fn without_prefix(message: &str) -> &str {
     message.split_once(" probe failed: ").map_or(message, |(_, said)| said)
 }
 
-/// The last of these events; they come oldest first.
+/// The latest of these events. `events` is sorted, oldest first.
 fn last<'a>(events: &[&'a Event], reasons: &[&str]) -> Option<&'a Event> {
     events.iter().rev().find(|event| events::is_one_of(event, reasons)).copied()
 }

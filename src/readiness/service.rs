@@ -1,4 +1,4 @@
-//! Services: which pods get the connections.
+//! Services: which pods receive connections.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::view::{self, Verdict, View};
 use crate::manifest::Kind;
 use crate::readiness::Phase;
 
-/// Judges the headless Service, the master's and the replicas'.
+/// Judges the headless Service, the master Service and the replica Service.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
     let set = &view.expected.set;
     vec![
@@ -92,8 +92,8 @@ fn names(ready: &BTreeSet<String>) -> String {
     ready.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The pods that get connections, each once however many addresses it has. An endpoint that names no
-/// pod is looked up by its address, and stands for itself when no pod has it.
+/// The pods that receive connections, each once, even if it has several addresses. An endpoint without a
+/// pod is matched by its address; if no pod has the address, the address itself is returned.
 fn ready(view: View<'_>, service: &str) -> BTreeSet<String> {
     let endpoints = view.snapshot.endpoints.get(service);
     let ready = endpoints.into_iter().flatten().filter(|endpoint| endpoint.ready);

@@ -1,4 +1,4 @@
-//! What is in the cluster, and what should be.
+//! The objects in the cluster, and the expected ones.
 
 use std::collections::BTreeMap;
 
@@ -9,60 +9,60 @@ use k8s_openapi::api::storage::v1::StorageClass;
 
 use crate::set::{SetIdentity, Topology};
 
-/// What is in the cluster at one moment, as far as it concerns one set.
+/// The objects of one set in the cluster at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The set's StatefulSet.
     pub statefulset: Option<StatefulSet>,
-    /// Pods of the namespace; those that are not the set's are ignored.
+    /// Pods of the namespace; those of other sets are ignored.
     pub pods: Vec<Pod>,
-    /// Claims of the namespace; those that the set does not use are ignored.
+    /// PersistentVolumeClaims of the namespace; those that the set does not use are ignored.
     pub claims: Vec<PersistentVolumeClaim>,
-    /// Volumes of the cluster; empty also when pgset may not read them.
+    /// PersistentVolumes of the cluster; also empty if pgset may not read them.
     pub volumes: Vec<PersistentVolume>,
-    /// The cluster's storage classes; none when pgset may not read them.
+    /// The cluster's StorageClasses; `None` if pgset may not read them.
     pub storage_classes: Option<Vec<StorageClass>>,
     /// Events of the namespace, in any order.
     pub events: Vec<Event>,
-    /// The endpoints of each Service, from all of its EndpointSlices. A Service that is missing here
-    /// has no endpoints.
+    /// The endpoints of each Service, from all of its EndpointSlices. A Service without an entry has no
+    /// endpoints.
     pub endpoints: BTreeMap<String, Vec<Endpoint>>,
-    /// What PostgreSQL says; none as long as it has not been asked.
+    /// PostgreSQL's replication state; `None` until it has been queried.
     pub streaming: Option<Streaming>,
 }
 
 /// One endpoint of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The pod, when the endpoint names one.
+    /// The pod, if the endpoint refers to one.
     pub pod: Option<String>,
     /// Its address.
     pub address: String,
-    /// Whether it gets connections.
+    /// Whether it receives connections.
     pub ready: bool,
 }
 
-/// What PostgreSQL says about replication.
+/// PostgreSQL's replication state.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Streaming {
     /// The master's `pg_stat_replication`, a row per connection.
     pub replicas: Vec<StreamingReplica>,
-    /// How far the clone of a pod is, in percent, while it runs.
+    /// The progress of each running clone in percent, by pod.
     pub clone_percent: BTreeMap<String, f64>,
-    /// Why PostgreSQL could not be asked.
+    /// Why the query failed.
     pub error: Option<String>,
 }
 
 /// One row of `pg_stat_replication`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamingReplica {
-    /// The pod that is connected.
+    /// The connected pod.
     pub pod: String,
     /// PostgreSQL's `state`: `startup`, `catchup`, `streaming`, `backup`, `stopping`.
     pub state: String,
 }
 
-/// What should be in the cluster when the wait is over.
+/// The expected state of the cluster at the end of the wait.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// The set.
@@ -73,13 +73,13 @@ pub struct Expectation {
     pub replicas: u32,
     /// The UID of the StatefulSet that was applied.
     pub statefulset_uid: Option<String>,
-    /// `metadata.generation` as the apply answered it: a watch may still show an older one, and old
-    /// pods must not be taken for the new ones until it has caught up.
+    /// `metadata.generation` in the response to the apply. A watch may still show an older one; until it
+    /// has caught up, old pods must not be mistaken for new ones.
     pub statefulset_generation: Option<i64>,
-    /// Events last seen before this are ignored: when the apply began, by the server's clock, to the second.
+    /// When the apply began, by the server's clock, to the second. Events last seen before this are ignored.
     pub not_before: Option<Timestamp>,
     /// Whether each replica must stream.
     pub want_streaming: bool,
-    /// The minor version of the API server: 20 of 1.20.
+    /// The minor version of the API server: 20 for 1.20.
     pub server_minor: u32,
 }

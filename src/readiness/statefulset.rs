@@ -1,4 +1,4 @@
-//! The StatefulSet: the controller's view of all pods, and what the API server refuses it.
+//! The StatefulSet: the controller's status of all pods, and refusals of the API server.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 use k8s_openapi::api::core::v1::Event;
@@ -10,7 +10,7 @@ use super::view::{self, Verdict, View};
 use crate::manifest::Kind;
 use crate::readiness::Phase;
 
-/// The first minor version whose controller keeps `availableReplicas`.
+/// The first minor version of Kubernetes with `availableReplicas` in the status.
 const AVAILABLE_REPLICAS_SINCE: u32 = 22;
 
 /// Judges the StatefulSet.
@@ -119,12 +119,12 @@ fn update_unmet(view: View<'_>, status: &StatefulSetStatus) -> Option<String> {
     if updated < wanted {
         return Some(format!("{updated} of {wanted} pods updated"));
     }
-    // Set when the last pod of the update is ready.
+    // The controller sets it when the last pod of the update is ready.
     let done = status.current_revision == status.update_revision;
     (partition == 0 && !done).then(|| "the update is not finished".to_owned())
 }
 
-/// The controller's counts may lag behind the pods themselves.
+/// Checks the pods themselves, because the controller's counts may lag behind.
 fn pods_unmet(view: View<'_>) -> Option<String> {
     for ordinal in 0..view.expected.replicas {
         let name = view.expected.set.pod(ordinal);
@@ -143,7 +143,7 @@ fn pods_unmet(view: View<'_>) -> Option<String> {
     above.first().map(|pod| format!("{} is still there", view::name(&pod.metadata)))
 }
 
-/// Why the API server refuses the pods that are missing.
+/// Why the API server refuses to create the missing pods.
 fn refused(view: View<'_>, set: &StatefulSet) -> Option<Trouble> {
     let missing: Vec<String> = (0..view.expected.replicas)
         .filter(|ordinal| view.pod(*ordinal).is_none())
@@ -167,14 +167,15 @@ fn is_refusal(event: &Event) -> bool {
     says(message, &["quota", "forbidden", "denied", "podsecurity"])
 }
 
-/// `create Pod pgset-1 in StatefulSet pgset failed error: ...`, `create Claim ... Pod pgset-1 in ...`.
+/// Whether the event refers to the pod: `create Pod pgset-1 in StatefulSet pgset failed error: ...`,
+/// `create Claim ... Pod pgset-1 in ...`.
 fn names_pod(event: &Event, pod: &str) -> bool {
     let message = event.message.as_deref().unwrap_or_default();
     let mut words = message.split(|c: char| c.is_whitespace() || c == '"');
     words.any(|word| word == pod)
 }
 
-/// The API server's own text, without the controller's introduction.
+/// The API server's message, without the prefix that the controller adds.
 fn server_text(message: &str) -> String {
     let text = message.split_once("failed error: ").map_or(message, |(_, text)| text);
     text.to_owned()

@@ -1,9 +1,9 @@
-//! Text that comes from elsewhere, made fit to print; quantities and durations.
+//! Cleans text from other sources for printing; parses quantities and formats durations.
 
 use std::time::Duration;
 
-/// One line as it is, without escape sequences, control characters (tabs become spaces), or the marks
-/// that turn the direction of what follows.
+/// Cleans one line: removes escape sequences, control characters (tabs become spaces) and characters that
+/// change the text direction.
 pub(super) fn clean(line: &str) -> String {
     console::strip_ansi_codes(line)
         .chars()
@@ -16,7 +16,7 @@ fn turns_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Several lines as one, cleaned, without a full stop at the end.
+/// Joins several lines into one, cleaned and without a full stop at the end.
 pub(super) fn one_line(text: &str) -> String {
     let words: Vec<String> = text
         .lines()
@@ -32,13 +32,14 @@ pub(super) fn last_lines(text: &str, count: usize) -> Vec<String> {
     lines[lines.len().saturating_sub(count)..].iter().map(|line| clean(line)).collect()
 }
 
-/// Whether any of `needles` is in `text`; case does not matter, needles are lower case.
+/// Whether `text` contains any of `needles`, which must be lower case. The case of `text` is ignored.
 pub(super) fn says(text: &str, needles: &[&str]) -> bool {
     let text = text.to_lowercase();
     needles.iter().any(|needle| text.contains(needle))
 }
 
-/// A Kubernetes quantity of bytes. Good to compare with, not exact beyond 2^53; none when it is not one.
+/// Parses a Kubernetes quantity of bytes; `None` if it is invalid. Use it only for comparisons: values
+/// above 2^53 are not exact.
 pub(super) fn bytes(quantity: &str) -> Option<f64> {
     const SUFFIXES: [(&str, f64); 14] = [
         ("Ki", 1024.0),

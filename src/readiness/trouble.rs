@@ -1,4 +1,4 @@
-//! What is wrong, and for how long it may be wrong before that counts as failed.
+//! Troubles, and how long each may last before it counts as a failure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use serde::Serialize;
 
 use crate::manifest::ObjectId;
 
-/// Fails as soon as it is seen.
+/// The trouble fails immediately.
 pub(super) const AT_ONCE: Duration = Duration::ZERO;
-/// Images that can't be pulled for a reason that may pass, and a first crash.
+/// Image pulls that fail for a possibly temporary reason, and a first crash.
 pub(super) const CONTAINER_GRACE: Duration = Duration::from_secs(30);
-/// What the scheduler, the volume plugins and the provisioners keep retrying.
+/// Operations that the scheduler, the volume plugins and the provisioners keep retrying.
 pub(super) const RETRIED_GRACE: Duration = Duration::from_secs(60);
-/// A pod that the API server refused once.
+/// A pod that the API server has refused once.
 pub(super) const CREATE_GRACE: Duration = Duration::from_secs(15);
-/// The StatefulSet is missing: long enough for a watch to catch up.
+/// A missing StatefulSet: long enough for a watch to catch up.
 pub(super) const MISSING_GRACE: Duration = Duration::from_secs(5);
-/// How long the controller leaves a wedged pod alone before pgset offers to delete it.
+/// How long pgset leaves a wedged pod to the controller before it offers to delete the pod.
 pub const WEDGE_GRACE: Duration = Duration::from_secs(20);
 
 /// Why an object fails.
@@ -26,67 +26,67 @@ pub const WEDGE_GRACE: Duration = Duration::from_secs(20);
 pub enum Cause {
     /// The image reference can't be parsed.
     InvalidImageName,
-    /// The image can't be pulled, or is not on the node and may not be pulled.
+    /// The image can't be pulled, or it is missing on the node and the pull policy forbids pulling.
     ImagePull,
-    /// The container's configuration refers to something that is not there.
+    /// The container's configuration refers to an object or key that does not exist.
     CreateContainerConfig,
-    /// The container runtime refuses to make the container.
+    /// The container runtime refuses to create the container.
     CreateContainer,
-    /// A container starts and ends again and again.
+    /// A container keeps starting and exiting.
     CrashLoop,
-    /// No node takes the pod.
+    /// The scheduler finds no node for the pod.
     Unschedulable,
     /// The pod's phase is Failed, and it was not evicted.
     PodFailed,
     /// A volume can't be mounted or attached.
     FailedMount,
-    /// The readiness probe fails for longer than its own budget.
+    /// The readiness probe fails for longer than its time budget.
     ProbeFailing,
     /// The API server refuses the pods: quota, forbidden, denied, Pod Security.
     FailedCreate,
-    /// Somebody replaced the object: it has another UID than the one that was applied.
+    /// The object was replaced: its UID differs from that of the applied one.
     Replaced,
-    /// Somebody deleted the object.
+    /// The object was deleted.
     Deleted,
     /// The claim has lost its volume.
     ClaimLost,
     /// The claim's StorageClass does not exist, or it names none and there is no default.
     NoStorageClass,
-    /// The provisioner can't make the volume.
+    /// The provisioner can't create the volume.
     ProvisioningFailed,
     /// No volume fits the claim.
     FailedBinding,
-    /// The volume still refers to a claim that is gone; it never binds again by itself.
+    /// The volume still refers to a deleted claim, so Kubernetes never binds it again.
     VolumeReleased,
-    /// Reclaiming the volume failed.
+    /// The reclaim of the volume failed.
     VolumeFailed,
-    /// The volume belongs to somebody else's claim.
+    /// The volume is bound to a claim of another owner.
     VolumeClaimedByOther,
-    /// A pod of an old revision that never gets ready stops the controller from replacing it
+    /// A pod of an old revision never becomes ready, and the controller does not replace it for that reason
     /// (kubernetes/kubernetes#67250).
     Wedged,
 }
 
-/// Something that is wrong with one object, now.
+/// A current problem of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// With which object.
+    /// The object.
     pub object: ObjectId,
-    /// Its UID, so that the object's successor of the same name starts with a clean slate.
+    /// Its UID. A new object with the same name starts without this history.
     pub uid: Option<String>,
-    /// Why.
+    /// The cause.
     pub cause: Cause,
-    /// How long it may last before it counts as failed; zero: not at all.
+    /// How long it may last before it counts as a failure; zero means immediate failure.
     pub grace: Duration,
-    /// In words, one line, without the object's name; mostly Kubernetes' own.
+    /// A message of one line without the object's name, mostly Kubernetes' own text.
     pub message: String,
-    /// The container, where it is one container's.
+    /// The container, if the problem is one container's.
     pub container: Option<String>,
-    /// How often the container restarted.
+    /// The number of restarts of the container.
     pub restarts: Option<i32>,
     /// The exit code of its last run.
     pub exit_code: Option<i32>,
-    /// Whether its last run was killed for want of memory.
+    /// Whether its last run was killed because of lack of memory.
     pub out_of_memory: bool,
 }
 
@@ -117,10 +117,11 @@ impl Trouble {
     }
 }
 
-/// What makes two sightings the same trouble. The message is not part of it: counts and times in it change.
+/// Identifies a trouble across assessments. The message is not part of it, because its counts and times
+/// change.
 type Key = (ObjectId, Option<String>, Cause, Option<String>);
 
-/// Remembers when each trouble was first seen. One per wait.
+/// Remembers when each trouble was first seen. Use one per wait.
 #[derive(Clone, Debug, Default)]
 pub struct Graces {
     seen: BTreeMap<Key, Sighting>,
@@ -133,9 +134,9 @@ struct Sighting {
 }
 
 impl Graces {
-    /// Takes all troubles of one assessment, at `now` since the wait began, and returns those whose
-    /// grace has ended, in their order. A trouble that is not among them has healed: if it comes back,
-    /// its grace starts again.
+    /// Takes all troubles of one assessment at time `now` since the wait began. Returns those whose grace
+    /// period has ended, in the same order. A trouble that is missing has healed: if it returns, its grace
+    /// period starts again.
     pub fn observe(&mut self, troubles: &[Trouble], now: Duration) -> Vec<Trouble> {
         let before = std::mem::take(&mut self.seen);
         for trouble in troubles {
@@ -156,8 +157,8 @@ impl Graces {
             .collect()
     }
 
-    /// How long from `now` until the next grace ends, if nothing changes: what a timer sleeps. None
-    /// when no grace is running.
+    /// The time from `now` until the next grace period ends, for a timer. `None` if no grace period is
+    /// running.
     #[must_use]
     pub fn next_deadline(&self, now: Duration) -> Option<Duration> {
         self.seen

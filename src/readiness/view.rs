@@ -1,4 +1,4 @@
-//! A snapshot seen from one expectation: what all rules ask.
+//! A snapshot together with an expectation, with the queries that all rules share.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
@@ -13,7 +13,7 @@ use super::trouble::{Cause, Trouble};
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::Phase;
 
-/// What the rules found out about one object.
+/// The result of the rules for one object.
 pub(super) struct Verdict {
     pub(super) state: ObjectState,
     /// The first rule that does not hold.
@@ -22,22 +22,22 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Nothing is waited for.
+    /// The object is ready.
     pub(super) fn ready(object: ObjectId, state: impl Into<String>) -> Self {
         let state = ObjectState { object, phase: Phase::Ready, state: state.into() };
         Self { state, waiting: None, troubles: Vec::new() }
     }
 
-    /// The state is what is waited to change.
+    /// The object is not ready: pgset waits until `state` changes.
     pub(super) fn waiting(object: ObjectId, phase: Phase, state: impl Into<String>) -> Self {
         let state = state.into();
         let waiting = Some(state.clone());
         Self { state: ObjectState { object, phase, state }, waiting, troubles: Vec::new() }
     }
 
-    /// The same, with what is wrong.
+    /// Adds troubles.
     pub(super) fn troubled(mut self, troubles: Vec<Trouble>) -> Self {
-        // A probe that fails within its budget is how every server starts.
+        // A probe that fails within its budget is normal while a server starts.
         let shows = troubles.iter().any(|trouble| trouble.cause != Cause::ProbeFailing);
         if shows && self.state.phase == Phase::Pending {
             self.state.phase = Phase::Troubled;
@@ -47,7 +47,7 @@ impl Verdict {
     }
 }
 
-/// A snapshot and what is expected of it.
+/// A snapshot and its expectation.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -77,7 +77,7 @@ impl<'a> View<'a> {
         self.snapshot.pods.iter().find(|pod| name(&pod.metadata) == wanted)
     }
 
-    /// The set's pods above the number wanted, from the lowest.
+    /// The set's pods with ordinals that are no longer wanted, lowest first.
     pub(super) fn pods_above(&self) -> Vec<&'a Pod> {
         let mut above: Vec<(u32, &Pod)> = (self.snapshot.pods.iter())
             .filter_map(|pod| Some((self.ordinal(pod)?, pod)))
@@ -87,7 +87,7 @@ impl<'a> View<'a> {
         above.into_iter().map(|(_, pod)| pod).collect()
     }
 
-    /// Whether the StatefulSet's controller owns the pod. True as long as the set's UID is not known.
+    /// Whether the StatefulSet owns the pod. True if the StatefulSet's UID is unknown.
     pub(super) fn owns(&self, pod: &Pod) -> bool {
         let Some(uid) = self.statefulset().and_then(|set| set.metadata.uid.as_deref()) else {
             return true;
@@ -96,18 +96,18 @@ impl<'a> View<'a> {
         owners.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
     }
 
-    /// Pods are made one after the other, each when those before it are ready.
+    /// Whether the controller creates pods one by one, each when the previous ones are ready.
     pub(super) fn ordered(&self) -> bool {
         self.spec().is_none_or(|spec| spec.pod_management_policy.as_deref() != Some("Parallel"))
     }
 
-    /// Pods keep their revision until somebody deletes them.
+    /// Whether pods keep their revision until they are deleted.
     pub(super) fn on_delete(&self) -> bool {
         let strategy = self.spec().and_then(|spec| spec.update_strategy.as_ref());
         strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"))
     }
 
-    /// Pods below this ordinal keep their revision.
+    /// The partition of the rolling update: pods below this ordinal keep their revision.
     pub(super) fn partition(&self) -> u32 {
         self.spec()
             .and_then(|spec| spec.update_strategy.as_ref()?.rolling_update.as_ref()?.partition)
@@ -115,7 +115,7 @@ impl<'a> View<'a> {
             .unwrap_or(0)
     }
 
-    /// The revision of the newest template, once the controller has seen it.
+    /// The revision of the newest template, once the controller has observed it.
     pub(super) fn update_revision(&self) -> Option<&'a str> {
         let set = self.statefulset()?;
         let status = set.status.as_ref()?;
@@ -126,17 +126,17 @@ impl<'a> View<'a> {
             .flatten()
     }
 
-    /// Whether the pod is not of the newest revision. False as long as that is not known.
+    /// Whether the pod does not have the newest revision. False while that revision is unknown.
     pub(super) fn is_old(&self, pod: &Pod) -> bool {
         self.update_revision().is_some_and(|newest| revision(pod) != Some(newest))
     }
 
-    /// Whether the controller is going to replace the pod.
+    /// Whether the controller will replace the pod.
     pub(super) fn is_replaced_by_update(&self, ordinal: u32, pod: &Pod) -> bool {
         !self.on_delete() && ordinal >= self.partition() && self.is_old(pod)
     }
 
-    /// The name of a pod above an ordinal that is updated and not ready: the controller waits for it.
+    /// A pod with a higher ordinal that is updated but not ready. The controller waits for it.
     pub(super) fn updated_above(&self, ordinal: u32) -> Option<&'a str> {
         (ordinal + 1..self.expected.replicas)
             .filter_map(|above| self.pod(above))
@@ -182,7 +182,7 @@ pub(super) fn is_terminating(object: &ObjectMeta) -> bool {
     object.deletion_timestamp.is_some()
 }
 
-/// `controller-revision-hash`.
+/// The value of the label `controller-revision-hash`.
 pub(super) fn revision(pod: &Pod) -> Option<&str> {
     let labels = pod.metadata.labels.as_ref()?;
     labels.get("controller-revision-hash").map(String::as_str)

@@ -1,4 +1,4 @@
-//! Volumes made by hand: which claim each one can satisfy, and which it can't any more.
+//! Static volumes: which claim each one can satisfy, and which ones can't be used any more.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
@@ -10,9 +10,9 @@ use crate::manifest::Kind;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
 use crate::readiness::Phase;
 
-/// Judges the set's own volumes that can't be used. One that is Available or bound to a claim of the
-/// set needs no word; nor does any other as long as every claim is bound, or will be: spare volumes
-/// are allowed to be lost.
+/// Judges the set's own volumes that can't be used. Volumes that are Available or bound to a claim of the
+/// set are not listed. If every claim is bound, or will be, no volume is listed: a spare volume may be
+/// lost.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
     let wanted = view.snapshot.claims.iter().filter(|claim| claim::is_wanted(view, claim));
     let starved = wanted
@@ -37,7 +37,7 @@ fn phase_of_claim(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.status.as_ref()?.phase.as_deref()
 }
 
-/// Whether pgset made it for this set.
+/// Whether pgset created it for this set.
 fn is_own(view: View<'_>, volume: &PersistentVolume) -> bool {
     let label = |name: &str| volume.metadata.labels.as_ref().and_then(|labels| labels.get(name));
     let set = &view.expected.set;
@@ -75,18 +75,18 @@ fn phase(volume: &PersistentVolume) -> &str {
     volume.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
-/// Namespace and name of the claim that it is bound to, or kept for.
+/// Namespace and name of the claim that it is bound to or reserved for.
 fn claimed_by(volume: &PersistentVolume) -> Option<(&str, &str)> {
     let claim = volume.spec.as_ref()?.claim_ref.as_ref()?;
     Some((claim.namespace.as_deref()?, claim.name.as_deref()?))
 }
 
-/// The name of its storage class; empty for none.
+/// The name of its StorageClass; empty if it has none.
 pub(super) fn class(volume: &PersistentVolume) -> &str {
     volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default()
 }
 
-/// The volumes that were meant for the claim: the one that it names, those of its class, the set's own.
+/// The volumes intended for the claim: the one that it names, those of its class, the set's own.
 pub(super) fn candidates<'a>(
     view: View<'a>,
     claim: &PersistentVolumeClaim,
@@ -103,12 +103,12 @@ pub(super) fn candidates<'a>(
         .collect()
 }
 
-/// Whether the claim can be bound to it.
+/// Whether it can be bound to the claim.
 pub(super) fn fits(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     misfit(volume, claim).is_none()
 }
 
-/// Why the claim can't be bound to it, the first reason: `is 100M, not 200M`.
+/// The first reason why it can't be bound to the claim: `is 100M, not 200M`.
 pub(super) fn misfit(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<String> {
     if view::is_terminating(&volume.metadata) {
         return Some("is being deleted".to_owned());

@@ -1,30 +1,30 @@
-//! How output looks: a pure function of flags and terminal, decided once.
+//! Decides how output looks: a pure function of flags and terminal.
 //!
-//! | first of these that holds | mode |
+//! | first matching rule | mode |
 //! | --- | --- |
-//! | `-o json` | [`Mode::Json`]: events on stdout, a line each |
-//! | `-q` | [`Mode::Plain`]: warnings and errors are not worth a live display |
-//! | `-v` | [`Mode::Plain`]: the log would tear a live display |
-//! | stderr is no terminal, or a dumb one | [`Mode::Plain`] |
-//! | `CI` is set | [`Mode::Plain`]: a terminal that nobody watches |
+//! | `-o json` | [`Mode::Json`]: events on stdout, one per line |
+//! | `-q` | [`Mode::Plain`]: warnings and errors alone need no live display |
+//! | `-v` | [`Mode::Plain`]: log lines would break a live display |
+//! | stderr is not a terminal, or a dumb one | [`Mode::Plain`] |
+//! | `CI` is set | [`Mode::Plain`]: nobody watches the terminal |
 //! | otherwise | [`Mode::Interactive`] |
 //!
-//! | first of these that holds | colour, for stdout and stderr each |
+//! | first matching rule | colour, separately for stdout and stderr |
 //! | --- | --- |
-//! | `--color always`, `--color never` | as told |
+//! | `--color always`, `--color never` | as requested |
 //! | `NO_COLOR` is set | off |
 //! | `CLICOLOR_FORCE` is set | on |
 //! | otherwise | on a terminal that isn't dumb |
 
 use std::io::IsTerminal;
 
-/// The width taken where a terminal does not tell its own.
+/// The default width, for terminals that do not report theirs.
 pub const DEFAULT_WIDTH: usize = 80;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
-    /// For a person, on stderr.
+    /// For people, on stderr.
     #[default]
     Human,
     /// A JSON line per event, on stdout.
@@ -34,7 +34,7 @@ pub enum Output {
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColorChoice {
-    /// On a terminal, unless the environment says otherwise.
+    /// On a terminal, unless the environment overrides this.
     #[default]
     Auto,
     /// Always.
@@ -43,20 +43,20 @@ pub enum ColorChoice {
     Never,
 }
 
-/// What the user asked for.
+/// The flags about output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// How events are written.
     pub output: Output,
     /// `--color`.
     pub color: ColorChoice,
-    /// `-q`: warnings, notes that matter, and errors only.
+    /// `-q`: only warnings, important notes and errors.
     pub quiet: bool,
-    /// `-v`, counted: from 1 on, a log is written to stderr.
+    /// `-v`, counted. From 1 on, pgset writes a log to stderr.
     pub verbose: u8,
 }
 
-/// What pgset is attached to, and what the environment says about it.
+/// The terminal, and the environment variables about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -67,20 +67,20 @@ pub struct Terminal {
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
-    /// Columns of the terminal at stderr, where known.
+    /// Columns of the terminal at stderr, if known.
     pub width: Option<usize>,
-    /// `CI` is set: nobody watches.
+    /// `CI` is set: nobody watches the terminal.
     pub ci: bool,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// `CLICOLOR_FORCE` is set, not empty and not `0`.
     pub clicolor_force: bool,
-    /// `TERM` is `dumb` or not set: no cursor movement.
+    /// `TERM` is `dumb` or not set: the cursor can't be moved.
     pub term_dumb: bool,
 }
 
 impl Terminal {
-    /// What this process's stdout and stderr are. The environment's part is the caller's to fill in.
+    /// Inspects stdout and stderr of this process. The caller must fill in the environment variables.
     #[must_use]
     pub fn attached() -> Self {
         let stderr = console::Term::stderr();
@@ -98,7 +98,7 @@ impl Terminal {
 pub enum Mode {
     /// Live lines on a terminal.
     Interactive,
-    /// A line per change.
+    /// One line per change.
     Plain,
     /// A JSON line per event.
     Json,
@@ -109,19 +109,19 @@ pub enum Mode {
 pub struct Display {
     /// The form of events.
     pub mode: Mode,
-    /// Whether what goes to stdout (tables) is coloured.
+    /// Whether output on stdout (tables) is coloured.
     pub color_stdout: bool,
     /// Whether events and errors are coloured.
     pub color_stderr: bool,
-    /// Columns to fit into; none where the output isn't a terminal: then nothing is wrapped or cut.
+    /// The width to wrap and cut at; `None` if the output is not a terminal, which disables both.
     pub width: Option<usize>,
-    /// Columns of stdout; none where it isn't a terminal, or one without cursor movement.
+    /// The width of stdout; `None` if it is not a terminal, or one without cursor movement.
     pub stdout_width: Option<usize>,
-    /// Warnings, notes that matter, and errors only.
+    /// Whether only warnings, important notes and errors are shown.
     pub quiet: bool,
 }
 
-/// Decides how output looks; the rules are the tables at the top of this module.
+/// Decides how output looks, by the tables at the top of this module.
 #[must_use]
 pub fn display(flags: Flags, terminal: Terminal) -> Display {
     let live = terminal.stderr_is_terminal && !terminal.term_dumb && !terminal.ci;
@@ -141,7 +141,7 @@ pub fn display(flags: Flags, terminal: Terminal) -> Display {
     };
     Display {
         mode,
-        // JSON is for programs: no flag puts escape sequences between its lines.
+        // JSON is for programs, so no flag adds escape sequences to it.
         color_stdout: mode != Mode::Json && color(terminal.stdout_is_terminal),
         color_stderr: color(terminal.stderr_is_terminal),
         width: terminal.stderr_is_terminal.then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),

@@ -1,4 +1,4 @@
-//! Errors as text. Pure.
+//! Formats errors as text. Pure.
 
 use console::Style;
 
@@ -6,12 +6,12 @@ use crate::error::Report;
 
 use super::lines::{paint, sanitize};
 
-/// The widest column that running text is wrapped at, however wide the terminal is.
+/// The maximum width of wrapped text, even on wider terminals.
 const WIDEST: usize = 120;
-/// Narrower than this, wrapping does more harm than good.
+/// Below this width, text is not wrapped: wrapping would make it harder to read.
 const NARROWEST: usize = 30;
 
-/// An error, without a final newline:
+/// Formats an error, without a final newline:
 ///
 /// ```text
 /// error: waiting for StatefulSet pgset
@@ -20,8 +20,8 @@ const NARROWEST: usize = 30;
 /// hint: pgset up --image IMAGE
 /// ```
 ///
-/// With a width, running text is wrapped. Details and hints never are: a log line is read as it is,
-/// and a command is copied.
+/// With a width, prose is wrapped. Details and hints are never wrapped, because log lines must stay
+/// unchanged and commands must be easy to copy.
 #[must_use]
 pub fn render(report: &Report, color: bool, width: Option<usize>) -> String {
     let red = Style::new().red().bold();
@@ -44,7 +44,7 @@ pub fn render(report: &Report, color: bool, width: Option<usize>) -> String {
     lines.join("\n")
 }
 
-/// `indent`, `label` and `text`; further lines of the text stand under its first word.
+/// Joins `indent`, `label` and `text`. Continuation lines are aligned with the first word of the text.
 pub(super) fn labelled(indent: &str, label: &str, text: &str, width: Option<usize>) -> String {
     let hanging = console::measure_text_width(indent) + console::measure_text_width(label) + 1;
     let room = width
@@ -55,7 +55,7 @@ pub(super) fn labelled(indent: &str, label: &str, text: &str, width: Option<usiz
     format!("{indent}{label} {}", lines.join(&separator))
 }
 
-/// Wraps a line at spaces. A word that is longer than the room (a path, a URL) stays whole.
+/// Wraps a line at spaces. A word longer than the width (a path, a URL) stays whole.
 fn wrap(line: &str, room: Option<usize>) -> Vec<String> {
     let Some(room) = room else { return vec![line.to_owned()] };
     let mut lines = vec![String::new()];

@@ -1,7 +1,6 @@
-//! Live lines on a terminal: one for each object and pod that is waited for.
+//! Live lines on a terminal: one for each object that pgset waits for.
 //!
-//! Everything else scrolls by above them. The cursor is never hidden, so there is no way out that
-//! would have to bring it back.
+//! All other events scroll above them. The cursor is never hidden, so no exit path needs to restore it.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,19 +22,19 @@ use super::stream::Stream;
 
 const TICK: Duration = Duration::from_millis(100);
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-/// From this age on, a state that isn't an end shows how old it is.
+/// An unfinished state that is at least this old is shown with its age.
 const OLD: Duration = Duration::from_secs(10);
 
-/// The sink. One thread turns all the spinners; it ends with the sink.
+/// The sink for live lines. One thread animates all spinners; it ends with the sink.
 pub(super) struct Interactive {
     board: Arc<Mutex<Board>>,
     ticker: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
-    /// While there are live lines on a real terminal.
+    /// Suppresses the echo of Ctrl-C while there are live lines on a real terminal.
     quiet: Option<Kept>,
 }
 
 impl Interactive {
-    /// A sink for a terminal; `term` tells its width, which changes, where there is a real one.
+    /// A sink for a terminal. `term` is the real terminal, if there is one; its width may change.
     pub(super) fn new(
         display: Display,
         stderr: Stream,
@@ -57,7 +56,7 @@ impl Interactive {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the thread that turns the spinners, with the first line that has one.
+    /// Starts the thread that animates the spinners, when the first live line appears.
     fn start_ticker(&mut self) {
         if self.ticker.is_some() || self.board().bars.is_hidden() {
             return;
@@ -66,7 +65,7 @@ impl Interactive {
         self.quiet = real.then(Kept::without_echo_of_signals);
         let (stop, stopped) = mpsc::channel();
         let board = Arc::clone(&self.board);
-        // Without the thread the spinners stand still; that is no reason to fail.
+        // If the thread can't start, the spinners do not move, which is not an error.
         let thread = std::thread::Builder::new().name("spinner".to_owned()).spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 board.lock().unwrap_or_else(PoisonError::into_inner).turn();
@@ -83,7 +82,7 @@ impl Sink for Interactive {
                 self.board().update(object, *phase, state);
                 self.start_ticker();
             }
-            // The lines show it already, with their age.
+            // The live lines already show the state with its age.
             Event::Heartbeat { .. } => {}
             Event::Finished { .. } | Event::Failed { .. } => {
                 self.finish();
@@ -94,8 +93,8 @@ impl Sink for Interactive {
     }
 
     fn suspend(&mut self, f: &mut dyn FnMut()) {
-        // Holding the board keeps the ticker from drawing. The library's own `suspend` panics where
-        // stderr is closed.
+        // Holding the lock keeps the ticker from drawing. The library's own `suspend` panics if stderr is
+        // closed.
         let mut board = self.board();
         board.clear();
         f();
@@ -105,7 +104,7 @@ impl Sink for Interactive {
     fn finish(&mut self) {
         if let Some((stop, thread)) = self.ticker.take() {
             drop(stop);
-            // It fails only if the thread panicked, and then it is over, too.
+            // The join fails only if the thread panicked; then it has ended, too.
             let _ = thread.join();
         }
         self.board().settle();
@@ -145,13 +144,13 @@ struct Board {
 }
 
 impl Board {
-    /// A line above the live ones.
+    /// Prints a line above the live ones.
     fn say(&mut self, event: &Event) {
         let text = lines::text(event, self.display.color_stderr, Some(self.width()));
         if self.rows.is_empty() || self.bars.is_hidden() {
             self.stderr.line(&text);
         } else {
-            // A terminal that went away: there is nobody to tell.
+            // The terminal may be gone, so ignore the error.
             let _ = self.bars.println(text);
         }
     }
@@ -191,13 +190,14 @@ impl Board {
         let _ = self.bars.clear();
     }
 
-    /// Leaves the last state of each line as text that scrolls away like any other.
+    /// Replaces the live lines with their last states as normal text.
     fn settle(&mut self) {
         if self.rows.is_empty() {
             return;
         }
         if std::thread::panicking() {
-            // The library draws nothing now: what is on the screen stays there, the cursor at its end.
+            // The library no longer draws while panicking: the screen keeps its content, with the cursor
+            // at the end.
             self.rows.clear();
             self.stderr.line("");
             return;
@@ -227,7 +227,7 @@ impl Board {
         self.rows.iter().map(line).collect()
     }
 
-    /// The terminal may have been resized since the start.
+    /// The current width: the terminal may have been resized.
     fn width(&self) -> usize {
         let now = self.term.as_ref().and_then(console::Term::size_checked);
         let now = now.map(|(_, columns)| usize::from(columns));
@@ -235,7 +235,7 @@ impl Board {
     }
 }
 
-/// A tick, a cross, or a spinner; at rest (`usize::MAX`) the spinner is a dot.
+/// A tick, a cross, or a spinner. In static text (`tick` is `usize::MAX`) the spinner is a dot.
 fn glyph(phase: Phase, tick: usize) -> char {
     match phase {
         Phase::Ready | Phase::Gone => '✔',
@@ -245,7 +245,7 @@ fn glyph(phase: Phase, tick: usize) -> char {
     }
 }
 
-/// What a live line says.
+/// The content of a live line.
 struct Line<'a> {
     glyph: char,
     name: &'a str,
@@ -257,9 +257,9 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The line, cut to fit `width` columns: first the state gives way, then the age.
+    /// The line, cut to `width` columns: first the state is shortened, then the age.
     fn text(&self, width: usize, color: bool) -> String {
-        // A line that fills the last column makes some terminals wrap.
+        // Some terminals wrap a line that fills the last column.
         let room = width.saturating_sub(1);
         let names = self.names.min(room / 2);
         let age = self.age.map(|age| format!(" {}", lines::seconds(age))).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::event::{EVENT_VERSION, Event};
 use super::reporter::Sink;
 use super::stream::Stream;
 
-/// A line on stdout for each event.
+/// Writes one line per event to stdout.
 pub(super) struct Json {
     stdout: Arc<Mutex<Stream>>,
 }

@@ -1,4 +1,4 @@
-//! The words of events, as lines for a person. Pure.
+//! Formats events as lines for people. Pure.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::readiness::Phase;
 
 use super::failure;
 
-/// `pod/pgset-1`: how kubectl names an object.
+/// The object's name in kubectl's form: `pod/pgset-1`.
 #[must_use]
 pub fn name(object: &ObjectId) -> String {
     format!("{}/{}", object.kind.name().to_lowercase(), object.name)
 }
 
-/// A text of somebody else's (a log line, a server's message), safe to show on a terminal: without
-/// escape sequences and control characters, tabs as spaces. Lines stay lines.
+/// Makes external text (a log line, a server's message) safe for a terminal: removes escape sequences and
+/// control characters and replaces tabs with spaces. Line breaks are kept.
 #[must_use]
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c.is_control() && c != '\n') {
@@ -28,12 +28,12 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().filter(|c| *c == '\n' || !c.is_control()).collect())
 }
 
-/// The same on one line.
+/// The same, joined into one line.
 pub(super) fn one_line(text: &str) -> String {
     sanitize(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Colours a value, or doesn't, whatever the library thinks of the terminal.
+/// Applies a style only if `color` is set, regardless of the library's terminal detection.
 pub(super) fn paint<D>(style: &Style, value: D, color: bool) -> StyledObject<D> {
     style.apply_to(value).force_styling(color)
 }
@@ -49,7 +49,7 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Whole seconds, for what has waited a while: `30 s`, `4 min 5 s`.
+/// Whole seconds, for longer durations: `30 s`, `4 min 5 s`.
 pub(super) fn seconds(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
@@ -57,7 +57,7 @@ pub(super) fn seconds(elapsed: Duration) -> String {
     }
 }
 
-/// The text of an event, without a final newline. Whether it is shown is the sink's to decide.
+/// The text of an event, without a final newline. The sink decides whether it is shown.
 pub(super) fn text(event: &Event, color: bool, width: Option<usize>) -> String {
     match event {
         Event::Started { command, set, namespace, context } => {

@@ -1,4 +1,4 @@
-//! A line per change: for logs, pipes and CI.
+//! One line per change: for logs, pipes and CI.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::lines;
 use super::reporter::Sink;
 use super::stream::Stream;
 
-/// Lines on stderr; a state is said when it changes, not when it is told again.
+/// Writes lines to stderr. A state is printed when it changes, not when the same event is repeated.
 pub(super) struct Plain {
     display: Display,
     stderr: Stream,
@@ -23,7 +23,7 @@ impl Plain {
         Self { display, stderr, said: HashMap::new() }
     }
 
-    /// Whether the state is news. A percentage that moved is not: a log wants no line for each.
+    /// Whether the state is new. A changed percentage is not, because a log does not need a line for each.
     fn is_news(&mut self, object: &ObjectId, phase: Phase, state: &str) -> bool {
         let state = (phase, without_percentage(state));
         match self.said.get_mut(object) {
@@ -55,7 +55,7 @@ impl Sink for Plain {
     }
 }
 
-/// `Cloning 40 %` is `Cloning`.
+/// Removes the percentage: `Cloning 40 %` becomes `Cloning`.
 fn without_percentage(state: &str) -> String {
     let Some((before, after)) = state.split_once('%') else { return state.to_owned() };
     let before = before.trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');

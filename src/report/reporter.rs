@@ -1,4 +1,4 @@
-//! The handle that commands emit events to.
+//! The handle to which commands emit events.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -17,16 +17,16 @@ use super::stream::Stream;
 pub(super) trait Sink: Send {
     /// Shows an event.
     fn emit(&mut self, event: &Event);
-    /// Runs `f` while nothing of this sink is on the screen.
+    /// Runs `f` while this sink shows nothing on the screen.
     fn suspend(&mut self, f: &mut dyn FnMut()) {
         f();
     }
-    /// Leaves what is live as static text. May be called again.
+    /// Replaces live lines with static text. It may be called more than once.
     fn finish(&mut self) {}
 }
 
-/// Where events go. Clones share it; the last one to be dropped leaves the terminal in order, also
-/// when a panic or a cancelled future drops it.
+/// The destination of events. Clones share it. When the last clone is dropped, also by a panic or a cancelled
+/// future, it restores the terminal.
 #[derive(Clone)]
 pub struct Reporter(Arc<Inner>);
 
@@ -34,7 +34,7 @@ struct Inner {
     display: Display,
     stdout: Arc<Mutex<Stream>>,
     sink: Mutex<Box<dyn Sink>>,
-    /// The events of the time of a prompt.
+    /// The events that arrived while a prompt is open.
     held: Mutex<Option<Vec<Event>>>,
 }
 
@@ -49,8 +49,8 @@ impl Reporter {
         Self::build(display, Stream::new(io::stdout()), Stream::new(io::stderr()), target, term)
     }
 
-    /// Reports to other streams. There is no terminal behind them: live lines are not drawn, but
-    /// their last state is written at the end.
+    /// Reports to other streams. Without a terminal, live lines are not drawn, but their last state is
+    /// written at the end.
     #[must_use]
     pub fn to_streams(
         display: Display,
@@ -77,13 +77,13 @@ impl Reporter {
         Self(Arc::new(Inner { display, stdout, sink: Mutex::new(sink), held: Mutex::default() }))
     }
 
-    /// How output looks.
+    /// The display settings.
     #[must_use]
     pub fn display(&self) -> Display {
         self.0.display
     }
 
-    /// Shows an event; one that comes while a prompt is open is shown after it.
+    /// Shows an event. Events that arrive while a prompt is open are shown after it.
     pub fn emit(&self, event: Event) {
         if let Some(held) = lock(&self.0.held).as_mut() {
             held.push(event);
@@ -92,7 +92,7 @@ impl Reporter {
         lock(&self.0.sink).emit(&event);
     }
 
-    /// Runs `f` (a prompt) while nothing else is written; blocks others who emit.
+    /// Runs `f` (a prompt) while nothing else is written. Other callers that emit events block.
     #[expect(clippy::missing_panics_doc, reason = "it cannot: every sink runs the closure")]
     pub fn suspend<R>(&self, f: impl FnOnce() -> R) -> R {
         {
@@ -103,7 +103,7 @@ impl Reporter {
             }
             *held = Some(Vec::new());
         }
-        // Also when `f` panics: nothing that happened goes unsaid.
+        // Also when `f` panics, so that no event is lost.
         let release = Release(&self.0);
         let (mut f, mut result) = (Some(f), None);
         lock(&self.0.sink).suspend(&mut || result = f.take().map(|f| f()));
@@ -111,10 +111,10 @@ impl Reporter {
         result.expect("every sink runs the closure once")
     }
 
-    /// Writes what the user asked for (YAML, a table) to stdout, as it is.
+    /// Writes requested output (YAML, a table) to stdout, unchanged.
     ///
     /// # Errors
-    /// When it can't be written (a full disk). A reader that went away is no error.
+    /// When writing fails (a full disk). A closed pipe is not an error.
     pub fn print(&self, text: &str) -> io::Result<()> {
         let write = || lock(&self.0.stdout).write(text);
         if lock(&self.0.held).is_some() {
@@ -125,14 +125,13 @@ impl Reporter {
         result
     }
 
-    /// Leaves what is live as static text. Events after it are shown as plain text.
+    /// Replaces live lines with static text. Later events are shown as plain text.
     ///
-    /// The last thing that is called. A prompt that is still open, because a signal ended the command
-    /// under it, keeps the sink for itself and never gives it back: what was held for its end is said
-    /// past it.
+    /// Call this last. If a signal has ended the command during a prompt, the prompt still holds the sink
+    /// and never releases it. The events that were held back are then written directly.
     ///
     /// # Errors
-    /// When an event that belongs on stdout could not be written there (a full disk).
+    /// When an event for stdout could not be written (a full disk).
     pub fn finish(&self) -> io::Result<()> {
         match self.0.sink.try_lock() {
             Ok(mut sink) => sink.finish(),
@@ -147,7 +146,7 @@ impl Reporter {
         let mut sink: Box<dyn Sink> = match self.0.display.mode {
             Mode::Json => Box::new(Json::new(Arc::clone(&self.0.stdout))),
             Mode::Plain | Mode::Interactive => {
-                // The line of the question ends here.
+                // End the line of the question.
                 stderr.line("");
                 Box::new(Plain::new(self.0.display, stderr))
             }
@@ -170,7 +169,7 @@ impl Drop for Release<'_> {
     }
 }
 
-/// A panic in one thread must not take the words of the others away.
+/// Ignores poisoning: a panic in one thread must not suppress the output of the others.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -240,7 +239,7 @@ mod tests {
         let said = Buffer::default();
         reporter.past_the_prompt(Stream::new(said.clone()));
         assert_eq!(said.text(), "\nwarning: terminated\n");
-        // Returns although nobody has answered.
+        // It returns although the prompt has no answer yet.
         reporter.finish().unwrap();
         answer.send(()).unwrap();
         prompt.join().unwrap();

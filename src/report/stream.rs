@@ -1,13 +1,13 @@
-//! An output stream whose reader may go away.
+//! An output stream that tolerates a closed pipe.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A stream. Once its reader is gone (`pgset render | head`) it is silent: the command goes on and
-/// ends as it would have.
+/// An output stream. After its reader has gone (`pgset render | head`) it drops all output, and the
+/// command continues to its normal end.
 pub(super) struct Stream {
     out: Option<Box<dyn Write + Send>>,
-    /// Why a line was lost, if one was.
+    /// The error of a lost line, if any.
     lost: Option<io::Error>,
 }
 
@@ -16,7 +16,7 @@ impl Stream {
         Self { out: Some(Box::new(out)), lost: None }
     }
 
-    /// Writes a text as it is and flushes it. A closed reader is no error; a full disk is.
+    /// Writes a text unchanged and flushes it. A closed pipe is not an error; a full disk is.
     pub(super) fn write(&mut self, text: &str) -> io::Result<()> {
         let Some(out) = self.out.as_mut() else { return Ok(()) };
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -28,7 +28,7 @@ impl Stream {
         }
     }
 
-    /// Writes a line. Work must not stop where that fails: it is told at the end, by [`Stream::take_lost`].
+    /// Writes a line. A failure does not stop the command; [`Stream::take_lost`] reports it at the end.
     pub(super) fn line(&mut self, text: &str) {
         if let Err(error) = self.write(&format!("{text}\n")) {
             self.out = None;
@@ -36,18 +36,18 @@ impl Stream {
         }
     }
 
-    /// Why a line was lost, if one was; told once.
+    /// The error of a lost line, if any. It is returned only once.
     pub(super) fn take_lost(&mut self) -> Option<io::Error> {
         self.lost.take()
     }
 }
 
-/// A stream in memory, for tests: clones share what was written.
+/// A stream in memory, for tests. Clones share the content.
 #[derive(Clone, Debug, Default)]
 pub struct Buffer(Arc<Mutex<Vec<u8>>>);
 
 impl Buffer {
-    /// What was written so far.
+    /// The content so far.
     #[must_use]
     pub fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);

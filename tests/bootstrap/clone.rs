@@ -9,10 +9,11 @@ use super::set::{Pod, Set};
 use super::tls::made;
 use super::{code, eventually};
 
-/// Puts a script in front of a command of this name.
+/// Puts a wrapper script for this command first in `PATH`.
 fn stand_before(set: &Set, pod: &Pod, command: &str, script: &str) -> Pod {
     let directory = set.make_directory("before");
-    // The server's directory comes first in the script's path, wherever it is.
+    // The script prepends the directory of `postgres`, wherever it is, to `PATH`. So a wrapper of
+    // `postgres` is needed, too.
     for (name, script) in [(command, script), ("postgres", r#"exec postgres "$@""#)] {
         let path = directory.join(name);
         fs::write(&path, format!("#!/bin/bash\nPATH=${{PATH#*:}}\n{script}\n")).unwrap();
@@ -73,7 +74,7 @@ fn a_replica_waits_for_its_master_and_says_for_what() {
     let mut unknown = elsewhere.env("PGSET_MASTER_ADDRESSES", "pgset-master.invalid").start(&[]);
     unknown.says("waiting for pgset-master.invalid:");
     unknown.says("(no address yet), 0 s");
-    // A pod that is deleted meanwhile does not use up its grace period.
+    // When the pod is deleted meanwhile, the script exits at once and does not use up the grace period.
     signal("TERM", &unknown.id().to_string());
     let outcome = unknown.end();
     assert_eq!(outcome.code, 143, "{}", outcome.log);
@@ -110,14 +111,14 @@ fn replicas_clone_side_by_side() {
 fn where_one_name_of_the_masters_leads_nowhere_the_other_is_asked() {
     let set = Set::new();
     let (master, _server) = set.master();
-    // The server listens on 127.0.0.1 only.
+    // The server listens only on 127.0.0.1.
     let replica = set.pod(1).env("PGSET_MASTER_ADDRESSES", "127.0.0.2,127.0.0.1");
     replica.bootstrap().ok().says("cloned in");
     let _standby = replica.serve_ready();
     replica.catches_up_with(&master);
 }
 
-/// Where a replica asks for its master at first.
+/// The hosts that a replica tries first for its master.
 fn asked(set: &Set, tls: bool) -> String {
     let file = set.path().join("asked");
     let script = format!("printf '%s\\n' \"$*\" >>'{}'; exit 2", file.display());
@@ -128,7 +129,8 @@ fn asked(set: &Set, tls: bool) -> String {
         replica.tls("required");
     }
     replica.start(&[]).says("waiting for pgset-master:");
-    // A WAL receiver has no time limit for a connection, so it asks no address that may be gone.
+    // A WAL receiver has no connect timeout, so its configuration contains no address that may become
+    // unreachable.
     assert!(replica.bootstrap_conf().contains("primary_conninfo = 'host=''pgset-master'' "));
     let text = fs::read_to_string(&file).unwrap();
     fs::remove_file(file).unwrap();
@@ -144,7 +146,7 @@ fn a_new_sets_replicas_ask_the_masters_pod_before_its_service() {
     set.record("7000000000000000000");
     assert_eq!(asked(&set, false), "pgset-master");
 
-    // Who verifies asks no name that the certificate does not have.
+    // With verification, the script uses only names that the certificate contains.
     for (name, hosts) in [("*.pgset.pg.svc", BOTH), ("*.other.pg.svc", "pgset-master")] {
         let set = Set::new();
         set.certify(&made(None, &["pgset-master", name]), &[]);

@@ -1,5 +1,5 @@
-//! The script is killed with everything it started, at each step of its own and inside the long ones: what is
-//! there afterwards is nothing or whole, and the next start makes it whole.
+//! Kills the script with all its processes, between its steps and inside the long ones. Afterwards the
+//! data directory is either missing or complete, and the next start completes it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use super::code;
 use super::eventually;
 use super::set::{PASSWORDS, Pod, Server, Set};
 
-/// Commands whose calls are counted. Not the polling ones: their number is another each time.
+/// Commands with counted calls. Polling commands are not counted: their number differs between runs.
 const COUNTED: [&str; 12] = [
     "initdb",
     "postgres",
@@ -25,7 +25,7 @@ const COUNTED: [&str; 12] = [
     "pg_controldata",
 ];
 
-/// Stands before each command, and kills its whole process group before or after the chosen call.
+/// A wrapper for each command. It kills its process group before or after the selected call.
 const SHIM: &str = r#"#!/bin/bash
 /usr/bin/tr '\0' ' ' </proc/$$/cmdline >>"$SHIM_CALLS.arguments"
 /usr/bin/tr '\0' ' ' </proc/$$/environ >>"$SHIM_CALLS.arguments"
@@ -41,7 +41,7 @@ fi
 exec "${0##*/}" "$@"
 "#;
 
-/// A pod whose commands are counted.
+/// A pod with counted commands.
 struct Counted {
     pod: Pod,
     calls: std::path::PathBuf,
@@ -60,7 +60,7 @@ impl Counted {
         Self { pod: pod.clone().env("PATH", path).env("SHIM_CALLS", calls.display()), calls }
     }
 
-    /// Runs the script, killed at that call; false when it ends before it.
+    /// Runs the script and kills it at this call; false if it ends before.
     fn killed_at(&self, call: usize, moment: &str) -> bool {
         let _ = fs::remove_file(&self.calls);
         let outcome = self.pod.clone().env("SHIM_KILL", format!("{call}:{moment}")).bootstrap();
@@ -68,7 +68,7 @@ impl Counted {
         outcome.code == -1
     }
 
-    /// Nothing secret was on a command line or in an environment on the way.
+    /// No secret was on a command line or in an environment.
     fn nothing_leaked(&self) {
         let text = fs::read_to_string(self.calls.with_extension("arguments")).unwrap();
         assert!(text.contains("initdb") || text.contains("pg_basebackup"));
@@ -86,7 +86,7 @@ fn files_under(directory: &Path) -> usize {
         .sum()
 }
 
-/// Kills the script when its unfinished directory holds that many files; false when it never does.
+/// Kills the script when its unfinished directory contains `files` files; false if that never happens.
 fn killed_with_files(pod: &Pod, files: usize) -> bool {
     let mut running = pod.start(&[]);
     let half = pod.beside("new");
@@ -108,7 +108,8 @@ fn wipe(pod: &Pod) {
     }
 }
 
-/// What a kill left is nothing, or a whole directory that the next start keeps; then everything works.
+/// After a kill there is either no data directory, or a complete one that the next start keeps. Then the
+/// set works.
 fn master_gets_whole(pod: &Pod) {
     let identifier = pod.data().exists().then(|| pod.identifier());
     pod.bootstrap().ok();
@@ -135,7 +136,8 @@ fn an_initdb_killed_between_its_steps_leaves_nothing_that_counts() {
     for moment in ["before", "after"] {
         for call in 1.. {
             if !counted.killed_at(call, moment) {
-                // The server has no "after": a run without a kill there says nothing about the end.
+                // The server's call has no "after", so a run without a kill there does not mean that all
+                // calls are done.
                 if fs::read_to_string(&counted.calls).unwrap().lines().count() < call {
                     break;
                 }
@@ -159,7 +161,7 @@ fn an_initdb_killed_inside_leaves_nothing_that_counts() {
         if killed_with_files(&pod, files) {
             points += 1;
             assert!(!pod.data().exists());
-            // PostgreSQL's own mark for "initialised" is there early: it proves nothing.
+            // PostgreSQL creates PG_VERSION early, so it does not prove that the directory is complete.
             assert!(points < 3 || pod.beside("new").join("PG_VERSION").exists());
             if points % 4 == 0 {
                 master_gets_whole(&pod);
@@ -170,7 +172,7 @@ fn an_initdb_killed_inside_leaves_nothing_that_counts() {
     master_gets_whole(&pod);
 }
 
-/// Whatever is there now starts as a standby, or not at all; the next start makes a standby that streams.
+/// Existing data starts as a standby or not at all; the next start of the script creates a streaming standby.
 fn replica_gets_whole(master: &Pod, pod: &Pod) {
     if pod.data().exists() {
         assert!(pod.data().join("standby.signal").exists(), "a replica without standby.signal");
@@ -180,7 +182,7 @@ fn replica_gets_whole(master: &Pod, pod: &Pod) {
         assert!(error.contains("read-only transaction"), "{error}");
         drop(server);
     } else {
-        // Without what the bootstrap leaves for the server there is none.
+        // Without the bootstrap's files the server does not start.
         pod.run(&["serve"]).refuses(code::UNPREPARED, &["the bootstrap has to run first"]);
     }
     pod.bootstrap().ok();

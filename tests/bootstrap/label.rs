@@ -1,5 +1,5 @@
-//! The pod labels itself: one PATCH over TLS by openssl, to a scripted API server. No PostgreSQL is needed: the
-//! script goes on to an `initdb` that is not there.
+//! The pod labels itself: openssl sends one PATCH over TLS to a scripted API server. PostgreSQL is not
+//! needed: the script continues to an `initdb` that does not exist.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,10 +18,10 @@ use super::machine::certificate;
 use super::set::{Outcome, Pod, Set};
 
 const TOKEN: &str = "Sentinel.token";
-/// After the label comes initdb, which the label's tests do without.
+/// After the label the script calls initdb, which is missing in these tests.
 const LABELLED: i32 = code::INITDB;
 
-/// Answers each connection with the next reply, and keeps what was asked.
+/// Answers each connection with the next reply, and records the requests.
 struct Api {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
@@ -67,7 +67,7 @@ impl Api {
     }
 }
 
-/// Head and body, or nothing when the client went away.
+/// Head and body; `None` if the client closed the connection.
 fn read_request(stream: &mut impl Read) -> Option<String> {
     let mut text = String::new();
     let mut buffer = [0; 4096];
@@ -89,7 +89,7 @@ fn reply(status: &str, body: &str) -> String {
     )
 }
 
-/// A set with a token and a CA, and a directory of programs: what the script may use, without PostgreSQL.
+/// A set with a token, a CA, and a directory with the programs that the script may use, without PostgreSQL.
 fn set() -> (Set, Pod) {
     let set = Set::without_postgres();
     let token = set.make_directory("token");
@@ -149,7 +149,7 @@ fn one_patch_of_the_status_sets_the_label() {
         .env("KUBERNETES_SERVICE_PORT", api.port);
     let mut running = replica.clone().env("PGSET_POD_LABEL", "pgset-master").start(&[]);
     running.says("pod pgset-10 is labelled name=pgset-replica");
-    // The template's label is a replica's: most pods have no need of the API server.
+    // The template sets the label of a replica, so most pods do not need the API server.
     let mut running = replica.env("PGSET_POD_LABEL", "pgset-replica").start(&[]);
     running.says("pod pgset-10 has the label name=pgset-replica");
     assert_eq!(api.requests().len(), 2);
@@ -169,7 +169,7 @@ fn what_the_server_answered_is_said() {
 fn a_server_that_is_busy_is_asked_again() {
     let (set, pod) = set();
     let busy = reply("500 Internal Server Error", r#"{"message":"etcdserver: leader changed"}"#);
-    // The second connection ends without an answer.
+    // The second connection ends without a reply.
     let api = Api::start(set.path(), vec![busy, String::new(), reply("200 OK", "{}")]);
     let patient =
         pod.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", api.port);
@@ -185,11 +185,11 @@ fn a_server_that_is_busy_is_asked_again() {
 #[test]
 fn the_token_goes_to_no_server_that_is_not_the_clusters() {
     let (set, pod) = set();
-    // Signed by another CA.
+    // A certificate signed by another CA.
     certificate(set.path(), "server", "IP:127.0.0.1");
     let api = Api::start(set.path(), vec![]);
     labels(&pod, &api).refuses(code::LABEL, &["nothing (verify error:num="]);
-    // Of the right CA, for another address.
+    // A certificate of the right CA for another address.
     certificate(set.path(), "server", "IP:127.0.0.2");
     fs::copy(set.path().join("server.crt"), set.path().join("token/ca.crt")).unwrap();
     let other = Api::start(set.path(), vec![]);

@@ -1,4 +1,4 @@
-//! Replicas that were away: the WAL is still there, or it is gone, or there is more than the master has.
+//! Replicas that were away: the needed WAL still exists, or is gone, or the replica has more than the master.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use super::set::{Pod, Set};
 use super::{code, eventually, skipped};
 use crate::support::mount::Mount;
 
-/// Writes so much that a slot with a limit is lost and files of WAL are removed.
+/// Writes so much that a slot with a limit is lost and WAL files are removed.
 fn write_past_the_limit(master: &Pod) {
     master.sql("create table if not exists filler (a int)");
     for _ in 0..4 {
@@ -30,7 +30,7 @@ fn a_replica_that_comes_back_goes_on() {
     replica.catches_up_with(&master);
     assert_eq!(replica.sql("select count(*) from meanwhile"), "0");
 
-    // Killed instead of stopped, and after the last file of WAL was finished.
+    // The replica is killed, not stopped, after the last WAL file was completed.
     master.sql("select pg_switch_wal()");
     replica.catches_up_with(&master);
     drop(standby);
@@ -48,7 +48,7 @@ fn a_slot_that_was_dropped_is_made_again_when_the_wal_is_there() {
     master.sql("select pg_drop_replication_slot('pgset_1')");
     master.sql("create table meanwhile (a int)");
     replica.bootstrap().ok().says("made the slot pgset_1").says("goes on as a standby");
-    // The slot holds what the replica needs before it streams.
+    // The slot already retains the WAL that the replica needs, before the replica streams.
     master.sql("checkpoint");
     master.sql("select pg_switch_wal()");
     master.sql("checkpoint");
@@ -86,7 +86,7 @@ fn wal_that_is_gone_means_another_clone_and_the_old_one_stays_until_it_streams()
 fn more_than_the_master_has_is_never_discarded() {
     let set = Set::new();
     let (master, server, replica, standby) = set.pair();
-    // The master's volume goes back to an older copy, as a restore does.
+    // The master's volume is reset to an older copy, as by a restore.
     drop(server);
     let copy = set.path().join("copy");
     let copied = Command::new("cp").arg("-a").arg(master.data()).arg(&copy).status().unwrap();
@@ -107,7 +107,7 @@ fn more_than_the_master_has_is_never_discarded() {
     assert!(replica.data().join("PG_VERSION").exists() && !replica.beside("old").exists());
     drop(server);
 
-    // By a single record, which no segment's name and no checkpoint tells of.
+    // The replica is ahead by a single record, which neither segment names nor checkpoints show.
     fs::remove_dir_all(replica.data()).unwrap();
     let server = master.serve_ready();
     replica.bootstrap().ok();
@@ -137,13 +137,13 @@ fn more_than_the_master_has_is_never_discarded() {
 fn a_directory_that_was_written_to_is_no_replicas() {
     let set = Set::new();
     let (master, _server, replica, standby) = set.pair();
-    // Promoted by hand: another timeline, which the master does not know.
+    // The replica was promoted manually: it has another timeline, which the master does not know.
     replica.sql("select pg_promote(true, 30)");
     let probe = replica.run(&["ready"]);
     assert_eq!(probe.code, 1);
     probe.says("the server is writable and pod pgset-1 is the replica");
     standby.stop();
-    // The container restarts without a bootstrap: it does not start writable.
+    // The container restarts without the bootstrap: the server must not start writable.
     replica.run(&["serve"]).refuses(code::UNPREPARED, &["a replica is never started writable"]);
     let words = ["is not behind the master", "on timeline 2 and the master 127.0.0.1 on 1"];
     replica.bootstrap().says("it was a master").refuses(code::DIVERGED, &words);
@@ -151,7 +151,7 @@ fn a_directory_that_was_written_to_is_no_replicas() {
     assert_eq!(master.sql("select pg_is_in_recovery()"), "f");
 }
 
-/// Two timelines, as after a switchover: the old master stopped cleanly is no fork, and streams.
+/// Two timelines, as after a switchover: an old master that stopped cleanly has not diverged, and streams.
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn an_old_master_that_stopped_cleanly_streams_from_the_new_one() {
@@ -163,7 +163,7 @@ fn an_old_master_that_stopped_cleanly_streams_from_the_new_one() {
     new.sql("select pg_promote(true, 30)");
     new.sql("create table after ()");
     drop(standby);
-    // The directories change places: the promoted one is pod 0's from here on.
+    // Swap the directories: from here on, pod 0 has the promoted one.
     let aside = set.path().join("volume/aside");
     fs::rename(old.data(), &aside).unwrap();
     fs::rename(new.data(), old.data()).unwrap();
@@ -230,7 +230,7 @@ fn a_full_disk_while_cloning() {
     replica.catches_up_with(&master);
     standby.stop();
     write_past_the_limit(&master);
-    // Room for half a clone.
+    // Space for half a clone.
     mount.resize(&format!("size={}k", mount.used() + 20_000));
     replica.bootstrap().refuses(code::FULL, &["is full", "make it larger", "pgset-1.old is kept"]);
     assert!(replica.beside("old").join("global/pg_control").exists(), "what was good is kept");

@@ -1,4 +1,4 @@
-//! What the tests take from the machine: PostgreSQL's programs, a user who may run them, free ports.
+//! Local resources of the tests: PostgreSQL's programs, a user to run them, free ports.
 
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Where the server programs of the newest PostgreSQL on this machine are.
+/// The directory with the server programs of the newest PostgreSQL on this machine.
 pub(super) fn binaries() -> PathBuf {
     let told = std::process::Command::new("pg_config").arg("--bindir").output();
     let mut found: Vec<PathBuf> = told
@@ -28,7 +28,7 @@ pub(super) fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Who runs the servers when it can't be us: PostgreSQL refuses root.
+/// The user that runs the servers if the tests run as root, which PostgreSQL refuses.
 fn postgres() -> Option<(u32, u32)> {
     let id = |flag| {
         let output = Command::new("id").args([flag, "postgres"]).output().ok()?;
@@ -37,7 +37,7 @@ fn postgres() -> Option<(u32, u32)> {
     if is_root() { Some((id("-u")?, id("-g")?)) } else { None }
 }
 
-/// A command of the user who runs the servers.
+/// A command that runs as the servers' user.
 pub(super) fn as_postgres(program: &str) -> Command {
     let Some((uid, gid)) = postgres() else { return Command::new(program) };
     let mut command = Command::new("/usr/bin/setpriv");
@@ -46,14 +46,14 @@ pub(super) fn as_postgres(program: &str) -> Command {
     command
 }
 
-/// Gives a path to the user who runs the servers.
+/// Gives a path to the servers' user.
 pub(super) fn give(path: &Path) {
     if let Some((uid, gid)) = postgres() {
         chown(path, Some(uid), Some(gid)).unwrap();
     }
 }
 
-/// A port that nobody listens on, below those that outgoing connections take by themselves.
+/// An unused port, below the range of outgoing connections.
 pub(super) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 97).unwrap() * 100;
@@ -63,14 +63,14 @@ pub(super) fn free_port() -> u16 {
         .expect("a free port")
 }
 
-/// Sends a signal to a process, or with a leading dash to its whole group.
+/// Sends a signal to a process, or with a leading dash to its process group.
 pub(super) fn signal(name: &str, target: &str) {
     let status =
         Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
     assert!(status.is_ok(), "kill: {status:?}");
 }
 
-/// Makes a key and its certificate for a host, which is its own CA: `NAME.key` and `NAME.crt`.
+/// Creates a key and a self-signed certificate for a host: `NAME.key` and `NAME.crt`.
 pub(super) fn certificate(directory: &Path, name: &str, host: &str) {
     let file = |ending: &str| directory.join(format!("{name}.{ending}"));
     let made = Command::new("openssl")

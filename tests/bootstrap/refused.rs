@@ -1,4 +1,4 @@
-//! What the script refuses, with the exit code, the reason, and what to do; and that it changes nothing then.
+//! What the script refuses, with exit code, reason and advice. It must change nothing in these cases.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,7 +36,7 @@ fn another_sets_volume() {
     let words = [&pod.identifier(), "this set is 7000000000000000001", "mount the right one"];
     pod.bootstrap().refuses(code::STRANGER, &words);
 
-    // A replica's, compared with the record, and without a record with the master.
+    // A replica's data is compared with the recorded identifier or, without a record, with the master.
     let other = Set::new();
     let stranger = initialised(&other);
     let (master, _server) = {
@@ -53,7 +53,7 @@ fn another_sets_volume() {
     replica.bootstrap().refuses(code::STRANGER, &words);
     assert!(!replica.beside("old").exists());
 
-    // A master that is not the set's is not cloned.
+    // The script does not clone from another set's master.
     fs::remove_dir_all(replica.data()).unwrap();
     set.record("7000000000000000001");
     replica.bootstrap().refuses(code::STRANGER, &["another set's master", &master.identifier()]);
@@ -104,7 +104,7 @@ fn a_volume_that_is_not_writable() {
     let volume = set.path().join("volume");
     let mode = |bits| fs::set_permissions(&volume, fs::Permissions::from_mode(bits)).unwrap();
     mode(0o555);
-    // Root's own, as a fresh volume is.
+    // Owned by root, like a new volume.
     let uid = String::from_utf8(as_postgres("id").arg("-u").output().unwrap().stdout).unwrap();
     let gid = String::from_utf8(as_postgres("id").arg("-g").output().unwrap().stdout).unwrap();
     let (uid, gid) = (uid.trim(), gid.trim());
@@ -112,7 +112,7 @@ fn a_volume_that_is_not_writable() {
     let words = [&format!("is not writable for uid {uid}, gid {gid}"), "mode 555", &fix, "fsGroup"];
     let outcome = pod.bootstrap().refuses(code::VOLUME, &words);
 
-    // The fix, word for word.
+    // Run the suggested fix unchanged.
     let quoted =
         outcome.log.rsplit('`').nth(1).unwrap().replace("DIRECTORY", volume.to_str().unwrap());
     assert!(Command::new("sh").args(["-c", &quoted]).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! The server's container: what it starts with, its probes, its end.
+//! The server's container: its start, its probes, its shutdown.
 
 use std::fs;
 use std::process::Command;
@@ -22,7 +22,7 @@ fn the_probes_and_the_end() {
     assert_eq!(pod.sql("show wal_log_hints"), "on");
     assert_eq!(pod.sql("show max_slot_wal_keep_size"), "32MB");
     assert_eq!(pod.sql("show cluster_name"), "pgset-0");
-    // A client that stays does not hold up the end: the shutdown is a fast one.
+    // A connected client does not delay the shutdown, because it is a fast one.
     assert_eq!(pod.run(&["checkpoint"]).code, 0);
     server.end().ok().says("received fast shutdown request").says("database system is shut down");
     pod.run(&["nonsense"]).refuses(2, &["no such subcommand: nonsense"]);
@@ -76,7 +76,7 @@ fn the_bootstraps_word_about_the_master_is_the_last() {
     replica.catches_up_with(&master);
     assert_eq!(replica.sql("show primary_slot_name"), "pgset_1");
     assert_eq!(replica.sql("show work_mem"), "5MB");
-    // By hand on the replica, too: the next start puts it right.
+    // The same after a manual change on the replica: the next start corrects it.
     replica.sql("alter system set primary_slot_name = 'other'");
     standby.stop();
     replica.bootstrap().ok();
@@ -84,7 +84,7 @@ fn the_bootstraps_word_about_the_master_is_the_last() {
     replica.catches_up_with(&master);
 }
 
-/// `alive` is about the server, never about replication.
+/// `alive` checks only the server, not replication.
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_replica_whose_master_is_gone_is_alive_and_ready() {

@@ -1,4 +1,4 @@
-//! A set of pods that are directories of this machine: each has a volume, a memory volume and a port.
+//! A set of local pods: each has a directory as volume, a directory as memory volume, and a port.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use super::eventually;
 use super::machine::{as_postgres, binaries, free_port, give, signal};
 
-/// Passwords that no log, command line or environment may show; with what has to be escaped somewhere.
+/// Passwords that must not appear in logs, command lines or environments. They contain characters that
+/// need escaping.
 pub(super) const PASSWORDS: [(&str, &str); 3] = [
     ("superuser-password", "Sentinel0super"),
     ("primary-password", r"Sentinel1:pri\mary"),
@@ -22,7 +23,7 @@ pub(super) const PASSWORDS: [(&str, &str); 3] = [
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/postgres");
 
-/// A configuration file, with limits that a test soon reaches.
+/// Renders a configuration file, with limits that a test reaches quickly.
 fn render(template: &str, host: &str) -> String {
     let mut environment = minijinja::Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
@@ -42,7 +43,7 @@ fn render(template: &str, host: &str) -> String {
     environment.render_str(template, values).unwrap()
 }
 
-/// A directory for everything, gone at the end.
+/// A directory for everything; it is removed at the end.
 pub(super) struct Set {
     directory: TempDir,
     master_port: u16,
@@ -54,7 +55,7 @@ impl Set {
         Self::with(Some(binaries()))
     }
 
-    /// For what comes before PostgreSQL's programs are needed.
+    /// For tests of the steps before the script needs PostgreSQL's programs.
     pub(super) fn without_postgres() -> Self {
         Self::with(None)
     }
@@ -69,7 +70,7 @@ impl Set {
         for (key, password) in PASSWORDS {
             fs::write(set.path().join("auth").join(key), password).unwrap();
         }
-        // The checkout need not be readable for the user who runs the servers.
+        // The servers' user may lack the right to read the checkout, so copy the script.
         fs::copy(format!("{TEMPLATES}/bootstrap.sh"), set.path().join("bootstrap.sh")).unwrap();
         give(&set.path().join("bootstrap.sh"));
         set
@@ -79,7 +80,7 @@ impl Set {
         self.directory.path()
     }
 
-    /// A directory that the servers' user can write to.
+    /// Creates a directory that the servers' user can write to.
     pub(super) fn make_directory(&self, name: &str) -> PathBuf {
         let path = self.path().join(name);
         fs::create_dir_all(&path).unwrap();
@@ -87,7 +88,7 @@ impl Set {
         path
     }
 
-    /// What `pgset up` records when the master is there.
+    /// Records the identifier, as `pgset up` does when the master is ready.
     pub(super) fn record(&self, identifier: &str) {
         fs::write(self.path().join("topology/system-identifier"), identifier).unwrap();
     }
@@ -96,7 +97,8 @@ impl Set {
     pub(super) fn pod(&self, ordinal: u32) -> Pod {
         let name = format!("pgset-{ordinal}");
         let port = if ordinal == 0 { self.master_port } else { free_port() };
-        // The one finds the other from where it is.
+        // The configuration includes a file by a relative path, so both directories need the same layout
+        // as in a pod.
         let run = self.make_directory(&format!("{ordinal}/run/pgset"));
         let etc = self.make_directory(&format!("{ordinal}/etc/pgset"));
         let sockets = self.make_directory(&format!("sockets-{ordinal}"));
@@ -137,7 +139,7 @@ impl Set {
         }
     }
 
-    /// What a Secret holds, where pods see it; none of `without`.
+    /// Mounts the files of the TLS Secret, except those in `without`.
     pub(super) fn certify(&self, made: &Certificates, without: &[&str]) {
         let tls = self.make_directory("tls");
         let Certificates { authorities, certificate, key, .. } = made;
@@ -149,14 +151,14 @@ impl Set {
                 fs::remove_file(&file).unwrap_or_default();
                 continue;
             }
-            // At once, as the kubelet does it.
+            // Atomically, like the kubelet.
             fs::write(tls.join("new"), text).unwrap();
             give(&tls.join("new"));
             fs::rename(tls.join("new"), file).unwrap();
         }
     }
 
-    /// A master that is initialised and runs.
+    /// An initialised and running master.
     pub(super) fn master(&self) -> (Pod, Server) {
         let pod = self.pod(0);
         pod.bootstrap().ok();
@@ -164,7 +166,7 @@ impl Set {
         (pod, server)
     }
 
-    /// A master and a replica that streams.
+    /// A master and a streaming replica.
     pub(super) fn pair(&self) -> (Pod, Server, Pod, Server) {
         let (master, server) = self.master();
         let replica = self.pod(1);
@@ -175,7 +177,7 @@ impl Set {
     }
 }
 
-/// One pod: an environment for the script.
+/// One pod: the environment of the script.
 #[derive(Clone)]
 pub(super) struct Pod {
     root: PathBuf,
@@ -183,7 +185,7 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// The same pod with another value of a variable.
+    /// The same pod with another value for a variable.
     #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are given as they are")]
     pub(super) fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.retain(|(other, _)| other != name);
@@ -195,7 +197,7 @@ impl Pod {
         &self.environment.iter().find(|(other, _)| other == name).unwrap().1
     }
 
-    /// How far TLS is, as the ConfigMap says it.
+    /// Sets the TLS stage, as in the ConfigMap.
     pub(super) fn tls(&self, stage: &str) {
         let etc = Path::new(self.value("PGSET_ETC"));
         let line = etc.join("tls");
@@ -217,21 +219,21 @@ impl Pod {
         format!("{}.{suffix}", self.value("PGDATA")).into()
     }
 
-    /// What the server includes.
+    /// The file that the server's configuration includes.
     pub(super) fn bootstrap_conf(&self) -> String {
         fs::read_to_string(Path::new(self.value("PGSET_RUN")).join("bootstrap.conf")).unwrap()
     }
 
-    /// A command in the pod's environment, and no other.
+    /// A command with only the pod's environment.
     fn command(&self, program: &str) -> Command {
         let mut command = as_postgres(program);
-        // The user's groups are looked up before; the script gets the pod's environment only.
+        // `setpriv` looks up the user's groups first; the script gets only the pod's environment.
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).current_dir("/");
         command
     }
 
-    /// Runs the script in a process group of its own, so that all of it can be killed at once.
+    /// Starts the script in its own process group, so that all its processes can be killed at once.
     pub(super) fn start(&self, arguments: &[&str]) -> Running {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = self.root.join(format!("log-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -250,12 +252,12 @@ impl Pod {
         self.run(&[])
     }
 
-    /// What the main container does.
+    /// Runs what the main container runs.
     pub(super) fn serve(&self) -> Server {
         Server { running: Some(self.start(&["serve"])) }
     }
 
-    /// The same, until the readiness probe succeeds.
+    /// The same, and waits until the readiness probe succeeds.
     pub(super) fn serve_ready(&self) -> Server {
         let mut server = self.serve();
         eventually("the server is ready", || {
@@ -267,7 +269,7 @@ impl Pod {
         server
     }
 
-    /// Runs SQL as the superuser; its answer, or what went wrong.
+    /// Runs SQL as the superuser. Returns the result or the error.
     pub(super) fn try_sql(&self, sql: &str) -> Result<String, String> {
         let mut command = self.command("psql");
         command.args([
@@ -290,7 +292,7 @@ impl Pod {
         self.try_sql(sql).unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 
-    /// Connects by TCP with a password, as an application does.
+    /// Connects over TCP with a password, like an application.
     pub(super) fn sql_as(
         &self,
         user: &str,
@@ -301,7 +303,7 @@ impl Pod {
         self.sql_by("prefer", user, key, database, sql)
     }
 
-    /// The same with this `sslmode`, and the CA that is mounted.
+    /// The same with an `sslmode`, and with the mounted CA.
     pub(super) fn sql_by(
         &self,
         mode: &str,
@@ -330,7 +332,7 @@ impl Pod {
         line.unwrap_or_else(|| panic!("{text}")).rsplit(' ').next().unwrap().to_owned()
     }
 
-    /// Waits until this replica streams and has what the master has written up to now.
+    /// Waits until this replica streams and has replayed everything that the master has written so far.
     pub(super) fn catches_up_with(&self, master: &Pod) {
         let position = master.sql("select pg_current_wal_lsn()");
         eventually("the replica streams and catches up", || {
@@ -347,7 +349,7 @@ impl Pod {
     }
 }
 
-/// The script while it runs.
+/// The running script.
 pub(super) struct Running {
     child: Child,
     log: PathBuf,
@@ -368,7 +370,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits until the log says it.
+    /// Waits until the log contains `text`.
     pub(super) fn says(&mut self, text: &str) {
         eventually(&format!("the script says {text:?}"), || {
             let log = self.log();
@@ -380,7 +382,7 @@ impl Running {
         });
     }
 
-    /// Every process of the script's, at once, as when a node loses its power.
+    /// Kills all processes of the script at once, like a power failure of the node.
     pub(super) fn kill(mut self) {
         signal("KILL", &format!("-{}", self.child.id()));
         self.child.wait().unwrap();
@@ -403,7 +405,7 @@ impl Drop for Running {
     }
 }
 
-/// How the script ended; -1 by a signal.
+/// The result of the script. The code is -1 if a signal ended it.
 pub(super) struct Outcome {
     pub(super) code: i32,
     pub(super) log: String,
@@ -415,7 +417,7 @@ impl Outcome {
         self
     }
 
-    /// It failed with this code, and the last line says it.
+    /// Asserts that the script failed with this code and that the last line contains `words`.
     pub(super) fn refuses(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, code, "{}", self.log);
         let last = self.log.lines().last().unwrap();
@@ -437,7 +439,7 @@ impl Outcome {
     }
 }
 
-/// A running server; ended when it goes out of scope.
+/// A running server. It is stopped when it goes out of scope.
 pub(super) struct Server {
     running: Option<Running>,
 }
@@ -447,14 +449,14 @@ impl Server {
         self.running.as_mut().unwrap()
     }
 
-    /// A fast shutdown.
+    /// Stops the server with a fast shutdown.
     pub(super) fn stop(mut self) -> Outcome {
         let running = self.running.take().unwrap();
         signal("INT", &running.id().to_string());
         running.end()
     }
 
-    /// Waits for the end of a server that ends by itself.
+    /// Waits for a server that ends by itself.
     pub(super) fn end(mut self) -> Outcome {
         self.running.take().unwrap().end()
     }
@@ -463,7 +465,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut running) = self.running.take() {
-            // An immediate shutdown waits for the server's children.
+            // An immediate shutdown waits for the server's child processes.
             signal("QUIT", &running.id().to_string());
             if !std::thread::panicking() {
                 eventually("the server ends", || {

@@ -1,4 +1,4 @@
-//! Certificates: they come, go and are renewed under servers that run, and replicas stream throughout.
+//! Certificates are added, removed and renewed on running servers, and replicas keep streaming.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ use super::machine::as_postgres;
 use super::set::{Pod, Set};
 use super::{code, eventually};
 
-/// Certificates for the host that the servers of a test have, or another one; one name more makes others.
+/// Certificates for these host names. With one more name, `renew` generates new ones.
 pub(super) fn made(there: Option<&Certificates>, names: &[&str]) -> Certificates {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     match renew(there, &names, Timestamp::now()).unwrap() {
@@ -18,7 +18,7 @@ pub(super) fn made(there: Option<&Certificates>, names: &[&str]) -> Certificates
     }
 }
 
-/// Every replica streams; whether over TLS.
+/// Asserts that every replica streams, with TLS if `encrypted`, otherwise without.
 fn streams(master: &Pod, replica: &Pod, encrypted: bool) {
     replica.catches_up_with(master);
     let wanted = if encrypted { "t" } else { "f" };
@@ -37,7 +37,7 @@ fn by(pod: &Pod, mode: &str) -> Result<String, String> {
     pod.sql_by(mode, "testuser", "user-password", "userdb", "select 'in'")
 }
 
-/// The certificate that a server shows, in PEM.
+/// The certificate that a server presents, in PEM.
 fn shown(pod: &Pod) -> String {
     let address = format!("127.0.0.1:{}", pod.value("PGPORT"));
     let output = Command::new("openssl")
@@ -74,7 +74,7 @@ fn with_certificates_replication_verifies_in_full() {
     drop(standby);
     drop(server);
 
-    // A server whose certificate names another host is not spoken to.
+    // A replica does not connect to a server with a certificate for another host.
     set.certify(&made(None, &["elsewhere"]), &[]);
     master.bootstrap().ok();
     let _server = master.serve_ready();
@@ -91,7 +91,7 @@ fn tls_comes_and_goes_while_the_servers_run() {
     let before = starts(&pods);
     let certificates = made(None, &["127.0.0.1"]);
     set.certify(&certificates, &[]);
-    // Each stage goes with its neighbours: one pod follows, the other is still where it was.
+    // Each stage is compatible with the next one: one pod has changed, the other has not yet.
     for (stage, encrypted, plain) in [
         ("offered", true, true),
         ("required", true, false),
@@ -108,7 +108,7 @@ fn tls_comes_and_goes_while_the_servers_run() {
             assert_eq!(master.run(&["alive"]).code, 0);
             replica.catches_up_with(&master);
         }
-        // Whoever was connected stays so; who comes anew does as the stage says.
+        // Existing connections stay; new ones follow the stage.
         master.sql("select pg_terminate_backend(pid) from pg_stat_replication");
         streams(&master, &replica, encrypted);
         for pod in pods {
@@ -137,7 +137,7 @@ fn a_renewed_certificate_is_taken_without_anybodys_doing() {
     assert!(is_shown(&master, &first));
     let sender = master.sql("select pid from pg_stat_replication");
 
-    // The liveness probe brings it.
+    // The liveness probe installs the new certificate.
     let second = made(Some(&first), &["127.0.0.1", "a"]);
     set.certify(&second, &[]);
     assert_eq!(master.run(&["alive"]).code, 0);
@@ -146,7 +146,7 @@ fn a_renewed_certificate_is_taken_without_anybodys_doing() {
     });
     assert_eq!(master.sql("select pid from pg_stat_replication"), sender, "nobody was cut off");
 
-    // A key that is not its own is not taken, and a container that restarts has what it had.
+    // A wrong key is not installed, and a restarted container keeps the previous certificate.
     let third = made(Some(&first), &["127.0.0.1", "b"]);
     set.certify(&Certificates { key: first.key.clone(), ..third.clone() }, &[]);
     master.run(&["tls"]).refuses(code::TLS, &["not the key of tls.crt in Secret pgset-tls"]);
@@ -157,11 +157,11 @@ fn a_renewed_certificate_is_taken_without_anybodys_doing() {
     let _server = master.serve_ready();
     assert!(is_shown(&master, &second));
     replica.catches_up_with(&master);
-    // A pod that starts anew would have nothing: it says so.
+    // A new pod has no previous certificate, so it fails with an error.
     let another = set.pod(2);
     another.tls("required");
     another.bootstrap().refuses(code::TLS, &["not the key of tls.crt in Secret pgset-tls"]);
-    // Whoever is leaving is not held up by it.
+    // The stages that end TLS are not blocked by it.
     for stage in ["leaving", "off", "offered"] {
         master.tls(stage);
         let ended = master.run(&["tls"]);
@@ -173,7 +173,7 @@ fn a_renewed_certificate_is_taken_without_anybodys_doing() {
     assert!(is_shown(&master, &third));
 }
 
-/// Killed after the files changed and before the server was told: the next one tells it.
+/// Killed after the files changed and before the server was signalled: the next run signals it.
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_server_that_was_not_told_is_told_later() {
@@ -186,7 +186,7 @@ fn a_server_that_was_not_told_is_told_later() {
     let _server = master.serve_ready();
     let second = made(Some(&first), &["127.0.0.1", "a"]);
     set.certify(&second, &[]);
-    // Everything but the signal: there is no server that this one knows of.
+    // Everything but the signal: with another PGDATA the script finds no server.
     let data = set.make_directory("nowhere");
     let blind = master.clone().env("PGDATA", data.to_str().unwrap());
     assert_eq!(blind.run(&["alive"]).code, 0);
@@ -216,14 +216,14 @@ fn a_certificate_that_is_not_there_yet_is_waited_for() {
     waiting.end().ok();
     let _server = master.serve_ready();
     assert_eq!(by(&master, "verify-full").unwrap(), "in");
-    // Where it is only offered it is not needed.
+    // In stage `offered` the certificate is not required.
     let other = Set::new();
     let plain = other.pod(0);
     plain.tls("offered");
     plain.bootstrap().ok();
     let _server = plain.serve_ready();
     assert_eq!(by(&plain, "disable").unwrap(), "in");
-    // The key is the servers' alone.
+    // Only the server's user can read the key.
     let mut stat = as_postgres("stat");
     let key = format!("{}/tls/tls.key", master.value("PGSET_RUN"));
     let output = stat.args(["-L", "-c", "%a", &key]).output().unwrap();

@@ -1,4 +1,4 @@
-//! `psql` and `connect`: through the program, from here, with nothing but a kubeconfig.
+//! `psql` and `connect`: from this machine, with only a kubeconfig.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -34,7 +34,7 @@ async fn psql_on_a_pipe(image: Image) {
     let space = up(image, "psql").await;
     let psql = |line: &str| space.pgset("psql").args(line);
 
-    // stdout is psql's alone, stderr is empty; without a semicolon at its end a script is run, too.
+    // stdout contains only psql's output, stderr is empty. A script without a final semicolon runs, too.
     let output = psql("-- -At").run_with("select pg_is_in_recovery(), current_database()").await;
     let output = output.ok();
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("f|userdb\n", ""));
@@ -44,7 +44,7 @@ async fn psql_on_a_pipe(image: Image) {
     let output = psql("--replica 1 -U testuser -- -At").run_with("select current_user").await.ok();
     assert_eq!(output.stdout, "testuser\n");
 
-    // Whatever is in the input, and however much.
+    // Any content works, in any amount.
     let rows: Vec<String> = (0..100_000).map(|i| format!("{i}\t'\\\\0\n")).collect();
     let rows = rows.concat();
     let script = format!(
@@ -54,7 +54,7 @@ async fn psql_on_a_pipe(image: Image) {
     let output = psql("-- -Atq").run_with(script).await.ok();
     assert_eq!(output.stdout, "100000|4999950000|3\n");
 
-    // Its exit codes: an error of a script, of a statement, of the connection.
+    // psql's exit codes: an error of a script, of a statement, of the connection.
     psql("-- -v ON_ERROR_STOP=1").run_with("select 1/0;\nselect 2;\n").await.exits(3);
     let output = psql("-- -c").arg("create table x (i int)").run().await.ok();
     output.prints("CREATE TABLE");
@@ -62,7 +62,7 @@ async fn psql_on_a_pipe(image: Image) {
     output.says("read-only transaction").never_says("hint");
     psql("-d nowhere").run_with("select 1").await.exits(2).says("nowhere");
 
-    // Who is asked for has to be there, and to be that.
+    // The requested pod must exist, and must be a replica.
     let output = psql("--replica 0").run().await.exits(1);
     output.says("there is no replica pgset-0").says("pgset-master").says("pgset status");
     psql("--replica 7").run().await.exits(1).says("there is no replica pgset-7");
@@ -88,17 +88,17 @@ async fn connect_says_where_and_as_whom() {
         serde_json::Value::Null
     );
 
-    // The printed URIs work as they are, in a pod of the cluster.
+    // The printed URIs work unchanged in a pod of the cluster.
     for (side, recovers) in [("master", "f"), ("replica", "t")] {
         let uri = document[side]["uri"].as_str().unwrap();
-        // Over stdin: psql's own arguments must not hold the password.
+        // Over stdin, because psql's arguments must not contain the password.
         let script = format!("\\connect {uri}\nselect pg_is_in_recovery(), current_user;\n");
         let output = space.pgset("psql -- -Atq").run_with(script).await.ok();
         assert_eq!(output.stdout, format!("{recovers}|testuser\n"), "{output}");
     }
     let lines = space.pgset("connect -o env").run().await.ok().stdout;
     assert_eq!(lines, format!("PGHOST={host}\nPGPORT=5432\nPGUSER=testuser\nPGDATABASE=userdb\n"));
-    // A master alone has nothing to read from beside it.
+    // With one pod there is no replica to read from.
     space.pgset("scale --replicas 1").run().await.ok();
     let document = space.pgset("connect -o json").run().await.ok().json();
     assert_eq!(document["replica"], serde_json::Value::Null);
@@ -106,7 +106,7 @@ async fn connect_says_where_and_as_whom() {
     other.says("there is no set other");
 }
 
-/// A terminal, and what runs on it: `script` of util-linux makes one.
+/// A terminal with a program on it, created by `script` of util-linux.
 struct Terminal {
     child: Child,
     keys: ChildStdin,
@@ -114,7 +114,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a shell's line on a terminal of 80 by 24; none where there is no `script`.
+    /// Runs a shell command on a terminal of 80 by 24; `None` if `script` is not installed.
     fn run(line: &str) -> Option<Self> {
         let line = format!("stty cols 80 rows 24; {line}");
         let mut child = Command::new("script")
@@ -143,7 +143,7 @@ impl Terminal {
         self.keys.flush().await.unwrap();
     }
 
-    /// Waits until this was shown, after all that was waited for before.
+    /// Waits until the terminal shows `text`, after everything waited for before.
     async fn shows(&self, seen: &mut usize, text: &str) {
         let what = format!("the terminal shows {text:?}");
         let found = eventually(&what, seconds(60), async || {
@@ -163,7 +163,7 @@ impl Terminal {
     }
 }
 
-/// Sets the size of a terminal, as a window that is resized.
+/// Resizes a terminal, as a window manager does.
 fn resize(terminal: &Path, columns: u16, rows: u16) {
     let (columns, rows) = (columns.to_string(), rows.to_string());
     let status = std::process::Command::new("stty")
@@ -198,7 +198,7 @@ async fn psql_on_a_terminal() {
     terminal.shows(&mut seen, "24 80").await;
     let path = std::fs::read_to_string(&tty).unwrap();
     resize(Path::new(path.trim()), 133, 41);
-    // The window's change travels on its own: psql's terminal is asked until it has it.
+    // The resize is sent asynchronously, so psql's terminal is polled until it has the new size.
     eventually("the resize arrives", seconds(20), async || {
         let open = "select count(*) from pg_stat_activity where application_name = 'pgset psql'";
         space.sql("pgset-0", "postgres", open).await
@@ -213,7 +213,7 @@ async fn psql_on_a_terminal() {
     }
     assert!(String::from_utf8_lossy(&terminal.screen.lock().unwrap()).contains("41 133"));
 
-    // Ctrl-C is psql's: the statement ends, and nothing else.
+    // psql handles Ctrl-C: it ends only the statement.
     terminal.types("select pg_sleep(600);\n").await;
     eventually("the statement runs", seconds(20), async || {
         let running = "select count(*) from pg_stat_activity where state = 'active' and query like 'select pg_sleep(600)%'";
@@ -227,7 +227,7 @@ async fn psql_on_a_terminal() {
     terminal.shows(&mut seen, "canceling statement due to user request").await;
     terminal.types("select 6 * 7 as answer;\n").await;
     terminal.shows(&mut seen, "42").await;
-    // An error of an interactive session is none of psql's at its end.
+    // An error in an interactive session does not change psql's exit code.
     terminal.types("\\q\n").await;
     assert_eq!(terminal.ends().await, Some(0));
     let modes = |path: &Path| std::fs::read_to_string(path).unwrap();
@@ -242,7 +242,7 @@ async fn the_terminal_is_restored_however_psql_ends() {
     for (way, expected) in [("TERM", 143), ("HUP", 129), ("connection", 1)] {
         let [pid, before, after] =
             ["pid", "before", "after"].map(|n| directory.join(format!("{way}-{n}")));
-        // On a runtime of its own: with it, every connection is gone at once.
+        // The proxy has its own runtime: dropping the runtime closes all connections at once.
         let between = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -252,7 +252,7 @@ async fn the_terminal_is_restored_however_psql_ends() {
         let proxy = between.spawn(async move { Proxy::start(&cluster.another().await).await });
         let proxy = proxy.await.unwrap();
         let call = space.pgset_through(&proxy.kubeconfig(&space.name), "psql --replica");
-        // The shell that is replaced by the program tells the program's number.
+        // The shell prints its PID and is then replaced by the program, which keeps the PID.
         let line = format!(
             "stty -g > {}; sh -c 'echo $$ > {}; exec \"$0\" \"$@\"' {}; code=$?; stty -g > {}; exit $code",
             before.display(),

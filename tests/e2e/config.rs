@@ -1,4 +1,4 @@
-//! PostgreSQL's own settings: checked, followed, kept, and restarted for in the right order.
+//! PostgreSQL settings: validated, applied, kept, and activated by restarts in the right order.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -6,7 +6,7 @@ use kube::api::ListParams;
 
 use crate::support::space::{Image, Space};
 
-/// The UID of each pod: another one is another pod.
+/// The UID of each pod. A replaced pod has another UID.
 async fn uids(space: &Space) -> Vec<Option<String>> {
     let pods = space.api::<Pod>().list(&ListParams::default()).await.unwrap();
     let mut uids: Vec<_> = pods.items.into_iter().map(|pod| (pod.name_any(), pod.uid())).collect();
@@ -29,7 +29,7 @@ async fn settings_are_checked_followed_without_a_restart_and_kept() {
     runs_with(&space, &PODS, "work_mem", "8MB").await;
     let before = uids(&space).await;
 
-    // The server's own words, and nothing is touched.
+    // The error is the server's message, and nothing is changed.
     let refused = space.pgset("up --set work_mem=banana").run().await.exits(2);
     refused.says("invalid value for parameter \"work_mem\"").never_says("configured");
     let refused = space.pgset("up --set wrok_mem=1").run().await.exits(2);
@@ -38,12 +38,13 @@ async fn settings_are_checked_followed_without_a_restart_and_kept() {
     let refused = space.pgset("up --yes --set shared_preload_libraries=nope").run().await.exits(2);
     refused.says("no library nope").never_says("configured");
 
-    // The kubelet takes a minute or more to bring a file by itself.
+    // The kubelet alone would need a minute or more to update a mounted file.
     let changed = space.pgset("up --set work_mem=9MB").run().await.ok();
     changed.says("work_mem '8MB' -> '9MB'").never_says("restarting");
     runs_with(&space, &PODS, "work_mem", "9MB").await;
 
-    // What nobody mentions stays; what is left out among others goes, and that is said.
+    // Without settings in the command, all are kept. If some are specified, the others are removed, with a
+    // message.
     space.pgset("up").run().await.ok().never_says("configured");
     runs_with(&space, &PODS, "work_mem", "9MB").await;
     let file = space
@@ -53,7 +54,7 @@ async fn settings_are_checked_followed_without_a_restart_and_kept() {
     runs_with(&space, &PODS, "work_mem", "4MB").await;
     runs_with(&space, &PODS, "search_path", "\"it's\", public").await;
 
-    // A restart is never done unasked.
+    // pgset never restarts a server without confirmation.
     let refused = space.pgset("up --set max_connections=150").run().await.exits(4);
     refused.says("--yes").never_says("configured");
     runs_with(&space, &PODS, "max_connections", "100").await;

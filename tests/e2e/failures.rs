@@ -1,4 +1,4 @@
-//! Failures are explained: the cause, not the clock.
+//! A failure is reported with its cause, and not as a timeout.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceQuota, Service};
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn no_such_image() {
     let up = space.without_image(space.pgset("up").args(CLASS));
     let output = up.run().await.exits(1).within(seconds(90)).says(NO_SUCH_TAG).says("pgset-0");
     output.mentions(&["ErrImagePull", "ImagePullBackOff"]).mentions(&["hint"]);
-    // `status` says the same, first.
+    // `status` reports the same as its first problem.
     let status = space.pgset("status").run().await.exits(1);
     status.mentions(&["ErrImagePull", "ImagePullBackOff"]);
 }
@@ -28,7 +28,7 @@ async fn a_volume_that_the_image_can_not_write() {
     let mut space = Space::new("crash").await;
     let Some(storage) = space.host_storage(0o700) else { return skipped(NOT_THIS_MACHINE) };
     let output = space.pgset("up").args(&storage).run().await.exits(1).within(seconds(120));
-    // The container's own words, and who would have to be let in.
+    // The output contains the container's message, and the uid that needs access.
     let output = output.mentions(&["CrashLoopBackOff", "crash"]).says("Permission denied");
     output.mentions(&["26"]);
 }
@@ -56,7 +56,7 @@ async fn a_claim_that_stays_pending() {
     space.create::<PersistentVolumeClaim>(claim).await;
     let output = space.pgset("up --storage claim:mine").run().await.exits(1).within(seconds(110));
     output.says("mine").mentions(&["golden", "unbound", "not found"]);
-    // It is somebody else's: never deleted.
+    // The claim belongs to the user, so it is never deleted.
     space.pgset("down --delete-data --yes").run().await;
     assert!(space.api::<PersistentVolumeClaim>().get_opt("mine").await.unwrap().is_some());
 }
@@ -104,12 +104,12 @@ async fn a_volume_of_another_set() {
     let output = other.pgset("up --no-wait").args(&storage).run().await.exits(4);
     output.says(&format!("{}1", owner.prefix)).says(&owner.name).says("--volume-prefix");
     assert!(state::of(&other).await.is_empty(), "something was made");
-    // One directory for two sets of one name would be one database for both.
+    // With the same directory, two sets of the same name would share one database.
     let storage =
         format!("--storage nfs://10.240.0.1/nfsfileshare --volume-prefix {}", other.prefix);
     let output = other.pgset("up --no-wait").args(&storage).run().await.exits(4);
     output.says("/nfsfileshare").says(&owner.name);
-    // Under names of their own, in a directory of their own, they live side by side.
+    // With different volume names and directories, they can run side by side.
     let storage = format!("--storage nfs://10.240.0.1/elsewhere --volume-prefix {}", other.prefix);
     other.pgset("up --no-wait").args(&storage).run().await.ok();
     other.pgset("down --yes --delete-data --timeout 60s").run().await;
@@ -120,7 +120,7 @@ async fn a_volume_of_another_set() {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_pod_that_fits_no_node() {
     let space = Space::new("unschedulable").await;
-    // One template of our own; the others stay those of the program.
+    // One template is replaced; the others are the built-in ones.
     let own = own_template(&space, "statefulset.yaml.j2", |text| {
         let at = text.lines().find(|l| l.trim_start().starts_with("serviceAccountName:")).unwrap();
         let indent = &at[..at.len() - at.trim_start().len()];

@@ -1,5 +1,5 @@
-//! Faults of servers, volumes and nodes, injected into pods: the bootstrap script's own tests have each of
-//! them on this machine, at more points; here it is what Kubernetes makes of them, and what is said.
+//! Faults of servers, volumes and nodes, injected into pods. The tests of the bootstrap script run each
+//! fault locally, at more points; these tests check the behaviour of Kubernetes and the messages.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds};
 
-/// Waits until the pod runs a program with such an argument, and kills its container `bootstrap`.
+/// Waits until the pod runs `process` with one of these arguments, then kills its container `bootstrap`.
 async fn kill_the_bootstrap_in(space: &Space, pod: &str, process: &str, arguments: &[&str]) {
     eventually(&format!("{pod} runs {process}"), seconds(60), async || {
         let found = space.api::<Pod>().get_opt(pod).await.map_err(|e| e.to_string())?;
@@ -26,7 +26,7 @@ async fn kill_the_bootstrap_in(space: &Space, pod: &str, process: &str, argument
     .kill_container("bash");
 }
 
-/// What the container `bootstrap` said in its last run, and how often it was started again.
+/// The log of the last run of the container `bootstrap`, and its number of restarts.
 async fn bootstrap_of(space: &Space, pod: &str) -> (String, i32) {
     let params = LogParams { container: Some("bootstrap".to_owned()), ..LogParams::default() };
     let log = space.api::<Pod>().logs(pod, &params).await.expect("it has a log");
@@ -35,12 +35,12 @@ async fn bootstrap_of(space: &Space, pod: &str) -> (String, i32) {
     (log, containers.iter().map(|container| container.restart_count).sum())
 }
 
-/// What lies on the pod's volume.
+/// The files on the pod's volume.
 async fn volume_of(space: &Space, pod: &str) -> String {
     space.exec(pod, &["ls", "-A", "/pgdata"]).await.unwrap().replace('\n', " ")
 }
 
-/// Stops the sender of a base backup, another than this one, in its middle; says which process it is.
+/// Stops the sender of a running base backup, except process `other_than`. Returns its PID.
 async fn hold_the_clone(space: &Space, other_than: &str) -> String {
     let script = r#"
         PATH=$(dirname /usr/lib/postgresql/*/bin/psql):$PATH
@@ -65,7 +65,7 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     if !space.cluster.node_is_here() {
         return skipped(NOT_THIS_MACHINE);
     }
-    // Those that initdb runs, which has made the directory by then.
+    // The processes that initdb starts after it has created the directory.
     let steps = ["--check", "--boot", "--single"];
     kill_the_bootstrap_in(&space, "pgset-0", "postgres", &steps).await;
     up.finish().await.ok();
@@ -80,7 +80,7 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     let sender = hold_the_clone(&space, "0").await;
     kill_the_bootstrap_in(&space, "pgset-1", "pg_basebackup", &["-D"]).await;
     space.exec("pgset-0", &["kill", "-CONT", &sender]).await.ok();
-    // The next one, and the master goes while it lasts.
+    // Stop the next clone, too, and kill the master during it.
     hold_the_clone(&space, &sender).await;
     Below::of(&space, "pgset-0").await.unwrap().kill_container("postgres");
     scale.finish().await.ok().says("2 pods ready, 1 replica streaming");
@@ -93,7 +93,8 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     space.sql_yields("pgset-1", "userdb", "select pg_is_in_recovery()", "t").await;
 }
 
-/// A pod that runs a script beside the set, with its script and one of its claims; exit code and log.
+/// A separate pod with the set's script and one of its claims, which runs `script`. Returns exit code and
+/// log.
 async fn beside_the_set(space: &Space, claim: &str, script: &str) -> (i32, String) {
     let name = "beside";
     let object = json!({
@@ -162,9 +163,9 @@ async fn a_master_that_is_stopped(space: &Space) {
     let status = status.exits(1).within(seconds(25));
     status.prints("pgset-0 did not say whether it is in recovery: ").prints("timeout expired");
     let test = test.exits(5).within(seconds(100));
-    // By its own clock or by libpq's, whichever is first.
+    // The error comes from pgset's time limit or from libpq's, whichever is first.
     test.prints("7 failed").mentions(&["no end within", "timeout expired"]);
-    // Should Kubernetes have lost its patience, too, it has started it again.
+    // If Kubernetes has restarted the server meanwhile, wait for it.
     pods_are_ready(space, &["pgset-0", "pgset-1"]).await;
     eventually("it goes on", seconds(60), async || {
         let status = space.pgset("status").run().await;
@@ -183,7 +184,7 @@ async fn a_second_server_on_one_directory(space: &Space) {
     space.sql_yields("pgset-0", "userdb", "select pg_is_in_recovery()", "f").await;
 }
 
-/// Takes the replica away, and writes more than is kept for nobody in particular.
+/// Removes the replica, and writes more WAL than `wal_keep_size` retains.
 async fn wal_goes_while_the_replica_is_away(space: &Space) {
     space.pgset("scale --replicas 1").run().await.ok().says("replication slot pgset_1 dropped");
     let segments = "select setting::int / 16 from pg_settings where name = 'wal_keep_size'";
@@ -242,18 +243,18 @@ async fn a_volume_that_is_roots() {
     let fix = "chown 999:999 DIRECTORY && chmod 770 DIRECTORY";
     refused.says(&format!("`{fix}`"));
     space.pgset("down --yes").run().await.ok();
-    // The fix, word for word.
+    // Run the suggested fix unchanged.
     let fix = fix.replace("DIRECTORY", space.host_directory().to_str().unwrap());
     assert!(std::process::Command::new("sh").args(["-c", &fix]).status().unwrap().success());
     up().run().await.ok();
 }
 
-/// A volume of this directory of the node's, for the claim of `pgset-1` and for no other.
+/// A volume with this directory of the node, reserved for the claim of `pgset-1`.
 async fn volume_for_the_replica(space: &Space, directory: &Path) {
     let claims = space.api::<PersistentVolumeClaim>();
     let class = claims.get("pgdata-pgset-0").await.unwrap().spec.unwrap().storage_class_name;
     let volume = serde_json::from_value(json!({
-        // By this label it goes with the namespace.
+        // The cleanup of the namespace deletes volumes with this label.
         "metadata": {"name": format!("{}small", space.prefix), "labels": {"pgset/namespace": space.name}},
         "spec": {
             "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": class,
@@ -291,7 +292,8 @@ async fn a_volume_that_is_full() {
     space.pgset("scale --replicas 2").run().await.ok().says("1 replica streaming");
     space.sql_yields("pgset-1", "userdb", "select word from kept", "one").await;
 
-    // Full again while another clone is made: what the replica had stays until that one streams.
+    // The volume is full again during another clone: the replica's old data stays until the new clone
+    // streams.
     wal_goes_while_the_replica_is_away(&space).await;
     mount.resize(&format!("size={}k", mount.used() + 15_000));
     let full = space.pgset("scale --replicas 2").run().await.exits(1).within(seconds(90));

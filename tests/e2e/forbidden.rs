@@ -13,7 +13,7 @@ use crate::support::seconds;
 use crate::support::space::{Image, Space};
 use crate::support::state;
 
-/// A kubeconfig of a service account that has these rules in the namespace, and nothing elsewhere.
+/// A kubeconfig for a service account with these rules in the namespace and no other rights.
 async fn account(space: &Space, rules: Value) -> PathBuf {
     space.create::<ServiceAccount>(json!({"metadata": {"name": "deployer"}})).await;
     space.create::<Role>(json!({"metadata": {"name": "deployer"}, "rules": rules})).await;
@@ -87,7 +87,7 @@ async fn rules_are_enough(image: Image) {
     let up = || space.pgset_through(&deployer, "up --replicas 1").args(CLASS);
     let output = up().run().await.exits(3).within(seconds(20));
     assert!(state::of(&space).await.is_empty());
-    // Each line `Role: {...}` is a rule, ready to be pasted.
+    // Each line `Role: {...}` is a rule that can be pasted.
     let lines = output.stderr.lines().filter_map(|line| line.split_once("Role: ").map(|(_, r)| r));
     let rules: Vec<Value> = lines
         .map(|rule| serde_yaml::from_str(rule).unwrap_or_else(|e| panic!("{rule}: {e}")))
@@ -98,6 +98,6 @@ async fn rules_are_enough(image: Image) {
     let granted = space.api::<Role>();
     granted.patch("deployer", &kube::api::PatchParams::default(), &patch).await.unwrap();
     up().run().await.ok();
-    // Whoever may make a set may change its size: pods that are to come are named in the Role first.
+    // An account that may create a set may also scale it: the Role lists future pods in advance.
     space.pgset_through(&deployer, "scale --replicas 2").run().await.ok();
 }

@@ -1,4 +1,4 @@
-//! Signals, two runs at once, and a reader that goes away.
+//! Signals, two concurrent runs, and a closed pipe.
 
 use super::{CLASS, pods_are_ready};
 use crate::support::pgset::Output;
@@ -38,7 +38,7 @@ async fn ctrl_c_says_what_was_done_and_how_to_go_on() {
 async fn a_second_ctrl_c_ends_at_once() {
     let space = Space::new("twice").await;
     let proxy = Proxy::start(&space.cluster).await;
-    // A request that is never answered: the first Ctrl-C waits for it, the second does not.
+    // The proxy never answers one request: the first Ctrl-C waits for it, the second does not.
     proxy.hold_after(3);
     let through = proxy.kubeconfig(&space.name);
     let running = space.pgset_through(&through, "up").args(CLASS).spawn();
@@ -49,7 +49,7 @@ async fn a_second_ctrl_c_ends_at_once() {
     running.finish().await.exits(130).within(seconds(20));
 }
 
-/// Waits until the requests under way have arrived; a program that ends at the first signal is fine, too.
+/// Waits until the current requests have arrived. The program may also end at the first signal.
 async fn proxy_settles(proxy: &Proxy) {
     let mut before = 0;
     while proxy.requests().len() != before {
@@ -67,7 +67,7 @@ async fn two_at_once_have_one_result() {
     one.ok();
     two.ok();
     pods_are_ready(&space, &["pgset-0", "pgset-1"]).await;
-    // Both took the same passwords: the application's user can log in.
+    // Both runs used the same passwords: the application's user can log in.
     space.pgset("test").run().await.ok();
     let alone = Space::in_cluster(space.cluster.clone(), "alone").await;
     alone.pgset("up").args(CLASS).run().await.ok();
@@ -86,6 +86,6 @@ async fn a_reader_that_goes_away() {
         assert!(output.code.is_some_and(|code| code != 101), "{output}");
         output.never_says("panicked");
     }
-    // The next run goes on.
+    // The next run resumes.
     space.pgset("up").args(CLASS).run().await.ok();
 }

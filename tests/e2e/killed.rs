@@ -1,9 +1,10 @@
-//! Killed with SIGKILL after 0, 1, 2 ... requests and run again: the end is that of an undisturbed run.
+//! Kills commands with SIGKILL after 0, 1, 2 ... requests and runs them again: the result must equal that
+//! of an undisturbed run.
 //!
-//! The proxy lets n requests pass and holds the next, and the program is killed while it waits, so
-//! exactly n requests (of those in flight at once, too) have reached the server. `up --no-wait` is
-//! killed at every n. Commands that wait for pods ask again and again, some fifty times: they are
-//! killed before and after every write, and at a spread of the reads between.
+//! The proxy forwards n requests and holds the next one. The program is killed while it waits, so exactly
+//! n requests have reached the server, even if several are sent concurrently. `up --no-wait` is killed at
+//! every n. Commands that wait for pods send about fifty requests: they are killed before and after every
+//! write, and at some of the reads in between.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +18,12 @@ use crate::support::space::Space;
 use crate::support::state::{self, State};
 use crate::support::{eventually, seconds};
 
-/// How many namespaces are worked on at once.
+/// The number of namespaces used concurrently.
 const AT_ONCE: usize = 3;
-/// How many reads are picked between the writes.
+/// The number of reads at which a command is killed.
 const READS: usize = 4;
 
-/// Runs it until `n` requests have passed and kills it. Whether it came to that.
+/// Runs a command until `n` requests have passed, then kills it. False if it ended before.
 pub(super) async fn killed_after(space: &Space, proxy: &Proxy, n: usize, call: Pgset) -> bool {
     proxy.hold_after(n);
     let mut running = call.kubeconfig(&proxy.kubeconfig(&space.name)).spawn();
@@ -35,14 +36,14 @@ pub(super) async fn killed_after(space: &Space, proxy: &Proxy, n: usize, call: P
     held
 }
 
-/// Counts the requests of an undisturbed run.
+/// The requests of an undisturbed run.
 pub(super) async fn undisturbed(space: &Space, call: Pgset) -> Vec<Seen> {
     let proxy = Proxy::start(&space.cluster).await;
     call.kubeconfig(&proxy.kubeconfig(&space.name)).run().await.ok();
     proxy.requests()
 }
 
-/// Before and after every write, and a spread of the reads.
+/// The points before and after every write, and some of the reads.
 fn points(requests: &[Seen]) -> Vec<usize> {
     let writes = requests.iter().enumerate().filter(|(_, r)| r.writes());
     let mut points: BTreeSet<usize> = writes.flat_map(|(at, _)| [at, at + 1]).collect();
@@ -59,7 +60,7 @@ async fn ends_as(space: &Space, expected: &State, what: &str) {
     .await;
 }
 
-/// Pods of an image that the node does not have cost next to nothing.
+/// Pods with an image that is not on the node need almost no resources.
 fn up_without_waiting(space: &Space) -> Pgset {
     space.without_image(space.pgset("up --no-wait").args(CLASS))
 }
@@ -137,7 +138,7 @@ async fn scale() {
         there().run().await.ok();
         ends_as(&space, &expected, &format!("scale killed after {n} requests")).await;
     }
-    // The way back, too.
+    // The same for scaling down.
     let requests = undisturbed(&space, space.pgset("scale --replicas 1")).await;
     let expected = state::of(&space).await;
     for n in points(&requests) {

@@ -1,9 +1,11 @@
-//! A ledger of acknowledged writes: what is done to pods and node while clients write, and what is left.
+//! A ledger of acknowledged writes: pods and node are disturbed while clients write, then the data is
+//! checked.
 //!
-//! Clients in the cluster insert one number after the other through the master Service, a connection each,
-//! and write down those whose commit was answered. In the end the master is cut off from its replicas in the
-//! middle of its writes, and the replicas alone are asked, as if its disk were gone. With a synchronous
-//! replica nothing acknowledged is missing; the same without one has to find what is missing.
+//! Clients in the cluster insert increasing numbers through the master Service, with one connection per
+//! insert, and log the numbers with an acknowledged commit. At the end, the master is cut off from its
+//! replicas during its writes, and only the replicas are queried, as if the master's disk were lost. With
+//! a synchronous replica, no acknowledged number may be missing. The same test without one must find
+//! missing numbers.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +18,7 @@ use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds, unique};
 
-/// The variable with a command that restarts the kubelet of the cluster's only node.
+/// The environment variable with a command that restarts the kubelet of the cluster's only node.
 const RESTART_KUBELET: &str = "PGSET_E2E_RESTART_KUBELET";
 
 const WRITE: &str = r#"
@@ -32,13 +34,13 @@ client() {
   done
 }"#;
 const CLIENTS: usize = 4;
-/// What grep finds in the line of an acknowledged write.
+/// The grep pattern for an acknowledged write.
 const ACKNOWLEDGED: &str = "acknowledged";
-/// How many writes are acknowledged between two things that happen.
+/// The number of acknowledged writes between two disturbances.
 const BETWEEN: usize = 20;
 const NOTHING: [usize; 0] = [];
 
-/// A set of these flags, and the clients that write to it.
+/// Starts a set with these flags, and clients that write to it.
 async fn under_load<'a>(space: &'a Space, up: &str) -> Clients<'a> {
     let password = unique() + &unique();
     let file = space.file("password", &password);
@@ -56,8 +58,8 @@ async fn acknowledged(clients: &Clients<'_>) -> BTreeSet<usize> {
     clients.record().await.iter().map(|line| number(line).expect("a number")).collect()
 }
 
-/// From here on nothing that the master writes leaves it: what sends to the replicas is stopped. They find
-/// out after `wal_receiver_timeout`, a minute.
+/// Stops the walsenders, so that no further write of the master reaches a replica. The replicas notice it
+/// after `wal_receiver_timeout`, one minute.
 async fn cut_off(space: &Space, replicas: &[&str]) {
     let senders = "select coalesce(string_agg(pid::text, ' '), '') from pg_stat_replication where state = 'streaming'";
     let senders = space.sql("pgset-0", "postgres", senders).await.unwrap();
@@ -66,7 +68,7 @@ async fn cut_off(space: &Space, replicas: &[&str]) {
     space.exec("pgset-0", &["bash", "-c", &stop]).await.unwrap();
 }
 
-/// Makes each replica a master of its own, and asks all what they have.
+/// Promotes each replica to a master, and returns the numbers that they have.
 async fn kept_by(space: &Space, replicas: &[&str]) -> BTreeSet<usize> {
     let mut kept = BTreeSet::new();
     for replica in replicas {
@@ -84,7 +86,7 @@ async fn with_a_synchronous_replica_no_acknowledged_write_is_lost() {
     let pods = ["pgset-0", "pgset-1", "pgset-2"];
     let space = Space::of(Image::Official, "ledger").await;
     let clients = under_load(&space, "up --replicas 3 --synchronous 1").await;
-    // The master last: each time it starts over what a crash left.
+    // The master comes last. Every start must recover what the crash before it left.
     for (pod, grace) in
         [("pgset-1", None), ("pgset-0", Some(0)), ("pgset-2", Some(0)), ("pgset-0", None)]
     {
@@ -105,10 +107,10 @@ async fn with_a_synchronous_replica_no_acknowledged_write_is_lost() {
     assert_eq!(lost_when_cut_off(&space, &clients, &pods[1..]).await, NOTHING);
 }
 
-/// What was acknowledged and is on no replica, when the master of a synchronous set is cut off from them.
+/// The acknowledged numbers that are on no replica after the master of a synchronous set was cut off.
 async fn lost_when_cut_off(space: &Space, clients: &Clients<'_>, replicas: &[&str]) -> Vec<usize> {
     cut_off(space, replicas).await;
-    // Every client waits for an answer that does not come.
+    // Every client waits for an acknowledgement that does not come.
     let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
     space.sql_yields("pgset-0", "postgres", waiting, &CLIENTS.to_string()).await;
     let acknowledged = acknowledged(clients).await;
@@ -131,7 +133,7 @@ async fn without_a_synchronous_replica_the_ledger_shows_what_is_lost() {
     assert!(!kept.is_empty(), "what was there before is kept");
 }
 
-/// Apart from the others, and alone: the node is everybody's.
+/// Separate from the other tests and alone, because all tests share the node.
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 #[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of pgset")]
@@ -160,7 +162,7 @@ async fn the_kubelet_restarts_under_load() {
     assert_eq!(lost_when_cut_off(&space, &clients, &["pgset-1"]).await, NOTHING);
 }
 
-/// The server ends as by `kill -9`, and starts again in the pod that there is.
+/// The server ends as with `kill -9`, and restarts in the same pod.
 async fn a_container_is_killed(space: &Space, clients: &Clients<'_>, pod: &str) {
     let before = restarts(space, pod).await;
     let Some(below) = Below::of(space, pod).await else {
@@ -182,7 +184,7 @@ async fn restarts(space: &Space, pod: &str) -> i32 {
     containers.iter().map(|container| container.restart_count).sum()
 }
 
-/// Waits until a replica has replayed what the master has written by now.
+/// Waits until a replica has replayed everything that the master has written so far.
 async fn catches_up(space: &Space, replica: &str) {
     let lsn = space.sql("pgset-0", "postgres", "select pg_current_wal_lsn()").await.unwrap();
     let replayed = format!("select pg_last_wal_replay_lsn() >= '{lsn}'");

@@ -1,4 +1,4 @@
-//! What only the official image's profile has.
+//! Features that only the profile of the official image has.
 
 use std::process::Stdio;
 
@@ -14,7 +14,7 @@ use super::{no_pod_is_left, pods_are_ready, skipped};
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds, state};
 
-/// `1.37`, as `--kube-version` takes it.
+/// The server's version in the form of `--kube-version`: `1.37`.
 async fn version(space: &Space) -> String {
     let version = space.cluster.client.apiserver_version().await.unwrap();
     format!("{}.{}", version.major, version.minor.trim_end_matches('+'))
@@ -43,7 +43,7 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
     pods_are_ready(&theirs, &["pgset-0", "pgset-1"]).await;
     theirs.pgset("test").run().await.ok();
 
-    // `up` takes it over as it is, and writes down whose data it is.
+    // `up` takes over the set unchanged, and records its system identifier.
     let uids = async || {
         let pods = theirs.api::<Pod>().list(&ListParams::default()).await.unwrap();
         pods.items.into_iter().map(|pod| pod.metadata.uid).collect::<Vec<_>>()
@@ -54,7 +54,7 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
     up().run().await.ok().never_says("configured");
     assert_eq!(uids().await, before, "no pod was replaced");
     assert_eq!(state::difference(&state::of(&ours).await, &state::of(&theirs).await), "");
-    // Its size changes as that of any set.
+    // It can be scaled like any other set.
     theirs.pgset("scale --replicas 3").run().await.ok();
 }
 
@@ -74,7 +74,7 @@ async fn the_role_names_the_pods_that_there_are_and_no_others() {
     space.pgset("scale --replicas 2").run().await.ok();
     assert_eq!(names().await, ["pgset-0", "pgset-1"]);
     space.pgset("up").run().await.ok().never_says("configured");
-    // Another's pod can't label itself, until `up` knows of it.
+    // A pod that another client added lacks the right to label itself until the next `up`.
     space.kubectl_scale("pgset", 3).await;
     space.pgset("up").run().await.ok().says("3 pods ready, 2 replicas streaming");
     assert_eq!(names().await, ["pgset-0", "pgset-1", "pgset-2"]);
@@ -110,7 +110,7 @@ async fn a_lost_volume_and_a_lost_secret_are_no_new_beginning() {
     let output = space.pgset("up --replicas 1").run().await.exits(1).within(seconds(90));
     let output = output.says("the volume is empty but this set was initialised");
     output.says("exit code 14").says("pgset down --delete-data");
-    // `status` says the same.
+    // `status` reports the same.
     let status = space.pgset("status").run().await.exits(1);
     status.mentions(&["the volume is empty but this set was initialised"]);
     space.pgset("down --delete-data --yes").run().await.ok();
@@ -145,7 +145,7 @@ async fn what_was_asked_for_is_on_the_pods() {
     assert_eq!(set.metadata.labels.unwrap()["team"], "db");
     assert!(space.api::<NetworkPolicy>().get_opt("pgset").await.unwrap().is_some());
     up().run().await.ok().says("unchanged").never_says("configured");
-    // What is no longer asked for is not deleted, and that is said.
+    // Objects that are no longer requested are not deleted, but a message says how to delete them.
     let output = space.pgset("up --replicas 1").run().await.ok();
     output.says("delete networkpolicy pgset");
     space.pgset("down --yes --delete-data").run().await.ok();

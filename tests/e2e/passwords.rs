@@ -1,4 +1,4 @@
-//! Passwords are replaced, whatever comes in between.
+//! Password rotation, also with interruptions.
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{LogParams, Patch, PatchParams};
@@ -23,7 +23,7 @@ async fn keys(space: &Space) -> Vec<String> {
     secret.data.unwrap_or_default().into_keys().collect()
 }
 
-/// Cuts every replica off, so that each has to log in again, and waits until all stream.
+/// Terminates the connections of all replicas, so that each must log in again, and waits until all stream.
 async fn replicas_log_in_again(space: &Space) {
     let cut = "select count(pg_terminate_backend(pid)) from pg_stat_replication";
     space.sql("pgset-0", "postgres", cut).await.unwrap();
@@ -31,7 +31,7 @@ async fn replicas_log_in_again(space: &Space) {
     space.sql_yields("pgset-0", "postgres", since, "1").await;
 }
 
-/// Every role logs in with what the Secret says.
+/// Every role can log in with the password in the Secret.
 async fn everybody_logs_in(space: &Space) {
     space.pgset("test").run().await.ok();
     replicas_log_in_again(space).await;
@@ -52,7 +52,7 @@ async fn every_role_of_the_official_image_gets_a_new_password() {
         before.push(password(&space, role).await);
     }
     let keys_before = keys(&space).await;
-    // Every statement is logged, but for those that hold a password.
+    // Every statement is logged, except those that contain a password.
     let logged = "alter system set log_statement = 'all'";
     space.sql("pgset-0", "postgres", logged).await.unwrap();
     space
@@ -76,7 +76,7 @@ async fn every_role_of_the_official_image_gets_a_new_password() {
         let password = password(&space, role).await;
         assert!(!log.contains(&password), "the log holds the password of {role}");
     }
-    // A pod that starts anew takes it from the Secret.
+    // A recreated pod takes the password from the Secret.
     space.api::<Pod>().delete("pgset-1", &kube::api::DeleteParams::default()).await.unwrap();
     eventually("the pod is gone or new", seconds(60), async || {
         let pod = space.api::<Pod>().get_opt("pgset-1").await.map_err(|e| e.to_string())?;
@@ -86,7 +86,7 @@ async fn every_role_of_the_official_image_gets_a_new_password() {
     .await;
     pods_are_ready(&space, &["pgset-0", "pgset-1"]).await;
     space.sql_yields("pgset-0", "postgres", REPLICA_1, "1").await;
-    // A later `up` has nothing to do.
+    // A later `up` changes nothing.
     space.pgset("up").run().await.ok().never_says("configured");
 }
 
@@ -107,7 +107,7 @@ async fn a_given_password_is_taken_and_the_articles_replicas_keep_theirs() {
     refused.says("recovery.conf");
     let hyphen = rotate().args("--password-file -").run_with("with-hyphen").await.exits(2);
     hyphen.says("letters and digits only").never_says("with-hyphen");
-    // `up` with another password than the one that is there says what to do instead.
+    // `up` with a different password names the right command.
     let up = space.pgset("up").args(CLASS).args("--password-file -").run_with("Third3").await;
     up.exits(4).says("pgset password rotate");
 }
@@ -129,7 +129,7 @@ async fn a_rotation_that_is_killed_goes_on() {
         }
         points += 1;
         pending += u32::from(keys(&space).await.iter().any(|key| key.starts_with("next-")));
-        // Somebody who does not know of it brings the set up: nothing is lost by that.
+        // An `up` in between loses nothing.
         if n % 4 == 0 {
             let kept = keys(&space).await;
             space.pgset("up").run().await;
@@ -140,7 +140,7 @@ async fn a_rotation_that_is_killed_goes_on() {
         let user = password(&space, "user").await;
         let script =
             format!("\\connect postgresql://testuser:{user}@pgset-master/userdb\nselect 1;\n");
-        // The Service may need a moment for a master that was asked a lot.
+        // After many rotations the master may be busy, so its Service may need a moment.
         eventually("the application logs in", seconds(30), async || {
             let psql = space.pgset("psql -- -v ON_ERROR_STOP=1").run_with(script.clone()).await;
             if psql.code == Some(0) { Ok(()) } else { Err(psql.to_string()) }
@@ -159,7 +159,7 @@ async fn a_rotation_that_is_killed_goes_on() {
 async fn a_password_that_only_postgresql_has_is_found_again() {
     let space = Space::of(Image::Official, "halfway").await;
     space.pgset("up --replicas 1").run().await.ok();
-    // As a rotation leaves it that is killed just after PostgreSQL took the password.
+    // The state after a rotation was killed just after PostgreSQL accepted the password.
     let half_way = Patch::Merge(json!({"stringData": {"next-user-password": "HalfWay1"}}));
     let secrets = space.api::<Secret>();
     secrets.patch("pgset-auth", &PatchParams::default(), &half_way).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_password_that_only_postgresql_has_is_found_again() {
     space.pgset("password rotate").run().await.ok().says("an interrupted rotation goes on");
     assert_eq!(password(&space, "user").await, "HalfWay1");
     space.pgset("up --replicas 1").run().await.ok();
-    // Two at once come out as one after the other.
+    // Two concurrent rotations have the same result as two consecutive ones.
     let (one, two) =
         tokio::join!(space.pgset("password rotate").run(), space.pgset("password rotate").run());
     one.ok();

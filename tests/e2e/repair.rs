@@ -1,4 +1,4 @@
-//! What others did to the set meanwhile is respected, said, or mended.
+//! Changes of other clients to the set are respected, reported or repaired.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
@@ -19,14 +19,14 @@ async fn kubectl_scale_is_kept_and_said() {
     space.kubectl_scale("pgset", 4).await;
     let output = space.pgset("up").args(CLASS).run().await.ok();
     let output = output.says("4 pods ready, 3 replicas streaming").says("keeps 4 replicas");
-    // Servers before 1.22 don't record who scaled.
+    // Servers before 1.22 do not record who scaled.
     let managers = space.stateful_set("pgset").await.managed_fields().to_vec();
     if managers.iter().any(|m| m.manager.as_deref() == Some("kubectl")) {
         output.says("kubectl owns spec.replicas");
     }
     assert_eq!(space.stateful_set("pgset").await.spec.unwrap().replicas, Some(4));
     assert_eq!(space.ready_pods().await.len(), 4);
-    // Whoever says a number means it: the field is taken over by `scale`.
+    // An explicit number takes effect: `scale` takes over the field.
     space.pgset("scale --replicas 1").run().await.ok();
     pods_are_ready(&space, &["pgset-0"]).await;
     space.pgset("up").args(CLASS).run().await.ok();
@@ -54,9 +54,9 @@ async fn bad_then_good(image: Image) {
     pods_are_ready(&space, &["pgset-0", "pgset-1"]).await;
     let sql = "create table kept (word text); insert into kept values ('one')";
     space.sql("pgset-0", "userdb", sql).await.unwrap();
-    // The same over a set that ran: its data stays.
+    // The same with a set that was running: its data stays.
     bad().run().await.exits(1);
-    // Nobody to ask and no --yes: the pod is left, and named.
+    // Without a terminal and without --yes, the pod is not deleted, but the message names it.
     let output = space.pgset("up").args(CLASS).run().await;
     if output.code != Some(0) {
         output.exits(4).says("--yes");
@@ -104,7 +104,7 @@ async fn data_whose_passwords_are_gone_is_not_started() {
     assert_eq!(state::difference(&before, &state::of(&space).await), "");
 }
 
-/// Claim templates can't change: the set is made again around its pods, which run on.
+/// Claim templates are immutable, so the StatefulSet is recreated while its pods keep running.
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn volumes_grow_under_running_pods() {
@@ -118,7 +118,7 @@ async fn volumes_grow_under_running_pods() {
     let (pods, set) = (pods(&space).await, space.stateful_set("pgset").await);
     assert_eq!(pods.len(), 3);
 
-    // A class need not be able to grow anything in truth, so that its capacity is not waited for.
+    // The StorageClass may be unable to really resize volumes, so the test does not wait for the capacity.
     let grow = |line: &str| space.pgset(line).args("--no-wait --size 2Gi").args(CLASS);
     let question = ["pgdata-pgset-0 (1Gi)", "pgdata-pgset-2 (1Gi)", "to 2Gi"];
     grow("up --dry-run=server").run().await.ok().says(question[0]).says(question[2]);
@@ -132,10 +132,10 @@ async fn volumes_grow_under_running_pods() {
     assert_eq!(grown.spec.as_ref().unwrap().replicas, Some(3));
     adopted(&space, &pods, &grown).await;
     grow("up").run().await.ok().never_says("configured").never_says("created");
-    // Never back.
+    // A volume never shrinks.
     space.pgset("up --no-wait --size 1Gi").args(CLASS).run().await.exits(4).says("shrink");
 
-    // Killed between the two: the pods that run are counted, and none of them goes.
+    // Killed between deletion and creation: the running pods are counted, and none is deleted.
     let orphan = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Orphan),
         ..DeleteParams::default()
@@ -164,7 +164,7 @@ async fn pods(space: &Space) -> Vec<(String, Option<String>)> {
     pods.iter().map(|pod| (pod.name_any(), pod.uid())).collect()
 }
 
-/// What each claim asks for.
+/// The storage request of each claim.
 async fn requests(space: &Space) -> Vec<String> {
     let all = ListParams::default();
     let claims = space.api::<PersistentVolumeClaim>().list(&all).await.unwrap().items;
@@ -174,7 +174,7 @@ async fn requests(space: &Space) -> Vec<String> {
     claims.into_iter().filter_map(request).collect()
 }
 
-/// Waits until the same pods as before belong to this set.
+/// Waits until the same pods as before belong to this StatefulSet.
 async fn adopted(space: &Space, before: &[(String, Option<String>)], set: &StatefulSet) {
     eventually("the pods are adopted", seconds(60), async || {
         let list = space.api::<Pod>().list(&ListParams::default()).await;

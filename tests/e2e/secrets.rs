@@ -1,5 +1,5 @@
-//! A password that somebody gave is found nowhere in what comes out: every command, at the highest
-//! verbosity, on success and on failure.
+//! A specified password appears nowhere in the output: every command, at the highest verbosity, on success
+//! and on failure.
 
 use std::cell::RefCell;
 
@@ -34,8 +34,8 @@ async fn passwords_of_the_official_image_show_nowhere() {
     of(Image::Official).await;
 }
 
-/// The processes of the pod and their children, whose environment PostgreSQL writes over. Where pods share
-/// the machine's processes those of others may hold what they like.
+/// Reads the pod's processes and their children: PostgreSQL overwrites the environment of its children. If
+/// pods share the machine's processes, those of other pods are ignored.
 const LOOK: &str = r#"
 own() { grep -qsz "^PGSET_NAMESPACE=$PGSET_NAMESPACE\$" "/proc/$1/environ"; }
 for process in /proc/[0-9]*; do
@@ -45,8 +45,8 @@ done
 cat /etc/pgset/* "$PGDATA"/*.conf
 "#;
 
-/// What a pod of the official image shows to whoever may look into it or read its logs: no password in
-/// the environment or the arguments of a process, none in the configuration, none in a log.
+/// Everything visible in the pods of the official image: no password may be in the environment or the
+/// arguments of a process, in the configuration or in a log.
 async fn in_the_pods(space: &Space) -> String {
     let mut all = String::new();
     for pod in ["pgset-0", "pgset-1"] {
@@ -66,7 +66,7 @@ async fn in_the_pods(space: &Space) -> String {
     all
 }
 
-/// The keys of the set's certificates, in PEM.
+/// The private keys of the set's certificates, in PEM.
 async fn private_keys(space: &Space) -> Vec<String> {
     let secret = space.api::<Secret>().get("pgset-tls").await.unwrap();
     let data = secret.data.unwrap_or_default();
@@ -74,7 +74,7 @@ async fn private_keys(space: &Space) -> Vec<String> {
     vec![key("tls.key"), key("ca.key")]
 }
 
-/// Somebody else's Secret, with a good certificate and this key.
+/// Creates a user's Secret with a valid certificate and this key.
 async fn other_key(space: &Space, key: &str) {
     let secret = space.api::<Secret>().get("pgset-tls").await.unwrap();
     let data = secret.data.unwrap_or_default();
@@ -84,7 +84,7 @@ async fn other_key(space: &Space, key: &str) {
     space.create::<Secret>(mine).await;
 }
 
-/// No line of a key is anywhere, in any form, nor all of it as a Secret holds it.
+/// No line of a key may be in the output in any form, nor its base64 form from the Secret.
 fn no_key_is_in(keys: &[String], printed: &str) {
     assert!(printed.contains("pgset-tls"), "nothing was printed");
     assert!(!printed.contains("PRIVATE KEY"), "a private key shows");
@@ -97,7 +97,7 @@ fn no_key_is_in(keys: &[String], printed: &str) {
                 assert!(!printed.contains(&form), "a private key shows as {form:?}");
             }
         }
-        // Its middle, wherever lines are broken.
+        // The middle of the base64 text is found even if the text is split into lines.
         assert!(!printed.contains(&whole[60..120]), "a private key shows in base64");
     }
 }
@@ -106,7 +106,7 @@ async fn of(image: Image) {
     let space = Space::of(image, "secrets").await;
     let proxy = Proxy::start(&space.cluster).await;
     let through = proxy.kubeconfig(&space.name);
-    // Private keys are made on the way: what was printed before they are known is looked at later.
+    // The private keys are generated during the test, so the output is kept and searched at the end.
     let printed = RefCell::new(String::new());
     let run = async |line: &str| -> Output {
         let call = with_passwords(space.pgset_through(&through, line));
@@ -124,12 +124,12 @@ async fn of(image: Image) {
         run("connect -vvv --ca-certificate").await.ok();
         run(&format!("up -vvv --tls-secret nowhere {CLASS}")).await.exits(4);
         keys.extend(private_keys(&space).await);
-        // A key that is not the certificate's: it is looked at, refused, and shown by nobody.
+        // A key that does not belong to the certificate is read, refused, and never printed.
         let (own, other) = (keys[0].clone(), keys[1].clone());
         assert_ne!(own, other);
         other_key(&space, &other).await;
         run(&format!("up -vvv --tls-secret mine {CLASS}")).await.exits(4).says("not the key");
-        // One that is broken is made anew.
+        // A broken key is generated again.
         let patch = Patch::Merge(json!({"stringData": {"tls.key": other}}));
         let secrets = space.api::<Secret>();
         secrets.patch("pgset-tls", &PatchParams::default(), &patch).await.unwrap();
@@ -163,7 +163,7 @@ async fn of(image: Image) {
     let replication = space.file("replication-password", &format!("{password}\n"));
     let rotate =
         format!("password rotate -vvv replication --password-file {}", replication.display());
-    // The article's replicas keep theirs where it can't be changed.
+    // The replicas of the article's image keep their password, because it can't be changed.
     run(&rotate).await.exits(if image == Image::Official { 0 } else { 4 });
     run("password rotate -vvv superuser --password-file /nowhere").await.exits(2);
     run(&format!("up -vvv {CLASS} --password-file {}", file.display())).await.ok();
@@ -171,7 +171,7 @@ async fn of(image: Image) {
     run("up -vvv --replicas 0").await.exits(2);
     run("up -vvv --storage class:golden --name other").await.exits(1);
     run("down -vvv").await.exits(4);
-    // A pod that does not come: events, specification and logs are printed.
+    // For a pod that does not become ready, events, specification and logs are printed.
     let call = space.pgset_through(&through, "up -vvv").args(CLASS);
     let output = with_passwords(space.without_image(call)).run().await.exits(1);
     clean("a failing up", &output.all());
@@ -179,7 +179,7 @@ async fn of(image: Image) {
     if image == Image::Official {
         no_key_is_in(&keys, &printed.borrow());
     }
-    // Command lines of exec are part of the request; audit logs keep them.
+    // The command line of an exec is part of the request URL, which audit logs record.
     for request in proxy.requests() {
         clean("a request's path", &request.path);
     }
@@ -195,7 +195,7 @@ async fn passwords_that_are_asked_for_are_shown() {
         let shown = forms(password).iter().any(|form| output.stdout.contains(form));
         assert!(shown, "{variable} is not shown: {output}");
     }
-    // A template that fails does not print what it was given.
+    // An error in a template does not print the values.
     let broken = "a: {{ passwords.superuser ~ nothing.at.all }}\n";
     let own = own_template(&space, "secret.yaml.j2", |_| broken.to_owned()).await;
     let call = space.pgset("render -vvv").args(CLASS).arg("--templates").arg(&own);

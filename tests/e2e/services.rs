@@ -1,7 +1,7 @@
-//! The replica Service never leads to a server that can be written to, whatever is done to the pods.
+//! The replica Service never selects a writable server, regardless of what happens to the pods.
 //!
-//! Clients in the cluster make one connection after the other, ask where they are, and try to write. What
-//! each saw is written down with its time, and judged at the end.
+//! Clients in the cluster open one connection after the other, query the server's state and try to write.
+//! They log each result with its time, and the test judges the logs at the end.
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -13,7 +13,7 @@ use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds, unique};
 
-/// A line for each connection: when it ended, what the server said it is, and what became of the write.
+/// Prints a line for each connection: its end time, the server's state and the result of the write.
 const HAMMER: &str = r#"
 client() {
   local answer
@@ -24,28 +24,28 @@ client() {
     printf '%s %s\n' "$EPOCHREALTIME" "${answer:-nothing}" >>"$record"
   done
 }"#;
-/// What grep finds in the line of a connection that was as it should be.
+/// The grep pattern for a correct connection.
 const READ_ONLY: &str = "t|on|.*ERROR: *25006";
-/// How many clients there are.
+/// The number of clients.
 const CLIENTS: usize = 4;
-/// How many connections have to succeed after each thing that is done to the set.
+/// The number of connections that must succeed after each disturbance.
 const BETWEEN: usize = 20;
-/// Longer than this the clients never were without a connection that succeeded.
+/// The longest allowed time without a successful connection, in seconds.
 const LONGEST_GAP: f64 = 15.0;
 
-/// What became of one connection.
+/// The result of one connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
-    /// A standby, which refused the write.
+    /// A standby refused the write.
     ReadOnly,
-    /// No connection, or one that broke off before the write was answered.
+    /// No connection, or it broke before the write was answered.
     Nothing,
-    /// What must never be.
+    /// The server was writable, which must never happen.
     Writable,
 }
 
 impl Seen {
-    /// `1764000000.123456 t|on|10.244.0.7 ERROR:  25006`. What is not known to be harmless is not.
+    /// Parses `1764000000.123456 t|on|10.244.0.7 ERROR:  25006`. An unknown answer counts as writable.
     fn of(line: &str) -> (f64, Self) {
         let (at, answer) = line.split_once(' ').expect("a time and an answer");
         let broke_off = [
@@ -89,14 +89,14 @@ async fn no_connection_through_the_replica_service_is_ever_writable() {
     let password = unique() + &unique();
     let file = space.file("password", &password);
     let up = || space.pgset("up --replicas 3 --password-file").arg(&file);
-    // They are there before the set is.
+    // The clients start before the set exists.
     let clients = Clients::start(&space, "hammer", CLIENTS, HAMMER, &password).await;
     clients.go_on("psql: error", CLIENTS).await;
     up().run().await.ok();
     clients.go_on(READ_ONLY, BETWEEN).await;
 
     let since = everything_that_happens_to_pods(&space, &clients).await;
-    // A start over data that is there is the quickest.
+    // A start with existing data is the fastest one.
     space.pgset("down --yes").run().await.ok();
     up().run().await.ok();
     clients.go_on(READ_ONLY, BETWEEN).await;
@@ -111,7 +111,7 @@ async fn no_connection_through_the_replica_service_is_ever_writable() {
     assert_eq!(space.sql("pgset-0", "userdb", written).await.unwrap(), "0");
     never_without_a_connection(&record, since);
 
-    // All of it would have been seen: now the Service is made to lead to the master, too.
+    // Proves that the clients would detect a writable server: now the Service also selects the master.
     let all: Patch<_> = Patch::Merge(json!({"spec": {"selector": {"name": null}}}));
     let services = space.api::<Service>();
     services.patch("pgset-replica", &PatchParams::default(), &all).await.unwrap();
@@ -122,7 +122,7 @@ async fn no_connection_through_the_replica_service_is_ever_writable() {
     assert_ne!(space.sql("pgset-0", "userdb", written).await.unwrap(), "0");
 }
 
-/// From the first to the last of it, the times at which it was done to a set that serves.
+/// Disturbs the pods of a running set. Returns the start and end time.
 async fn everything_that_happens_to_pods(space: &Space, clients: &Clients<'_>) -> (f64, f64) {
     let pods = space.api::<Pod>();
     let now = || std::time::UNIX_EPOCH.elapsed().expect("it is later").as_secs_f64();
@@ -137,7 +137,7 @@ async fn everything_that_happens_to_pods(space: &Space, clients: &Clients<'_>) -
         let uid = pods.get(name).await.unwrap().metadata.uid;
         let params = DeleteParams { grace_period_seconds: grace, ..DeleteParams::default() };
         pods.delete(name, &params).await.unwrap();
-        // While it is away and until it is back, and then.
+        // While the pod is away and until it is back, and afterwards.
         clients.go_on(READ_ONLY, BETWEEN).await;
         comes_back(space, name, uid.as_deref()).await;
         clients.go_on(READ_ONLY, BETWEEN).await;
@@ -147,7 +147,7 @@ async fn everything_that_happens_to_pods(space: &Space, clients: &Clients<'_>) -
         clients.go_on(READ_ONLY, BETWEEN).await;
         pods_are_ready(space, &["pgset-0", "pgset-1", "pgset-2"]).await;
     }
-    // The highest goes, and another comes over its data.
+    // Remove the highest pod, then start another one with its data.
     space.pgset("scale --replicas 2").run().await.ok();
     clients.go_on(READ_ONLY, BETWEEN).await;
     space.pgset("scale --replicas 3").run().await.ok();
@@ -155,7 +155,7 @@ async fn everything_that_happens_to_pods(space: &Space, clients: &Clients<'_>) -
     (begin, now())
 }
 
-/// A client that had no connection saw nothing: while pods come and go, there is always a replica.
+/// Connections always succeed, because there is always a replica while pods come and go.
 fn never_without_a_connection(record: &[String], (begin, end): (f64, f64)) {
     let seen = record.iter().map(|line| Seen::of(line));
     let mut times: Vec<f64> =

@@ -1,4 +1,4 @@
-//! The replication slots of replicas that come and go.
+//! The replication slots of replicas that are removed and added.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::AttachParams;
@@ -22,11 +22,11 @@ async fn a_slot_goes_with_its_replica_and_comes_back_with_it() {
     let claims = space.api::<PersistentVolumeClaim>();
     assert!(claims.get_opt("pgdata-pgset-2").await.unwrap().is_some(), "the claim is kept");
     space.sql("pgset-0", "userdb", "create table meanwhile as select 7 as x").await.unwrap();
-    // Over the kept claim, with what was written meanwhile.
+    // The new pod uses the kept claim, and gets what was written in between.
     space.pgset("scale --replicas 3").run().await.ok();
     assert_eq!(slots().await, "pgset_1,pgset_2");
     space.sql_yields("pgset-2", "userdb", "select x from meanwhile", "7").await;
-    // `up` lowers as `scale` does, and leaves everything where it does not lower.
+    // `up` drops slots like `scale` if it lowers the number of pods, otherwise it leaves all slots.
     space.pgset("up --replicas 2").run().await.ok().says("replication slot pgset_2 dropped");
     space
         .sql("pgset-0", "postgres", "select pg_create_physical_replication_slot('pgset_9')")
@@ -43,7 +43,7 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
     space.pgset("up --replicas 2").run().await.ok();
     let made = "select pg_create_physical_replication_slot('pgset_2'), pg_create_physical_replication_slot('backup')";
     space.sql("pgset-0", "postgres", made).await.unwrap();
-    // Somebody streams from the slot of a pod that is no more.
+    // A client streams from the slot of a deleted pod.
     let command = "mkdir -p /tmp/wal && echo $$ >/tmp/wal/pid && PGPASSFILE=/run/pgset/passfile exec pg_receivewal -w -D /tmp/wal -S pgset_2 -d 'host=pgset-master user=primaryuser application_name=straggler'";
     let pods = space.api::<Pod>();
     let params = AttachParams::default().stdout(true).stderr(true).container("postgres");
@@ -57,11 +57,11 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
     scale.says("waits until it is idle").await;
     let end = "select pg_terminate_backend(pid) from pg_stat_replication where application_name = 'straggler'";
     drop(straggler);
-    // pg_receivewal comes back by itself: it has to end, too.
+    // pg_receivewal reconnects by itself, so it must be killed, too.
     let kill = ["bash", "-c", "kill $(</tmp/wal/pid)"];
     space.exec("pgset-1", &kill).await.unwrap();
     space.sql("pgset-0", "postgres", end).await.unwrap();
     scale.finish().await.ok().says("replication slot pgset_2 dropped");
-    // What is not a pod's is nobody's business here.
+    // Slots that do not belong to a pod are ignored.
     assert_eq!(space.sql("pgset-0", "postgres", SLOTS).await.unwrap(), "backup,pgset_1");
 }

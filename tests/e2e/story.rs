@@ -1,4 +1,4 @@
-//! The article's story: up, test, scale, status, down, and up again over the data that was kept.
+//! The article's story: up, test, scale, status, down, and up again with the kept data.
 
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Secret};
 use kube::api::{Api, ListParams};
@@ -67,7 +67,8 @@ async fn by_host_path_of(image: Image) {
     let mut space = Space::of(image, "hostpath").await;
     let Some(storage) = space.host_storage(0o1777) else { return skipped(NOT_THIS_MACHINE) };
     story(&space, &storage).await;
-    // The directory is the user's, what the set wrote into it is gone: a set of new passwords starts.
+    // The directory belongs to the user, but the set's files in it are gone: a set with new passwords can
+    // start.
     let left: Vec<_> = std::fs::read_dir(space.host_directory()).unwrap().collect();
     assert!(left.is_empty(), "left behind: {left:?}");
     space.pgset("up --replicas 1").args(&storage).run().await.ok();
@@ -91,7 +92,7 @@ async fn official_by_claim() {
     down_and_up_again(&space, storage).await;
     space.pgset("down --delete-data --yes").run().await.ok();
     assert!(state::of(&space).await.is_empty());
-    // The claim is its owner's; what the set wrote into it is gone.
+    // The claim belongs to the user, but the set's files in it are gone.
     assert!(space.api::<PersistentVolumeClaim>().get_opt("mine").await.unwrap().is_some());
     space.pgset("up --replicas 1").args(storage).run().await.ok();
     space.sql_yields("pgset-0", "userdb", "select to_regclass('kept') is null", "t").await;
@@ -136,13 +137,13 @@ async fn smoke_test(space: &Space) {
         "{junit}"
     );
     assert_well_formed(&junit.stdout);
-    // The test leaves nothing behind.
+    // The test removes everything that it created.
     let tables = "select count(*) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')";
     space.sql_yields("pgset-0", "userdb", tables, "1").await;
     space.sql_yields("pgset-0", "postgres", tables, "0").await;
 }
 
-/// Every element is closed, in order: as much of XML as can go wrong by hand.
+/// Every element is closed, in order. Hand-written XML is most likely to fail here.
 fn assert_well_formed(xml: &str) {
     let mut open = Vec::new();
     for tag in xml.split('<').skip(1) {
@@ -165,7 +166,7 @@ async fn scaling(space: &Space) {
     assert_eq!(space.sql("pgset-0", "postgres", streaming).await.unwrap(), "2");
     space.sql_yields("pgset-2", "userdb", ROWS, "one,two").await;
     space.pgset("test").run().await.ok();
-    // max_wal_senders bounds the replicas.
+    // max_wal_senders limits the number of replicas.
     space.pgset("scale --replicas 40").run().await.exits(2).mentions(&["max_wal_senders"]);
     assert_eq!(space.stateful_set("pgset").await.spec.unwrap().replicas, Some(3));
 }
@@ -199,11 +200,11 @@ async fn nothing_to_change(space: &Space, storage: &str) {
 async fn down_and_up_again(space: &Space, storage: &str) {
     let output = space.pgset("scale --replicas 1").run().await.ok();
     output.mentions(&["data is kept", "data are kept", "claims are kept"]);
-    // Alone there is no replica to test, and that is said.
+    // With one pod there is no replica to test, and the output says so.
     space.pgset("test").run().await.ok().mentions(&["skip", "not tested", "no replica"]);
     space.sql("pgset-0", "userdb", "insert into kept values ('three')").await.unwrap();
 
-    // Nobody can be asked, and nobody said yes.
+    // There is no terminal to ask and no --yes.
     space.pgset("down").run().await.exits(4).says("--yes");
     assert_eq!(space.ready_pods().await, ["pgset-0"]);
 
@@ -216,7 +217,7 @@ async fn down_and_up_again(space: &Space, storage: &str) {
     space.pgset("status").run().await.exits(1);
     space.pgset("down --yes").run().await.ok().says("nothing to do").within(seconds(20));
 
-    // The passwords were kept with the data: they open it.
+    // The passwords were kept with the data, and still work.
     space.pgset("up").args(storage).run().await.ok();
     space.sql_yields("pgset-0", "userdb", ROWS, "one,three,two").await;
     space.sql_yields("pgset-1", "userdb", ROWS, "one,three,two").await;
@@ -249,7 +250,7 @@ async fn by_nfs_up_to_the_failing_mount() {
     let names: Vec<_> = space.volumes().await.iter().map(kube::ResourceExt::name_any).collect();
     let expected: Vec<_> = (1..=3).map(|n| format!("{}{n}", space.prefix)).collect();
     assert_eq!(names, expected);
-    // What can't be mounted can't be erased either, but everything that Kubernetes holds can go.
+    // A volume that can't be mounted can't be erased, but all Kubernetes objects can be deleted.
     space.pgset("down --yes").run().await.ok();
     no_pod_is_left(&space, seconds(1)).await;
 }
@@ -262,7 +263,7 @@ async fn two_sets_in_one_namespace() {
     let (one, two) = tokio::join!(up("one").run(), up("two").run());
     one.ok();
     two.ok();
-    // Its Service would be the other's master Service.
+    // The name of its headless Service would be that of the other set's master Service.
     up("one-master").run().await.exits(2);
     space.pgset("test --name one").run().await.ok();
     space.pgset("down --name one --delete-data --yes").run().await.ok();

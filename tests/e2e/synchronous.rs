@@ -1,4 +1,4 @@
-//! Synchronous replication: what was acknowledged is on another disk, too.
+//! Synchronous replication: acknowledged writes are on a second disk.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
@@ -8,7 +8,7 @@ use crate::support::space::{Image, Space};
 
 const PODS: [&str; 2] = ["pgset-0", "pgset-1"];
 
-/// As `kill -9` of everything in the pod.
+/// Like `kill -9` of all processes in the pod.
 async fn kill(space: &Space, pod: &str) {
     let now = DeleteParams::default().grace_period(0);
     space.api::<Pod>().delete(pod, &now).await.expect("the pod is there");
@@ -24,7 +24,7 @@ async fn a_commit_waits_for_a_replica_and_the_set_has_enough_of_them() {
         .await
         .exits(2)
         .says("no commit would ever end");
-    // The first start makes users and a database before there is a replica.
+    // The first start creates users and a database before a replica exists.
     space.pgset("up --replicas 2 --synchronous 1").run().await.ok();
     space.pgset("status").run().await.ok().prints("commits wait for 1 replica");
     space.pgset("test").run().await.ok().prints("commits wait for 1 of them");
@@ -38,13 +38,13 @@ async fn a_commit_waits_for_a_replica_and_the_set_has_enough_of_them() {
         let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
         space.sql_yields("pgset-0", "postgres", waiting, "1").await;
     };
-    // The write ends once the replica is back.
+    // The write completes when the replica is back.
     let (written, ()) = tokio::join!(write, waits);
     written.unwrap();
     pods_are_ready(&space, &PODS).await;
     space.sql_yields("pgset-1", "postgres", "select count(*) from t", "1").await;
 
-    // Grown by whomever: the new replica counts, too.
+    // A replica added with any command counts, too.
     space.pgset("scale --replicas 3").run().await.ok();
     let quorum = "select count(*) from pg_stat_replication where sync_state = 'quorum'";
     space.sql_yields("pgset-0", "postgres", quorum, "2").await;

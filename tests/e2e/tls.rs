@@ -1,4 +1,4 @@
-//! TLS of a set: from nothing, under pods that run, renewed, by somebody else's certificate, and taken away.
+//! TLS of a set: enabled on running pods, renewed, with a user's certificate, and disabled.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn set(space: &Space) -> SetIdentity {
     SetIdentity { name: "pgset".parse().unwrap(), namespace: space.name.parse().unwrap() }
 }
 
-/// Each pod's UID and restarts: what changes when one is replaced or its server restarted.
+/// UID and restarts of each pod. They change when a pod is replaced or its server restarted.
 async fn lives(space: &Space) -> Vec<(String, Option<String>, i32)> {
     let pods = space.api::<Pod>().list(&ListParams::default()).await.unwrap();
     let restarts = |pod: &Pod| {
@@ -37,7 +37,7 @@ async fn lives(space: &Space) -> Vec<(String, Option<String>, i32)> {
     lives
 }
 
-/// A client in a pod of the set, which has only what `connect` prints: what it gets to see.
+/// A client in a pod of the set, which knows only the output of `connect`. Returns what it sees.
 async fn client(space: &Space, side: &str, mode: &str) -> Result<String, String> {
     let json = space.pgset("connect -o json --show-password").run().await.ok().json();
     let ca = space.pgset("connect --ca-certificate").run().await.stdout;
@@ -85,7 +85,7 @@ fn data(made: &Certificates) -> Value {
     })
 }
 
-/// As a certificate manager keeps it: without the CA's key.
+/// Stores certificates like a certificate manager: without the CA's key.
 async fn keep(space: &Space, name: &str, made: &Certificates) {
     let value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
         "type": "kubernetes.io/tls", "data": data(made)});
@@ -93,7 +93,7 @@ async fn keep(space: &Space, name: &str, made: &Certificates) {
     space.api::<Secret>().patch(name, &manager, &Patch::Apply(value)).await.unwrap();
 }
 
-/// Certificates of a CA, made so many days ago.
+/// Certificates generated `days_ago` days ago, with the CA of `there` if it is given.
 fn made(there: Option<&Certificates>, names: &[String], days_ago: i64) -> Certificates {
     let at = Timestamp::now() - SignedDuration::from_hours(24 * days_ago);
     match renew(there, names, at).unwrap() {
@@ -102,7 +102,7 @@ fn made(there: Option<&Certificates>, names: &[String], days_ago: i64) -> Certif
     }
 }
 
-/// Waits until a pod's server has this certificate, whoever brings it.
+/// Waits until the server of a pod has this certificate.
 async fn has(space: &Space, pod: &str, made: &Certificates) {
     eventually("the server has the certificate", seconds(200), async || {
         let has = space.exec(pod, &["cat", "/run/pgset/tls/tls.crt"]).await?;
@@ -131,17 +131,17 @@ async fn from_nothing_through_restarts_and_scaling_to_the_end() {
     space.sql_yields("pgset-0", "postgres", SENDERS, "1|t").await;
     space.pgset("scale --replicas 3").run().await.ok();
     is_encrypted(&space).await;
-    // Rotated passwords are tried over TLS, too.
+    // Rotated passwords are tested over TLS, too.
     space.pgset("password rotate replication user").run().await.ok();
     let before = secret(&space, "pgset-tls").await;
     space.pgset("down --yes").run().await.ok().says("the CA that clients trust");
-    // Nothing is said about TLS: it is as it was, and clients keep their ca.crt.
+    // Without a TLS flag, TLS stays as it was, and clients can keep their ca.crt.
     space.pgset("up --replicas 3").run().await.ok();
     is_encrypted(&space).await;
     assert_eq!(secret(&space, "pgset-tls").await, before);
     space.pgset("down --yes --delete-data").run().await.ok();
     assert!(space.api::<Secret>().get_opt("pgset-tls").await.unwrap().is_none());
-    // The data is gone, and with it what was kept about it.
+    // The data was deleted, and the certificates with it.
     space.pgset("up --replicas 1").run().await.ok().never_says("pgset-tls");
 }
 
@@ -157,7 +157,8 @@ async fn it_comes_is_renewed_and_goes_without_a_restart() {
     up.says("TLS off -> offered").says("TLS offered -> required");
     is_encrypted(&space).await;
 
-    // Less than a third of its time is left: any `up` renews it, and nobody is cut off.
+    // Less than a third of the lifetime is left: every `up` renews the certificate, without breaking
+    // connections.
     let first = secret(&space, "pgset-tls").await;
     let mut other_names = names::all(&set(&space));
     other_names.push("db.example.com".to_owned());
@@ -222,11 +223,11 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
     let up = space.pgset("up --tls-secret mine").run().await.ok();
     up.says("TLS off -> offered, by Secret mine").says("TLS offered -> required");
     is_encrypted(&space).await;
-    // What runs stays when nothing is said.
+    // Without a TLS flag, TLS stays on.
     space.pgset("up").run().await.ok().never_says("configured");
     assert!(space.api::<Secret>().get_opt("pgset-tls").await.unwrap().is_none());
 
-    // Whoever keeps it renews it, and the servers take it by themselves.
+    // The owner of the Secret renews the certificate, and the servers load it without `up`.
     let renewed = made(Some(&good), &[names::needed(&set), vec!["more".to_owned()]].concat(), 0);
     assert_eq!(renewed.authorities, good.authorities);
     let unchanged = space.api::<Secret>().get("mine").await.unwrap();
@@ -236,11 +237,11 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
         has(&space, pod, &renewed).await;
     }
     is_encrypted(&space).await;
-    // It runs out: that is said, and is in nobody's way who wants to get rid of it.
+    // An expired certificate is reported, but does not prevent switching TLS off.
     keep(&space, "mine", &made(Some(&good), &names::needed(&set), 400)).await;
     let up = space.pgset("up").run().await.exits(1);
     up.says("Secret mine can't be used for TLS").says("expired");
-    // From there to pgset's own, and the other CA cuts nobody off.
+    // Change from there to pgset's own certificate: the other CA breaks no connection.
     space.pgset("up --tls=false").run().await.ok();
     space.pgset("up --tls").run().await.ok().says("secret/pgset-tls created");
     keep(&space, "mine", &renewed).await;
@@ -256,7 +257,7 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
     assert!(space.api::<Secret>().get_opt("mine").await.unwrap().is_some(), "it is not the set's");
 }
 
-/// Killed at any moment between nothing and everything, the set replicates, and the next `up` goes on.
+/// Killed at any point, the set still replicates, and the next `up` resumes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn an_up_that_is_killed_on_the_way_is_gone_on_with() {
@@ -267,14 +268,14 @@ async fn an_up_that_is_killed_on_the_way_is_gone_on_with() {
     let writes = requests.iter().enumerate().filter(|(_, r)| r.writes()).map(|(at, _)| at);
     let points: BTreeSet<usize> = writes.flat_map(|at| [at, at + 1]).collect();
     assert!(points.len() >= 6, "{requests:?}");
-    // Each takes a while: a spread of them, the first and the last among them.
+    // Each run takes a while, so select some points, including the first and the last.
     let few = points.len().div_ceil(6);
     let points = points.iter().step_by(few).chain(points.last()).copied();
     for n in points {
         space.pgset("up --tls=false").run().await.ok();
         let proxy = Proxy::start(&space.cluster).await;
         killed_after(&space, &proxy, n, space.pgset("up --tls")).await;
-        // Whatever is half done, everybody gets in who did before, and who streams goes on.
+        // At every intermediate state, all clients can still connect and all replicas stream.
         space
             .sql(
                 "pgset-0",

@@ -1,4 +1,4 @@
-//! What is refused.
+//! Tests of the refusals.
 
 use super::*;
 use crate::error::{Diagnose, Exit};
@@ -56,14 +56,14 @@ fn kept_data_whose_passwords_are_gone_or_others() {
     let options = Options { set: &set, replicas: None, passwords_given: true };
     assert!(plan(article(), &live, &options).is_ok());
 
-    // A claim that a template made is data, too.
+    // A claim from a claim template is kept data, too.
     let by_class = || desired(TAGS[0], Storage::Class { name: None }, "1Gi", Some(2));
     let claim = json!({"metadata": {"namespace": "pg", "labels": {
         "app.kubernetes.io/managed-by": "pgset", "app.kubernetes.io/instance": "pgset",
     }}});
     let live = Live::from([(id(Kind::PersistentVolumeClaim, "pgdata-pgset-0"), claim)]);
     assert!(refused(by_class(), &live).contains("pgdata-pgset-0 was kept"));
-    // Without data there is nothing to refuse; nor with a volume that never was bound.
+    // Without data there is no refusal, and also not with a volume that was never bound.
     assert!(planned(by_class(), &Live::new()).is_ok());
     let mut live = applied(&article());
     live.retain(|id, _| id.kind == Kind::PersistentVolume);
@@ -75,7 +75,7 @@ fn kept_data_whose_passwords_are_gone_or_others() {
     assert!(refusal.to_string().contains("(user-password)"), "{refusal}");
     assert!(refusal.hints()[0].contains("unset PG_PASSWORD"));
     assert!(!format!("{refusal:?}").contains("b2xk"));
-    // Also where no data is seen: it may lie on a claim that has no label of ours.
+    // It is refused even if no data is visible: the data may be on a claim without pgset's labels.
     live.retain(|id, _| id.kind == Kind::Secret);
     assert!(refused(article(), &live).contains("(user-password)"));
 }
@@ -131,7 +131,7 @@ fn other_storage_under_a_set() {
         refused(by_class("512Mi"), &live),
         "StatefulSet pgset has 1Gi and can't shrink to 512Mi"
     );
-    // More can be had, by making the set again.
+    // Growth is possible: it recreates the StatefulSet.
     let plan = planned(by_class("2Gi"), &live).unwrap();
     assert_eq!(plan.growth.as_ref().map(|growth| growth.to.as_str()), Some("2Gi"));
     let claim =
@@ -183,7 +183,7 @@ fn volumes_that_can_t_be_bound() {
     volume["spec"]["claimRef"]["name"] = "stranger".into();
     assert_eq!(refused(article(), &live), "PersistentVolume pv2 is taken by the claim pg/stranger");
 
-    // Where the claim has its volume, the others don't matter.
+    // If the claim is bound, other volumes do not matter.
     let claim = id(Kind::PersistentVolumeClaim, "pgset-pvc");
     live.insert(claim.clone(), applied(&article())[&claim].clone());
     assert!(planned(article(), &live).is_ok());

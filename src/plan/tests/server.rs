@@ -1,4 +1,4 @@
-//! Server-side apply in small: managed fields, defaults, canonical quantities.
+//! A small simulation of server-side apply: managed fields, defaults, normalized quantities.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::plan::lists;
 const WHOLE: [&str; 6] =
     ["selector", "roleRef", "secretKeyRef", "fieldRef", "nodeSelector", "claimRef"];
 
-/// The object after pgset applied a document: to nothing, or to what was there.
+/// The object after pgset applied a document, with or without an existing live object.
 pub(super) fn apply(document: &Value, live: Option<&Value>) -> Value {
     let mut object = document.clone();
     if let Some(live) = live {
@@ -37,7 +37,7 @@ pub(super) fn apply(document: &Value, live: Option<&Value>) -> Value {
     object
 }
 
-/// Another manager changes an object, and takes the field at `path` over.
+/// Simulates another manager that changes an object and takes over the field at `path`.
 pub(super) fn update(
     live: &mut Value,
     manager: &str,
@@ -123,7 +123,7 @@ fn defaults(object: &mut Value) {
     }
 }
 
-/// Quantities as the server writes them.
+/// Normalizes quantities like the server.
 fn canonical(value: &mut Value, quantity: bool) {
     match value {
         Value::Object(map) => {

@@ -18,7 +18,7 @@ fn connection(password: &Secret) -> Connection<'_> {
     }
 }
 
-/// The file is where the pod has it; what is verified is the name, wherever it leads.
+/// The CA file is the one in the pod. The host name is verified, not the address.
 #[test]
 fn a_server_that_must_prove_itself_is_verified_in_full() {
     let password = Secret::new("p'w".to_owned());

@@ -1,12 +1,12 @@
 use super::*;
 
-/// Printed by PostgreSQL 15.18.
+/// Output of PostgreSQL 15.18.
 const MASTER_15: &str = r#"{"kind":"server","version_num":150018,"in_recovery":false,"lsn":"0/6004CE8"}
 {"kind":"replica","pid":6970,"usesysid":"10","usename":"postgres","application_name":"pgset-1","client_addr":"10.0.0.1","client_hostname":null,"client_port":60544,"backend_start":"2026-11-24T02:46:48.779933+00:00","backend_xmin":null,"state":"streaming","sent_lsn":"0/6004D20","write_lsn":"0/6004D20","flush_lsn":"0/6004D20","replay_lsn":"0/6004CE0","write_lag":"00:00:00.000378","flush_lag":"00:00:00.000379","replay_lag":"00:00:00.00041","sync_priority":0,"sync_state":"async","reply_time":"2026-11-24T03:02:27.865369+00:00"}
 {"kind":"replica","pid":6956,"usesysid":"10","usename":"postgres","application_name":"walreceiver","client_addr":"10.0.0.2","client_hostname":null,"client_port":60528,"backend_start":"2026-11-24T02:46:48.167897+00:00","backend_xmin":null,"state":"catchup","sent_lsn":"0/6004D20","write_lsn":null,"flush_lsn":null,"replay_lsn":null,"write_lag":null,"flush_lag":null,"replay_lag":null,"sync_priority":0,"sync_state":"async","reply_time":null}
 {"kind":"slot","slot_name":"old","slot_type":"physical","active":false,"restart_lsn":"0/6000000"}
 "#;
-/// The same with the names of 9.5.
+/// The same with the column names of 9.5.
 const MASTER_9_5: &str = r#"{"kind":"server","version_num":90505,"in_recovery":false,"lsn":"1/10"}
 {"kind":"replica","pid":81,"usesysid":16384,"usename":"master","application_name":"pgset-1","client_addr":"10.0.0.1","client_hostname":null,"client_port":36550,"backend_start":"2017-01-20T10:00:00.1+00:00","backend_xmin":null,"state":"streaming","sent_location":"1/0","write_location":"1/0","flush_location":"1/0","replay_location":"0/FFFFFFF0","sync_priority":0,"sync_state":"async"}
 "#;

@@ -1,4 +1,4 @@
-//! What psql's answer to a check means.
+//! Judges the answers of psql to the checks.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::postgres::psql::ExecOutput;
 use crate::postgres::replication::{ByPod, Observation};
 use crate::set::SetIdentity;
 
-/// Judges what became of a check. `ran` is not looked at when the check has no script.
+/// Judges the result of a check. It ignores `ran` if the check has no script.
 #[must_use]
 pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> Verdict {
     if let Probe::Decided(verdict) = &check.probe {
@@ -74,7 +74,7 @@ fn answered(probe: &Probe, row: &Row) -> Verdict {
     match probe {
         Probe::MasterService => match row.get("in_recovery").and_then(Value::as_bool) {
             Some(false) => {
-                // Packagers add a remark: `15.18 (Debian 15.18-0+deb12u1)`.
+                // Packages append a remark: `15.18 (Debian 15.18-0+deb12u1)`.
                 let version = field(row, "version").split(' ').next().unwrap_or_default();
                 Verdict::passed(format!("PostgreSQL {version} at {}", field(row, "address")))
             }
@@ -110,8 +110,8 @@ fn answered(probe: &Probe, row: &Row) -> Verdict {
     }
 }
 
-/// SQLSTATE 25006 is right only from a server in recovery: `default_transaction_read_only` makes a
-/// master answer the same.
+/// SQLSTATE 25006 proves nothing unless the server is in recovery: a master with
+/// `default_transaction_read_only` returns it too.
 fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> Verdict {
     let in_recovery = server.and_then(|row| row.get("in_recovery")?.as_bool());
     let address = server.map_or("a server", |row| field(row, "address"));
@@ -134,8 +134,8 @@ fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> Verdic
     }
 }
 
-/// First a connection that is verified, then a plain one, which the server must refuse by its rules: any
-/// other way to fail proves nothing.
+/// The script opens a verified connection, then one without TLS. The server must refuse the second one by
+/// a rule of pg_hba.conf; any other failure proves nothing.
 fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str) -> Verdict {
     let up = || Some("pgset up: brings every server its certificate and its rules".to_owned());
     let Some(encrypted) = encrypted else {
@@ -156,7 +156,7 @@ fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str)
     }
 }
 
-/// Exactly one streaming row per replica.
+/// Each replica must have exactly one streaming row.
 fn streaming(observation: &Observation, pods: &[(String, String)]) -> Verdict {
     if observation.in_recovery {
         return Verdict::failed("the server that was asked is itself in recovery");

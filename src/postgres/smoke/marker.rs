@@ -1,10 +1,10 @@
-//! What is written on the master, read on every replica, and taken away again.
+//! The marker: a table that the test writes on the master, reads on every replica, and drops.
 
 use std::time::Duration;
 
-/// Between two looks for the marker, at most.
+/// The longest pause between two checks for the marker.
 const LONGEST_NAP: Duration = Duration::from_millis(250);
-/// Names of marker tables begin with it; the time and a random part follow.
+/// The prefix of marker table names. The time and a random part follow.
 const MARKER_PREFIX: &str = "pgset_test_";
 
 /// The marker of one run.
@@ -15,8 +15,8 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// A marker written at `now` (seconds since 1970). `random` are letters and digits of the
-    /// caller's; anything else in it is dropped.
+    /// A marker written at `now` (seconds since 1970). `random` is the random part of the name; characters
+    /// that are not ASCII letters or digits are dropped.
     #[must_use]
     pub fn new(now: u64, random: &str) -> Self {
         let random: String = random
@@ -36,8 +36,8 @@ impl Marker {
         )
     }
 
-    /// Looks again and again in statements of their own: a loop inside one would hold a snapshot,
-    /// which can hold up the very replay that it waits for.
+    /// Polls for the marker with separate statements. A loop inside one statement would hold a snapshot,
+    /// which can delay the replay that it waits for.
     pub(super) fn read(&self, limit: Duration) -> String {
         use std::fmt::Write as _;
         let mut sql = "select extract(epoch from clock_timestamp()) as started \\gset\n".to_owned();
@@ -62,7 +62,8 @@ impl Marker {
         sql
     }
 
-    /// Also drops what killed runs left behind two days ago or earlier: clocks may be a day off.
+    /// Drops the marker, and markers of killed runs that are at least two days old: clocks may differ by a
+    /// day.
     pub(super) fn clean(&self) -> String {
         format!(
             "set client_min_messages to warning;\n\

@@ -1,6 +1,6 @@
-//! The results of a smoke test: for people, as JSON, as JUnit XML.
+//! The report of a smoke test: for people, as JSON and as JUnit XML.
 //!
-//! The XML is written by hand: five elements and one escaping rule are less than a dependency.
+//! The XML is written by hand: a dependency would be more code than five elements and one escaping rule.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::{CheckResult, Verdict};
 use crate::postgres::table::{clean, wrap};
 
-/// The version of the JSON document. Fields may be added under one version, never changed.
+/// The version of the JSON document. Within one version, fields may be added but not changed.
 pub const REPORT_VERSION: u32 = 1;
 
-/// A whole run.
+/// The report of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SmokeReport {
     /// [`REPORT_VERSION`].
@@ -23,17 +23,17 @@ pub struct SmokeReport {
     pub set: String,
     /// Its namespace.
     pub namespace: String,
-    /// Whether nothing failed.
+    /// Whether no check failed.
     pub passed: bool,
-    /// How long all of it took.
+    /// How long the run took.
     #[serde(serialize_with = "super::seconds", rename = "elapsed_seconds")]
     pub elapsed: Duration,
-    /// Each check.
+    /// The results of all checks.
     pub checks: Vec<CheckResult>,
 }
 
 impl SmokeReport {
-    /// A run of these checks.
+    /// Creates the report of a run.
     #[must_use]
     pub fn new(set: &str, namespace: &str, elapsed: Duration, checks: Vec<CheckResult>) -> Self {
         let passed = !checks.iter().any(|check| matches!(check.verdict, Verdict::Failed { .. }));
@@ -47,7 +47,7 @@ impl SmokeReport {
         }
     }
 
-    /// How many passed, failed, were skipped.
+    /// The number of passed, failed and skipped checks.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
         let count =
@@ -59,7 +59,8 @@ impl SmokeReport {
         )
     }
 
-    /// A line per check: a tick, a cross or a dash, the time, what holds; then the reason.
+    /// One line per check: a tick, a cross or a dash, the elapsed time and the title; then the reason, if
+    /// any.
     #[must_use]
     pub fn human(&self, width: usize, color: bool) -> String {
         let mut text = String::new();
@@ -100,7 +101,7 @@ impl SmokeReport {
         text
     }
 
-    /// JUnit's XML: one suite, a case per check.
+    /// JUnit XML: one suite with a case per check.
     #[must_use]
     pub fn junit(&self) -> String {
         let (_, failed, skipped) = self.counts();
@@ -148,8 +149,8 @@ fn milliseconds(elapsed: Duration) -> String {
     }
 }
 
-/// Text in XML, in an element or an attribute. Characters that XML 1.0 has no way to write become
-/// U+FFFD; line ends and tabs are written as references, since attributes would lose them.
+/// Escapes text for an XML element or attribute. Characters that XML 1.0 can't represent become U+FFFD. Line
+/// ends and tabs are written as character references, because attributes would lose them.
 fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -151,7 +151,7 @@ fn only_a_replica_that_refuses_with_25006_passes() {
     let master = "{\"kind\":\"server\",\"in_recovery\":false,\"address\":\"10.0.0.0\"}\n";
     let verdict = |code, out, err| judged(&three(), "replica-service", code, out, err);
     assert!(passed(&verdict(3, replica, READ_ONLY)).contains("25006"));
-    // A master with default_transaction_read_only says the same.
+    // A master with default_transaction_read_only returns the same error.
     assert!(reason(&verdict(3, master, READ_ONLY)).contains("not in recovery: the master"));
     assert!(reason(&verdict(0, master, "")).contains("not in recovery: the master"));
     assert!(reason(&verdict(0, replica, "")).contains("succeeded"));

@@ -1,4 +1,4 @@
-//! The status for people: what is wrong first, then tables that fit the terminal.
+//! The status for people: problems first, then tables that fit the terminal.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use console::style;
 use super::{Health, ReplicaStatus, ServiceFacts, Status};
 use crate::postgres::table::{clean, render, wrap};
 
-/// The whole text. `width` in columns; `color` whether to use ANSI colours.
+/// Formats the status. `width` is in columns; `color` enables ANSI colours.
 #[must_use]
 pub fn human(status: &Status, width: usize, color: bool) -> String {
     let health = match status.health {
@@ -173,7 +173,7 @@ fn volumes(status: &Status) -> Vec<Vec<String>> {
     status.volumes.iter().map(row).collect()
 }
 
-/// `5s`, `3m`, `2h`, `4d`, as kubectl.
+/// `5s`, `3m`, `2h`, `4d`, as in kubectl.
 fn age(age: Duration) -> String {
     match age.as_secs() {
         s @ 0..120 => format!("{s}s"),
@@ -186,7 +186,7 @@ fn age(age: Duration) -> String {
 fn bytes(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match UNITS.iter().find(|(size, _)| bytes >= *size) {
-        // One decimal, in whole numbers: a u64 does not fit a float.
+        // One decimal, with integer arithmetic: an `f64` can't represent every `u64`.
         Some((size, unit)) => format!("{}.{} {unit}", bytes / size, bytes % size * 10 / size),
         None => format!("{bytes} B"),
     }

@@ -1,4 +1,4 @@
-//! What is wrong: rules over the facts, each problem in words.
+//! Rules that find problems in the facts.
 
 use super::{Facts, PodFacts, Role, ServiceFacts, ServiceRole, VolumeFacts, names};
 
@@ -21,7 +21,7 @@ pub(super) fn why_down(pods: &[PodFacts], services: &[ServiceFacts]) -> Option<S
         .then(|| format!("Service {} does not reach the master", service.name))
 }
 
-/// Where labels, PostgreSQL and endpoints contradict one another. Empty when they agree.
+/// The contradictions between labels, PostgreSQL's answers and endpoints. Empty if there are none.
 #[must_use]
 pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String> {
     let mut found = Vec::new();

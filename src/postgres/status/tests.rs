@@ -78,7 +78,7 @@ fn changed(change: impl FnOnce(&mut Facts)) -> (Health, String) {
     (status.health, status.problems.join("\n"))
 }
 
-/// A problem, and what brings it about.
+/// An expected problem, and the change that causes it.
 type Case = (&'static str, fn(&mut Facts));
 
 #[test]

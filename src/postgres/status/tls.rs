@@ -1,4 +1,4 @@
-//! What `status` says about TLS: by what the servers do, not by what was asked of them.
+//! The TLS part of `status`: what the servers do, not what was requested.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,26 +10,26 @@ use crate::settings::tls::{Origin, Stage};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
-    /// They are not.
+    /// Connections are not encrypted.
     Off,
-    /// They are when the client wants it.
+    /// Connections are encrypted if the client asks for it.
     Offered,
-    /// Always: nobody is let in without.
+    /// Connections without TLS are refused.
     Required,
 }
 
-/// What there is to say about TLS.
+/// The TLS state of a set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TlsStatus {
     /// Whether connections are encrypted.
     pub mode: TlsMode,
-    /// The Secret that the certificate is in.
+    /// The name of the Secret that contains the certificate.
     pub secret: Option<String>,
-    /// Until when the servers' certificate is good.
+    /// When the servers' certificate expires.
     pub valid_until: Option<Timestamp>,
-    /// Whether less than a third of its time is left.
+    /// Whether less than a third of its lifetime is left.
     pub renewal_due: bool,
-    /// Whether it could be otherwise.
+    /// Whether the image supports TLS.
     #[serde(skip)]
     pub possible: bool,
     #[serde(skip)]
@@ -39,7 +39,7 @@ pub struct TlsStatus {
 }
 
 impl TlsStatus {
-    /// Of an image that knows no TLS.
+    /// The state of a set with an image that does not support TLS.
     #[must_use]
     pub fn impossible() -> Self {
         Self { possible: false, ..Self::off() }
@@ -57,13 +57,13 @@ impl TlsStatus {
         }
     }
 
-    /// Whether nobody is let in without TLS.
+    /// Whether every connection must use TLS.
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.mode == TlsMode::Required
     }
 
-    /// What the servers say, by pod, and what is wrong with it; none when no server answered.
+    /// Combines the TLS states of the servers, by pod, and lists the problems; `None` if no server answered.
     #[must_use]
     pub fn of(servers: &[(String, ServerTls)], now: Timestamp) -> Option<(Self, Vec<String>)> {
         let (first_pod, first) = servers.first()?;
@@ -118,7 +118,7 @@ impl TlsStatus {
         Some((status, problems))
     }
 
-    /// For a person: a line.
+    /// The state in one line, for people.
     #[must_use]
     pub fn line(&self) -> String {
         let Some(until) = self.valid_until else {

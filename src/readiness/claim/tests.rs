@@ -9,7 +9,7 @@ use crate::readiness::fixtures::{
 const CLAIM: &str = "PersistentVolumeClaim pgset-pvc";
 const PENDING: &str = "{spec: {volumeName: null}, status: {phase: Pending, capacity: null}}";
 
-/// A pending claim of a class, no pod, and no volume yet.
+/// A Pending claim of a class, without pod and volume.
 fn pending(class: &str) -> World {
     healthy(1).claim(PENDING).claim(&format!("spec: {{storageClassName: {class}}}")).with(|world| {
         world.snapshot.pods.clear();
@@ -21,7 +21,7 @@ fn claim_event(reason: &str, at: &str, message: &str) -> Event {
     event("claim-uid", reason, 3, at, message)
 }
 
-/// A pending claim beside a free volume, both of the static class.
+/// A Pending claim and an Available volume, both of the static class.
 fn unbound() -> World {
     healthy(2).claim(PENDING).volume("{spec: {claimRef: null}, status: {phase: Available}}")
 }
@@ -87,10 +87,10 @@ fn a_class_that_does_not_exist_fails_at_once() {
     });
     let trouble = none.assert_trouble(CLAIM, Cause::NoStorageClass, 0);
     assert_eq!(trouble.message, "it names no StorageClass, and the cluster has no default one");
-    // With a default one it is that which is used.
+    // If there is a default StorageClass, it is used.
     pending("null").assert_waits("PersistentVolumeClaim pgset-pvc: Pending: no volume yet");
 
-    // Classes can't be read: the controller's event tells.
+    // pgset can't read StorageClasses; the controller's event has the reason.
     let said = "storageclass.storage.k8s.io \"fast\" not found";
     let unreadable = pending("fast").with(|world| world.snapshot.storage_classes = None);
     unreadable.assert_waits("PersistentVolumeClaim pgset-pvc: Pending: no volume yet");
@@ -103,26 +103,26 @@ fn a_class_that_does_not_exist_fails_at_once() {
 
 #[test]
 fn volumes_made_by_hand_need_no_class() {
-    // The set's own, whose class never exists; before the volume is seen, and after.
+    // The set's own class, which never exists: before the watch shows the volume, and afterwards.
     pending("pg.pgset.static").assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
     unbound().assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
-    // Somebody else's, whose class does not exist either.
+    // The class of another owner, which does not exist either.
     unbound()
         .volume("{metadata: {labels: null}, spec: {storageClassName: by-hand}}")
         .claim("spec: {storageClassName: by-hand}")
         .assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
-    // One without a class for a claim without one.
+    // A volume without a class for a claim without a class.
     unbound()
         .volume("spec: {storageClassName: null}")
         .claim("spec: {storageClassName: null}")
         .with(|world| world.snapshot.storage_classes = Some(Vec::new()))
         .assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
-    // The binder's word on a class that need not exist.
+    // The binder's event about a class that does not need to exist.
     let said = "storageclass.storage.k8s.io \"pg.pgset.static\" not found";
     unbound()
         .event(claim_event("ProvisioningFailed", LATER, said))
         .assert_waits(&format!("{CLAIM}: Pending: no volume yet"));
-    // Volumes can't be read: all there is to go by.
+    // pgset can't read volumes, so it has only the event.
     pending("pg.pgset.static")
         .event(claim_event("ProvisioningFailed", LATER, said))
         .assert_trouble(CLAIM, Cause::FailedBinding, 60);
@@ -209,7 +209,7 @@ fn volumes_that_can_not_be_used_fail_at_once() {
         assert_eq!((claim.cause, claim.grace.as_secs()), (Cause::FailedBinding, 60));
         assert!(!found.ready);
 
-        // A spare one does no harm.
+        // A spare volume does no harm.
         healthy(2)
             .with(|world| {
                 let mut spare = crate::readiness::fixtures::volume("pv2");
@@ -232,6 +232,6 @@ fn only_the_claims_of_the_pods_wanted_count() {
     };
     let name = "PersistentVolumeClaim data-pgset-1";
     own(1).assert_trouble(name, Cause::ClaimLost, 0);
-    // Kept from when the set was larger.
+    // The claim remains from a larger set.
     own(2).assert_ready();
 }

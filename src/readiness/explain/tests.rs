@@ -73,7 +73,7 @@ fn one_log_is_shown_once() {
     let logs = Logs { current: same.clone(), previous: same };
     let found = explain(&pod(Cause::CrashLoop, "x"), &healthy(1).snapshot, &logs);
     assert_eq!(found.details, ["previous log of database:", "  FATAL"]);
-    // A container that never crashed has no previous run, but it has a log.
+    // A container that never crashed has no previous log, but it has a current one.
     let found = explain(&pod(Cause::ProbeFailing, "x"), &healthy(1).snapshot, &logs);
     assert_eq!(found.details, ["log of database:", "  FATAL"]);
 }

@@ -1,4 +1,4 @@
-//! What to type next about volumes, claims and storage classes.
+//! The next command to run for problems with volumes, claims and StorageClasses.
 
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, NFSVolumeSource, Pod};
 
@@ -7,18 +7,18 @@ use super::super::text::says;
 use super::super::view;
 use super::Case;
 
-/// The uid and gid of the Crunchy images, when the pod does not say which it runs as.
+/// The uid and gid of the Crunchy images, used if the pod does not set them.
 const DEFAULT_USER: i64 = 26;
-/// How many storage classes are named.
+/// The maximum number of StorageClasses that a hint lists.
 const CLASSES: usize = 5;
 
-/// Where a pod's data lies, outside of the cluster.
+/// Where a pod's data is stored outside the cluster.
 enum Place<'a> {
     HostPath(&'a HostPathVolumeSource),
     Nfs(&'a NFSVolumeSource),
 }
 
-/// The host paths and exports that a pod mounts, through its claims or directly.
+/// The host paths and NFS exports that a pod mounts, through its claims or directly.
 fn places<'a>(snapshot: &'a Snapshot, pod: &'a Pod) -> Vec<Place<'a>> {
     let mut places = Vec::new();
     for name in Snapshot::claims_of(pod) {
@@ -38,7 +38,7 @@ fn places<'a>(snapshot: &'a Snapshot, pod: &'a Pod) -> Vec<Place<'a>> {
     places
 }
 
-/// `26:26`: whom the data must belong to.
+/// The uid and gid that must own the data: `26:26`.
 fn user(pod: &Pod, container: Option<&str>) -> String {
     let spec = pod.spec.as_ref();
     let own = spec
@@ -56,7 +56,7 @@ fn user(pod: &Pod, container: Option<&str>) -> String {
     format!("{user}:{}", group.unwrap_or(user))
 }
 
-/// A word of a shell command.
+/// Quotes a word for a shell command.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -65,7 +65,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Who must own the data, and where.
+/// The commands that give the data the right owner.
 pub(super) fn owner(case: Case<'_>) -> Vec<String> {
     let Some(pod) = case.pod() else { return Vec::new() };
     let user = user(pod, case.trouble.container.as_deref());
@@ -86,7 +86,7 @@ pub(super) fn owner(case: Case<'_>) -> Vec<String> {
     hints
 }
 
-/// A volume that can't be mounted.
+/// Hints for a volume that can't be mounted.
 pub(super) fn mount(case: Case<'_>) -> Vec<String> {
     let message = &case.trouble.message;
     let node = case.node();
@@ -109,7 +109,7 @@ pub(super) fn mount(case: Case<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The storage classes that exist.
+/// Hints that list the existing StorageClasses.
 pub(super) fn classes(case: Case<'_>) -> Vec<String> {
     let Some(classes) = case.snapshot.storage_classes.as_deref() else {
         return vec![case.pgset("up --storage class:NAME"), "kubectl get storageclass".to_owned()];
@@ -127,7 +127,7 @@ pub(super) fn classes(case: Case<'_>) -> Vec<String> {
     shown.map(|name| case.pgset(&format!("up --storage class:{name}"))).collect()
 }
 
-/// No volume fits the claim.
+/// Hints for a claim that no volume fits.
 pub(super) fn unbound(case: Case<'_>) -> Vec<String> {
     let message = &case.trouble.message;
     if says(message, &["no storage class is set"]) {
@@ -158,12 +158,12 @@ pub(super) fn released(case: Case<'_>) -> Vec<String> {
     free(case.name())
 }
 
-/// The volume is somebody else's.
+/// Hints for a volume that is bound to a claim of another owner.
 pub(super) fn taken(case: Case<'_>) -> Vec<String> {
     vec![case.pgset("up --volume-prefix PREFIX")]
 }
 
-/// The claim's volume is gone.
+/// Hints for a claim that has lost its volume.
 pub(super) fn lost() -> Vec<String> {
     vec![
         "bring the PersistentVolume back under the same name, or delete the claim and begin anew"

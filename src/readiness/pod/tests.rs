@@ -52,7 +52,7 @@ fn replicas_must_stream_when_that_is_wanted() {
         world.assert_waits(&format!("{POD}: {state}"));
         world.with(|world| world.expected.want_streaming = false).assert_ready();
     }
-    // A base backup runs beside the stream.
+    // A base backup runs beside the streaming connection.
     asked(vec![row("backup"), row("streaming")], None).assert_ready();
 }
 
@@ -196,7 +196,7 @@ fn a_crash_loop_fails_at_the_second_restart() {
         trouble.message,
         "container database crashes: out of memory (exit code 137), 2 restarts"
     );
-    // The kubelet may have put the end of the log into the message: the cause is in it.
+    // The kubelet may have put the end of the log into the message, which then contains the cause.
     let said = "bootstrap: pod pgset-1 is the replica\nbootstrap: error: the volume is full\n\n";
     let end = serde_json::json!({"exitCode": 22, "reason": "Error", "message": said});
     let trouble = crashed(2, &end.to_string()).assert_trouble(POD, Cause::CrashLoop, 0);
@@ -208,7 +208,7 @@ fn a_crash_loop_fails_at_the_second_restart() {
     let end = serde_json::json!({"exitCode": 1, "message": said});
     let trouble = crashed(2, &end.to_string()).assert_trouble(POD, Cause::CrashLoop, 0);
     assert!(trouble.message.contains("exit code 1: FATAL: could not map memory, 2"));
-    // It runs again: healed, as far as one can see.
+    // It runs again, so it seems to have recovered.
     let running = healthy(2).container(1, "{ready: true, restartCount: 5}");
     running.pod(1, "status: {conditions: [{type: Ready, status: 'True'}]}").assert_ready();
 }
@@ -281,7 +281,7 @@ fn a_mount_that_fails_is_given_a_minute() {
     assert!(trouble.message.contains("exit status 32; Mounting command"), "{}", trouble.message);
     assert!(world.state(POD).state.starts_with("Starting: MountVolume.SetUp failed"));
 
-    // It was mounted since; the event is old; the container runs.
+    // Cases without trouble: mounted since; an old event; a running container.
     let pulling = waiting("ContainerCreating", "")
         .event(pod_event("FailedMount", LATER, nfs))
         .event(pod_event("Pulling", LATER, ""));
@@ -295,7 +295,7 @@ fn a_mount_that_fails_is_given_a_minute() {
 fn a_failing_probe_has_its_own_budget() {
     let said = "Readiness probe failed: psql: could not connect\nto server";
     let world = healthy(2).unready(1).event(pod_event("Unhealthy", LATER, said));
-    // 5 s initial delay, 3 times 10 s, and 5 s for the last answer.
+    // 5 s initial delay, 3 times 10 s, and 5 s timeout of the last probe.
     let trouble = world.assert_trouble(POD, Cause::ProbeFailing, 40);
     assert!(
         trouble.message.ends_with(": psql: could not connect; to server"),
@@ -322,9 +322,10 @@ fn a_probe_that_is_not_asked_yet_does_not_fail() {
             .container(1, &format!("started: {started}"))
     };
     starting(false).assert_waits("Pod pgset-1: Running, PostgreSQL starts");
-    // The API server's defaults, 3 times 10 s and 1 s; and a minute more, as the kubelet has said nothing.
+    // The API server's defaults: 3 times 10 s, and 1 s. Plus a minute, because the kubelet has reported
+    // nothing.
     starting(true).assert_trouble(POD, Cause::ProbeFailing, 91);
-    // Without a probe there is nothing that could fail.
+    // Without a probe nothing can fail.
     healthy(2)
         .unready(1)
         .pod(1, "spec: {containers: [{name: database}]}")
@@ -359,7 +360,7 @@ fn a_clone_takes_as_long_as_it_takes() {
     };
     cloning(Some(40.4)).assert_waits("Pod pgset-1: Cloning 40 %");
     cloning(None).assert_waits("Pod pgset-1: Cloning");
-    // Where an init container clones, too.
+    // The same if an init container clones.
     let first = init(waiting("PodInitializing", ""), "state: {running: {}}").with(|world| {
         let streaming = world.snapshot.streaming.as_mut().unwrap();
         streaming.clone_percent.insert("pgset-1".to_owned(), 7.0);

@@ -5,7 +5,7 @@ use crate::readiness::{Cause, WedgedPod};
 const QUOTA: &str = "create Pod pgset-1 in StatefulSet pgset failed error: pods \"pgset-1\" is forbidden: \
                      exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1";
 
-/// The second pod is missing, and its parts elsewhere.
+/// A set with two replicas, where the second pod is missing everywhere.
 fn half() -> World {
     healthy(2)
         .set("status: {replicas: 1, readyReplicas: 1, availableReplicas: 1, updatedReplicas: 1}")
@@ -134,7 +134,7 @@ fn a_set_that_somebody_replaced_or_deleted_fails() {
         world.expected.statefulset_uid = Some("the one we applied".to_owned());
     });
     replaced.assert_trouble("StatefulSet pgset", Cause::Replaced, 0);
-    // Nobody applied anything: `status`.
+    // Nothing was applied: this is `status`.
     healthy(2).with(|world| world.expected.statefulset_uid = None).assert_ready();
 
     let gone = healthy(2).with(|world| world.snapshot.statefulset = None);
@@ -170,7 +170,7 @@ fn refused_pods_fail_at_the_second_time_or_after_a_while() {
         refused(2, LATER, message).assert_trouble("StatefulSet pgset", Cause::FailedCreate, 0);
     }
     let waits = "StatefulSet pgset: 1 of 2 pods created";
-    // Not a refusal; older than the apply; another set's; of a pod that was created since.
+    // Not a refusal; older than the apply; of another set; of a pod that has been created since.
     let already = "create Pod pgset-1 in StatefulSet pgset failed error: already exists";
     refused(9, LATER, already).assert_waits(waits);
     refused(9, EARLIER, QUOTA).assert_waits(waits);
@@ -215,7 +215,7 @@ fn events_with_a_series_count_too() {
     half().event(new).assert_trouble("StatefulSet pgset", Cause::FailedCreate, 0);
 }
 
-/// A bad tag was applied and mended: `pgset-1` is of the bad revision and can't start.
+/// A bad tag was applied, then corrected: `pgset-1` has the bad revision and can't start.
 fn wedged() -> World {
     healthy(2)
         .set("status: {readyReplicas: 1, updatedReplicas: 1, currentRevision: pgset-bad}")
@@ -244,11 +244,11 @@ fn what_the_controller_replaces_itself_is_not_wedged() {
     for world in [parallel, going, unseen, stale] {
         let found = world.assess();
         assert_eq!(found.wedged, []);
-        // Neither does the old pod's own failure count.
+        // The failure of the old pod itself does not count either.
         assert_eq!(found.troubles, []);
         assert!(!found.ready);
     }
-    // Ready, it is replaced in its turn.
+    // A ready old pod waits for its update.
     let ready = healthy(2).pod(1, "metadata: {labels: {controller-revision-hash: pgset-old}}");
     ready.assert_waits("Pod pgset-1: Ready, waits for its update");
 }

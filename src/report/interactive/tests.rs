@@ -8,7 +8,7 @@ use crate::event::Outcome;
 use crate::manifest::Kind;
 use crate::report::{Flags, Reporter, Terminal, display};
 
-/// Stderr of the terminal: the newline of a cooked terminal returns the carriage.
+/// The terminal's stderr. It converts LF to CRLF, as a terminal in cooked mode does.
 struct Screen(InMemoryTerm);
 
 impl Write for Screen {
@@ -45,7 +45,7 @@ fn created(kind: Kind, name: &str) -> Event {
     Event::Object { object, outcome: Outcome::Created, detail: None }
 }
 
-/// What is on the screen, with a turning spinner as `*`.
+/// The content of the screen, with a moving spinner as `*`.
 fn screen(term: &InMemoryTerm) -> String {
     term.contents().replace(SPINNER, "*")
 }
@@ -131,7 +131,7 @@ fn more_lines_than_the_screen_has_are_all_there_at_the_end() {
         reporter.emit(state(Kind::Pod, &format!("pgset-{ordinal}"), Phase::Ready, "Ready"));
     }
     reporter.finish().unwrap();
-    // The last row is the empty one that the cursor stands on.
+    // The last row is empty: the cursor is there.
     let last =
         "✔ pod/pgset-5  Ready\n✔ pod/pgset-6  Ready\n✔ pod/pgset-7  Ready\n✔ pod/pgset-8  Ready";
     assert_eq!(screen(&term), last);
