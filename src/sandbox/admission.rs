@@ -162,6 +162,7 @@ fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()>
         let what = "Invalid value: must be greater than or equal to 0";
         return invalid("spec.replicas", what);
     }
+    update_strategy(key, &object["spec"]["updateStrategy"])?;
     if let Some(before) = before {
         let fixed = |set: &Value| {
             let mut spec = set["spec"].clone();
@@ -195,6 +196,31 @@ fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()>
         return invalid("spec.template.metadata.labels", &what);
     }
     required(key, object, "spec.template.spec.containers")
+}
+
+fn update_strategy(key: &Key, strategy: &Value) -> Answer<()> {
+    // The server shows its internal structures here: their field names differ from the API's.
+    let rolling = &strategy["rollingUpdate"];
+    let shown = match rolling.as_object() {
+        None => "null".to_owned(),
+        Some(_) => format!(
+            "{{\"Partition\":{},\"MaxUnavailable\":{}}}",
+            rolling["partition"], rolling["maxUnavailable"]
+        ),
+    };
+    let (field, what) = match strategy["type"].as_str() {
+        Some("RollingUpdate") => return Ok(()),
+        Some("OnDelete") if rolling.is_null() => return Ok(()),
+        Some("OnDelete") => {
+            let field = "spec.updateStrategy.rollingUpdate";
+            (field, format!("{shown}: only allowed for updateStrategy 'RollingUpdate'"))
+        }
+        _ => {
+            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{shown}}}", strategy["type"]);
+            ("spec.updateStrategy", format!("{shown}: must be 'RollingUpdate' or 'OnDelete'"))
+        }
+    };
+    Err(Refusal::invalid(key.resource, &key.name, field, &format!("Invalid value: {what}")))
 }
 
 fn service(

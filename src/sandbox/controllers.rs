@@ -3,6 +3,8 @@
 //! or how many they slept through.
 
 mod claims;
+#[cfg(test)]
+mod fixture;
 mod garbage;
 mod namespaces;
 pub(super) mod quotas;
@@ -97,29 +99,35 @@ pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
     loop {
         latest.borrow_and_update();
         mended.borrow_and_update();
-        let done = [
-            ("namespaces", namespaces::sync(&registry)),
-            ("claims", claims::sync(&registry)),
-            ("volumes", volumes::sync(&registry)),
-            ("statefulsets", stateful_set::sync(&registry, &faults)),
-            ("scheduler", scheduler::sync(&registry, &faults)),
-            ("services", services::sync(&registry)),
-            ("quotas", quotas::sync(&registry)),
-            ("garbage", garbage::sync(&registry)),
-        ];
-        let mut refused = false;
-        for (controller, result) in done {
-            if let Err(refusal) = result {
-                tracing::debug!(controller, refusal.message, "tries again");
-                refused = true;
-            }
-        }
+        let refused = !pass(&registry, &faults);
         tokio::select! {
             changed = latest.changed() => if changed.is_err() { return },
             _ = mended.changed() => {}
             () = tokio::time::sleep(RETRY), if refused => {}
         }
     }
+}
+
+/// Runs every controller once. False when one of them was refused and has to try again.
+fn pass(registry: &Registry, faults: &Faults) -> bool {
+    let results = [
+        ("namespaces", namespaces::sync(registry)),
+        ("claims", claims::sync(registry)),
+        ("volumes", volumes::sync(registry)),
+        ("statefulsets", stateful_set::sync(registry, faults)),
+        ("scheduler", scheduler::sync(registry, faults)),
+        ("services", services::sync(registry)),
+        ("quotas", quotas::sync(registry)),
+        ("garbage", garbage::sync(registry)),
+    ];
+    let mut done = true;
+    for (controller, result) in results {
+        if let Err(refusal) = result {
+            tracing::debug!(controller, refusal.message, "tries again");
+            done = false;
+        }
+    }
+    done
 }
 
 /// Writes a part of an object's status, if it is not so already.

@@ -44,11 +44,12 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
     Ok(())
 }
 
-/// Whether a pod that has not ended mounts the claim.
+/// Whether a pod mounts the claim: one that has a node and has not ended.
 fn is_used(registry: &Registry, key: &Key) -> bool {
     let pods = registry.store.list(&PODS, Some(&key.namespace)).0;
     pods.iter().any(|pod| {
         !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+            && !text(pod, "/spec/nodeName").is_empty()
             && pod["spec"]["volumes"]
                 .as_array()
                 .into_iter()

@@ -31,6 +31,11 @@ pub(super) fn update(registry: &Registry, set: &Value) -> Answer<String> {
     Ok(name)
 }
 
+pub(super) fn exists(registry: &Registry, set: &Value, name: &str) -> bool {
+    let key = Key::new(&REVISIONS, text(set, "/metadata/namespace"), name);
+    registry.store.get(&key).is_some()
+}
+
 /// The template of a revision; the set's own when that is forgotten.
 pub(super) fn template(registry: &Registry, set: &Value, name: &str) -> Value {
     let key = Key::new(&REVISIONS, text(set, "/metadata/namespace"), name);

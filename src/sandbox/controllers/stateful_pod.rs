@@ -10,7 +10,13 @@ use super::super::registry::{Delete, Registry};
 use super::super::store::Key;
 use super::{MANAGER, owned_by, revisions, text};
 
-/// Makes the pod of an ordinal, of a revision; before that its claims.
+/// The ordinal of a pod, by its name; none when the name is not one of the set's.
+pub(super) fn ordinal(set: &Value, pod: &Value) -> Option<u64> {
+    let (set, pod) = (text(set, "/metadata/name"), text(pod, "/metadata/name"));
+    pod.strip_prefix(set)?.strip_prefix('-')?.parse().ok()
+}
+
+/// Creates the pod of an ordinal, with the template of this revision. Its claims come first.
 pub(super) fn create(
     registry: &Registry,
     faults: &Faults,
@@ -20,9 +26,7 @@ pub(super) fn create(
 ) -> Answer<()> {
     let name = format!("{}-{ordinal}", text(set, "/metadata/name"));
     let namespace = text(set, "/metadata/namespace");
-    for template in templates(set) {
-        claim(registry, set, template, &name, namespace)?;
-    }
+    create_claims(registry, set, &name)?;
     let made = if let Some(words) = faults.broken("create pods") {
         Err(Refusal::forbidden(&PODS, &name, &words))
     } else {
@@ -35,6 +39,9 @@ pub(super) fn create(
             tell(registry, set, false, "SuccessfulCreate", &format!("{what} successful"));
             Ok(())
         }
+        // A pod of this name that the set does not own is in the way. The real controller tries
+        // again and says nothing, too.
+        Err(refusal) if refusal.reason == "AlreadyExists" => Err(refusal),
         Err(refusal) => {
             let message = format!("{what} failed error: {}", refusal.message);
             tell(registry, set, true, "FailedCreate", &message);
@@ -65,6 +72,12 @@ fn templates(set: &Value) -> impl Iterator<Item = &Value> {
 /// The name of a pod's claim.
 fn claim_name(template: &Value, pod: &str) -> String {
     format!("{}-{pod}", text(template, "/metadata/name"))
+}
+
+/// Creates the claims of a pod that do not exist yet.
+pub(super) fn create_claims(registry: &Registry, set: &Value, pod: &str) -> Answer<()> {
+    let namespace = text(set, "/metadata/namespace");
+    templates(set).try_for_each(|template| claim(registry, set, template, pod, namespace))
 }
 
 fn claim(
