@@ -2,6 +2,7 @@
 //! as they are meant to be. They keep nothing in mind, so it does not matter which change woke them,
 //! or how many they slept through.
 
+mod adoption;
 mod claims;
 #[cfg(test)]
 mod fixture;

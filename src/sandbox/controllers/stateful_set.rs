@@ -11,7 +11,7 @@ use super::super::kinds::{PODS, STATEFUL_SETS};
 use super::super::refusal::Answer;
 use super::super::registry::Registry;
 use super::super::store::Key;
-use super::{condition, deleted, is_owned_by, revisions, set_status, stateful_pod, text};
+use super::{adoption, condition, deleted, is_owned_by, revisions, set_status, stateful_pod, text};
 
 pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
     let mut result = Ok(());
@@ -25,6 +25,7 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
 }
 
 fn sync_one(registry: &Registry, faults: &Faults, object: Arc<Value>) -> Answer<()> {
+    adoption::adopt(registry, &object)?;
     let update = revisions::update(registry, &object)?;
     let current = text(&object, "/status/currentRevision");
     let known = revisions::exists(registry, &object, current);

@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::super::kinds::{CLAIMS, EVENTS, PODS, STATEFUL_SETS};
-use super::super::fixture::Cluster;
-use super::super::text;
+use super::super::super::kinds::{CLAIMS, EVENTS, PODS, REVISIONS, STATEFUL_SETS};
+use super::super::super::registry::Delete;
+use super::super::fixture::{Cluster, NAMESPACE};
+use super::super::{is_owned_by, text};
 use super::sync;
 
 const POLICIES: [&str; 2] = ["OrderedReady", "Parallel"];
@@ -189,6 +190,45 @@ fn an_ordered_set_scales_down_past_one_pod_that_is_not_ready_but_not_past_two() 
         cluster.edit(&STATEFUL_SETS, "db", |set| set["spec"]["replicas"] = json!(1)).unwrap();
         cluster.sync();
         assert_eq!(cluster.terminating(), names(terminating), "{broken:?} not ready");
+    }
+}
+
+#[test]
+fn a_new_set_adopts_the_pods_and_revisions_that_an_old_one_left() {
+    for policy in POLICIES {
+        let cluster = running(policy, &rolling(0));
+        let pods = || -> Vec<Value> {
+            let pods = cluster.registry.store.list(&PODS, Some(NAMESPACE)).0;
+            pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect()
+        };
+        let before = pods();
+        let orphan = Delete { orphan: true, ..Delete::default() };
+        cluster.registry.delete(&Cluster::key(&STATEFUL_SETS, "db"), &orphan).unwrap();
+        cluster.sync();
+        assert!(cluster.get(&STATEFUL_SETS, "db").is_none());
+        // Labels are not enough: the name has to be one of the set's, too.
+        cluster.create(
+            &PODS,
+            "other-0",
+            json!({"metadata": {"labels": {"app": "db"}},
+                "spec": {"containers": [{"name": "x", "image": "x"}]}}),
+        );
+        cluster.create_set(policy, &rolling(0), 3);
+        cluster.sync();
+        let set = cluster.get(&STATEFUL_SETS, "db").unwrap();
+        for n in 0..3 {
+            assert!(is_owned_by(&cluster.get(&PODS, &format!("db-{n}")).unwrap(), &set));
+        }
+        assert!(!is_owned_by(&cluster.get(&PODS, "other-0").unwrap(), &set));
+        cluster.end("other-0");
+        assert_eq!(pods(), before, "{policy}: a pod was replaced");
+        assert_eq!(numbers(&set["status"]), [3; 4], "{policy}");
+        let revisions = cluster.registry.store.list(&REVISIONS, Some(NAMESPACE)).0;
+        assert!(revisions.iter().all(|revision| is_owned_by(revision, &set)), "{revisions:?}");
+        // They are replaced by a later template, as the set's own.
+        cluster.set_image("postgres:2");
+        assert!(cluster.settle(3).iter().all(|unavailable| unavailable.len() <= 1));
+        assert_eq!(images(&cluster), ["postgres:2"; 3], "{policy}");
     }
 }
 
