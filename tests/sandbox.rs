@@ -4,6 +4,7 @@
 //! server programs (13 to 18) and libnss-wrapper. Root runs them as the user `postgres`.
 
 mod faults;
+mod growth;
 mod inputs;
 mod killed;
 mod kubectl;

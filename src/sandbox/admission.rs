@@ -4,6 +4,7 @@ mod security;
 
 use serde_json::{Value, json};
 
+use super::controllers::claims::quantity;
 use super::controllers::quotas;
 use super::kinds::{NAMESPACES, PODS, QUOTAS, Resource, SERVICES, STORAGE_CLASSES};
 use super::refusal::{Answer, Refusal};
@@ -13,6 +14,8 @@ use super::store::Key;
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const STATEFUL_SET_FIELDS: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+const CLAIM_FIELDS: &str = "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+const NO_EXPANSION: &str = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
 
 /// The annotation of the class that claims get which name none.
 pub(super) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
@@ -62,7 +65,7 @@ pub(super) fn admit(
             }
             required(key, object, "spec.accessModes")
         }
-        ("PersistentVolumeClaim", Some(before)) => claim_update(key, before, object),
+        ("PersistentVolumeClaim", Some(before)) => claim_update(registry, key, before, object),
         ("PersistentVolume", None) => {
             add_finalizer(object, "kubernetes.io/pv-protection");
             required(key, object, "spec.accessModes")
@@ -261,21 +264,40 @@ pub(super) fn free_address(registry: &Registry) -> Option<String> {
     })
 }
 
-fn claim_update(key: &Key, before: &Value, object: &Value) -> Answer<()> {
+fn claim_update(registry: &Registry, key: &Key, before: &Value, object: &Value) -> Answer<()> {
+    let text = |claim: &Value, at: &str| {
+        claim.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let requested = |claim: &Value| quantity(&text(claim, "/spec/resources/requests/storage"));
+    let is_bound = before["status"]["phase"] == "Bound";
     let fixed = |claim: &Value| {
         let mut spec = claim["spec"].clone();
-        spec.as_object_mut().map(|spec| spec.remove("resources"));
+        spec["resources"]["requests"]["storage"] =
+            if is_bound { Value::Null } else { json!(requested(claim)) };
         // Binding sets it once.
         if before["spec"].get("volumeName").is_none() {
             spec.as_object_mut().map(|spec| spec.remove("volumeName"));
         }
         spec
     };
-    if fixed(before) == fixed(object) {
-        return Ok(());
+    let invalid =
+        |field: &str, what: &str| Err(Refusal::invalid(key.resource, &key.name, field, what));
+    if fixed(before) != fixed(object) {
+        return invalid("spec", CLAIM_FIELDS);
     }
-    let what = "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-    Err(Refusal::invalid(key.resource, &key.name, "spec", what))
+    let (old, new) = (requested(before), requested(object));
+    // A request that has not been met yet can be taken back, but not below what the volume has.
+    if new < old && new <= quantity(&text(before, "/status/capacity/storage")) {
+        let what = "Forbidden: field can not be less than status.capacity";
+        return invalid("spec.resources.requests.storage", what);
+    }
+    let class = Key::new(&STORAGE_CLASSES, "", &text(object, "/spec/storageClassName"));
+    let expands =
+        registry.store.get(&class).is_some_and(|class| class["allowVolumeExpansion"] == true);
+    if new > old && !expands {
+        return Err(Refusal::forbidden(key.resource, &key.name, NO_EXPANSION));
+    }
+    Ok(())
 }
 
 fn volume_update(key: &Key, before: &Value, object: &Value) -> Answer<()> {

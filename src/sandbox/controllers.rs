@@ -3,7 +3,7 @@
 //! or how many they slept through.
 
 mod adoption;
-mod claims;
+pub(super) mod claims;
 #[cfg(test)]
 mod fixture;
 mod garbage;
