@@ -9,7 +9,7 @@ use super::super::ownership::Writer;
 use super::super::refusal::Answer;
 use super::super::registry::Registry;
 use super::super::store::Key;
-use super::{NODE, deleted, set_status, text, with_condition};
+use super::{NODE, STATUS, deleted, text, with_condition};
 
 const WRITER: Writer<'_> = Writer { manager: "kube-scheduler", subresource: "" };
 
@@ -36,12 +36,9 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
                 },
             );
         };
-        let conditions = &pod["status"]["conditions"];
         if let Some(obstacle) = obstacle {
             let message = format!("0/1 nodes are available: {obstacle}");
-            let conditions =
-                with_condition(conditions, "PodScheduled", false, "Unschedulable", &message);
-            set_status(registry, &key, &json!({"conditions": conditions}))?;
+            report(registry, &key, false, "Unschedulable", &message)?;
             told(true, "FailedScheduling", &message);
             continue;
         }
@@ -49,11 +46,21 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
             pod["spec"]["nodeName"] = json!(NODE);
             Ok(())
         })?;
-        let conditions = with_condition(conditions, "PodScheduled", true, "", "");
-        set_status(registry, &key, &json!({"conditions": conditions}))?;
+        report(registry, &key, true, "", "")?;
         let place = format!("{}/{}", key.namespace, key.name);
         told(false, "Scheduled", &format!("Successfully assigned {place} to {NODE}"));
     }
+    Ok(())
+}
+
+/// Sets the condition `PodScheduled`, and leaves the others as they are by now: the node may already
+/// have written some.
+fn report(registry: &Registry, key: &Key, status: bool, reason: &str, message: &str) -> Answer<()> {
+    registry.update(key, STATUS, false, |pod| {
+        let conditions = &mut pod["status"]["conditions"];
+        *conditions = with_condition(conditions, "PodScheduled", status, reason, message);
+        Ok(())
+    })?;
     Ok(())
 }
 
