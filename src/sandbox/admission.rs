@@ -1,4 +1,5 @@
-//! What an object must be like to be stored, and what a write adds to it by the state of the cluster.
+//! Admission: validates objects before they are stored, and sets the fields that depend on the
+//! state of the cluster.
 
 mod security;
 
@@ -17,16 +18,16 @@ const STATEFUL_SET_FIELDS: &str = "updates to statefulset spec for fields other 
 const CLAIM_FIELDS: &str = "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
 const NO_EXPANSION: &str = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
 
-/// The annotation of the class that claims get which name none.
+/// The annotation of the default StorageClass, which claims without a class get.
 pub(super) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
-/// Checks the name of a new object.
+/// Validates the name of a new object.
 pub(super) fn name(resource: &'static Resource, name: &str) -> Answer<()> {
     let (most, label, rule) = match resource.kind {
         "Service" => (63, true, LABEL_1035),
         _ => (253, false, SUBDOMAIN),
     };
-    // Roles may be called almost anything.
+    // The names of Roles and RoleBindings are almost unrestricted.
     if resource.group == "rbac.authorization.k8s.io" {
         return Ok(());
     }
@@ -46,7 +47,7 @@ pub(super) fn name(resource: &'static Resource, name: &str) -> Answer<()> {
     Err(Refusal::invalid(resource, name, "metadata.name", &what))
 }
 
-/// Checks and completes an object that is about to be stored.
+/// Validates an object that is about to be stored, and completes it.
 pub(super) fn admit(
     registry: &Registry,
     key: &Key,
@@ -123,7 +124,7 @@ fn add_finalizer(object: &mut Value, name: &str) {
     }
 }
 
-/// Whether a pod is of the level that its namespace asks for.
+/// Checks that a pod complies with the Pod Security level of its namespace.
 fn secure(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
     let namespace = registry.get(&Key::new(&NAMESPACES, "", &key.namespace))?;
     if namespace["metadata"]["labels"][security::LABEL] != security::RESTRICTED {
@@ -133,10 +134,10 @@ fn secure(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
     violation.map_or(Ok(()), |why| Err(Refusal::forbidden(key.resource, &key.name, &why)))
 }
 
-/// Whether a namespace may have one more pod.
+/// Checks that a namespace's quota allows one more pod.
 fn within_quota(registry: &Registry, key: &Key) -> Answer<()> {
     for quota in registry.store.list(&QUOTAS, Some(&key.namespace)).0 {
-        // A quota counts from when its controller has seen it.
+        // A quota applies only after its controller has processed it.
         let hard = quota["status"]["hard"]["pods"].as_str();
         let Some(hard) = hard.and_then(|hard| hard.parse::<usize>().ok()) else { continue };
         let used = quotas::pods(registry, &key.namespace);
@@ -151,7 +152,7 @@ fn within_quota(registry: &Registry, key: &Key) -> Answer<()> {
     Ok(())
 }
 
-/// The class that claims get which name none.
+/// The name of the default StorageClass.
 pub(super) fn default_class(registry: &Registry) -> Option<String> {
     let classes = registry.store.all(&STORAGE_CLASSES);
     let is = |c: &&std::sync::Arc<Value>| c["metadata"]["annotations"][DEFAULT_CLASS] == "true";
@@ -254,7 +255,7 @@ fn service(
     Ok(())
 }
 
-/// An address that neither a Service nor a pod has.
+/// An address that no Service and no pod uses.
 pub(super) fn free_address(registry: &Registry) -> Option<String> {
     let services = registry.store.all(&SERVICES);
     let pods = registry.store.all(&PODS);
@@ -274,7 +275,7 @@ fn claim_update(registry: &Registry, key: &Key, before: &Value, object: &Value) 
         let mut spec = claim["spec"].clone();
         spec["resources"]["requests"]["storage"] =
             if is_bound { Value::Null } else { json!(requested(claim)) };
-        // Binding sets it once.
+        // `volumeName` is set once, when the claim is bound.
         if before["spec"].get("volumeName").is_none() {
             spec.as_object_mut().map(|spec| spec.remove("volumeName"));
         }
@@ -286,7 +287,8 @@ fn claim_update(registry: &Registry, key: &Key, before: &Value, object: &Value) 
         return invalid("spec", CLAIM_FIELDS);
     }
     let (old, new) = (requested(before), requested(object));
-    // A request that has not been met yet can be taken back, but not below what the volume has.
+    // A request that the volume does not meet yet may be reduced, but only to more than the volume
+    // has.
     if new < old && new <= quantity(&text(before, "/status/capacity/storage")) {
         let what = "Forbidden: field can not be less than status.capacity";
         return invalid("spec.resources.requests.storage", what);

@@ -1,5 +1,5 @@
-//! Adoption: a StatefulSet takes over the pods and revisions that match it and have no controller. They
-//! are what `kubectl delete statefulset --cascade=orphan` left of an earlier set.
+//! Adoption: a StatefulSet becomes the owner of the pods and revisions that match it and have no
+//! controller. `kubectl delete statefulset --cascade=orphan` leaves such objects.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn adopt_all(
             continue;
         }
         registry.update(&Key::of(resource, &object), WRITER, false, |object| {
-            // It may have changed since it was listed.
+            // The object may have changed since it was listed.
             if is_orphan(object) {
                 let owners = &mut object["metadata"]["ownerReferences"];
                 match owners.as_array_mut() {

@@ -1,4 +1,4 @@
-//! Claims: each gets a volume, one that is there or one that its class makes.
+//! Claims: binds each one to an existing volume, or to a new one of its class.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
     for claim in registry.store.all(&CLAIMS) {
         let key = Key::of(&CLAIMS, &claim);
         if deleted(&claim) {
-            // Whoever has it mounted keeps it.
+            // A claim that a pod has mounted stays until the pod is gone.
             if has_finalizer(&claim, PROTECTION) && !is_used(registry, &key) {
                 release(registry, &key, PROTECTION)?;
             }
@@ -39,7 +39,7 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
             Some(volume) if text(&volume, "/spec/claimRef/name").is_empty() => {
                 bind(registry, &key, &claim, &volume)?;
             }
-            // Bound once, and the volume is gone or another's.
+            // The claim was bound, and its volume is gone or bound to another claim.
             _ if text(&claim, "/status/phase") == "Bound" => {
                 set_status(registry, &key, &json!({"phase": "Lost"}))?;
             }
@@ -49,7 +49,7 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
     Ok(())
 }
 
-/// Whether a pod mounts the claim: one that has a node and has not ended.
+/// Whether a pod that has a node and has not ended mounts the claim.
 fn is_used(registry: &Registry, key: &Key) -> bool {
     let pods = registry.store.list(&PODS, Some(&key.namespace)).0;
     pods.iter().any(|pod| {
@@ -63,7 +63,7 @@ fn is_used(registry: &Registry, key: &Key) -> bool {
     })
 }
 
-/// Whether a volume says that it is this claim's.
+/// Whether a volume is reserved for this claim.
 fn is_for(volume: &Value, claim: &Value) -> bool {
     let reference = &volume["spec"]["claimRef"];
     let metadata = &claim["metadata"];
@@ -75,7 +75,7 @@ fn is_for(volume: &Value, claim: &Value) -> bool {
 fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
     let mut volumes = registry.store.all(&VOLUMES);
     volumes.retain(|volume| !deleted(volume) && fits(volume, claim));
-    // The one that waits for it, else the smallest.
+    // Prefer a volume that is reserved for this claim, then the smallest one.
     volumes.sort_by_key(|v| (!is_for(v, claim), quantity(text(v, "/spec/capacity/storage"))));
     if let Some(volume) = volumes.first() {
         return bind(registry, key, claim, volume);
@@ -108,13 +108,13 @@ fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
     }
 }
 
-/// Tells what becomes of a claim.
+/// Records an event about a claim.
 fn tell(registry: &Registry, claim: &Value, warning: bool, reason: &str, message: &str) {
     let event = Event { source: events::CLAIMS, about: claim, part: "", warning, reason, message };
     events::tell(registry, event);
 }
 
-/// Whether a volume can be a claim's.
+/// Whether a volume can be bound to a claim.
 fn fits(volume: &Value, claim: &Value) -> bool {
     let free = text(volume, "/spec/claimRef/name").is_empty() || is_for(volume, claim);
     let modes =
@@ -127,13 +127,13 @@ fn fits(volume: &Value, claim: &Value) -> bool {
         && Selector::labels(&claim["spec"]["selector"]["matchLabels"]).matches(volume)
 }
 
-/// `1Gi` in bytes. What can't be read counts as zero, which fits everywhere.
+/// A quantity in bytes: `1Gi`. A text that can't be parsed counts as zero.
 pub(in crate::sandbox) fn quantity(text: &str) -> u64 {
     text.parse().map_or(0, |quantity: Quantity| quantity.bytes())
 }
 
-/// Gives a volume the size that its claim requests by now. The server accepts such a request only where
-/// the class allows it. A volume here is a directory, so nothing else has to change.
+/// Sets a volume's size to what its claim requests. The server accepts a larger request only if the
+/// class allows it. A volume here is a directory, so nothing else has to change.
 fn expand(registry: &Registry, claim: &Value, volume: Arc<Value>) -> Answer<Arc<Value>> {
     let wanted = text(claim, "/spec/resources/requests/storage");
     let provisioner = &volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"];
@@ -148,8 +148,8 @@ fn expand(registry: &Registry, claim: &Value, volume: Arc<Value>) -> Answer<Arc<
     })
 }
 
-/// First the volume says whose it is, then the claim which it has: as in a real cluster, so that two
-/// claims never get one volume.
+/// Binds the volume first and the claim second, as in a real cluster: this way two claims never get
+/// the same volume.
 fn bind(registry: &Registry, key: &Key, claim: &Value, volume: &Value) -> Answer<()> {
     let reference = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": key.name,
@@ -157,7 +157,7 @@ fn bind(registry: &Registry, key: &Key, claim: &Value, volume: &Value) -> Answer
     });
     let volume_key = Key::of(&VOLUMES, volume);
     let volume = registry.update(&volume_key, WRITER, false, |volume| {
-        // Somebody may have reserved it for another claim since it was listed.
+        // A client may have reserved the volume for another claim since it was listed.
         if !text(volume, "/spec/claimRef/name").is_empty() && !is_for(volume, claim) {
             let why = "the volume was reserved for another claim";
             return Err(Refusal::conflict(&VOLUMES, &volume_key.name, why));
@@ -182,7 +182,7 @@ fn bound(registry: &Registry, key: &Key, volume: &Value) -> Answer<()> {
     set_status(registry, key, &status)
 }
 
-/// Makes a volume for a claim: a directory, which the node makes when it mounts it.
+/// Creates a volume for a claim. The node creates its directory when it mounts it.
 fn provision(registry: &Registry, claim: &Value, class: &Value) -> Answer<()> {
     let name = format!("pvc-{}", text(claim, "/metadata/uid"));
     let key = Key::new(&VOLUMES, "", &name);
@@ -216,7 +216,7 @@ mod tests {
     use super::super::fixture::Cluster;
     use super::*;
 
-    /// A claim of 1Gi of a class that allows expansion, or does not.
+    /// A bound claim of 1Gi. Its class allows expansion or does not.
     fn bound_claim(expands: bool) -> Cluster {
         let cluster = Cluster::new();
         let class = json!({"provisioner": PROVISIONER, "allowVolumeExpansion": expands});
@@ -245,7 +245,7 @@ mod tests {
              resized and the storageclass that provisions the pvc must support resize"
         );
         request(&cluster, "1024Mi").unwrap();
-        // A class that is gone allows nothing.
+        // A class that does not exist allows no expansion.
         cluster.delete(&STORAGE_CLASSES, "class");
         assert_eq!(request(&cluster, "2Gi").unwrap_err().code, 403);
     }

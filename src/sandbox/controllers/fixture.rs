@@ -1,5 +1,5 @@
-//! A cluster for the tests of the controllers: a store without an API server and without a node. A test
-//! runs the controllers pass by pass and plays the kubelet, so nothing in it depends on time.
+//! A cluster for tests of the controllers: a store without an API server and without a node. A test
+//! runs the controllers pass by pass and acts as the kubelet, so nothing depends on time.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -59,7 +59,8 @@ impl Cluster {
         })
     }
 
-    /// Deletes an object, as `kubectl delete` does: a pod on the node stays until [`Self::end`].
+    /// Deletes an object, as `kubectl delete` does. A pod that is assigned to the node stays until
+    /// [`Self::end`].
     pub(super) fn delete(&self, resource: &'static Resource, name: &str) {
         self.registry.delete(&Self::key(resource, name), &Delete::default()).unwrap();
     }
@@ -78,7 +79,7 @@ impl Cluster {
         self.create(&STATEFUL_SETS, "db", set);
     }
 
-    /// Gives the set a template with another image, which is another revision.
+    /// Gives the set a template with another image. This creates a new revision.
     pub(super) fn set_image(&self, image: &str) {
         self.edit(&STATEFUL_SETS, "db", |set| {
             set["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
@@ -90,13 +91,13 @@ impl Cluster {
         self.get(&STATEFUL_SETS, "db").unwrap()["status"].clone()
     }
 
-    /// The image that a pod runs; none when there is no such pod.
+    /// The image of a pod; none if the pod does not exist.
     pub(super) fn image(&self, pod: &str) -> Option<String> {
         let pod = self.get(&PODS, pod)?;
         Some(text(&pod, "/spec/containers/0/image").to_owned())
     }
 
-    /// Runs the controllers until they have nothing more to write.
+    /// Runs the controllers until they write nothing more.
     pub(super) fn sync(&self) {
         for _ in 0..100 {
             let before = self.registry.store.list(&PODS, None).1;
@@ -108,12 +109,12 @@ impl Cluster {
         panic!("the controllers write without an end");
     }
 
-    /// The kubelet: a pod's process runs and its readiness probe succeeds.
+    /// Acts as the kubelet: the pod runs and is ready.
     pub(super) fn start(&self, pod: &str) {
         self.report_pod(pod, "Running", true);
     }
 
-    /// The kubelet: what a pod's phase and its condition `Ready` are.
+    /// Acts as the kubelet: sets the pod's phase and its condition `Ready`.
     pub(super) fn report_pod(&self, pod: &str, phase: &str, ready: bool) {
         let ready = if ready { "True" } else { "False" };
         let status = json!({"phase": phase, "conditions": [{"type": "Ready", "status": ready}]});
@@ -125,7 +126,7 @@ impl Cluster {
             .unwrap();
     }
 
-    /// The kubelet: the processes of a deleted pod have ended, and the pod goes.
+    /// Acts as the kubelet: the processes of a deleted pod have ended, and the pod is removed.
     pub(super) fn end(&self, pod: &str) {
         let how = Delete { grace: Some(0), ..Delete::default() };
         self.registry.delete(&Self::key(&PODS, pod), &how).unwrap();
@@ -141,13 +142,13 @@ impl Cluster {
         self.pods(deleted)
     }
 
-    /// The pods that run and are ready; a terminating one is not counted.
+    /// The pods that run, are ready, and are not terminating.
     pub(super) fn available(&self) -> BTreeSet<String> {
         self.pods(|pod| condition(pod, "Ready") == Some(true) && !deleted(pod))
     }
 
-    /// Plays the kubelet until the set has what it wants. Returns, for each step, the pods that were
-    /// not available.
+    /// Acts as the kubelet until all pods are available. Returns the unavailable pods after each
+    /// step.
     pub(super) fn settle(&self, replicas: u64) -> Vec<BTreeSet<String>> {
         let wanted: BTreeSet<String> = (0..replicas).map(|n| format!("db-{n}")).collect();
         let mut steps = Vec::new();

@@ -1,4 +1,4 @@
-//! Garbage: what belongs to an object that is gone goes, too; and what was told long ago.
+//! Garbage collection: deletes objects whose owners are gone, and old events.
 
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
     Ok(())
 }
 
-/// Whether the owner of an object exists. It is looked up now: a list from before may lack an owner that
-/// was created since.
+/// Whether the owner of an object exists. This reads the store again: an owner that was created
+/// after the objects were listed is missing in the list.
 fn owner_exists(registry: &Registry, key: &Key, owner: &Value) -> bool {
     let (version, kind) = (text(owner, "/apiVersion"), text(owner, "/kind"));
     let Some(resource) = Resource::of_kind(version, kind) else { return false };
@@ -53,7 +53,7 @@ fn owner_exists(registry: &Registry, key: &Key, owner: &Value) -> bool {
     found.is_some_and(|found| found["metadata"]["uid"] == owner["uid"])
 }
 
-/// What an owner leaves behind is nobody's.
+/// Removes the references to an owner that was deleted with `--cascade=orphan`.
 fn orphan(registry: &Registry, all: &[(Key, Arc<Value>)], uid: &str) -> Answer<()> {
     let is = |reference: &Value| text(reference, "/uid") == uid;
     for (key, object) in all {
@@ -101,7 +101,7 @@ mod tests {
         sync(&cluster.registry).unwrap();
         let lost = names.iter().filter(|name| cluster.get(&SERVICES, name).is_none());
         assert_eq!(lost.collect::<Vec<_>>(), Vec::<&String>::new());
-        // The owner goes, and its dependent goes with it.
+        // When the owner is deleted, its dependent is deleted, too.
         cluster.delete(&CONFIG_MAPS, &names[0]);
         sync(&cluster.registry).unwrap();
         assert!(cluster.get(&SERVICES, &names[0]).is_none());

@@ -1,4 +1,4 @@
-//! The scheduler: it gives each pod a node. There is one; a pod waits only for its claims.
+//! The scheduler: assigns each pod to the only node, as soon as its claims are bound.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::{NODE, STATUS, deleted, text, with_condition};
 
 const WRITER: Writer<'_> = Writer { manager: "kube-scheduler", subresource: "" };
 
-/// What is said of a pod whose selector the node does not match.
+/// The message for a pod whose node selector does not match the node.
 const NO_MATCH: &str = "1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
 
 pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
@@ -53,8 +53,8 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
     Ok(())
 }
 
-/// Sets the condition `PodScheduled`, and leaves the others as they are by now: the node may already
-/// have written some.
+/// Sets the condition `PodScheduled`. It reads the other conditions again, because the node may
+/// already have written some.
 fn report(registry: &Registry, key: &Key, status: bool, reason: &str, message: &str) -> Answer<()> {
     registry.update(key, STATUS, false, |pod| {
         let conditions = &mut pod["status"]["conditions"];
@@ -64,7 +64,7 @@ fn report(registry: &Registry, key: &Key, status: bool, reason: &str, message: &
     Ok(())
 }
 
-/// Why a pod can't run yet.
+/// Why a pod can't be scheduled yet.
 fn obstacle(registry: &Registry, pod: &Value) -> Option<String> {
     let namespace = text(pod, "/metadata/namespace");
     for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! StatefulSets: pods with stable names, created and deleted in the order of their ordinals, and replaced
-//! one by one when the template changes.
+//! StatefulSets: pods with stable names, created in the order of their ordinals, deleted in reverse
+//! order, and replaced one by one when the template changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
     let mut result = Ok(());
     for set in registry.store.all(&STATEFUL_SETS) {
         if !deleted(&set) {
-            // An error of one set does not stop the others.
+            // An error in one set does not block the others.
             result = result.and(sync_one(registry, faults, set));
         }
     }
@@ -40,9 +40,9 @@ struct Set<'a> {
     registry: &'a Registry,
     faults: &'a Faults,
     object: Arc<Value>,
-    /// The revision of the template as it is now.
+    /// The revision of the current template.
     update: String,
-    /// The revision from which the set is being updated; the same when it is up to date.
+    /// The revision before the update; the same as `update` if no update is in progress.
     current: String,
 }
 
@@ -55,7 +55,7 @@ impl Set<'_> {
         self.object["spec"]["updateStrategy"]["type"] == "RollingUpdate"
     }
 
-    /// A rolling update leaves the pods below this ordinal alone.
+    /// A rolling update does not replace pods with a lower ordinal.
     fn partition(&self) -> u64 {
         let strategy = &self.object["spec"]["updateStrategy"];
         strategy["rollingUpdate"]["partition"].as_u64().unwrap_or(0)
@@ -69,21 +69,21 @@ impl Set<'_> {
         own.filter_map(|pod| Some((stateful_pod::ordinal(&self.object, &pod)?, pod))).collect()
     }
 
-    /// The revision with which a missing pod is created. With `OnDelete` it is always the new one:
-    /// that is how a deleted pod gets the new template.
+    /// The revision for a missing pod. With `OnDelete` it is always the new one, so a deleted pod
+    /// gets the new template.
     fn revision(&self, ordinal: u64) -> &str {
         if self.rolls() && ordinal < self.partition() { &self.current } else { &self.update }
     }
 
-    /// An ordered set does one thing at a time, and waits for it in the next passes. A parallel one
-    /// creates and deletes all pods at once; it replaces them one by one all the same.
+    /// One pass. An ordered set changes one pod and then waits for it. A parallel set creates and
+    /// deletes pods without waiting, but it also updates them one by one.
     fn act(&self) -> Answer<()> {
         let ordered = text(&self.object, "/spec/podManagementPolicy") != "Parallel";
         let (pods, replicas) = (self.pods(), self.replicas());
         for ordinal in 0..replicas {
             let ready = self.maintain(ordinal, pods.get(&ordinal).map(Arc::as_ref))?;
-            // This also blocks an update to a template that would repair the pod: a known flaw of
-            // the real controller.
+            // An unready pod blocks an update even if the new template would repair it. The real
+            // controller has the same flaw.
             if ordered && !ready {
                 return Ok(());
             }
@@ -105,8 +105,8 @@ impl Set<'_> {
         if self.rolls() { self.roll(&pods) } else { Ok(()) }
     }
 
-    /// Creates the pod of an ordinal if it is missing, and replaces one that has ended. Returns whether
-    /// the pod is available.
+    /// Creates the pod if it is missing, and deletes it if it has ended, so that the next pass
+    /// creates it again. Returns whether the pod is available.
     fn maintain(&self, ordinal: u64, pod: Option<&Value>) -> Answer<bool> {
         let (registry, set) = (self.registry, self.object.as_ref());
         let Some(pod) = pod else {
@@ -117,14 +117,15 @@ impl Set<'_> {
             stateful_pod::delete(registry, set, pod)?;
         }
         if text(pod, "/status/phase") == "Pending" {
-            // A claim may have been deleted before the pod was scheduled.
+            // A claim may be deleted before its pod is scheduled.
             stateful_pod::create_claims(registry, set, text(pod, "/metadata/name"))?;
         }
         Ok(available(pod))
     }
 
-    /// Deletes the highest pod of an old revision, when all pods above it are available. `pods` is from
-    /// before this pass: a pod that is missing in it was created just now, and is not available yet.
+    /// Deletes the highest pod with an old revision, if all higher pods are available. `pods` is
+    /// from the start of the pass: a pod that is missing there was created in this pass, and is not
+    /// available yet.
     fn roll(&self, pods: &BTreeMap<u64, Arc<Value>>) -> Answer<()> {
         for ordinal in (self.partition()..self.replicas()).rev() {
             let Some(pod) = pods.get(&ordinal) else { return Ok(()) };
@@ -143,7 +144,7 @@ impl Set<'_> {
         let count = |test: &dyn Fn(&Value) -> bool| pods.values().filter(|pod| test(pod)).count();
         let of = |name: &str| count(&|pod| revision(pod) == name && !deleted(pod));
         let (ready, updated) = (count(&running_and_ready), of(&self.update));
-        // Only a rolling update completes: with `OnDelete` the current revision stays what it was.
+        // `OnDelete` never completes an update: the current revision stays the old one.
         let complete = self.rolls()
             && [updated, ready, pods.len()].iter().all(|n| *n as u64 == self.replicas());
         let current = if complete { &self.update } else { &self.current };

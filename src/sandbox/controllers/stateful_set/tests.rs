@@ -22,7 +22,7 @@ fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// A set of three pods that run the first image.
+/// A set of three pods with the first image.
 fn running(policy: &str, strategy: &Value) -> Cluster {
     let cluster = Cluster::new();
     cluster.create_set(policy, strategy, 3);
@@ -34,7 +34,7 @@ fn images(cluster: &Cluster) -> Vec<String> {
     (0..3).map(|n| cluster.image(&format!("db-{n}")).unwrap_or_default()).collect()
 }
 
-/// The numbers and revisions of a status that `kubectl rollout status` reads.
+/// The numbers that `kubectl rollout status` reads.
 fn numbers(status: &Value) -> [&Value; 4] {
     ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas"].map(|field| &status[field])
 }
@@ -129,7 +129,7 @@ fn with_on_delete_only_a_deleted_pod_gets_the_new_template() {
         }
         cluster.settle(3);
         assert_eq!(images(&cluster), ["postgres:2"; 3], "{policy}");
-        // Only a rolling update completes: the current revision stays the old one.
+        // `OnDelete` never completes an update.
         let status = cluster.status();
         assert_eq!(status["currentRevision"], old, "{policy}");
         assert_eq!(numbers(&status), [3, 3, 0, 3], "{policy}");
@@ -206,7 +206,7 @@ fn a_new_set_adopts_the_pods_and_revisions_that_an_old_one_left() {
         cluster.registry.delete(&Cluster::key(&STATEFUL_SETS, "db"), &orphan).unwrap();
         cluster.sync();
         assert!(cluster.get(&STATEFUL_SETS, "db").is_none());
-        // Labels are not enough: the name has to be one of the set's, too.
+        // This pod has the label, but its name does not belong to the set.
         cluster.create(
             &PODS,
             "other-0",
@@ -225,7 +225,7 @@ fn a_new_set_adopts_the_pods_and_revisions_that_an_old_one_left() {
         assert_eq!(numbers(&set["status"]), [3; 4], "{policy}");
         let revisions = cluster.registry.store.list(&REVISIONS, Some(NAMESPACE)).0;
         assert!(revisions.iter().all(|revision| is_owned_by(revision, &set)), "{revisions:?}");
-        // They are replaced by a later template, as the set's own.
+        // An update replaces the adopted pods, too.
         cluster.set_image("postgres:2");
         assert!(cluster.settle(3).iter().all(|unavailable| unavailable.len() <= 1));
         assert_eq!(images(&cluster), ["postgres:2"; 3], "{policy}");
@@ -263,7 +263,7 @@ fn a_claim_that_is_deleted_with_its_pod_is_created_anew() {
     assert_eq!(uid(), before, "the running pod has it mounted");
     cluster.delete(&PODS, "db-0");
     cluster.end("db-0");
-    // This controller may see that the pod is gone before the controller of the claims does.
+    // This controller may notice the deleted pod before the claim controller does.
     sync(&cluster.registry, &cluster.faults).unwrap();
     cluster.settle(1);
     assert_ne!(uid(), before);
