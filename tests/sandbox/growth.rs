@@ -1,5 +1,5 @@
-//! Claims that grow under a running set. pgset then deletes the StatefulSet without its pods, and the new
-//! one adopts them.
+//! Claims that grow while the pods run. pgset deletes the StatefulSet without its pods and creates
+//! it again; the new one adopts the pods.
 
 use pgset::sandbox::kinds::{CLAIMS, PODS, STATEFUL_SETS, STORAGE_CLASSES};
 use pgset::sandbox::store::Key;
