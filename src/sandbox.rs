@@ -1,21 +1,21 @@
-//! A small Kubernetes in one process, to try pgset on and to test it with.
+//! A small Kubernetes in one process, to try pgset and to test it.
 //!
-//! It has the parts of a real one, and they talk to each other in the same way: through objects.
+//! It has the parts of a real cluster, and they work together in the same way: through objects.
 //!
-//! | module | what it is in a real cluster |
+//! | module | in a real cluster |
 //! | --- | --- |
-//! | [`store`], `journal` | etcd: objects, a number for every change, watches |
-//! | [`api`] | the API server: HTTP to reads and writes |
-//! | [`registry`], `admission`, `defaults`, [`ownership`] | the API server's inside: who may write what, what is filled in, who owns which field |
-//! | [`controllers`] | the controller manager and the scheduler: they look at objects and write others |
-//! | [`node`] | the kubelet, the container runtime, kube-proxy and the DNS: pods become processes |
+//! | [`store`], `journal` | etcd: objects, a version for every change, watches |
+//! | [`api`] | the API server's front: HTTP requests become reads and writes |
+//! | [`registry`], `admission`, `defaults`, [`ownership`] | the API server's core: validation, default values, field ownership |
+//! | [`controllers`] | the controller manager and the scheduler: they read objects and write others |
+//! | [`node`] | the kubelet, the container runtime, kube-proxy and DNS: pods become processes |
 //!
-//! Nobody calls anybody: `pgset up` writes a StatefulSet; its controller sees it and writes a pod; the
-//! scheduler gives the pod a node; the node sees a pod of its own, starts processes, and writes what
-//! became of them into the pod's status; the controller sees that the pod is ready, and writes the
-//! next one.
+//! No part calls another one directly. `pgset up` writes a StatefulSet. Its controller sees it and
+//! creates a pod. The scheduler assigns the pod to the node. The node sees the pod, starts its
+//! processes, and writes their state into the pod's status. The controller sees that the pod is
+//! ready, and creates the next one.
 //!
-//! What neither pgset nor the kubectl commands that the README lists use is left out.
+//! Anything that neither pgset nor the kubectl commands listed in the README use is left out.
 
 pub mod access;
 mod admission;
@@ -53,12 +53,12 @@ use self::place::{Place, PlaceError};
 use self::registry::Registry;
 use self::store::Store;
 
-/// A sandbox that runs. [`Sandbox::stop`] ends its processes; one that is dropped leaves them to the
-/// next start in the same place.
+/// A running sandbox. [`Sandbox::stop`] ends its processes. If it is dropped instead, the processes
+/// stay until the next start in the same directory ends them.
 pub struct Sandbox {
-    /// What goes wrong on purpose.
+    /// The faults that tests inject.
     pub faults: Arc<Faults>,
-    /// Its objects.
+    /// The sandbox's objects.
     pub registry: Arc<Registry>,
     place: Place,
     node: Arc<Node>,
@@ -72,20 +72,21 @@ impl Drop for Sandbox {
 }
 
 impl Sandbox {
-    /// Starts one: what an earlier one left in this place comes back.
+    /// Starts a sandbox. The objects of an earlier sandbox in the same directory are loaded again.
     ///
     /// # Errors
-    /// When PostgreSQL or a library is missing, one runs there already, or the place can't be written.
+    /// If PostgreSQL or a library is missing, if a sandbox already runs there, or if the directory
+    /// can't be written.
     pub async fn start(place: Place) -> Result<Self, PlaceError> {
         let tools = node::Tools::find()?;
         Self::start_with(place, tools).await
     }
 
-    /// Starts one whose containers run these programs: tests of what pgset asks of Kubernetes have some
-    /// that take no time, and no PostgreSQL.
+    /// Starts a sandbox whose containers run the given programs. Tests that are only about
+    /// Kubernetes use programs that start instantly and need no PostgreSQL.
     ///
     /// # Errors
-    /// When one runs there already, or the place can't be written.
+    /// If a sandbox already runs there, or if the directory can't be written.
     pub async fn start_with(place: Place, tools: node::Tools) -> Result<Self, PlaceError> {
         place.lock()?;
         node::processes::kill_all(&place);
@@ -128,13 +129,13 @@ impl Sandbox {
         Ok(Self { faults, registry, place, node, tasks })
     }
 
-    /// Where it is.
+    /// The sandbox's directory.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Ends every container, PostgreSQL's in good order. The objects and the data stay.
+    /// Ends all containers; PostgreSQL shuts down cleanly. Objects and data stay.
     pub async fn stop(self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.node.stop().await;
@@ -143,12 +144,12 @@ impl Sandbox {
     }
 }
 
-/// Now, as objects write it.
+/// The current time in the format of Kubernetes objects.
 fn now() -> String {
     after(0)
 }
 
-/// So many seconds from now.
+/// The time this many seconds from now.
 fn after(seconds: u64) -> String {
     let seconds = i64::try_from(seconds).unwrap_or(0);
     let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
@@ -162,7 +163,7 @@ fn random(length: usize) -> String {
     (0..length).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
 }
 
-/// A UID: a random UUID.
+/// A random UUID, in the format of Kubernetes UIDs.
 fn uid() -> String {
     let mut bytes: [u8; 16] = rand::rng().random();
     bytes[6] = bytes[6] & 0x0f | 0x40;

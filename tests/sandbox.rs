@@ -1,9 +1,12 @@
-//! The whole program in the sandbox, with real PostgreSQL of this machine.
+//! Tests of the whole program in the sandbox. Most of them use stand-ins for PostgreSQL; those
+//! marked as ignored use the PostgreSQL of this machine.
 //!
-//! `tests/run.sh`, or `cargo test --test pgset -- --ignored sandbox::`; needs PostgreSQL's
-//! server programs (13 to 18) and libnss-wrapper. Root runs them as the user `postgres`.
+//! `tests/run.sh` runs them, and so does `cargo test --test pgset -- --ignored sandbox::`. The
+//! ignored ones need PostgreSQL's server programs (13 to 18) and libnss-wrapper. Root runs the
+//! servers as the user `postgres`.
 
 mod faults;
+mod growth;
 mod inputs;
 mod killed;
 mod kubectl;
@@ -26,11 +29,11 @@ use crate::support::CRUNCHY_TAG;
 use crate::support::pgset::Pgset;
 use crate::support::served::directory;
 
-/// A sandbox in this process: its faults are at hand.
+/// A sandbox in the test's own process, so that the test can inject faults.
 struct World {
     sandbox: Sandbox,
     directory: TempDir,
-    /// What gives pods their roles, where they do not do it themselves.
+    /// The task that labels the pods, in a sandbox of stand-ins.
     roles: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -50,12 +53,12 @@ impl World {
         self.sandbox.place().kubeconfig()
     }
 
-    /// The program, with the article's image and a claim per pod.
+    /// A call of pgset with the article's image and a claim for each pod.
     fn pgset(&self, line: &str) -> Pgset {
         pgset(line, &self.kubeconfig())
     }
 
-    /// Stops it, and checks that nothing is left of it.
+    /// Stops the sandbox, and checks that no process is left.
     async fn stop(self) {
         let Self { sandbox, directory, roles } = self;
         let place = sandbox.place().directory().to_owned();
@@ -73,13 +76,13 @@ fn pgset(line: &str, kubeconfig: &Path) -> Pgset {
         .env("PGSET_STORAGE", "class")
 }
 
-/// The same with PostgreSQL's official image.
+/// The same call with PostgreSQL's official image.
 fn official(pgset: Pgset) -> Pgset {
     pgset.env("CCP_IMAGE_TAG", "").env("PGSET_IMAGE", "postgres:17")
 }
 
-/// The command lines of the containers' processes of the sandbox in a directory: those with its mark, and
-/// servers with data there, which write their titles over it.
+/// The command lines of all processes in a sandbox's containers: processes with its mark, and
+/// servers with data there, because these overwrite the mark with their titles.
 fn processes(place: &Path) -> Vec<String> {
     let mark = format!("PGSET_SANDBOX={}/", place.display());
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may: bearer tokens, Roles and `RoleBindings`.
+//! Authentication and authorization: bearer tokens, Roles and `RoleBindings`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use super::kinds::{ROLE_BINDINGS, ROLES};
 use super::registry::Registry;
 use super::store::Key;
 
-/// Somebody who was let in.
+/// An authenticated user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum User {
-    /// Whoever has the kubeconfig: may do everything.
+    /// The user of the kubeconfig, who may do everything.
     Admin,
-    /// A pod, by its service account: may do what Roles grant.
+    /// A pod, by its service account. It may do what Roles grant.
     ServiceAccount {
         /// The namespace.
         namespace: String,
@@ -35,7 +35,7 @@ impl std::fmt::Display for User {
     }
 }
 
-/// A verb on a resource.
+/// A verb on a resource, as Roles grant it.
 #[derive(Clone, Copy, Debug)]
 pub struct Right<'a> {
     /// `get`.
@@ -44,33 +44,33 @@ pub struct Right<'a> {
     pub group: &'a str,
     /// `pods/log`.
     pub resource: &'a str,
-    /// Where; none means everywhere.
+    /// The namespace; none means all namespaces.
     pub namespace: Option<&'a str>,
-    /// Which; none means any.
+    /// The object's name; none means any object.
     pub name: Option<&'a str>,
 }
 
-/// The tokens that are good.
+/// The valid tokens.
 pub struct Tokens {
     admin: String,
     accounts: Mutex<HashMap<String, Issued>>,
 }
 
-/// A token that was made for a service account.
+/// A token of a service account.
 struct Issued {
     user: User,
-    /// Until when it is good; a pod's is as long as the pod is.
+    /// When the token expires; none for a pod's token, which is valid as long as the pod exists.
     until: Option<Instant>,
 }
 
 impl Tokens {
-    /// With the administrator's.
+    /// A set of tokens that contains only the administrator's.
     #[must_use]
     pub fn new(admin: String) -> Self {
         Self { admin, accounts: Mutex::default() }
     }
 
-    /// Makes one for a service account.
+    /// Issues a token for a service account.
     pub fn issue(&self, namespace: &str, account: &str, good_for: Option<Duration>) -> String {
         let token = super::random(32);
         let user = User::ServiceAccount { namespace: namespace.into(), name: account.into() };
@@ -79,12 +79,12 @@ impl Tokens {
         token
     }
 
-    /// Takes one back.
+    /// Revokes a token.
     pub fn revoke(&self, token: &str) {
         self.accounts().remove(token);
     }
 
-    /// Whose token it is.
+    /// The user of a token.
     pub fn user(&self, token: &str) -> Option<User> {
         if token == self.admin {
             return Some(User::Admin);
@@ -99,7 +99,7 @@ impl Tokens {
     }
 }
 
-/// Whether somebody has a right.
+/// Whether a user has a right.
 pub fn may(registry: &Registry, user: &User, right: Right<'_>) -> bool {
     let User::ServiceAccount { namespace, name } = user else { return true };
     let Some(place) = right.namespace else { return false };

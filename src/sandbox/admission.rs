@@ -1,9 +1,11 @@
-//! What an object must be like to be stored, and what a write adds to it by the state of the cluster.
+//! Admission: validates objects before they are stored, and sets the fields that depend on the
+//! state of the cluster.
 
 mod security;
 
 use serde_json::{Value, json};
 
+use super::controllers::claims::quantity;
 use super::controllers::quotas;
 use super::kinds::{NAMESPACES, PODS, QUOTAS, Resource, SERVICES, STORAGE_CLASSES};
 use super::refusal::{Answer, Refusal};
@@ -13,17 +15,19 @@ use super::store::Key;
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const STATEFUL_SET_FIELDS: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+const CLAIM_FIELDS: &str = "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+const NO_EXPANSION: &str = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
 
-/// The annotation of the class that claims get which name none.
+/// The annotation of the default StorageClass, which claims without a class get.
 pub(super) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
-/// Checks the name of a new object.
+/// Validates the name of a new object.
 pub(super) fn name(resource: &'static Resource, name: &str) -> Answer<()> {
     let (most, label, rule) = match resource.kind {
         "Service" => (63, true, LABEL_1035),
         _ => (253, false, SUBDOMAIN),
     };
-    // Roles may be called almost anything.
+    // The names of Roles and RoleBindings are almost unrestricted.
     if resource.group == "rbac.authorization.k8s.io" {
         return Ok(());
     }
@@ -43,7 +47,7 @@ pub(super) fn name(resource: &'static Resource, name: &str) -> Answer<()> {
     Err(Refusal::invalid(resource, name, "metadata.name", &what))
 }
 
-/// Checks and completes an object that is about to be stored.
+/// Validates an object that is about to be stored, and completes it.
 pub(super) fn admit(
     registry: &Registry,
     key: &Key,
@@ -62,7 +66,7 @@ pub(super) fn admit(
             }
             required(key, object, "spec.accessModes")
         }
-        ("PersistentVolumeClaim", Some(before)) => claim_update(key, before, object),
+        ("PersistentVolumeClaim", Some(before)) => claim_update(registry, key, before, object),
         ("PersistentVolume", None) => {
             add_finalizer(object, "kubernetes.io/pv-protection");
             required(key, object, "spec.accessModes")
@@ -120,7 +124,7 @@ fn add_finalizer(object: &mut Value, name: &str) {
     }
 }
 
-/// Whether a pod is of the level that its namespace asks for.
+/// Checks that a pod complies with the Pod Security level of its namespace.
 fn secure(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
     let namespace = registry.get(&Key::new(&NAMESPACES, "", &key.namespace))?;
     if namespace["metadata"]["labels"][security::LABEL] != security::RESTRICTED {
@@ -130,10 +134,10 @@ fn secure(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
     violation.map_or(Ok(()), |why| Err(Refusal::forbidden(key.resource, &key.name, &why)))
 }
 
-/// Whether a namespace may have one more pod.
+/// Checks that a namespace's quota allows one more pod.
 fn within_quota(registry: &Registry, key: &Key) -> Answer<()> {
     for quota in registry.store.list(&QUOTAS, Some(&key.namespace)).0 {
-        // A quota counts from when its controller has seen it.
+        // A quota applies only after its controller has processed it.
         let hard = quota["status"]["hard"]["pods"].as_str();
         let Some(hard) = hard.and_then(|hard| hard.parse::<usize>().ok()) else { continue };
         let used = quotas::pods(registry, &key.namespace);
@@ -148,7 +152,7 @@ fn within_quota(registry: &Registry, key: &Key) -> Answer<()> {
     Ok(())
 }
 
-/// The class that claims get which name none.
+/// The name of the default StorageClass.
 pub(super) fn default_class(registry: &Registry) -> Option<String> {
     let classes = registry.store.all(&STORAGE_CLASSES);
     let is = |c: &&std::sync::Arc<Value>| c["metadata"]["annotations"][DEFAULT_CLASS] == "true";
@@ -162,6 +166,7 @@ fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()>
         let what = "Invalid value: must be greater than or equal to 0";
         return invalid("spec.replicas", what);
     }
+    update_strategy(key, &object["spec"]["updateStrategy"])?;
     if let Some(before) = before {
         let fixed = |set: &Value| {
             let mut spec = set["spec"].clone();
@@ -197,6 +202,31 @@ fn stateful_set(key: &Key, before: Option<&Value>, object: &Value) -> Answer<()>
     required(key, object, "spec.template.spec.containers")
 }
 
+fn update_strategy(key: &Key, strategy: &Value) -> Answer<()> {
+    // The server shows its internal structures here: their field names differ from the API's.
+    let rolling = &strategy["rollingUpdate"];
+    let shown = match rolling.as_object() {
+        None => "null".to_owned(),
+        Some(_) => format!(
+            "{{\"Partition\":{},\"MaxUnavailable\":{}}}",
+            rolling["partition"], rolling["maxUnavailable"]
+        ),
+    };
+    let (field, what) = match strategy["type"].as_str() {
+        Some("RollingUpdate") => return Ok(()),
+        Some("OnDelete") if rolling.is_null() => return Ok(()),
+        Some("OnDelete") => {
+            let field = "spec.updateStrategy.rollingUpdate";
+            (field, format!("{shown}: only allowed for updateStrategy 'RollingUpdate'"))
+        }
+        _ => {
+            let shown = format!("{{\"Type\":{},\"RollingUpdate\":{shown}}}", strategy["type"]);
+            ("spec.updateStrategy", format!("{shown}: must be 'RollingUpdate' or 'OnDelete'"))
+        }
+    };
+    Err(Refusal::invalid(key.resource, &key.name, field, &format!("Invalid value: {what}")))
+}
+
 fn service(
     registry: &Registry,
     key: &Key,
@@ -225,7 +255,7 @@ fn service(
     Ok(())
 }
 
-/// An address that neither a Service nor a pod has.
+/// An address that no Service and no pod uses.
 pub(super) fn free_address(registry: &Registry) -> Option<String> {
     let services = registry.store.all(&SERVICES);
     let pods = registry.store.all(&PODS);
@@ -235,21 +265,41 @@ pub(super) fn free_address(registry: &Registry) -> Option<String> {
     })
 }
 
-fn claim_update(key: &Key, before: &Value, object: &Value) -> Answer<()> {
+fn claim_update(registry: &Registry, key: &Key, before: &Value, object: &Value) -> Answer<()> {
+    let text = |claim: &Value, at: &str| {
+        claim.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let requested = |claim: &Value| quantity(&text(claim, "/spec/resources/requests/storage"));
+    let is_bound = before["status"]["phase"] == "Bound";
     let fixed = |claim: &Value| {
         let mut spec = claim["spec"].clone();
-        spec.as_object_mut().map(|spec| spec.remove("resources"));
-        // Binding sets it once.
+        spec["resources"]["requests"]["storage"] =
+            if is_bound { Value::Null } else { json!(requested(claim)) };
+        // `volumeName` is set once, when the claim is bound.
         if before["spec"].get("volumeName").is_none() {
             spec.as_object_mut().map(|spec| spec.remove("volumeName"));
         }
         spec
     };
-    if fixed(before) == fixed(object) {
-        return Ok(());
+    let invalid =
+        |field: &str, what: &str| Err(Refusal::invalid(key.resource, &key.name, field, what));
+    if fixed(before) != fixed(object) {
+        return invalid("spec", CLAIM_FIELDS);
     }
-    let what = "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-    Err(Refusal::invalid(key.resource, &key.name, "spec", what))
+    let (old, new) = (requested(before), requested(object));
+    // A request that the volume does not meet yet may be reduced, but only to more than the volume
+    // has.
+    if new < old && new <= quantity(&text(before, "/status/capacity/storage")) {
+        let what = "Forbidden: field can not be less than status.capacity";
+        return invalid("spec.resources.requests.storage", what);
+    }
+    let class = Key::new(&STORAGE_CLASSES, "", &text(object, "/spec/storageClassName"));
+    let expands =
+        registry.store.get(&class).is_some_and(|class| class["allowVolumeExpansion"] == true);
+    if new > old && !expands {
+        return Err(Refusal::forbidden(key.resource, &key.name, NO_EXPANSION));
+    }
+    Ok(())
 }
 
 fn volume_update(key: &Key, before: &Value, object: &Value) -> Answer<()> {

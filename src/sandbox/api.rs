@@ -1,4 +1,4 @@
-//! The API server: HTTP requests to reads and writes of the registry.
+//! The API server: turns HTTP requests into reads and writes of the registry.
 
 pub mod discovery;
 pub mod exec;
@@ -29,21 +29,21 @@ use super::node::Node;
 use super::refusal::{Answer, Refusal};
 use super::registry::Registry;
 
-/// The largest body that is read: as a real server's.
+/// The largest accepted request body, as in the real server.
 const BODY_LIMIT: usize = 3 << 20;
 
-/// How long a token is good when nobody says.
+/// How long a token is valid if the request does not say.
 const TOKEN_SECONDS: u64 = 3600;
 
 /// The API server.
 pub struct Api {
-    /// What it reads and writes.
+    /// The objects that requests read and write.
     pub registry: Arc<Registry>,
-    /// Who is let in.
+    /// The tokens that are accepted.
     pub tokens: Arc<Tokens>,
-    /// Who has the logs, and runs commands in containers.
+    /// The node, which has the logs and runs commands in containers.
     pub node: Arc<Node>,
-    /// What goes wrong, when a test wants it to.
+    /// The faults that tests inject.
     pub faults: Arc<Faults>,
 }
 
@@ -51,7 +51,7 @@ impl Api {
     /// Answers a request. `Err` closes the connection without an answer.
     ///
     /// # Errors
-    /// When the connection broke, or a fault wants it to.
+    /// If the connection broke, or if a fault breaks it.
     pub async fn handle(
         self: Arc<Self>,
         mut request: http::Request<Incoming>,
@@ -82,7 +82,7 @@ impl Api {
         query: &str,
         request: &mut http::Request<Incoming>,
     ) -> Answer<Reply> {
-        // Whoever asks whether it is up need not say who they are.
+        // Health checks need no authentication.
         if matches!(path, "/healthz" | "/livez" | "/readyz") {
             return Ok(respond::text("ok"));
         }
@@ -197,7 +197,7 @@ impl Api {
     }
 }
 
-/// The body, whole.
+/// Reads the whole request body.
 async fn body(request: &mut http::Request<Incoming>) -> Answer<Bytes> {
     let body = Limited::new(request.body_mut(), BODY_LIMIT).collect().await;
     body.map(http_body_util::Collected::to_bytes).map_err(|e| {
@@ -205,12 +205,13 @@ async fn body(request: &mut http::Request<Incoming>) -> Answer<Bytes> {
     })
 }
 
-/// A body as JSON.
+/// Parses a request body as JSON.
 pub(super) fn parse(content: &str, body: &[u8]) -> Answer<Value> {
     if content == "application/vnd.kubernetes.protobuf" {
         return protobuf::parse(body);
     }
-    // YAML is what a patch of server-side apply is called; kubectl and pgset send JSON, which is YAML, too.
+    // The content type of server-side apply says YAML, but kubectl and pgset send JSON, which is
+    // valid YAML.
     serde_json::from_slice(body).map_err(|e| {
         Refusal::bad_request(format!(
             "the body is no JSON, which is all that the sandbox reads: {e}"
@@ -232,7 +233,7 @@ fn wants_table(request: &http::Request<Incoming>) -> bool {
     header_text(request, header::ACCEPT).contains("as=Table")
 }
 
-/// The field manager: what the request says, else the program's name.
+/// The field manager that the request names; otherwise the name of the client program.
 fn manager(query: &Query, request: &http::Request<Incoming>) -> String {
     query.get("fieldManager").map_or_else(
         || {

@@ -1,8 +1,11 @@
-//! The controllers: each looks at all objects of its kinds, and writes what is missing for them to be
-//! as they are meant to be. They keep nothing in mind, so it does not matter which change woke them,
-//! or how many they slept through.
+//! The controllers. Each one reads all objects of its kinds and writes what is missing or wrong. A
+//! controller keeps no state between two passes, so it does not matter which change triggered a
+//! pass, or how many changes there were since the last one.
 
-mod claims;
+mod adoption;
+pub(super) mod claims;
+#[cfg(test)]
+mod fixture;
 mod garbage;
 mod namespaces;
 pub(super) mod quotas;
@@ -28,20 +31,21 @@ use super::store::Key;
 
 pub use self::services::SERVICE_NAME;
 
-/// The name of the one node.
+/// The name of the only node.
 pub const NODE: &str = "sandbox";
-/// What makes the volumes of the class `standard`.
+/// The provisioner of the class `standard`.
 pub const PROVISIONER: &str = "pgset.sandbox/directory";
 
-/// As whom the controllers write.
+/// The field manager of the controllers.
 const MANAGER: &str = "kube-controller-manager";
 const WRITER: Writer<'_> = Writer { manager: MANAGER, subresource: "" };
 const STATUS: Writer<'_> = Writer { manager: MANAGER, subresource: "status" };
 
-/// How soon a controller that was refused tries again, when nothing else wakes it.
+/// How long a controller waits before it repeats a refused write, if no change triggers a pass
+/// earlier.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What a cluster has from the start.
+/// Creates the objects that every cluster has from the start.
 pub fn furnish(registry: &Registry) {
     let class = json!({
         "metadata": {"annotations": {DEFAULT_CLASS: "true"}},
@@ -72,13 +76,13 @@ pub fn furnish(registry: &Registry) {
         (Key::new(&NODES, "", NODE), node),
     ] {
         if registry.store.get(&key).is_none() {
-            // They are as they must be, and nobody else writes yet.
+            // These objects are valid, and nobody else writes yet.
             let _ = registry.create(&key, object, MANAGER, false);
         }
     }
 }
 
-/// What the node has: all of this machine.
+/// The node's capacity: this machine's processors and memory.
 fn capacity() -> Value {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut capacity = json!({"pods": "110", "cpu": processors.to_string()});
@@ -90,30 +94,14 @@ fn capacity() -> Value {
     capacity
 }
 
-/// Runs them, until it is aborted.
+/// Runs the controllers until the task is aborted.
 pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
     let mut latest = registry.store.subscribe();
     let mut mended = faults.changes();
     loop {
         latest.borrow_and_update();
         mended.borrow_and_update();
-        let done = [
-            ("namespaces", namespaces::sync(&registry)),
-            ("claims", claims::sync(&registry)),
-            ("volumes", volumes::sync(&registry)),
-            ("statefulsets", stateful_set::sync(&registry, &faults)),
-            ("scheduler", scheduler::sync(&registry, &faults)),
-            ("services", services::sync(&registry)),
-            ("quotas", quotas::sync(&registry)),
-            ("garbage", garbage::sync(&registry)),
-        ];
-        let mut refused = false;
-        for (controller, result) in done {
-            if let Err(refusal) = result {
-                tracing::debug!(controller, refusal.message, "tries again");
-                refused = true;
-            }
-        }
+        let refused = !pass(&registry, &faults);
         tokio::select! {
             changed = latest.changed() => if changed.is_err() { return },
             _ = mended.changed() => {}
@@ -122,7 +110,29 @@ pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
     }
 }
 
-/// Writes a part of an object's status, if it is not so already.
+/// Runs every controller once. Returns false if one of them was refused and has to try again.
+fn pass(registry: &Registry, faults: &Faults) -> bool {
+    let results = [
+        ("namespaces", namespaces::sync(registry)),
+        ("claims", claims::sync(registry)),
+        ("volumes", volumes::sync(registry)),
+        ("statefulsets", stateful_set::sync(registry, faults)),
+        ("scheduler", scheduler::sync(registry, faults)),
+        ("services", services::sync(registry)),
+        ("quotas", quotas::sync(registry)),
+        ("garbage", garbage::sync(registry)),
+    ];
+    let mut done = true;
+    for (controller, result) in results {
+        if let Err(refusal) = result {
+            tracing::debug!(controller, refusal.message, "tries again");
+            done = false;
+        }
+    }
+    done
+}
+
+/// Sets fields of an object's status. Does nothing if they already have these values.
 fn set_status(registry: &Registry, key: &Key, status: &Value) -> Answer<()> {
     registry.update(key, STATUS, false, |object| {
         for (field, value) in status.as_object().into_iter().flatten() {
@@ -133,7 +143,7 @@ fn set_status(registry: &Registry, key: &Key, status: &Value) -> Answer<()> {
     Ok(())
 }
 
-/// Takes a finalizer off an object.
+/// Removes a finalizer from an object.
 fn release(registry: &Registry, key: &Key, finalizer: &str) -> Answer<()> {
     registry.update(key, WRITER, false, |object| {
         if let Some(list) = object["metadata"]["finalizers"].as_array_mut() {
@@ -158,7 +168,7 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A reference that makes an object its owner's: it goes when the owner goes.
+/// An owner reference: the object is deleted after its owner.
 fn owned_by(owner: &Value) -> Value {
     json!({
         "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
@@ -166,7 +176,7 @@ fn owned_by(owner: &Value) -> Value {
     })
 }
 
-/// Whether an object's controller is this one.
+/// Whether an object is controlled by this owner.
 fn is_owned_by(object: &Value, owner: &Value) -> bool {
     let references = object["metadata"]["ownerReferences"].as_array();
     references.into_iter().flatten().any(|reference| {
@@ -174,13 +184,13 @@ fn is_owned_by(object: &Value, owner: &Value) -> bool {
     })
 }
 
-/// The condition of this type, as true, false or missing.
+/// Whether the condition of this type is true; none if it is missing.
 pub(super) fn condition(object: &Value, kind: &str) -> Option<bool> {
     let conditions = object["status"]["conditions"].as_array()?;
     Some(conditions.iter().find(|c| c["type"] == kind)?["status"] == "True")
 }
 
-/// A list of conditions with this one in it; its time changes when its status does.
+/// Adds or replaces a condition in a list. Its transition time changes only when its status does.
 pub(super) fn with_condition(
     conditions: &Value,
     kind: &str,

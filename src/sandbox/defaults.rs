@@ -1,8 +1,8 @@
-//! What the API server fills in where an object does not say.
+//! Default values of fields, as the API server sets them.
 
 use serde_json::{Map, Value, json};
 
-/// Fills in the defaults of an object of this kind.
+/// Sets the default values of an object of this kind.
 pub(super) fn fill(kind: &str, object: &mut Value) {
     match kind {
         "StatefulSet" => stateful_set(object),
@@ -94,7 +94,7 @@ fn service(object: &mut Value) {
     set_at(object, "/status/loadBalancer", json!({}));
 }
 
-/// `stringData` is how a Secret is written, `data` how it is kept.
+/// Moves `stringData` of a Secret to `data`, as the server does.
 pub(super) fn secret(object: &mut Value) {
     use base64::Engine as _;
     set(object, "type", json!("Opaque"));

@@ -1,4 +1,4 @@
-//! Events: what controllers and the node tell a person about an object.
+//! Events: messages from controllers and the node about an object.
 
 use serde_json::{Value, json};
 
@@ -7,36 +7,36 @@ use super::ownership::Writer;
 use super::registry::Registry;
 use super::store::Key;
 
-/// Who tells.
+/// The source of an event: the scheduler.
 pub(super) const SCHEDULER: &str = "default-scheduler";
-/// The controller of StatefulSets.
+/// The StatefulSet controller.
 pub(super) const STATEFUL_SET: &str = "statefulset-controller";
-/// The controller of claims.
+/// The claim controller.
 pub(super) const CLAIMS: &str = "persistentvolume-controller";
 /// The node.
 pub(super) const KUBELET: &str = "kubelet";
 
-/// How long what was told is not told again.
+/// The same event is not recorded again within this time.
 const AGAIN_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
-/// Something to tell.
+/// An event to record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event<'a> {
-    /// Who tells it.
+    /// The component that reports it.
     pub(super) source: &'a str,
-    /// About which object.
+    /// The object that it is about.
     pub(super) about: &'a Value,
-    /// The part of it: `spec.containers{postgres}`; or empty.
+    /// The part of the object, as `spec.containers{postgres}`; empty for all of it.
     pub(super) part: &'a str,
-    /// Whether it is bad.
+    /// Whether its type is `Warning`.
     pub(super) warning: bool,
-    /// In a word.
+    /// The reason, in one word.
     pub(super) reason: &'a str,
-    /// In a sentence.
+    /// The message, one sentence.
     pub(super) message: &'a str,
 }
 
-/// Tells it. What has been told already is counted.
+/// Records an event. If the same event exists, only its count increases.
 pub(super) fn tell(registry: &Registry, event: Event<'_>) {
     let metadata = &event.about["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or("default");
@@ -49,7 +49,7 @@ pub(super) fn tell(registry: &Registry, event: Event<'_>) {
     });
     let writer = Writer { manager: event.source, subresource: "" };
     if let Some(old) = told {
-        // A controller tells the same at every turn.
+        // A controller reports the same event in every pass.
         let last: Option<jiff::Timestamp> =
             old["lastTimestamp"].as_str().and_then(|time| time.parse().ok());
         if last.is_some_and(|last| jiff::Timestamp::now().duration_since(last) < AGAIN_AFTER) {
@@ -64,7 +64,7 @@ pub(super) fn tell(registry: &Registry, event: Event<'_>) {
         return report(again);
     }
     let name = metadata["name"].as_str().unwrap_or_default();
-    // By their names they are in the order in which they happened.
+    // Sorting events by name sorts them by time.
     let name = format!("{name}.{:016x}", jiff::Timestamp::now().as_nanosecond());
     let mut involved = json!({
         "apiVersion": event.about["apiVersion"], "kind": event.about["kind"],

@@ -1,9 +1,9 @@
-//! What goes wrong on purpose, for tests: answers, delays, broken connections, watches that end, and
-//! what the node and the scheduler can't do.
+//! Faults that tests inject: error answers, delays, broken connections, silent watches, and
+//! failures of the node and the scheduler.
 //!
-//! A fault is described, and happens at one place: requests meet theirs in `Faults::arrive`, before
-//! anything else; the node, the scheduler and the controllers ask [`Faults`] for the words of those that
-//! [`Faults::fail`] named.
+//! Each fault takes effect in one place. Requests meet theirs in `Faults::arrive`, before anything
+//! else. The node, the scheduler and the controllers ask [`Faults`] for the message of a failure
+//! that [`Faults::fail`] set.
 
 pub mod answers;
 
@@ -18,52 +18,52 @@ use tokio::sync::watch;
 
 use super::refusal::Refusal;
 
-/// Something that happens to a request.
+/// A fault of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is refused, perhaps with `Retry-After`.
+    /// The server refuses the request, optionally with `Retry-After`.
     Status(Refusal, Option<Duration>),
-    /// Something that is not the API server answers: a status, and what should have been JSON.
+    /// A proxy answers in place of the API server, with this status and text instead of JSON.
     Page(u16, String),
-    /// It takes longer.
+    /// The answer comes later.
     Delay(Duration),
-    /// It is never answered, nor carried out.
+    /// The request gets no answer and is not executed.
     Hang,
-    /// The connection breaks before it is carried out.
+    /// The connection breaks before the request is executed.
     Reset,
-    /// The connection breaks when it has been carried out.
+    /// The connection breaks after the request was executed.
     ResetAfter,
-    /// It is carried out, and the connection breaks in the middle of the answer.
+    /// The request is executed, and the connection breaks in the middle of the answer.
     Cut,
-    /// A watch does not tell what happens.
+    /// A watch delivers no changes.
     Watch(Deaf),
 }
 
-/// How a watch tells nothing.
+/// In which way a watch delivers no changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deaf {
-    /// It ends at once, and silently.
+    /// It ends at once, without an error.
     Closed,
-    /// It says that its version is too old: 410.
+    /// It answers that the version is too old: 410.
     Expired,
-    /// It says nothing but how far it is.
+    /// It sends only bookmarks.
     Bookmarks,
 }
 
-/// A request as it came in.
+/// A request that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its path and query.
+    /// The path and query.
     pub path: String,
-    /// Whether a pod sent it: those are not counted.
+    /// Whether a pod sent it. Such requests are not counted.
     pub by_pod: bool,
 }
 
 impl Seen {
-    /// Whether it changes anything in the cluster. An access review is a question put as a POST, a dry run
-    /// changes nothing, and a command in a container is no object.
+    /// Whether the request changes the cluster. Access reviews, dry runs and commands in containers
+    /// do not.
     #[must_use]
     pub fn writes(&self) -> bool {
         let asks = self.path.contains("accessreviews") || self.path.contains("dryRun=All");
@@ -89,12 +89,12 @@ struct State {
     rules: Vec<Rule>,
     denied: Vec<String>,
     broken: BTreeMap<String, String>,
-    /// Nobody notes requests who does not want to read them.
+    /// Requests are recorded only for tests that ask for it.
     seen: Option<Vec<Seen>>,
     clock: SignedDuration,
 }
 
-/// How many requests may still pass, how many are under way, and whether one was turned away.
+/// How many more requests may pass, how many are in progress, and whether one is held.
 #[derive(Clone, Copy, Default)]
 struct Gate {
     passes: Option<usize>,
@@ -102,7 +102,7 @@ struct Gate {
     held: bool,
 }
 
-/// All that is to go wrong.
+/// All faults.
 pub struct Faults {
     state: Mutex<State>,
     watches: watch::Sender<u64>,
@@ -123,64 +123,64 @@ impl Faults {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Happens to those calls (0 is the first) of the requests with this method and this text in
-    /// their path and query.
+    /// Injects a fault into requests with this method whose path and query contain this text.
+    /// `calls` selects which of them; the first one is 0.
     pub fn request(&self, method: Method, path: &str, calls: Range<usize>, fault: Fault) {
         self.lock().rules.push(Rule { method, path: path.to_owned(), calls, met: 0, fault });
     }
 
-    /// Nothing happens to requests any more, and access reviews say yes again.
+    /// Removes all faults of requests, and lets access reviews allow everything again.
     pub fn clear(&self) {
         let mut state = self.lock();
         state.rules.clear();
         state.denied.clear();
     }
 
-    /// Access reviews say no for this resource.
+    /// Access reviews deny this resource.
     pub fn deny(&self, resource: &str) {
         self.lock().denied.push(resource.to_owned());
     }
 
-    /// A thing of the node, the scheduler or a controller fails with these words until [`Faults::mend`]:
-    /// `pull IMAGE`, `schedule`, `mount VOLUME`, `create pods` (a quota, Pod Security); `memory` (what is
-    /// killed was out of memory); `node` (it is dead: nothing starts, nothing is said to have ended).
+    /// Makes something fail with this message until [`Faults::mend`]: `pull IMAGE`, `schedule`,
+    /// `mount VOLUME`, `create pods` (a quota or Pod Security), `memory` (killed containers were
+    /// out of memory), `node` (the node is dead: it starts nothing and reports nothing).
     pub fn fail(&self, what: &str, words: &str) {
         self.lock().broken.insert(what.to_owned(), words.to_owned());
         self.changes.send_modify(|turn| *turn += 1);
     }
 
-    /// It works again.
+    /// Ends a failure.
     pub fn mend(&self, what: &str) {
         self.lock().broken.remove(what);
         self.changes.send_modify(|turn| *turn += 1);
     }
 
-    /// Ends every watch that is under way.
+    /// Ends all open watches.
     pub fn close_watches(&self) {
         self.watches.send_modify(|turn| *turn += 1);
     }
 
-    /// The server's clock, as its clients get to see it, is off by this.
+    /// Sets how far the server's clock is off, as clients see it.
     pub fn set_clock(&self, off: SignedDuration) {
         self.lock().clock = off;
     }
 
-    /// Notes the requests from here on.
+    /// Starts recording requests.
     pub fn record(&self) {
         self.lock().seen = Some(Vec::new());
     }
 
-    /// Every request since [`Faults::record`], in the order of arrival, those of pods left out.
+    /// The requests since [`Faults::record`] in order of arrival, without those of pods.
     pub fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone().unwrap_or_default()
     }
 
-    /// Those that change the cluster.
+    /// The recorded requests that change the cluster.
     pub fn writes(&self) -> Vec<Seen> {
         self.seen().into_iter().filter(Seen::writes).collect()
     }
 
-    /// Lets so many requests pass, counted from here, and holds all later ones, those of pods left out.
+    /// Lets this number of requests pass, and holds all later ones. Requests of pods always pass.
     pub fn hold_after(&self, passes: usize) {
         self.record();
         self.gate.send_modify(|gate| {
@@ -189,18 +189,19 @@ impl Faults {
         });
     }
 
-    /// Opens the gate to later requests: whoever is held stays so.
+    /// Lets new requests pass again. Requests that are already held stay held.
     pub fn release(&self) {
         self.gate.send_modify(|gate| (gate.passes, gate.held) = (None, false));
     }
 
-    /// Waits until a request stands at the gate, and all that passed it are answered, watches left out.
+    /// Waits until a request is held and all requests that passed, except watches, have been
+    /// answered.
     pub async fn held(&self) {
-        // The sender is our own.
+        // The sender lives as long as `self`.
         let _ = self.gate.subscribe().wait_for(|gate| gate.held && gate.under_way == 0).await;
     }
 
-    /// A request comes in: what is to happen to it. Waits, perhaps for ever, at the gate.
+    /// Returns the fault of an arriving request. A held request waits here forever.
     pub(super) async fn arrive(&self, seen: Seen) -> Passed<'_> {
         let met = self.meet(&seen);
         let counts = !seen.by_pod && !seen.watches();
@@ -247,7 +248,7 @@ impl Faults {
         denied.iter().any(|d| d == resource || resource == "*")
     }
 
-    /// Why something fails; none when it does not.
+    /// The message of a failure; none if it was not set.
     pub(super) fn broken(&self, what: &str) -> Option<String> {
         self.lock().broken.get(what).cloned()
     }
@@ -256,7 +257,7 @@ impl Faults {
         self.watches.subscribe()
     }
 
-    /// Tells when something begins to fail, or works again.
+    /// Notifies when a failure begins or ends.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -266,9 +267,9 @@ impl Faults {
     }
 }
 
-/// A request that passed the gate; under way as long as this lives.
+/// A request that was let through. It is in progress until this is dropped.
 pub(super) struct Passed<'a> {
-    /// What happens to it.
+    /// The fault to apply.
     pub(super) fault: Option<Fault>,
     gate: Option<&'a watch::Sender<Gate>>,
 }
@@ -313,7 +314,7 @@ mod tests {
         assert!(faults.held().now_or_never().is_none(), "the first is not answered yet");
         drop(first);
         faults.held().await;
-        // A pod is none of those who are counted.
+        // Requests of pods are not counted.
         faults.arrive(Seen { by_pod: true, ..seen("/c") }).await;
         assert_eq!(faults.seen().len(), 2);
         faults.release();

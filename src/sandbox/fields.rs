@@ -1,33 +1,33 @@
-//! Fields of objects: paths to them, sets of paths, and which lists and mappings are one field.
+//! Fields of objects: their paths, sets of paths, and how each field is merged.
 //!
-//! A path is written as `metadata.managedFields` writes it: `f:NAME` is a field, `k:{KEYS}` an item of
-//! a list by its key fields, `v:VALUE` an item of a set.
+//! Paths have the format of `metadata.managedFields`: `f:NAME` is a field, `k:{KEYS}` an item of a
+//! list with these key fields, `v:VALUE` an item of a set.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-/// The way to a field.
+/// The path of a field.
 pub(super) type FieldPath = Vec<String>;
 
-/// Fields, as somebody owns them.
+/// The fields that a manager owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FieldSet(pub(super) BTreeSet<FieldPath>);
 
 /// How the server merges a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Part by part: fields of a mapping.
+    /// An object whose fields are merged one by one.
     Granular,
-    /// As a whole.
+    /// A value that is replaced as a whole.
     Atomic,
-    /// A list of values, each by itself.
+    /// A list of unique values.
     Set,
-    /// A list of items that these fields tell apart.
+    /// A list whose items are identified by these key fields.
     Keyed(&'static [&'static str]),
 }
 
-/// How the field of this name is merged, by the kind that it is in and the field that it is in.
+/// How a field is merged, by the kind of the object and the parent field.
 pub(super) fn shape(kind: &str, parent: &str, field: &str) -> Shape {
     match (field, kind) {
         (
@@ -54,7 +54,7 @@ pub(super) fn shape(kind: &str, parent: &str, field: &str) -> Shape {
     }
 }
 
-/// Written by the server alone, and owned by nobody.
+/// Whether only the server writes the field, so that no manager owns it.
 fn untracked(path: &[String]) -> bool {
     match path {
         [only] => matches!(only.as_str(), "f:apiVersion" | "f:kind"),
@@ -74,7 +74,7 @@ fn untracked(path: &[String]) -> bool {
     }
 }
 
-/// The path segment of a list's item; none when it lacks a key field. A protocol unsaid is TCP.
+/// The path segment of a list item; none if a key field is missing. The default protocol is TCP.
 pub(super) fn item_segment(item: &Value, keys: &[&str]) -> Option<String> {
     let mut found = Map::new();
     for key in keys {
@@ -89,7 +89,7 @@ pub(super) fn item_segment(item: &Value, keys: &[&str]) -> Option<String> {
 }
 
 impl FieldSet {
-    /// The fields that a document of this kind holds.
+    /// The fields of a document of this kind.
     pub(super) fn of(kind: &str, document: &Value) -> Self {
         let mut set = Self::default();
         set.add(kind, "", Shape::Granular, document, &mut Vec::new());
@@ -132,7 +132,7 @@ impl FieldSet {
         }
     }
 
-    /// From `fieldsV1`.
+    /// Parses `fieldsV1`.
     pub(super) fn parse(tree: &Value) -> Self {
         fn walk(set: &mut FieldSet, tree: &Value, path: &mut FieldPath) {
             let Some(map) = tree.as_object() else { return };
@@ -150,7 +150,7 @@ impl FieldSet {
         set
     }
 
-    /// To `fieldsV1`.
+    /// Formats the set as `fieldsV1`.
     pub(super) fn tree(&self) -> Value {
         let mut tree = json!({});
         for path in &self.0 {
@@ -167,13 +167,13 @@ impl FieldSet {
         tree
     }
 
-    /// Whether a field, or something in it, is in the set.
+    /// Whether the set contains the field or a field below it.
     pub(super) fn covers(&self, path: &FieldPath) -> bool {
         self.0.range(path.clone()..).next().is_some_and(|first| first.starts_with(path))
     }
 }
 
-/// What is owned alone, with nothing in it, is written as an empty tree.
+/// Writes a field without subfields as an empty object.
 fn prune(tree: &mut Value) {
     let Some(map) = tree.as_object_mut() else { return };
     if map.len() == 1 && map.contains_key(".") {
@@ -199,7 +199,7 @@ pub(super) fn at<'a>(document: &'a Value, path: &[String]) -> Option<&'a Value> 
     at(below, rest)
 }
 
-/// Takes the value at a path away, and what is empty after that.
+/// Removes the value at a path, and the parents that become empty.
 pub(super) fn remove(document: &mut Value, path: &[String]) {
     let Some((segment, rest)) = path.split_first() else { return };
     let Some((kind, text)) = segment.split_once(':') else { return };
@@ -239,7 +239,7 @@ fn is_item(item: &Value, key: &Value) -> bool {
     })
 }
 
-/// What a document of this kind is after another is merged into it.
+/// Merges a document of this kind into another one.
 pub(super) fn merge(kind: &str, into: &mut Value, from: &Value) {
     merge_field(kind, "", Shape::Granular, into, from);
 }

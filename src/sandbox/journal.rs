@@ -1,4 +1,4 @@
-//! The store on disk: a line per change. Reading the lines again makes the store again.
+//! The store on disk, one line per change. On start the lines are read to restore the objects.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -11,24 +11,24 @@ use serde_json::{Value, json};
 use super::kinds::Resource;
 use super::store::Key;
 
-/// Where changes are written down; tests of the store need none.
+/// The file that changes are appended to; none in tests of the store.
 pub struct Journal(Option<File>);
 
-/// The objects of a journal, and the number of its last change.
+/// The objects in a journal, and the version of its last change.
 pub type Objects = (Vec<(Key, Value)>, u64);
 
 impl Journal {
-    /// One that keeps nothing.
+    /// A journal that stores nothing.
     #[must_use]
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Reads a journal, and writes it anew with only what is still there. A last line that was cut
-    /// off by a crash does not count: nobody was told of that change.
+    /// Reads a journal, and rewrites it with only the objects that still exist. An incomplete last
+    /// line, left by a crash, is ignored: no client has seen that change.
     ///
     /// # Errors
-    /// When the file can't be read or written.
+    /// If the file can't be read or written.
     pub fn open(path: &Path) -> io::Result<(Self, Objects)> {
         let (objects, version) = match File::open(path) {
             Ok(file) => read(file)?,
@@ -47,7 +47,8 @@ impl Journal {
         Ok((journal, (objects, version)))
     }
 
-    /// Adds a change. A disk that is full costs what comes after a restart, not what runs.
+    /// Appends a change. If the disk is full, the sandbox runs on, but the change is lost at the
+    /// next start.
     pub fn append(&mut self, key: &Key, object: Option<&Value>, version: u64) {
         if let Err(error) = self.line(&entry(key, object, version)) {
             tracing::warn!(%error, "the journal can't be written");

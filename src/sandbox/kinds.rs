@@ -1,23 +1,23 @@
-//! The kinds that there are: what pgset applies or reads, what `kubectl describe` asks for, no others.
+//! The supported kinds: those that pgset applies or reads, and those that `kubectl describe` needs.
 
-/// A kind, as the API names it.
+/// A kind of object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
     /// The API group; empty for the core group.
     pub group: &'static str,
     /// `v1`.
     pub version: &'static str,
-    /// `statefulsets`: in paths and in rules.
+    /// The plural name, in paths and Roles: `statefulsets`.
     pub plural: &'static str,
     /// `StatefulSet`.
     pub kind: &'static str,
-    /// What kubectl takes for the plural: `sts`.
+    /// Short names for kubectl: `sts`.
     pub short: &'static [&'static str],
-    /// Whether its objects live in a namespace.
+    /// Whether the kind is namespaced.
     pub namespaced: bool,
-    /// Whether changes of `spec` are counted in `metadata.generation`.
+    /// Whether `metadata.generation` counts the changes of `spec`.
     pub counted: bool,
-    /// What can be read or written of an object beside itself: `status`.
+    /// The subresources, as `status`.
     pub subresources: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ macro_rules! resources {
                 namespaced: $namespaced, counted: $counted, subresources: &$subresources,
             };
         )+
-        /// All of them.
+        /// All kinds.
         pub static RESOURCES: &[&Resource] = &[$(&$name),+];
     };
 }
@@ -69,7 +69,7 @@ impl Resource {
         }
     }
 
-    /// As messages name it: `statefulsets.apps`.
+    /// The name in messages: `statefulsets.apps`.
     #[must_use]
     pub fn qualified(&self) -> String {
         if self.group.is_empty() {
@@ -79,13 +79,13 @@ impl Resource {
         }
     }
 
-    /// The kind of a group and a plural.
+    /// The kind with this group and plural name.
     #[must_use]
     pub fn of(group: &str, plural: &str) -> Option<&'static Self> {
         RESOURCES.iter().find(|r| r.group == group && r.plural == plural).copied()
     }
 
-    /// The kind of a document.
+    /// The kind of a document with these fields.
     #[must_use]
     pub fn of_kind(api_version: &str, kind: &str) -> Option<&'static Self> {
         RESOURCES.iter().find(|r| r.kind == kind && r.api_version() == api_version).copied()

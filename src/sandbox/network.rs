@@ -1,5 +1,5 @@
-//! Addresses. Everything in 127.0.0.0/8 is this machine; a sandbox takes 254 of them: one is the API
-//! server's, the others are for pods and Services, each with all its ports.
+//! IP addresses. All of 127.0.0.0/8 is this machine. A sandbox uses 254 of these addresses: one for
+//! the API server, the others for pods and Services. Each address has all ports.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,20 +12,21 @@ pub struct Network {
 }
 
 impl Network {
-    /// The addresses beside this one.
+    /// The addresses in the same /24 network as the server's.
     #[must_use]
     pub fn beside(server: Ipv4Addr) -> Self {
         let [a, b, c, _] = server.octets();
         Self { prefix: [a, b, c], next: AtomicU8::new(2) }
     }
 
-    /// Whether an address is one of them.
+    /// Whether an address belongs to the sandbox.
     pub fn has(&self, address: &str) -> bool {
         let [a, b, c] = self.prefix;
         address.starts_with(&format!("{a}.{b}.{c}."))
     }
 
-    /// An address that nobody has; not one that was given back a moment ago, if it can be helped.
+    /// A free address. Addresses are assigned in turn, so that one that was just released is not
+    /// used again at once.
     pub fn take(&self, taken: impl Fn(&str) -> bool) -> Option<String> {
         for _ in 0..=u8::MAX {
             let last = self.next.fetch_add(1, Ordering::Relaxed);

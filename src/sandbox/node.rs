@@ -1,9 +1,9 @@
-//! The node: it makes processes of the pods that it is given, and tells what became of them.
+//! The node: runs the containers of its pods as processes, and reports their state.
 //!
-//! There are no containers here: a container is a group of processes with its own environment, a
-//! directory in which its mounts are symbolic links, an address of 127.0.0.0/8 and a host name that
-//! libnss-wrapper gives it. Paths of a mount in its command and its environment are turned into those
-//! of the directory. That is enough for PostgreSQL, and nothing more.
+//! There are no real containers. A container is a group of processes with its own environment, a
+//! directory in which mounts are symbolic links, an address in 127.0.0.0/8, and a host name from
+//! libnss-wrapper. Mount paths in its command and environment are translated to paths in that
+//! directory. This is enough for PostgreSQL.
 
 mod container;
 mod environment;
@@ -40,21 +40,21 @@ use super::place::{Place, PlaceError};
 use super::registry::Registry;
 use super::store::Key;
 
-/// What a node is made of.
+/// What the node works with.
 pub struct Parts {
-    /// The API, which a real node talks to over HTTP.
+    /// The objects. A real node accesses them over HTTP.
     pub registry: Arc<Registry>,
-    /// Who makes the tokens of pods.
+    /// Issues the tokens of pods.
     pub tokens: Arc<Tokens>,
-    /// What goes wrong on purpose.
+    /// The faults that tests inject.
     pub faults: Arc<Faults>,
     /// The programs of this machine.
     pub tools: Tools,
-    /// Where the files are.
+    /// The sandbox's directory.
     pub place: Place,
-    /// The API server's address, for the pods.
+    /// The API server's address, for pods.
     pub server: SocketAddrV4,
-    /// Its certificate.
+    /// The API server's certificate.
     pub authority: String,
 }
 
@@ -63,20 +63,20 @@ pub struct Node {
     parts: Parts,
     images: images::Images,
     pods: Mutex<HashMap<String, Running>>,
-    /// The tokens of pods, by their directories.
+    /// The tokens of pods, by pod directory.
     issued: Mutex<HashMap<PathBuf, String>>,
-    /// True when everything is to end.
+    /// True when the sandbox stops.
     stopping: watch::Sender<bool>,
 }
 
-/// A pod that has a worker.
+/// A pod with a worker.
 struct Running {
     worker: JoinHandle<()>,
-    /// How to run a command in each of its containers that runs.
+    /// How to run a command in each running container.
     containers: Containers,
 }
 
-/// Containers that run, by name.
+/// The running containers by name.
 type Containers = Arc<Mutex<HashMap<String, Setting>>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,7 +87,7 @@ impl Node {
     /// A node without pods.
     ///
     /// # Errors
-    /// When the images' files can't be written.
+    /// If the files of the images can't be written.
     pub fn new(parts: Parts) -> Result<Self, PlaceError> {
         files::forget(&parts.place, &parts.registry);
         let images =
@@ -96,7 +96,7 @@ impl Node {
         Ok(Self { parts, images, pods, issued, stopping: watch::Sender::new(false) })
     }
 
-    /// Looks for pods of its own, until it is aborted.
+    /// Starts a worker for each pod of the node, until the task is aborted.
     pub async fn run(self: Arc<Self>) {
         let mut latest = self.parts.registry.store.subscribe();
         let mut mended = self.parts.faults.changes();
@@ -133,25 +133,25 @@ impl Node {
         pods.insert(uid, Running { worker, containers });
     }
 
-    /// Ends all containers, and leaves their pods to the next start.
+    /// Ends all containers. Their pods stay, and the next start runs them again.
     pub async fn stop(&self) {
         self.stopping.send_replace(true);
         let workers: Vec<JoinHandle<()>> =
             lock(&self.pods).drain().map(|(_, running)| running.worker).collect();
         for worker in workers {
-            // One that panicked has nothing left to end.
+            // A worker that panicked has nothing left to end.
             let _ = worker.await;
         }
     }
 
-    /// How to run a command in a container; none when it does not run.
+    /// How to run a command in a container; none if the container does not run.
     pub(super) fn setting(&self, uid: &str, container: &str) -> Option<Setting> {
         let pods = lock(&self.pods);
         let running = pods.get(uid)?;
         lock(&running.containers).get(container).cloned()
     }
 
-    /// Where a container's log is; that of its run before, if that is asked for.
+    /// The path of the log of one run of a container.
     pub(super) fn log(&self, uid: &str, container: &str, run: u64) -> PathBuf {
         Root::of(&self.parts.place, uid).log(container, run)
     }

@@ -1,24 +1,24 @@
-//! Who owns which field: server-side apply, and the bookkeeping of every other write.
+//! Field ownership: server-side apply, and the `managedFields` of all other writes.
 
 use serde_json::{Value, json};
 
 use super::fields::{self, FieldPath, FieldSet};
 
-/// Who writes, and how.
+/// The field manager that writes, and what it writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
     /// The field manager's name.
     pub manager: &'a str,
-    /// The subresource that is written; empty for the object itself.
+    /// The subresource; empty for the object itself.
     pub subresource: &'a str,
 }
 
-/// A field that another manager owns and that would change.
+/// A change of a field that another manager owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// Who owns it.
+    /// The owner.
     pub manager: String,
-    /// The field, as messages write it: `.spec.replicas`.
+    /// The field in the format of messages: `.spec.replicas`.
     pub field: String,
 }
 
@@ -68,11 +68,11 @@ fn record(object: &mut Value, entries: &[Entry]) {
     object["metadata"]["managedFields"] = list.collect();
 }
 
-/// Server-side apply: the writer owns what the configuration holds, and nothing else. What it owned
-/// before and nobody else does goes away.
+/// Server-side apply: afterwards the manager owns exactly the fields of its configuration. A field
+/// that it owned before and that nobody else owns is removed.
 ///
 /// # Errors
-/// The fields that others own and that would change, unless forced.
+/// The changed fields that other managers own, unless the apply is forced.
 pub fn apply(
     kind: &str,
     live: &Value,
@@ -103,7 +103,7 @@ pub fn apply(
     let own = entries.iter().position(|entry| entry.is(writer, "Apply"));
     let before = own.map(|own| entries.remove(own));
     if let Some(before) = &before {
-        // An item goes before its fields do, by which it is found.
+        // A list item is removed before its fields: its key fields identify it.
         for path in before.fields.0.difference(&wanted.0) {
             let needed = wanted.covers(path) || entries.iter().any(|e| e.fields.covers(path));
             if !needed {
@@ -129,7 +129,7 @@ pub fn apply(
     Ok(object)
 }
 
-/// Any other write: the writer takes over what it changed.
+/// Any other write: the manager becomes the owner of the fields that it changed.
 pub fn update(kind: &str, before: &Value, after: &mut Value, writer: Writer<'_>) {
     let (was, is) = (FieldSet::of(kind, before), FieldSet::of(kind, after));
     let item = |path: &FieldPath| path.last().is_some_and(|s| s.starts_with("k:"));
@@ -165,7 +165,7 @@ pub fn update(kind: &str, before: &Value, after: &mut Value, writer: Writer<'_>)
     record(after, &entries);
 }
 
-/// `"kubectl"`, or as the server says it of an update: `"kubectl" using v1`.
+/// The manager in the format of messages: `"kubectl"`, or `"kubectl" using v1` for an update.
 fn described(entry: &Entry, api_version: &str) -> String {
     let Entry { manager, subresource, operation, .. } = entry;
     match (subresource.as_str(), operation.as_str()) {
@@ -175,7 +175,7 @@ fn described(entry: &Entry, api_version: &str) -> String {
     }
 }
 
-/// `.spec.ports[port=5432,protocol="TCP"].name`.
+/// Formats a path for messages: `.spec.ports[port=5432,protocol="TCP"].name`.
 fn words(path: &FieldPath) -> String {
     let segment = |segment: &String| match segment.split_once(':') {
         Some(("f", name)) => format!(".{name}"),
@@ -233,7 +233,7 @@ mod tests {
             field: ".spec.replicas".into(),
         };
         assert_eq!(conflicts, [expected]);
-        // The same value is shared.
+        // Managers that apply the same value own the field together.
         assert!(applied(&scaled, &set(3, None)).is_ok());
         let forced = apply("StatefulSet", &scaled, &set(2, None), PGSET, true).unwrap();
         assert_eq!(forced["spec"]["replicas"], 2);

@@ -1,4 +1,4 @@
-//! Where a sandbox lives: one directory, with its kubeconfig, its objects, its volumes and its log.
+//! The directory of a sandbox, with its kubeconfig, objects, volumes and log.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,40 +12,40 @@ use serde_json::json;
 use super::node::MissingTool;
 use crate::error::{Diagnose, Exit};
 
-/// A sandbox's directory. Cheap to clone.
+/// A sandbox's directory. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Place {
     directory: PathBuf,
-    /// Held as long as the sandbox runs.
+    /// The lock file, open while the sandbox runs.
     lock: Arc<Mutex<Option<File>>>,
 }
 
-/// Why a sandbox does not start.
+/// Why a sandbox can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// Its directory can't be used.
+    /// The directory can't be used.
     #[error("the sandbox's directory {directory} can't be used: {reason}")]
     Directory {
-        /// Which.
+        /// The directory.
         directory: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// There is one already.
+    /// A sandbox already runs there.
     #[error("a sandbox runs already in {directory}, as process {pid}")]
     Running {
-        /// Where.
+        /// The directory.
         directory: String,
-        /// Its process.
+        /// Its process id.
         pid: u32,
     },
-    /// No address was free.
+    /// No address is free.
     #[error("no address of 127.0.0.0/8 is free for the sandbox: {0}")]
     Address(String),
-    /// No certificate could be made.
+    /// The certificate can't be created.
     #[error("the sandbox's certificate can't be made: {0}")]
     Tls(String),
-    /// Something that has to be installed.
+    /// A tool is missing.
     #[error(transparent)]
     Missing(#[from] MissingTool),
 }
@@ -72,19 +72,21 @@ impl Diagnose for PlaceError {
 }
 
 impl Place {
-    /// The directory that is taken when none is named: this user's alone.
+    /// The default directory, one for each user.
     #[must_use]
     pub fn usual() -> PathBuf {
         format!("/tmp/pgset-sandbox-{}", rustix::process::getuid().as_raw()).into()
     }
 
-    /// The directory of a sandbox that ends with this process: its number makes it one of its own.
+    /// The directory of a sandbox that ends with this process. The process id makes the name
+    /// unique.
     #[must_use]
     pub fn passing() -> PathBuf {
         format!("{}-{}", Self::usual().display(), std::process::id()).into()
     }
 
-    /// The directories of such sandboxes, of this user, whose processes are gone: they were killed.
+    /// The directories of this user's temporary sandboxes that were killed: their processes no
+    /// longer exist.
     #[must_use]
     pub fn left_behind() -> Vec<Self> {
         let usual = Self::usual();
@@ -103,16 +105,17 @@ impl Place {
         places.filter(|place| place.running().is_none()).collect()
     }
 
-    /// A directory, made if it is not there. One that another user could have prepared is refused.
+    /// Opens a directory, and creates it if it is missing. A directory that another user could have
+    /// prepared is refused.
     ///
     /// # Errors
-    /// When it can't be made, or belongs to somebody else.
+    /// If it can't be created, or if it belongs to another user.
     pub fn open(directory: &Path) -> Result<Self, PlaceError> {
         let error = |reason: String| PlaceError::Directory {
             directory: directory.display().to_string(),
             reason,
         };
-        // Root's containers run as another user, who has to get through.
+        // Root's containers run as another user, who has to traverse the directory.
         let mode = if rustix::process::getuid().is_root() { 0o711 } else { 0o700 };
         match DirBuilder::new().mode(mode).create(directory) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(error(e.to_string())),
@@ -125,14 +128,15 @@ impl Place {
         if metadata.mode() & 0o022 != 0 {
             return Err(error("others may write to it".to_owned()));
         }
-        // Nothing else is ever started in, or deleted.
+        // The sandbox starts in no other directory, and deletes no other one.
         let own = ["lock", "log", "objects"].iter().any(|name| directory.join(name).exists());
         let empty = std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none());
         if !own && !empty {
             return Err(error("it holds files that are no sandbox's".to_owned()));
         }
         let directory = directory.canonicalize().map_err(|e| error(e.to_string()))?;
-        // The longest: .../pods/123456/c/postgres/var/run/postgresql/.s.PGSQL.5432
+        // PostgreSQL limits the length of a socket's path. The longest:
+        // .../pods/123456/c/postgres/var/run/postgresql/.s.PGSQL.5432
         if directory.as_os_str().len() > 44 {
             return Err(error(
                 "its name is too long for PostgreSQL's sockets below it, which may have 107 characters"
@@ -142,7 +146,7 @@ impl Place {
         Ok(Self { directory, lock: Arc::default() })
     }
 
-    /// Takes it: until the process ends, nobody else can.
+    /// Locks the directory until the process ends.
     pub(super) fn lock(&self) -> Result<(), PlaceError> {
         use rustix::fs::{FlockOperation, flock};
         let path = self.directory.join("lock");
@@ -160,7 +164,7 @@ impl Place {
         Ok(())
     }
 
-    /// The process of the sandbox that runs here; none when none does.
+    /// The process id of the sandbox that runs here; none if none does.
     #[must_use]
     pub fn running(&self) -> Option<u32> {
         use rustix::fs::{FlockOperation, flock};
@@ -178,19 +182,19 @@ impl Place {
         PlaceError::Directory { directory, reason: error.to_string() }
     }
 
-    /// The directory.
+    /// The path of the directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The kubeconfig that leads to it.
+    /// The kubeconfig for this sandbox.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.join("kubeconfig")
     }
 
-    /// What it says while it runs.
+    /// The log of the sandbox in the background.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.directory.join("log")
@@ -208,7 +212,7 @@ impl Place {
         self.directory.join("pods")
     }
 
-    /// The address that it had the last time.
+    /// The address that the last sandbox here used.
     pub(super) fn last_address(&self) -> Option<SocketAddrV4> {
         std::fs::read_to_string(self.directory.join("address")).ok()?.trim().parse().ok()
     }
@@ -235,7 +239,7 @@ impl Place {
             .map_err(|e| self.unwritable(&e))
     }
 
-    /// Replaces a file that only its owner may read; nobody ever sees half of it.
+    /// Replaces a private file atomically.
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let (path, anew) = (self.directory.join(name), self.directory.join(format!("{name}.new")));
         write_private(&anew, text.as_bytes())?;
@@ -243,7 +247,7 @@ impl Place {
     }
 }
 
-/// Writes a file that is readable by its owner alone from the start.
+/// Writes a file that only its owner can read from the beginning.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(path)?;

@@ -1,4 +1,4 @@
-//! What the API server says when it does not do what was asked: `Status` objects, in its own words.
+//! Refused requests: `Status` objects with the messages of the real API server.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,13 @@ use super::kinds::Resource;
 /// A request that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The HTTP status.
+    /// The HTTP status code.
     pub code: u16,
-    /// The machine's word for it: `NotFound`.
+    /// The machine-readable reason: `NotFound`.
     pub reason: &'static str,
-    /// The words for a person.
+    /// The message for people.
     pub message: String,
-    /// What it is about, and why.
+    /// The object and the causes.
     details: Box<Details>,
 }
 
@@ -25,11 +25,11 @@ struct Details {
     causes: Vec<(&'static str, String, String)>,
 }
 
-/// The answer to a request.
+/// The result of a request.
 pub type Answer<T> = Result<T, Refusal>;
 
 impl Refusal {
-    /// In words of one's own.
+    /// A refusal with this message.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Box::default() }
     }
@@ -39,21 +39,21 @@ impl Refusal {
         self
     }
 
-    /// There is no such object.
+    /// The object does not exist.
     #[must_use]
     pub fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} not found", resource.qualified());
         Self::new(404, "NotFound", message).about(resource, name)
     }
 
-    /// There is one already.
+    /// The object already exists.
     #[must_use]
     pub fn already_exists(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", resource.qualified());
         Self::new(409, "AlreadyExists", message).about(resource, name)
     }
 
-    /// Somebody else was faster.
+    /// Another client changed the object first.
     #[must_use]
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
         let message =
@@ -61,12 +61,12 @@ impl Refusal {
         Self::new(409, "Conflict", message).about(resource, name)
     }
 
-    /// The body can't be read as what it should be.
+    /// The request body can't be parsed.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
 
-    /// Somebody may not.
+    /// The user is not allowed to do this, or a rule forbids it.
     #[must_use]
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
         let object = if name.is_empty() { String::new() } else { format!(" {name:?}") };
@@ -74,7 +74,7 @@ impl Refusal {
         Self::new(403, "Forbidden", message).about(resource, name)
     }
 
-    /// A field is not as it must be.
+    /// A field has an invalid value.
     #[must_use]
     pub fn invalid(resource: &Resource, name: &str, field: &str, what: &str) -> Self {
         let group =
@@ -90,13 +90,13 @@ impl Refusal {
         refusal
     }
 
-    /// The version asked for is too old to be watched from.
+    /// The version is too old to watch from.
     #[must_use]
     pub fn expired() -> Self {
         Self::new(410, "Expired", "too old resource version")
     }
 
-    /// What this server leaves out, and says so.
+    /// The sandbox does not implement this.
     #[must_use]
     pub fn left_out(what: &str) -> Self {
         let message = format!(
@@ -105,7 +105,7 @@ impl Refusal {
         Self::new(501, "NotImplemented", message)
     }
 
-    /// Adds a conflict of server-side apply.
+    /// Adds a cause.
     #[must_use]
     pub fn cause(mut self, reason: &'static str, message: String, field: String) -> Self {
         self.details.causes.push((reason, message, field));

@@ -1,5 +1,5 @@
-//! Writing: between the API and the store. Every write, of a client or of a controller, is checked,
-//! completed and booked here, one after the other.
+//! Writes: every write, of a client or a controller, is validated, completed and stored here, one
+//! after the other.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,35 +14,35 @@ use super::ownership::{self, Writer};
 use super::refusal::{Answer, Refusal};
 use super::store::{Key, Store};
 
-/// The store, and the rules by which it is written.
+/// The store with its write rules.
 pub struct Registry {
     /// All objects.
     pub store: Store,
-    /// Where the addresses of pods and Services come from.
+    /// Assigns the addresses of pods and Services.
     pub network: Network,
-    /// Where the directories of volumes are that are made for claims.
+    /// The directory for provisioned volumes.
     pub volumes: PathBuf,
-    /// One write at a time: what is checked still holds when it is stored.
+    /// Serializes the writes: what was validated still holds when it is stored.
     writing: Mutex<()>,
 }
 
-/// How to delete.
+/// The options of a deletion.
 #[derive(Clone, Debug, Default)]
 pub struct Delete {
-    /// Only the object of this UID.
+    /// Delete only the object with this UID.
     pub uid: Option<String>,
-    /// Only this version of it.
+    /// Delete only this version of the object.
     pub version: Option<String>,
-    /// How long a pod may take to end; unset means as long as the pod says.
+    /// The grace period of a pod in seconds; unset means the pod's own.
     pub grace: Option<u64>,
-    /// Whether what it owns stays.
+    /// Whether dependents stay.
     pub orphan: bool,
-    /// Nothing is written.
+    /// Validate only; write nothing.
     pub dry: bool,
 }
 
 impl Registry {
-    /// Around a store.
+    /// A registry of this store.
     pub fn new(store: Store, network: Network, volumes: PathBuf) -> Self {
         Self { store, network, volumes, writing: Mutex::new(()) }
     }
@@ -54,7 +54,7 @@ impl Registry {
     /// An object, or 404.
     ///
     /// # Errors
-    /// When it is not there.
+    /// If the object does not exist.
     pub fn get(&self, key: &Key) -> Answer<Arc<Value>> {
         self.store.get(key).ok_or_else(|| Refusal::not_found(key.resource, &key.name))
     }
@@ -62,7 +62,7 @@ impl Registry {
     /// Stores a new object.
     ///
     /// # Errors
-    /// When there is one already, or it is not as it must be.
+    /// If it already exists or is invalid.
     pub fn create(
         &self,
         key: &Key,
@@ -83,7 +83,7 @@ impl Registry {
     /// Server-side apply.
     ///
     /// # Errors
-    /// On conflicts, or when the result is not as it must be.
+    /// On conflicts, or if the result is invalid.
     pub fn apply(
         &self,
         key: &Key,
@@ -99,7 +99,7 @@ impl Registry {
         if writer.subresource.is_empty() {
             configuration.as_object_mut().map(|c| c.remove("status"));
         }
-        // What is not stored as it is sent must not look like a change.
+        // The conversion of `stringData` must not look like a change.
         if resource.kind == "Secret" {
             defaults::secret(&mut configuration);
         }
@@ -118,10 +118,10 @@ impl Registry {
         self.finish(key, before.as_deref(), object, writer.subresource, dry)
     }
 
-    /// Changes an object that is there.
+    /// Changes an existing object.
     ///
     /// # Errors
-    /// When it is not there, `change` refuses, or the result is not as it must be.
+    /// If it does not exist, if `change` refuses, or if the result is invalid.
     pub fn update(
         &self,
         key: &Key,
@@ -147,10 +147,10 @@ impl Registry {
         self.finish(key, Some(&before), object, writer.subresource, dry)
     }
 
-    /// Deletes an object, or marks it so when somebody has to finish with it first.
+    /// Deletes an object. If it has finalizers or a grace period, it is only marked as deleted.
     ///
     /// # Errors
-    /// When it is not there, or another than the one that is meant.
+    /// If it does not exist, or if a precondition does not match.
     pub fn delete(&self, key: &Key, how: &Delete) -> Answer<Arc<Value>> {
         let _turn = self.write();
         let resource = key.resource;
@@ -183,7 +183,7 @@ impl Registry {
         if how.orphan {
             object["metadata"]["finalizers"] = json!(["orphan"]);
         }
-        // Who deletes once more can only shorten the time.
+        // A second deletion can only shorten the grace period.
         if metadata["deletionTimestamp"].is_null()
             || metadata["deletionGracePeriodSeconds"].as_u64().is_some_and(|old| grace < old)
         {
@@ -196,7 +196,7 @@ impl Registry {
         Ok(self.settle(key, object))
     }
 
-    /// What a new object begins with; puts the same into what was sent.
+    /// The fields that the server sets on a new object. They are also set in `object`.
     fn birth(&self, key: &Key, object: &mut Value) -> Answer<Value> {
         let resource = key.resource;
         admission::name(resource, &key.name)?;
@@ -274,23 +274,24 @@ impl Registry {
         Ok(self.settle(key, object))
     }
 
-    /// Stores an object; one that is deleted and that nobody holds any more goes.
+    /// Stores an object. One that is marked as deleted and has no finalizers and no grace period is
+    /// removed.
     fn settle(&self, key: &Key, object: Value) -> Arc<Value> {
         let metadata = &object["metadata"];
         let held = metadata["finalizers"].as_array().is_some_and(|f| !f.is_empty())
             || metadata["deletionGracePeriodSeconds"].as_u64().is_some_and(|grace| grace > 0)
-            // A namespace is held until its controller has emptied it.
+            // A terminating namespace stays until its controller has emptied it.
             || object.pointer("/spec/finalizers").is_some_and(|f| f != &json!([]));
         if metadata["deletionTimestamp"].is_null() || held {
             return self.store.put(key, object);
         }
-        // The last that is seen of it is what it was when it went.
+        // Watchers see the final state before the deletion.
         self.store.put(key, object);
         self.store.delete(key).unwrap_or_default()
     }
 }
 
-/// How long a pod that is deleted may take. One that no node has, or that has ended, takes no time.
+/// The grace period of a pod in seconds. It is 0 if the pod has no node or has ended.
 fn grace(resource: &Resource, object: &Value, asked: Option<u64>) -> u64 {
     let phase = object["status"]["phase"].as_str();
     if resource != &PODS
@@ -303,7 +304,8 @@ fn grace(resource: &Resource, object: &Value, asked: Option<u64>) -> u64 {
     asked.unwrap_or(own)
 }
 
-/// What a write can't change: who the object is, and what belongs to another subresource.
+/// Restores what this write must not change: the object's identity, and the parts that belong to
+/// another subresource.
 fn keep(before: &Value, object: &mut Value, subresource: &str) {
     for field in [
         "name",

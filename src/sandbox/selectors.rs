@@ -1,10 +1,10 @@
-//! Selectors: which objects are meant, by their labels or by their fields.
+//! Label selectors and field selectors.
 
 use serde_json::Value;
 
 use super::refusal::{Answer, Refusal};
 
-/// A selector: all its terms have to hold.
+/// A selector. An object has to match all terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selector {
     labels: Vec<Term>,
@@ -16,12 +16,12 @@ struct Term {
     key: String,
     values: Vec<String>,
     wanted: bool,
-    /// Whether any value will do.
+    /// Whether any value matches.
     exists: bool,
 }
 
 impl Selector {
-    /// Reads a label selector and a field selector for objects of a kind.
+    /// Parses a label selector and a field selector for objects of this kind.
     pub(super) fn parse(kind: &str, labels: &str, fields: &str) -> Answer<Self> {
         let terms = |text: &str| -> Answer<Vec<Term>> {
             let parts = split(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
@@ -40,7 +40,7 @@ impl Selector {
         Ok(Self { labels, fields })
     }
 
-    /// The `matchLabels` of an object's selector, or a Service's.
+    /// A selector from a map of labels, as in `matchLabels` or in a Service.
     pub(super) fn labels(map: &Value) -> Self {
         let term = |(key, value): (&String, &Value)| Term {
             key: key.clone(),
@@ -52,7 +52,7 @@ impl Selector {
         Self { labels, fields: Vec::new() }
     }
 
-    /// Whether it means the object.
+    /// Whether the object matches.
     pub(super) fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"][key].as_str().map(str::to_owned);
         let field = |key: &str| {
@@ -61,7 +61,7 @@ impl Selector {
             for segment in key.split('.') {
                 at = &at[segment];
             }
-            // A field that is not there is empty.
+            // A missing field counts as empty.
             Some(at.as_str().map_or_else(
                 || if at.is_null() { String::new() } else { at.to_string() },
                 str::to_owned,
@@ -72,7 +72,7 @@ impl Selector {
     }
 }
 
-/// Whether objects of a kind can be chosen by a field.
+/// Whether this kind supports a field in selectors.
 fn is_selectable(kind: &str, field: &str) -> bool {
     let own: &[&str] = match kind {
         "Pod" => &[
@@ -111,7 +111,7 @@ impl Term {
     }
 }
 
-/// Splits at the commas that are not in parentheses.
+/// Splits at commas outside of parentheses.
 fn split(text: &str) -> Vec<&str> {
     let mut depth = 0;
     text.split(move |c| {

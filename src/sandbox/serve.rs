@@ -1,4 +1,4 @@
-//! The socket: TLS and HTTP, on an address that only this machine has.
+//! The listening socket: TLS and HTTP on an address of this machine.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::api::Api;
 use super::place::{Place, PlaceError};
 
-/// The port of API servers.
+/// The default port of API servers.
 const PORT: u16 = 6443;
 
-/// Listens on the address of the last time, or on one whose neighbours nobody has: the first of 256,
-/// the others of which are for pods and Services.
+/// Listens on the address of the last start, or on the first address of a random /24 network. The
+/// other addresses of the network are for pods and Services.
 pub(super) async fn listen(place: &Place) -> Result<(TcpListener, SocketAddrV4), PlaceError> {
     let random = || {
         let mut random = rand::rng();
@@ -38,10 +38,10 @@ pub(super) async fn listen(place: &Place) -> Result<(TcpListener, SocketAddrV4),
     Err(PlaceError::Address(last))
 }
 
-/// A certificate of its own for this address, and the key.
+/// A self-signed certificate for this address, and its key.
 pub(super) struct Tls {
     acceptor: TlsAcceptor,
-    /// The certificate: whoever trusts it can be sure to talk to this sandbox.
+    /// The certificate, which clients use to verify the server.
     pub(super) pem: String,
 }
 
@@ -60,7 +60,7 @@ impl Tls {
     }
 }
 
-/// Serves until it is aborted; its connections end with it.
+/// Serves until the task is aborted. Its connections end with it.
 pub(super) async fn serve(listener: TcpListener, tls: Tls, api: Arc<Api>) {
     let mut connections = JoinSet::new();
     loop {
@@ -68,7 +68,7 @@ pub(super) async fn serve(listener: TcpListener, tls: Tls, api: Arc<Api>) {
             Ok((stream, _)) => {
                 connections.spawn(connection(stream, tls.acceptor.clone(), Arc::clone(&api)));
             }
-            // Out of file descriptors, most likely: some will be free again.
+            // Probably out of file descriptors: some will be free later.
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection");
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -1,9 +1,9 @@
-//! The store: every object under its key, and every change with its number. In a real cluster this is
-//! etcd.
+//! The store: every object under its key, and every change with its version. In a real cluster this
+//! is etcd.
 //!
-//! Each write gets the next number, the object's `resourceVersion`. The last changes are kept, so that
-//! whoever has seen number N can be told all that came after it: that is a watch. Who comes with a
-//! number that is too old has to list again (410 Gone).
+//! Each write gets the next version number, which becomes the object's `resourceVersion`. The store
+//! keeps the latest changes. A watch from version N receives all changes after N; if N is too old,
+//! the client has to list again (410 Gone).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,29 +14,29 @@ use tokio::sync::watch;
 use super::journal::Journal;
 use super::kinds::Resource;
 
-/// How many changes are remembered.
+/// The number of changes that are kept.
 const HISTORY: usize = 5000;
 
-/// The name of an object.
+/// The key of an object.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Its kind.
+    /// The kind.
     pub resource: &'static Resource,
-    /// Its namespace; empty for cluster-scoped kinds.
+    /// The namespace; empty for cluster-scoped kinds.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 impl Key {
-    /// A key; cluster-scoped kinds ignore the namespace.
+    /// A key. The namespace is ignored for cluster-scoped kinds.
     #[must_use]
     pub fn new(resource: &'static Resource, namespace: &str, name: &str) -> Self {
         let namespace = if resource.namespaced { namespace } else { "" };
         Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
-    /// The key of an object as it was stored.
+    /// The key of a stored object.
     #[must_use]
     pub fn of(resource: &'static Resource, object: &Value) -> Self {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
@@ -49,25 +49,26 @@ impl Key {
     }
 }
 
-/// How the store orders its objects: by kind, namespace, name.
+/// The sort key of objects: kind, namespace, name.
 type Path = ((&'static str, &'static str), String, String);
 
-/// Something that happened to an object.
+/// A change of an object.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Its number.
+    /// The version of the change.
     pub version: u64,
-    /// To which object.
+    /// The key of the object.
     pub key: Key,
-    /// The object before; none when it is new.
+    /// The object before the change; none if it is new.
     pub before: Option<Arc<Value>>,
-    /// The object after. A deleted one is as it last was, with the number of its deletion.
+    /// The object after the change. A deleted object has its last content and the version of the
+    /// deletion.
     pub object: Arc<Value>,
     /// Whether it was deleted.
     pub deleted: bool,
 }
 
-/// The version asked for is older than what is remembered.
+/// The requested version is older than the kept changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
@@ -81,13 +82,14 @@ struct State {
     objects: BTreeMap<Path, Arc<Value>>,
     history: VecDeque<Change>,
     version: u64,
-    /// Changes up to this one are forgotten.
+    /// Changes up to this version are no longer kept.
     forgotten: u64,
     journal: Journal,
 }
 
 impl Store {
-    /// With what the journal holds. Watches of an earlier life have to list again.
+    /// A store with the content of the journal. Clients that watched an earlier sandbox have to
+    /// list again.
     #[must_use]
     pub fn new(journal: Journal, objects: Vec<(Key, Value)>, version: u64) -> Self {
         let objects =
@@ -106,7 +108,7 @@ impl Store {
         self.lock().objects.get(&key.path()).cloned()
     }
 
-    /// The objects of a kind, in one namespace or in all, and the number of the last change.
+    /// The objects of a kind, in one namespace or in all, and the current version.
     pub fn list(
         &self,
         resource: &'static Resource,
@@ -126,7 +128,7 @@ impl Store {
         self.list(resource, None).0
     }
 
-    /// Stores an object; what is the same as before is no change.
+    /// Stores an object. If it is the same as before, nothing changes.
     pub fn put(&self, key: &Key, object: Value) -> Arc<Value> {
         let state = self.lock();
         match state.objects.get(&key.path()) {
@@ -135,7 +137,7 @@ impl Store {
         }
     }
 
-    /// Deletes an object. The last that there was of it; none when there was none.
+    /// Deletes an object and returns its last content; none if it does not exist.
     pub fn delete(&self, key: &Key) -> Option<Arc<Value>> {
         let state = self.lock();
         let last = Value::clone(state.objects.get(&key.path())?);
@@ -173,10 +175,10 @@ impl Store {
         object
     }
 
-    /// What happened after a version.
+    /// The changes after a version, and the current version.
     ///
     /// # Errors
-    /// [`Gone`] when that is no longer known.
+    /// [`Gone`] if these changes are no longer kept.
     pub fn since(&self, version: u64) -> Result<(Vec<Change>, u64), Gone> {
         let state = self.lock();
         if version < state.forgotten {
@@ -186,11 +188,11 @@ impl Store {
         Ok((state.history.range(from..).cloned().collect(), state.version))
     }
 
-    /// Forgets all changes so far: every watch from before ends with 410.
+    /// Drops all kept changes: every watch from before ends with 410.
     pub fn forget(&self) {
         let mut state = self.lock();
         state.history.clear();
-        // A version of its own, so that even whoever is up to date is too old.
+        // A new version, so that even the latest known version is too old.
         state.version += 1;
         state.forgotten = state.version;
         let version = state.version;
@@ -198,7 +200,7 @@ impl Store {
         self.latest.send_replace(version);
     }
 
-    /// Tells the number of the last change, whenever there is a new one.
+    /// Notifies of each new version.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
     }

@@ -1,5 +1,5 @@
-//! Fields that no kind has: an object is read as its type and written again, and what is missing then
-//! was unknown.
+//! Finds unknown fields: an object is parsed as its type and serialized again; a field that is then
+//! missing is unknown.
 
 use k8s_openapi::api::{
     apps::v1 as apps, core::v1 as core, discovery::v1 as discovery, networking::v1 as networking,
@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The unknown fields of a document, as paths.
+/// The paths of the unknown fields of a document.
 ///
 /// # Errors
-/// When a field has the wrong type.
+/// If a field has the wrong type.
 pub(super) fn unknown(kind: &str, document: &Value) -> Result<Vec<String>, String> {
     match kind {
         "Namespace" => of::<core::Namespace>(document),
@@ -67,7 +67,7 @@ fn missing(document: &Value, again: &Value, path: &str, found: &mut Vec<String>)
     }
 }
 
-/// What may be left out as well.
+/// Whether serializing may leave out this value.
 fn nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,22 +1,23 @@
-//! What goes wrong, on purpose. Each fault by the number that it has in the list of them:
+//! Injected faults. The list of faults numbers them:
 //!
 //! | number | fault | tests |
 //! | --- | --- | --- |
-//! | 1, 2, 3 | 429, 5xx that pass, 503 without end | [`answers`] |
-//! | 4, 5, 6 | connections that break, answers that are none, a server that hangs | [`answers`] |
-//! | 7 | watches that expire, end, or say nothing | [`watches`] |
+//! | 1, 2, 3 | 429, temporary 5xx, permanent 503 | [`answers`] |
+//! | 4, 5, 6 | broken connections, invalid answers, a server that hangs | [`answers`] |
+//! | 7 | watches that expire, end, or deliver nothing | [`watches`] |
 //! | 8 | another field manager | [`cluster`] |
-//! | 9, 10 | a right that is missing, credentials that run out | [`answers`] |
+//! | 9, 10 | a missing right, expired credentials | [`answers`] |
 //! | 11 | killed before and after every request | `killed` |
-//! | 12, 13, 14 | signals, two runs at once, a clock that is off | [`watches`] |
-//! | 15 | no way to a cluster | [`answers`] |
-//! | 16, 17, 18 | claims, what ails pods, a dead node | [`cluster`] |
-//! | 19 to 29, 33, 34 | PostgreSQL's own: the bootstrap script's tests and the end-to-end suite | |
-//! | 30, 31 | a finalizer that never goes, what is replaced or going | [`cluster`] |
+//! | 12, 13, 14 | signals, two runs at once, a wrong clock | [`watches`] |
+//! | 15 | no connection to a cluster | [`answers`] |
+//! | 16, 17, 18 | claims, failing pods, a dead node | [`cluster`] |
+//! | 19 to 29, 33, 34 | faults of PostgreSQL: the bootstrap script's tests and the end-to-end suite | |
+//! | 30, 31 | a finalizer that is never removed, objects that are replaced or terminating | [`cluster`] |
 //! | 32 | passwords | `passwords` |
 //!
-//! Bad inputs are in `inputs`. Most run in a sandbox of stand-ins (`quick`): they are about what stands in the
-//! cluster. [`TESTS`] is the same by test, so that none can go unnoticed.
+//! Invalid inputs are in `inputs`. Most of these tests run in a sandbox of stand-ins (`quick`),
+//! because they are about objects in the cluster. [`TESTS`] lists the tests of each number, so that
+//! a missing one is noticed.
 
 mod answers;
 mod cluster;
@@ -31,10 +32,10 @@ use pgset::sandbox::refusal::Refusal;
 use super::{World, inputs, killed, passwords};
 use crate::support::seconds;
 
-/// Tests by their names.
+/// Tests by name.
 type Tests = &'static [fn()];
 
-/// The tests of each number; 0 is the list of bad inputs.
+/// The tests of each number. Number 0 is the list of invalid inputs.
 const TESTS: &[(u32, Tests)] = &[
     (
         0,
@@ -195,7 +196,7 @@ async fn what_the_node_can_t_do_is_told_in_its_words() {
     );
     world.pgset("up --timeout 60s").run().await.exits(1).mentions(&["exceeded quota"]);
     world.faults().mend("create pods");
-    // Until the controller has tried again its last word stands.
+    // The old condition stays until the controller tries again.
     crate::support::eventually("the quota is raised", seconds(30), async || {
         let up = world.pgset("up").run().await;
         if up.code == Some(0) { Ok(()) } else { Err(up.to_string()) }

@@ -1,5 +1,5 @@
-//! Bad inputs: each ends with exit code 2 before any request, and the message names the field, its source
-//! and what mends it.
+//! Invalid inputs: each one ends with exit code 2 before the first request. The message names the
+//! field, its source, and the fix.
 
 pub(crate) mod files;
 
@@ -11,7 +11,7 @@ use super::quick::{PROFILES, Profile};
 use crate::support::pgset::{Output, Pgset};
 
 impl World {
-    /// Runs what must not get as far as a request.
+    /// Runs a call that has to fail before the first request.
     async fn refuses(&self, call: Pgset, words: &[&str]) -> Output {
         self.faults().record();
         let output = call.run().await.exits(2).never_says("panicked");
@@ -21,7 +21,8 @@ impl World {
     }
 }
 
-/// Whose image, the line, a variable, and the words: field, source, and the fix where there is one.
+/// The image, the command line, a variable, and the expected words: the field, its source, and the
+/// fix if there is one.
 type Case = (Profile, &'static str, (&'static str, &'static str), &'static [&'static str]);
 
 const A: Profile = Profile::Article;
@@ -168,7 +169,7 @@ pub(super) async fn values_stay_the_texts_that_they_are() {
             assert_eq!(annotations["annotations"][format!("example.com/n{at}")], *text);
         }
     }
-    // A document in a value stays in it.
+    // A value that looks like a YAML document stays a text.
     let set =
         "log_line_prefix=x\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: stowaway}\n";
     let pods = |name: &String| !name.starts_with("Pod ") && !name.contains("Claim ");
@@ -190,7 +191,7 @@ pub(super) async fn a_question_that_nobody_can_answer_changes_nothing() {
     for profile in PROFILES {
         profile.of(world.pgset("up --no-wait")).run().await.ok();
         world.faults().record();
-        // Standard input is closed, and is no terminal either when something stands on it.
+        // Standard input is closed or a pipe: it is never a terminal.
         for input in [None, Some("y\n"), Some("")] {
             let call = profile.of(world.pgset("down"));
             let output = match input {

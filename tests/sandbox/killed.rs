@@ -1,11 +1,11 @@
-//! Fault 11: killed with SIGKILL before and after every single request, one after the other, the next run
-//! ends where an undisturbed one ends.
+//! Fault 11: the program is killed with SIGKILL before and after every request, one after the
+//! other. The next run has to reach the same result as a run without a fault.
 //!
-//! The sandbox lets n requests pass, answers them, and holds the next; the program is killed while that
-//! waits. So the kill is after request n and before request n + 1, for every n from 0 until a run ends
-//! unheld: no request is left out, those of the wait for the pods included. Containers are stand-ins, for
-//! the kills are about what stands in the cluster; the same with PostgreSQL in the pods and a row in the
-//! database is done at a sample of the points.
+//! The sandbox answers n requests and holds the next one. The program is killed while that one
+//! waits, which is after request n and before request n + 1. This is done for every n from 0 until
+//! a run ends without being held, so no request is left out, not even those that wait for the pods.
+//! Containers are stand-ins, because these tests are about objects in the cluster. The same with
+//! PostgreSQL and a row in the database is done for a sample of the points.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::objects::Objects;
 use super::quick::Profile;
 use crate::support::pgset::Pgset;
 
-/// Namespaces, by names that no text has in it.
+/// Namespaces with names that occur in no other text.
 const MODEL: &str = "ns-model";
 const KILLED: &str = "ns-killed";
-/// How many sandboxes are worked in at once.
+/// The number of sandboxes that are used in parallel.
 const LANES: usize = 4;
 
 impl World {
@@ -29,7 +29,8 @@ impl World {
         profile.of(self.pgset(line).args(&format!("-n {namespace}")))
     }
 
-    /// Runs it until so many requests have passed, and kills it. Whether it came to that.
+    /// Runs a call until this many requests have passed, and kills it. Returns false if the call
+    /// ended before that.
     async fn killed_after(&self, passes: usize, call: Pgset) -> bool {
         let faults = self.faults();
         faults.hold_after(passes);
@@ -45,8 +46,8 @@ impl World {
     }
 }
 
-/// Does it for every n, in sandboxes side by side, until it says that the run was not held any more. How
-/// often it was.
+/// Calls `run` for every n, in parallel sandboxes, until it returns false because the call was not
+/// held. Returns the number of calls that were held.
 async fn at_every_request<F>(run: impl Fn(Arc<World>, usize) -> F) -> usize
 where
     F: Future<Output = bool>,
@@ -63,7 +64,7 @@ where
     join_all((0..LANES).map(lane)).await.into_iter().sum()
 }
 
-/// Says how many points there were: a number that falls is worth a question.
+/// Prints the number of points, so that a drop is noticed.
 #[expect(clippy::print_stderr, reason = "how much was tested has to be seen")]
 fn report(what: &str, profile: Profile, points: usize, began: Instant) {
     eprintln!("{what} with {profile:?}: killed at {points} points, {:?}", began.elapsed());
@@ -74,7 +75,7 @@ const GROW: &str = "scale --replicas 2";
 const SHRINK: &str = "scale --replicas 1";
 const DOWN: &str = "down --yes";
 
-/// Where an undisturbed run of the last of these calls ends.
+/// The objects after the last of these calls, without faults.
 async fn undisturbed(profile: Profile, lines: &[&str]) -> Objects {
     let world = World::quick().await;
     world.namespace(MODEL);
@@ -104,7 +105,8 @@ async fn up(profile: Profile) {
     assert!(points >= 30, "only {points} points");
 }
 
-/// In one namespace of each sandbox: `line` is killed and run again, `back` is the way back.
+/// Uses one namespace in each sandbox: kills `line` and runs it again. `back` then restores the
+/// state from before.
 async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str, least: usize) {
     let start = Instant::now();
     let lines: Vec<&str> = begin.iter().copied().chain([line]).collect();
@@ -122,7 +124,7 @@ async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str,
         let held = world.killed_after(n, world.call(profile, KILLED, line)).await;
         run(line).await;
         world.ends_as(KILLED, &expected, &format!("{line} killed after {n} requests")).await;
-        // Each database is the one that it was.
+        // Each volume still has the same database.
         let kept = world.data(KILLED);
         assert!(data.iter().zip(&kept).all(|(a, b)| a == b), "{data:?}, then {kept:?}");
         run(back).await;
@@ -181,7 +183,8 @@ pub(super) async fn down_of_the_official_s_image() {
     over_and_over(Profile::Official, &[UP], DOWN, UP, 20).await;
 }
 
-/// The same with PostgreSQL in the pods, at a sample of the points: what was committed is there after each.
+/// The same with PostgreSQL in the pods, for a sample of the points. Committed rows have to survive
+/// each kill.
 async fn with_postgres(profile: Profile) {
     let world = World::start().await;
     let run = async |namespace: &str, line: &str| {

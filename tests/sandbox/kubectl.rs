@@ -1,4 +1,4 @@
-//! What kubectl gets to see. What it is expected to say is what it says of a real cluster.
+//! kubectl with the sandbox. The expected output is that of a real cluster.
 
 use std::process::Stdio;
 
@@ -8,10 +8,10 @@ use tokio::process::Command;
 use super::World;
 use crate::support::seconds;
 
-/// kubectl, as somebody calls it who has the kubeconfig.
+/// kubectl with the sandbox's kubeconfig.
 struct Kubectl<'a>(&'a World);
 
-/// How a call ended.
+/// The result of a call.
 struct Said {
     line: String,
     code: Option<i32>,
@@ -20,7 +20,7 @@ struct Said {
 }
 
 impl Kubectl<'_> {
-    /// None, and why, where there is no kubectl.
+    /// None if kubectl is not installed; prints that these tests are skipped.
     async fn of(world: &World) -> Option<Kubectl<'_>> {
         let kubectl = Kubectl(world);
         match kubectl.spawn(&["version", "--client"]) {
@@ -49,7 +49,7 @@ impl Kubectl<'_> {
             .spawn()
     }
 
-    /// `line` is split at white space.
+    /// Splits `line` at white space.
     async fn with(&self, line: &str, input: &str) -> Said {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         self.call(&arguments, input).await
@@ -68,12 +68,12 @@ impl Kubectl<'_> {
         Said { line, code: output.status.code(), stdout, stderr }
     }
 
-    /// It works, and says this.
+    /// The call has to succeed and print this.
     async fn says(&self, line: &str, expected: &str) {
         self.with(line, "").await.ok().has(expected);
     }
 
-    /// It fails, and says this.
+    /// The call has to fail and print this.
     async fn fails(&self, line: &str, expected: &str) {
         let said = self.with(line, "").await;
         assert_ne!(said.code, Some(0), "{said}");
@@ -198,7 +198,7 @@ async fn run_in(kubectl: &Kubectl<'_>) {
     kubectl.fails("exec pgset-7 -- ls", "pods \"pgset-7\" not found").await;
 }
 
-/// What is told while it happens.
+/// Watches and followed logs.
 async fn watched(kubectl: &Kubectl<'_>) {
     let follow = kubectl.spawn(&["logs", "-f", "pgset-1"]).unwrap();
     let mut watch = kubectl.spawn(&["get", "pods", "-w", "-o", "wide"]).unwrap();
@@ -224,7 +224,7 @@ async fn watched(kubectl: &Kubectl<'_>) {
         .await;
     until("Terminating").await;
     until("ContainerCreating").await;
-    // The log of a pod that has gone ends with its last words.
+    // The log of a deleted pod is complete.
     let ended =
         tokio::time::timeout(seconds(30), follow.wait_with_output()).await.unwrap().unwrap();
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();
@@ -259,7 +259,7 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: web}, \
 async fn objects_are_made_and_applied() {
     let world = World::start().await;
     let Some(kubectl) = Kubectl::of(&world).await else { return world.stop().await };
-    // What kubectl makes itself it sends in Protocol Buffers.
+    // kubectl sends objects that it generates itself in Protocol Buffers.
     kubectl.says("create namespace other", "namespace/other created").await;
     kubectl.fails("create namespace other", "namespaces \"other\" already exists").await;
     kubectl.says("create secret generic z -n other --from-literal=a=b", "secret/z created").await;
@@ -285,7 +285,7 @@ async fn objects_are_made_and_applied() {
     unknown.has(".date: field not declared in schema");
     kubectl.with(server_side, &MAP.replace("name: x", "name: X")).await.has("RFC 1123");
 
-    // Without it kubectl works out the change, and sends it as a strategic merge patch.
+    // Without `--server-side`, kubectl computes the change and sends it as a strategic merge patch.
     kubectl.with("apply -f -", SERVICE).await.ok().has("service/web created");
     kubectl.with("apply -f -", SERVICE).await.ok().has("service/web unchanged");
     let changed = SERVICE.replace("port: 81", "port: 82");
@@ -298,7 +298,7 @@ async fn objects_are_made_and_applied() {
     world.stop().await;
 }
 
-/// Says on standard error why a part of the suite did not run.
+/// Prints why a part of the suite did not run.
 #[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
 fn skipped(reason: &str) {
     eprintln!("skipped: {reason}");

@@ -1,4 +1,4 @@
-//! Starting, stopping, killing, and starting again.
+//! Starting, stopping and killing a sandbox, and starting it again.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ async fn a_set_outlives_its_sandbox() {
     sandbox("start", &place).run().await.exits(4).says("runs already");
     pgset("up", &kubeconfig).run().await.ok();
 
-    // Stopped: the set is there again, and its servers were shut down in good order.
+    // After `stop` the set is restored, and its servers were shut down cleanly.
     sandbox("stop", &place).run().await.ok();
     assert_eq!(processes(&place), Vec::<String>::new());
     sandbox("status", &place).run().await.exits(1);
@@ -41,7 +41,7 @@ async fn a_set_outlives_its_sandbox() {
     pgset("up", &kubeconfig).run().await.ok().says("statefulset/pgset unchanged");
     pgset("test", &kubeconfig).run().await.ok();
 
-    // Killed: what it leaves is ended by the next start.
+    // After a kill the next start ends the remaining processes.
     let status = sandbox("status", &place).run().await.ok();
     let pid = status.stdout.split_whitespace().nth(2).unwrap().to_owned();
     kill(&pid).await;
@@ -93,19 +93,19 @@ async fn a_deleted_pod_stays_as_long_as_a_kubelet_takes_to_hear_of_its_end() {
     })
     .await;
     let began = Instant::now();
-    // Its grace period is longer: it is not what is measured.
+    // The default grace period is much longer than the time that is measured here.
     registry.delete(&key, &Delete::default()).unwrap();
     eventually("the pod is gone", seconds(30), async || match registry.store.get(&key) {
         None => Ok(()),
         Some(pod) => Err(pod.to_string()),
     })
     .await;
-    // `kubectl delete` looks twice, and waits forever for a pod that was made anew in between.
+    // `kubectl delete` asks twice. It waits forever if the pod was created again in between.
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     world.stop().await;
 }
 
-/// Whether a volume of the node has this file.
+/// Whether one of the sandbox's volumes contains this file.
 fn has(volumes: &Path, file: &str) -> bool {
     let volumes = std::fs::read_dir(volumes).into_iter().flatten().flatten();
     volumes.map(|volume| volume.path().join(file)).any(|path| path.exists())
@@ -144,7 +144,7 @@ async fn a_sandbox_that_is_killed_in_the_middle_goes_on() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 async fn a_run_that_is_killed_leaves_nothing() {
-    // The command outlives a `run` that is killed, and is not to keep its output open.
+    // The command outlives a killed `run`, and must not keep its output open.
     let script = "echo $KUBECONFIG >&2; $0 up && echo is up >&2 && exec sleep 30 >/dev/null 2>&1";
     let run = || {
         let run = Pgset::new("sandbox run -- sh -c").arg(script);
@@ -153,7 +153,7 @@ async fn a_run_that_is_killed_leaves_nothing() {
     let place_of = |said: &str| -> std::path::PathBuf {
         Path::new(said.lines().next().unwrap()).parent().unwrap().to_owned()
     };
-    // Alone: its sandbox sees that it is gone.
+    // Only `run` is killed: its sandbox notices it and ends.
     let running = run();
     running.says("is up").await;
     let killed = running.kill().await;
@@ -164,7 +164,7 @@ async fn a_run_that_is_killed_leaves_nothing() {
     })
     .await;
 
-    // With its sandbox: whoever comes next clears up.
+    // `run` and its sandbox are killed: the next call cleans up.
     let running = run();
     running.says("is up").await;
     let place = place_of(&running.so_far());
@@ -182,12 +182,12 @@ async fn a_run_that_is_killed_leaves_nothing() {
 async fn a_plain_user_needs_nothing_more() {
     use std::os::unix::fs::MetadataExt as _;
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        // Then all the other tests have shown it.
+        // The other tests have already shown it, because they run as a plain user.
         return;
     }
     let parent = directory();
     let program = parent.path().join("pgset");
-    // The one that was built may lie where only root gets.
+    // The built program may be in a directory that only root can read.
     std::fs::copy(env!("CARGO_BIN_EXE_pgset"), &program).unwrap();
     let story = "\"$0\" up && \"$0\" test && \"$0\" up --set work_mem=5MB";
     let run = tokio::process::Command::new("setpriv")
@@ -206,7 +206,7 @@ async fn a_plain_user_needs_nothing_more() {
     assert!(said.contains("1 replica streaming"), "{said}");
 }
 
-/// Of a process: its memory in kilobytes, and the hundredths of a second that it has computed.
+/// The peak memory of a process in kilobytes, and its processor time in hundredths of a second.
 fn cost(pid: &str) -> (u64, u64) {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let status = read("status");
@@ -228,20 +228,20 @@ async fn it_starts_at_once_and_costs_little() {
         starts.push(sandbox("start", &place).run().await.ok().took);
         sandbox("stop", &place).run().await.ok();
     }
-    // A machine that does much else makes one of them slow, not all.
+    // On a busy machine some starts are slow, but not all.
     assert!(starts.iter().min() <= Some(&Duration::from_millis(300)), "{starts:?}");
 
     sandbox("start", &place).run().await.ok();
     let up = super::official(pgset("up", &place.join("kubeconfig"))).run().await.ok();
     let pid = file(&place, "lock");
     let (_, before) = cost(&pid);
-    // Not a wait for anything: the time over which it is measured.
+    // This is the time over which the processor time is measured.
     tokio::time::sleep(IDLE).await;
     let (kilobytes, after) = cost(&pid);
     assert!(kilobytes <= 60 << 10, "{kilobytes} kB");
     assert!(after - before <= IDLE.as_secs(), "{} ms in {IDLE:?}", 10 * (after - before));
     sandbox("stop --delete", &place).run().await.ok();
-    // Six seconds are promised for an idle machine, which this one may not be.
+    // The README promises six seconds on an idle machine, which this one may not be.
     up.within(seconds(60));
 }
 
@@ -255,7 +255,7 @@ async fn a_directory_that_is_not_a_sandbox_s_is_left_alone() {
     assert!(parent.path().join("letters").exists());
 }
 
-/// A small file of a sandbox's.
+/// The content of a small file in the sandbox's directory.
 fn file(place: &Path, name: &str) -> String {
     std::fs::read_to_string(place.join(name)).unwrap().trim().to_owned()
 }
@@ -265,13 +265,13 @@ fn is_private(path: &Path) -> bool {
     path.metadata().unwrap().permissions().mode() & 0o777 == 0o600
 }
 
-/// Kills a process, and waits until nothing is left of it.
+/// Kills a process, and waits until it is gone.
 async fn kill(pid: &str) {
     let status =
         std::process::Command::new("/bin/sh").args(["-c", &format!("kill -KILL {pid}")]).status();
     assert!(status.unwrap().success());
     let process = format!("/proc/{pid}/fd");
-    // One that nobody waits for has no files any more.
+    // A zombie has no open files.
     eventually("the process is gone", seconds(10), async || {
         let files = std::fs::read_dir(&process).map_or(0, std::iter::Iterator::count);
         if files == 0 { Ok(()) } else { Err(format!("it has {files} files")) }

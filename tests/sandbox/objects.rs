@@ -1,4 +1,4 @@
-//! The objects of a namespace as values that can be compared with another's.
+//! The objects of a namespace, in a form that can be compared with another namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,19 +9,18 @@ use serde_json::{Value, json};
 use super::World;
 use crate::support::{eventually, seconds};
 
-/// Kind and name to what the object is, without what no two have in common.
+/// Maps kind and name to the object without the fields that always differ.
 pub(super) type Objects = BTreeMap<String, Value>;
 
 impl World {
-    /// All there is in a namespace. Whatever nobody asked for is seen, too: it is not a list of what is
-    /// looked for.
+    /// All objects in a namespace, so that unexpected ones are found, too.
     pub(super) fn objects(&self, namespace: &str) -> Objects {
         let mut all = Objects::new();
         let kinds = RESOURCES.iter().filter(|r| r.namespaced && **r != &EVENTS && **r != &SLICES);
         for resource in kinds {
             let objects = self.sandbox.registry.store.list(resource, Some(namespace)).0;
             for (at, object) in objects.iter().enumerate() {
-                // The name is a sum over the namespace, too.
+                // The name is a hash that includes the namespace.
                 let revision = *resource == &REVISIONS;
                 let name = if revision { format!("number {at}") } else { name(object).to_owned() };
                 let value = if *resource == &PODS { pod(object) } else { normal(object) };
@@ -33,7 +32,7 @@ impl World {
         all
     }
 
-    /// Waits until a namespace is as it should be.
+    /// Waits until a namespace has these objects.
     pub(super) async fn ends_as(&self, namespace: &str, expected: &Objects, what: &str) {
         eventually(what, seconds(30), async || {
             let difference = difference(expected, &self.objects(namespace));
@@ -42,7 +41,7 @@ impl World {
         .await;
     }
 
-    /// The directories behind the claims of a namespace. Every volume has its claim.
+    /// The directories of the claims' volumes. Also checks that every volume has a claim.
     pub(super) fn volumes(&self, namespace: &str) -> Vec<PathBuf> {
         let store = &self.sandbox.registry.store;
         let claims = store.list(&CLAIMS, Some(namespace)).0;
@@ -56,7 +55,7 @@ impl World {
         bound.iter().filter_map(|(_, volume)| Some(directories.join(volume.as_str()?))).collect()
     }
 
-    /// What the first server of each volume left there.
+    /// The mark that the first server on each volume left there.
     pub(super) fn data(&self, namespace: &str) -> Vec<String> {
         let read = |(ordinal, path): (usize, PathBuf)| {
             std::fs::read_to_string(path.join(format!("pgset-{ordinal}/first"))).unwrap_or_default()
@@ -99,7 +98,7 @@ fn normal(object: &Value) -> Value {
     ];
     without(&mut value, "/metadata", &own);
     without(&mut value, "/spec", &["clusterIP", "clusterIPs", "volumeName"]);
-    // How often the template was applied before it was read.
+    // The revision number depends on how many templates were applied before.
     without(&mut value, "", &["revision"]);
     if value["kind"] == "ControllerRevision" {
         without(&mut value, "/metadata", &["name", "labels"]);
@@ -113,7 +112,7 @@ fn normal(object: &Value) -> Value {
     value
 }
 
-/// What differs, a line for each field; empty when nothing does.
+/// The differences, one field per line; empty if there are none.
 pub(super) fn difference(left: &Objects, right: &Objects) -> String {
     let mut lines = Vec::new();
     compare("", &json!(left), &json!(right), &mut lines);

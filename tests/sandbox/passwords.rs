@@ -1,6 +1,7 @@
-//! Fault 32: a password that somebody gave is found nowhere: every command at the highest verbosity, on
-//! success and on every way to fail; both streams, JSON, the arguments of every process of this machine,
-//! files that are left behind; as it is, in base64 and in URLs.
+//! Fault 32: a password never becomes visible. Every command runs at the highest verbosity, with
+//! success and with every kind of failure. Both output streams, JSON output, the arguments of every
+//! process on this machine, and all remaining files are searched, for the plain password and for
+//! its base64 and URL forms.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +20,7 @@ use crate::support::pgset::{Output, Pgset};
 
 type Found = Arc<Mutex<BTreeSet<String>>>;
 
-/// Looks at the arguments of every process until it is dropped.
+/// Checks the arguments of every process until it is dropped.
 struct Watch {
     over: Arc<AtomicBool>,
     found: Found,
@@ -38,7 +39,8 @@ impl Watch {
                     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
                         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
                         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-                        // The one call that brings it so is the tests' own: it is refused.
+                        // One call of these tests passes a password as an argument on purpose:
+                        // pgset refuses it.
                         if leaks(&line).is_some() && !line.contains(" up --password ") {
                             found.lock().unwrap().insert(line);
                         }
@@ -58,7 +60,7 @@ impl Watch {
     }
 }
 
-/// What a call leaves behind in its home and in its directory for temporary files.
+/// The files that a call leaves in its home and in its temporary directory.
 fn left_behind(directory: &Path) -> Vec<String> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap().flatten() {
@@ -107,7 +109,7 @@ impl<'a> Sentinel<'a> {
         output
     }
 
-    /// A file that only its owner reads.
+    /// A file that only its owner can read.
     fn file(&self, name: &str, text: &str) -> String {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.files.path().join(name);
@@ -126,7 +128,7 @@ async fn every_command_and_every_way_to_fail(profile: Profile) {
     succeed(&this).await;
     be_refused(&this).await;
     meet_faults(&this).await;
-    // Audit logs keep the paths of requests, and with them the words of commands in containers.
+    // Audit logs contain the paths of requests, and so the arguments of commands in containers.
     for seen in faults.seen() {
         clean("a request's path", &seen.path);
     }
@@ -163,7 +165,7 @@ async fn succeed(this: &Sentinel<'_>) {
     this.run("status").await.ok();
 }
 
-/// Before and after the first request.
+/// Failures before and after the first request.
 async fn be_refused(this: &Sentinel<'_>) {
     let (_, user) = PASSWORDS[2];
     for line in [
@@ -199,7 +201,7 @@ async fn be_refused(this: &Sentinel<'_>) {
     }
 }
 
-/// Of the server in every request, and of the pods.
+/// Failures of the server in every request, and failures of pods.
 async fn meet_faults(this: &Sentinel<'_>) {
     let faults = this.world.faults();
     let no = |code, reason, words: &str| Fault::Status(Refusal::new(code, reason, words), None);
@@ -230,7 +232,7 @@ async fn meet_faults(this: &Sentinel<'_>) {
     faults.request(Method::GET, "watch=true", 0..usize::MAX, Fault::Watch(Deaf::Bookmarks));
     this.run("up --timeout 2s").await;
     faults.clear();
-    // A pod that does not come: events, specification and log are printed.
+    // A pod that does not start: its events, specification and log are printed.
     this.run("down --yes --delete-data").await.ok();
     faults.fail("create pods", "exceeded quota: pods");
     this.run("up --timeout 3s").await;
@@ -250,7 +252,7 @@ pub(super) async fn the_official_image_s_passwords_show_nowhere() {
     every_command_and_every_way_to_fail(Profile::Official).await;
 }
 
-/// With PostgreSQL: commands that log in, and those that change passwords.
+/// With PostgreSQL: commands that log in, and commands that change passwords.
 async fn with_postgres(profile: Profile) {
     let world = World::start().await;
     let watch = Watch::start();
@@ -265,7 +267,7 @@ async fn with_postgres(profile: Profile) {
     let (_, replication) = PASSWORDS[1];
     let file = this.file("replication", &format!("{replication}\n"));
     let rotated = this.run(&format!("password rotate replication --password-file {file}")).await;
-    // The article's replicas keep theirs.
+    // The replicas of the article's image keep their passwords.
     rotated.exits(if profile == Profile::Official { 0 } else { 4 });
     this.run("up").await.ok();
     this.run("test").await.ok();

@@ -1,5 +1,5 @@
-//! A sandbox whose containers are stand-ins: everything of Kubernetes is there, PostgreSQL is not. A set is
-//! up in a fraction of a second, so that what pgset asks of Kubernetes can be disturbed at every step.
+//! A sandbox of stand-ins: it has all of Kubernetes, but no PostgreSQL. A set is up in a fraction
+//! of a second, so a fault can be injected at every step.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,7 +24,7 @@ use crate::support::{eventually, seconds};
 const STANDINS: [(&str, &str); 2] =
     [("bash", include_str!("standins/bash")), ("psql", include_str!("standins/psql"))];
 
-/// What a set is made of.
+/// The image of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
     Article,
@@ -34,7 +34,7 @@ pub(super) enum Profile {
 pub(super) const PROFILES: [Profile; 2] = [Profile::Article, Profile::Official];
 
 impl Profile {
-    /// A call for a set of this profile.
+    /// Adds the image of this profile to a call.
     pub(super) fn of(self, call: Pgset) -> Pgset {
         match self {
             Self::Article => call,
@@ -44,7 +44,7 @@ impl Profile {
 }
 
 impl World {
-    /// A sandbox of stand-ins.
+    /// Starts a sandbox of stand-ins.
     pub(super) async fn quick() -> Self {
         let directory = directory();
         let programs = directory.path().join("standins");
@@ -61,12 +61,12 @@ impl World {
         Self { sandbox, directory, roles: Some(roles) }
     }
 
-    /// Containers end as soon as they are started, with these words; with none they run.
+    /// Lets containers exit at once after they print this message; `None` lets them run.
     pub(super) fn crash(&self, words: Option<&str>) {
         self.state("crash", words);
     }
 
-    /// Containers are killed as soon as they are started, as if they had no memory.
+    /// Lets containers be killed at once, as if they were out of memory.
     pub(super) fn starve(&self, starve: bool) {
         self.state("starve", starve.then_some(""));
     }
@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// Makes a namespace.
+    /// Creates a namespace.
     pub(super) fn namespace(&self, name: &str) {
         let key = Key::new(&NAMESPACES, "", name);
         self.sandbox.registry.create(&key, json!({}), "kubectl", false).unwrap();
@@ -97,8 +97,8 @@ impl World {
     }
 }
 
-/// Does for pods what is not worth a process: labels them as their images would (ordinal 0 is the master),
-/// and listens in their place, which is what their startup probes ask for.
+/// Does what needs no process of its own: sets the label that the image would set (ordinal 0 is the
+/// master), and listens on each pod's address, where the startup probe connects.
 async fn attend(registry: Arc<Registry>) {
     let mut latest = registry.store.subscribe();
     let mut listening: HashMap<String, TcpListener> = HashMap::new();
@@ -116,7 +116,7 @@ async fn attend(registry: Arc<Registry>) {
             }
             let Some(label) = role(&pod) else { continue };
             let writer = Writer { manager: "bootstrap", subresource: "status" };
-            // One that has gone meanwhile needs no role.
+            // The pod may be gone.
             let _ = registry.update(&Key::of(&PODS, &pod), writer, false, |pod| {
                 pod["metadata"]["labels"]["name"] = json!(label);
                 Ok(())
@@ -128,7 +128,7 @@ async fn attend(registry: Arc<Registry>) {
     }
 }
 
-/// The role that a pod of a set has to have; none when it has it, or does not run yet.
+/// The missing label of a pod; none if the pod has it or does not run yet.
 fn role(pod: &Value) -> Option<String> {
     let metadata = &pod["metadata"];
     let set = metadata["labels"]["app"].as_str()?;

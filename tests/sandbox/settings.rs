@@ -1,5 +1,5 @@
-//! What changes while pods run: PostgreSQL's settings, passwords, the number of replicas, who waits for
-//! whom. With the official image.
+//! Changes while pods run, with the official image: PostgreSQL's settings, passwords, the number of
+//! replicas, synchronous replication.
 
 use super::{World, official};
 use crate::support::pgset::Output;
@@ -9,7 +9,7 @@ impl World {
         official(self.pgset(line)).run().await
     }
 
-    /// What psql prints on the master, or on a replica.
+    /// The output of psql on the master or on a replica.
     async fn sql(&self, on: &str, statement: &str) -> String {
         let psql = official(self.pgset(&format!("psql {on} -- -v ON_ERROR_STOP=1 -At")));
         psql.run_with(statement).await.ok().stdout.trim_end().to_owned()
@@ -27,7 +27,7 @@ async fn settings_are_checked_followed_and_restarted_for() {
     let refused = world.official("up --set wrok_mem=1").await.exits(2);
     refused.says("\"wrok_mem\" in file \"postgresql.conf\" line");
 
-    // A file that is mounted changes while the pod runs.
+    // A mounted file changes while the pod runs.
     let changed = world.official("up --set work_mem=9MB").await.ok();
     changed.says("work_mem '8MB' -> '9MB'").never_says("restarting");
     for on in ["", "--replica"] {
@@ -54,7 +54,7 @@ async fn replicas_come_go_and_are_waited_for() {
     world.official("scale --replicas 1").await.ok();
     assert_eq!(world.sql("", "select count(*) from pg_replication_slots").await, "0");
     world.sql("", "insert into t values (0)").await;
-    // Over the claims that were kept.
+    // The replicas use the claims that were kept.
     world.official("scale --replicas 3").await.ok().says("2 replicas streaming");
     assert_eq!(world.sql("--replica 2", "select count(*) from t").await, "1001");
 
@@ -83,7 +83,7 @@ async fn passwords_are_replaced() {
     for (role, before) in roles.iter().zip(before) {
         assert_ne!(show(role).await, before, "{role}");
     }
-    // Everybody has to log in again, and can.
+    // Every client has to log in again with the new password.
     world.sql("", "select pg_terminate_backend(pid) from pg_stat_replication").await;
     world.official("test").await.ok();
     let uri = world.official("connect").await.ok();

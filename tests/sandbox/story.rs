@@ -1,4 +1,4 @@
-//! The story, by image and by storage.
+//! The commands of the README in order, with each image and each kind of storage.
 
 use super::{World, official};
 use crate::support::pgset::Pgset;

@@ -1,14 +1,14 @@
-//! Pod Security: what the level `restricted` asks of a pod, in the words of the real server. The levels below
-//! it ask less, and nothing here.
+//! Pod Security: the checks of the level `restricted`, with the messages of the real server. The
+//! other levels are not checked.
 
 use serde_json::Value;
 
-/// The label of a namespace whose pods have to be of a level.
+/// The label of a namespace that sets the required level.
 pub(super) const LABEL: &str = "pod-security.kubernetes.io/enforce";
-/// The one level that is checked.
+/// The only level that is checked.
 pub(super) const RESTRICTED: &str = "restricted";
 
-/// The kinds of volumes that are allowed.
+/// The allowed types of volumes.
 const VOLUMES: [&str; 8] = [
     "configMap",
     "csi",
@@ -20,7 +20,7 @@ const VOLUMES: [&str; 8] = [
     "secret",
 ];
 
-/// Why a pod is not of the level; none when it is.
+/// Why a pod violates the level; none if it does not.
 pub(super) fn violation(pod: &Value) -> Option<String> {
     let spec = &pod["spec"];
     let containers: Vec<&Value> = ["initContainers", "containers"]
@@ -32,7 +32,7 @@ pub(super) fn violation(pod: &Value) -> Option<String> {
         bad.filter_map(|container| container["name"].as_str()).collect()
     };
     let own = &spec["securityContext"];
-    // A container says it for itself, or its pod does.
+    // A container's own setting overrides the pod's.
     let lacks = |field: &'static str, good: fn(&Value) -> bool| {
         those(&move |context| {
             !good(if context[field].is_null() { &own[field] } else { &context[field] })

@@ -1,13 +1,13 @@
-//! What the server has: its version, its groups, its kinds.
+//! Discovery: the server's version, API groups and resources.
 
 use serde_json::{Value, json};
 
 use super::super::kinds::{RESOURCES, Resource};
 
-/// The Kubernetes version whose behaviour this is.
+/// The minor version of Kubernetes that the sandbox imitates.
 const MINOR: u32 = 33;
 
-/// The document at a path of discovery; none when it is no such path.
+/// The discovery document at a path; none if the path is not one of discovery.
 pub fn document(path: &str) -> Option<Value> {
     match path.trim_end_matches('/') {
         "/version" => Some(version()),
@@ -51,7 +51,7 @@ fn group(name: &str) -> Value {
 fn resources(group: &str) -> Value {
     let mut resources = Vec::new();
     let mut own: Vec<_> = RESOURCES.iter().filter(|resource| resource.group == group).collect();
-    // The order in which `kubectl get all` shows them.
+    // `kubectl get all` shows the kinds in this order.
     own.sort_by_key(|resource| resource.plural);
     for resource in own {
         resources.push(entry(
@@ -92,7 +92,7 @@ fn resources(group: &str) -> Value {
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
 }
 
-/// Where the descriptions of the groups are.
+/// The paths of the groups' `OpenAPI` documents.
 fn open_api_paths() -> Value {
     let mut paths = json!({"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1"}});
     for group in groups() {
@@ -102,7 +102,8 @@ fn open_api_paths() -> Value {
     paths
 }
 
-/// Of the description of a group, what `kubectl apply` looks for: whether the server checks fields.
+/// A group's `OpenAPI` document, reduced to what `kubectl apply` looks for: whether the server
+/// validates fields.
 fn open_api(path: &str) -> Option<Value> {
     let group = match path {
         "api/v1" => "",

@@ -1,5 +1,5 @@
-//! Commands in containers, over a WebSocket: the first byte of each message says which stream it
-//! belongs to.
+//! Commands in containers, over a WebSocket. The first byte of each message is the number of the
+//! stream.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -30,22 +30,22 @@ use super::logs;
 use super::request::Request;
 use super::respond::{self, Reply};
 
-/// The version that can close stdin, and the one that can't.
+/// The versions of the protocol. Only the first one lets the client close stdin.
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
-/// A message that closes the stream that it names.
+/// The message that closes a stream begins with this byte; the next one is the stream's number.
 const CLOSE: u8 = 255;
 
-/// How long a client may take to close.
+/// How long the server waits for the client to close the connection.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Answers a request for a command: the connection becomes a WebSocket.
+/// Answers an exec request: the connection becomes a WebSocket.
 pub fn upgrade(
     node: &Arc<Node>,
     registry: &Registry,
@@ -55,8 +55,8 @@ pub fn upgrade(
     let name = asked.name.as_deref().unwrap_or_default();
     let pod = registry.get(&asked.key(name))?;
     let container = logs::container(&pod, asked.query.get("container"))?;
-    // Only now: kubectl takes any refusal of a WebSocket for a server that has none, tries it the old way,
-    // and shows what it is told then.
+    // Check the protocol only after the pod and the container: kubectl repeats a refused request
+    // with an older protocol and shows the second error, which has to be the one about the pod.
     let text = |name: header::HeaderName| super::header_text(request, name);
     let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol =
@@ -99,7 +99,7 @@ pub fn upgrade(
     Ok(reply)
 }
 
-/// A process and the streams to it.
+/// A process and its streams.
 struct Process {
     child: Child,
     input: Option<Input>,
@@ -131,7 +131,7 @@ impl Process {
     }
 }
 
-/// Connects the process and the socket until the process ends.
+/// Connects the process with the WebSocket until the process ends.
 async fn talk(upgrade: OnUpgrade, spawned: Result<Process, Value>) {
     let Ok(upgraded) = upgrade.await else { return };
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
@@ -143,16 +143,17 @@ async fn talk(upgrade: OnUpgrade, spawned: Result<Process, Value>) {
         },
         Err(status) => status,
     };
-    // The client may have left by now.
+    // The client may have disconnected.
     let _ = sink.send(message(STATUS, status.to_string().as_bytes())).await;
     let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     let _ = sink.send(Message::Close(Some(normal))).await;
-    // The client closes, too; then nothing is lost that is still on its way.
+    // Wait until the client closes the connection, so that it receives every message.
     let _ = tokio::time::timeout(CLOSE_WITHIN, rest.for_each(|_| async {})).await;
 }
 
-/// None when the client went away before the process ended. On a terminal that is its end; without one the
-/// process goes on, as in a real cluster, until it or its pod ends.
+/// Runs a command. Returns none if the client disconnects before the process ends. A process on a
+/// terminal ends then; one without a terminal runs on, as in a real cluster, until it or its pod
+/// ends.
 async fn run(
     process: Process,
     sink: &mut SplitSink<Socket, Message>,
@@ -177,7 +178,7 @@ async fn run(
     tokio::pin!(forward, input);
     let mut status = None;
     let mut forwarded = None;
-    // The end of the process is not enough: its output has to be out, too.
+    // The output may be read to its end only after the process has ended.
     while status.is_none() || forwarded.is_none() {
         tokio::select! {
             all = &mut forward, if forwarded.is_none() => forwarded = Some(all),
@@ -195,16 +196,18 @@ async fn run(
     status.and_then(Result::ok).map(ended)
 }
 
-/// A stream of the process, in messages. It is read to its end, whether anybody hears it or not.
+/// Sends one output stream of the process to the client. It is read to its end even if the client
+/// has disconnected: a full pipe would block the process.
 async fn pump(mut stream: impl AsyncRead + Unpin, channel: u8, sender: mpsc::Sender<Message>) {
     let mut buffer = vec![0; 32 << 10];
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-        // The client may have gone.
+        // The client may have disconnected.
         let _ = sender.send(message(channel, &buffer[..length])).await;
     }
 }
 
-/// What the client sends, to the process. Ends when the client has gone; then its terminal does.
+/// Passes the client's input to the process. Returns when the client disconnects; dropping the
+/// terminal then hangs it up.
 async fn feed(
     stream: &mut SplitStream<Socket>,
     mut stdin: Option<Input>,
@@ -219,7 +222,7 @@ async fn feed(
         };
         match bytes.split_first() {
             Some((&STDIN, text)) => {
-                // A program that ended early does not read any more.
+                // The program may have ended, or may not read its input.
                 if let Some(open) = &mut stdin
                     && open.write_all(text).await.is_err()
                 {

@@ -1,4 +1,4 @@
-//! The log of a container: what its processes wrote.
+//! Logs of containers.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::super::store::Key;
 use super::request::{Query, Request};
 use super::respond::{self, Reply};
 
-/// How often it is looked whether a log has grown.
+/// How often a followed log is checked for new lines.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Answers a request for a log.
@@ -42,7 +42,7 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
     };
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let path = node.log(uid, &container, run);
-    // It is still read when the pod's directory has gone.
+    // The open file stays readable after the pod's directory is deleted.
     let opened = std::fs::File::open(&path).and_then(|mut file| {
         let mut kept = Vec::new();
         file.read_to_end(&mut kept)?;
@@ -75,7 +75,7 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
     Ok(reply)
 }
 
-/// The container that is meant.
+/// The container that a request is about.
 pub(super) fn container(pod: &Value, asked: Option<&str>) -> Answer<String> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let names = |list: &str| -> Vec<&str> {
@@ -111,21 +111,21 @@ fn status<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
     all.find(|status| status["name"] == container)
 }
 
-/// The part of what was kept that is whole.
+/// The length of the complete records.
 fn whole(kept: &[u8]) -> usize {
     kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
 }
 
-/// How a log is shown.
+/// The options of a log request.
 #[derive(Clone, Debug, Default)]
 struct How {
-    /// With the time of each line.
+    /// Show the time of each line.
     timestamps: bool,
-    /// From this time on.
+    /// Show lines from this time on.
     since: Option<Timestamp>,
-    /// So many lines at the end.
+    /// Show this number of lines at the end.
     tail: Option<usize>,
-    /// So many bytes, and no more.
+    /// Show at most this number of bytes.
     limit: Option<usize>,
 }
 
@@ -156,11 +156,11 @@ impl How {
         })
     }
 
-    /// What is there when the log is asked for.
+    /// The output for what the log contains at the time of the request.
     fn first(&self, kept: &[u8]) -> Vec<u8> {
         let mut records: Vec<Record<'_>> = log::read(kept).collect();
         if let Some(lines) = self.tail {
-            // A last line without an end is one, too.
+            // A last line without a line end counts as a line.
             let open = records.last().is_some_and(|last| !last.ends);
             let ends = (0..records.len()).rev().filter(|at| records[*at].ends);
             let mut before = ends.skip(usize::from(!open)).map(|at| at + 1);
@@ -209,7 +209,7 @@ struct Follow {
 }
 
 impl Follow {
-    /// Sends what is there, then what is added, until the container has ended.
+    /// Sends the existing lines, then new ones, until the container has ended.
     async fn run(mut self, text: Vec<u8>, mut at: u64) {
         let mut next = text;
         loop {

@@ -1,14 +1,14 @@
-//! Bodies in Protocol Buffers: kubectl sends the few objects that it makes itself that way, and falls back
-//! to nothing else. They are turned into JSON by a table of the messages.
+//! Request bodies in Protocol Buffers. kubectl sends objects that it generates itself in this
+//! format and has no fallback. Tables of message fields convert them to JSON.
 
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use super::super::refusal::{Answer, Refusal};
 
-/// What such a body begins with.
+/// The first bytes of such a body.
 const MAGIC: &[u8] = b"k8s\0";
-/// Messages are not nested deeper.
+/// The deepest allowed nesting of messages.
 const DEPTH: usize = 8;
 
 /// The fields of a message: number, name, type.
@@ -33,7 +33,7 @@ static META: Message = &[
     (5, "uid", Type::Text),
     (6, "resourceVersion", Type::Text),
     (7, "generation", Type::Number),
-    // Times that a client has no say in.
+    // The server sets these times, so the client's value is ignored.
     (8, "creationTimestamp", Type::Object(&[])),
     (11, "labels", Type::TextMap),
     (12, "annotations", Type::TextMap),
@@ -115,7 +115,7 @@ static TOKEN_REQUEST: Message = &[
     ),
 ];
 
-/// What every body is wrapped in: `runtime.Unknown`.
+/// Every body is wrapped in this message: `runtime.Unknown`.
 static ENVELOPE: Message = &[
     (1, "type", Type::Object(&[(1, "apiVersion", Type::Text), (2, "kind", Type::Text)])),
     (2, "raw", Type::Bytes),
@@ -123,7 +123,7 @@ static ENVELOPE: Message = &[
     (4, "contentType", Type::Text),
 ];
 
-/// A body as JSON.
+/// Converts a body to JSON.
 pub(super) fn parse(body: &[u8]) -> Answer<Value> {
     let broken = |why: &str| Refusal::bad_request(format!("the body can't be read: {why}"));
     let body = body.strip_prefix(MAGIC).ok_or_else(|| broken("no Kubernetes object"))?;
@@ -147,13 +147,14 @@ pub(super) fn parse(body: &[u8]) -> Answer<Value> {
     Ok(object)
 }
 
-/// A field on the wire.
+/// An encoded field.
 enum Wire<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
-/// A message as an object. What is empty is not there: on the wire the two can't be told apart.
+/// Converts a message to an object. Empty fields are left out: in this encoding an empty field and
+/// a missing one look the same.
 fn read(message: Message, mut bytes: &[u8], depth: usize) -> Result<Value, String> {
     if depth == 0 {
         return Err("it is nested too deeply".to_owned());
@@ -162,7 +163,7 @@ fn read(message: Message, mut bytes: &[u8], depth: usize) -> Result<Value, Strin
     while !bytes.is_empty() {
         let (number, wire) = field(&mut bytes)?;
         let Some((_, name, how)) = message.iter().find(|(known, ..)| *known == number) else {
-            // An empty time or list says nothing.
+            // An empty time or list is the same as none.
             if matches!(wire, Wire::Bytes([]) | Wire::Number(0)) || message.is_empty() {
                 continue;
             }
@@ -194,7 +195,7 @@ fn read(message: Message, mut bytes: &[u8], depth: usize) -> Result<Value, Strin
     Ok(Value::Object(object))
 }
 
-/// The key and the value of a mapping's entry.
+/// The key and value of a map entry.
 fn pair(mut entry: &[u8]) -> Result<(String, &[u8]), String> {
     let (mut key, mut value) = (String::new(), &[][..]);
     while !entry.is_empty() {
@@ -222,7 +223,8 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Result<(u64, Wire<'a>), String> {
     Ok((tag >> 3, wire))
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that there are more.
+/// A variable-length integer: seven bits per byte, lowest first; the eighth bit says that another
+/// byte follows.
 fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -248,7 +250,7 @@ fn encoded(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// A field of bytes, short ones.
+    /// Encodes a short field of bytes.
     fn bytes(number: u8, content: &[u8]) -> Vec<u8> {
         let length = u8::try_from(content.len()).unwrap();
         assert!(length < 128);

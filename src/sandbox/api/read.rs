@@ -1,4 +1,4 @@
-//! Reading: one object, a list, or a watch.
+//! Reads: one object, a list, or a watch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use super::respond::{self, Reply};
 use super::tables::{self, Include};
 use super::write;
 
-/// How often a watch that has nothing to tell says how far it is.
+/// How often an idle watch sends a bookmark with the current version.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(10);
-/// How long a watch lasts that does not say.
+/// How long a watch lasts if the request does not say.
 const WATCH_FOR: Duration = Duration::from_secs(1800);
 
-/// Answers a GET.
+/// Answers a GET request.
 pub fn get(
     registry: &Arc<Registry>,
     faults: &Arc<Faults>,
@@ -77,7 +77,7 @@ pub fn get(
     Ok(respond::json(200, &list))
 }
 
-/// Items of a list come without their kind.
+/// List items do not repeat their kind.
 fn bare(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(map) = object.as_object_mut() {
@@ -137,17 +137,17 @@ fn watch(
             }
             watch.run().await
         };
-        // Both ends are good: the client goes on from the last version that it saw.
+        // The timeout is no error: the client watches again from the last version it saw.
         let _ = tokio::time::timeout_at(ends, told).await;
     });
     Ok(reply)
 }
 
-/// The client has gone.
+/// The client has disconnected.
 struct Left;
 
 impl Watch {
-    /// Everything there is, as if it had been added just now.
+    /// Sends all existing objects as added.
     async fn tell_all(&mut self, initial: bool) -> Result<(), Left> {
         let (objects, version) = self.registry.store.list(self.resource, self.namespace.as_deref());
         for object in objects.iter().filter(|object| self.selector.matches(object)) {
@@ -187,7 +187,8 @@ impl Watch {
         }
     }
 
-    /// What a change looks like to somebody who sees only what the selector means.
+    /// The event that a client with this selector sees for a change. An object that starts to match
+    /// is an addition, and one that stops to match is a deletion.
     fn seen<'a>(&self, change: &'a Change) -> Option<(&'static str, &'a Arc<Value>)> {
         if change.key.resource != self.resource
             || self.namespace.as_ref().is_some_and(|n| *n != change.key.namespace)

@@ -1,4 +1,4 @@
-//! What a request asks for: its path and its query, read.
+//! Parses the path and query of a request.
 
 use http::Method;
 
@@ -9,20 +9,20 @@ use super::super::store::Key;
 /// A request for objects.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Their kind.
+    /// The kind of the objects.
     pub resource: &'static Resource,
-    /// Their namespace; none for cluster-scoped kinds, and for a list across all.
+    /// The namespace; none for cluster-scoped kinds and for lists of all namespaces.
     pub namespace: Option<String>,
-    /// One of them.
+    /// The object's name; none for a list.
     pub name: Option<String>,
-    /// A part of it: `status`, `log`.
+    /// The subresource: `status`, `log`.
     pub subresource: Option<String>,
-    /// The rest of the address.
+    /// The query.
     pub query: Query,
 }
 
 impl Request {
-    /// Reads a path below `/api` or `/apis`.
+    /// Parses a path below `/api` or `/apis`.
     pub fn parse(path: &str, query: &str) -> Answer<Self> {
         let unknown =
             || Refusal::new(404, "NotFound", "the server could not find the requested resource");
@@ -34,7 +34,8 @@ impl Request {
             _ => return Err(unknown()),
         };
         let (namespace, rest) = match rest {
-            // `namespaces/NAME/status` is about the namespace, `namespaces/NAME/pods` is in it.
+            // `namespaces/NAME/status` belongs to the namespace object; `namespaces/NAME/pods`
+            // lists pods in it.
             ["namespaces", name, plural, rest @ ..] if *plural != "status" => {
                 (Some((*name).to_owned()), [&[*plural], rest].concat())
             }
@@ -58,13 +59,13 @@ impl Request {
         Ok(Self { resource, namespace, name, subresource, query: Query::parse(query) })
     }
 
-    /// The key of the object that is asked for, or that is sent.
+    /// The key of an object of the requested kind and namespace.
     #[must_use]
     pub fn key(&self, name: &str) -> Key {
         Key::new(self.resource, self.namespace.as_deref().unwrap_or_default(), name)
     }
 
-    /// The verb, as rules name it.
+    /// The verb, as Roles name it.
     #[must_use]
     pub fn verb(&self, method: &Method) -> &'static str {
         match *method {
@@ -79,7 +80,7 @@ impl Request {
         }
     }
 
-    /// The resource, as rules name it: `pods/log`.
+    /// The resource, as Roles name it: `pods/log`.
     #[must_use]
     pub fn ruled(&self) -> String {
         match &self.subresource {
@@ -89,12 +90,12 @@ impl Request {
     }
 }
 
-/// The query of an address.
+/// The query of a URL.
 #[derive(Clone, Debug, Default)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads `a=b&c=d`.
+    /// Parses `a=b&c=d`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let pair = |pair: &str| {
@@ -104,26 +105,26 @@ impl Query {
         Self(text.split('&').filter(|part| !part.is_empty()).map(pair).collect())
     }
 
-    /// A value; none when it is not there or empty.
+    /// The value of a parameter; none if it is missing or empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
         values.into_iter().find(|value| !value.is_empty())
     }
 
-    /// All values of a name, in order.
+    /// All values of a parameter, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether something is switched on.
+    /// Whether a parameter is `true`.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1"))
     }
 }
 
-/// Percent-decoding, and `+` for a blank.
+/// Decodes `%xx`, and `+` as a space.
 fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -1,4 +1,4 @@
-//! Answers.
+//! HTTP responses.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 
 use super::super::refusal::Refusal;
 
-/// Why an answer ends before its end.
+/// Why a response ends early.
 pub type Broken = Box<dyn std::error::Error + Send + Sync>;
-/// What an answer holds.
+/// The body of a response.
 pub type Body = UnsyncBoxBody<Bytes, Broken>;
-/// An answer.
+/// A response.
 pub type Reply = Response<Body>;
 
 fn whole(bytes: impl Into<Bytes>) -> Body {
@@ -33,18 +33,18 @@ fn typed(code: u16, content: &'static str, body: Body) -> Reply {
     response
 }
 
-/// JSON.
+/// A JSON response.
 #[must_use]
 pub fn json(code: u16, value: &Value) -> Reply {
     typed(code, "application/json", whole(value.to_string()))
 }
 
-/// Plain text.
+/// A plain-text response.
 pub fn text(text: impl Into<Bytes>) -> Reply {
     typed(200, "text/plain", whole(text))
 }
 
-/// A page of whoever stands between a client and the server: it should have been JSON.
+/// A page from a proxy between client and server, where the client expects JSON.
 #[must_use]
 pub fn page(code: u16, text: String) -> Reply {
     typed(code, "application/json", whole(text))
@@ -56,7 +56,7 @@ pub fn refuse(refusal: &Refusal) -> Reply {
     json(refusal.code, &refusal.status())
 }
 
-/// With `Retry-After`.
+/// Adds a `Retry-After` header.
 pub fn later(mut reply: Reply, after: Option<Duration>) -> Reply {
     if let Some(after) = after {
         reply.headers_mut().insert(header::RETRY_AFTER, after.as_secs().into());
@@ -64,7 +64,7 @@ pub fn later(mut reply: Reply, after: Option<Duration>) -> Reply {
     reply
 }
 
-/// A body that comes bit by bit, and ends when the sender is dropped.
+/// A response that is sent in pieces and ends when the sender is dropped.
 #[must_use]
 pub fn streaming(content: &'static str) -> (mpsc::Sender<Bytes>, Reply) {
     let (sender, receiver) = mpsc::channel(64);
@@ -75,7 +75,7 @@ pub fn streaming(content: &'static str) -> (mpsc::Sender<Bytes>, Reply) {
     (sender, typed(200, content, StreamBody::new(frames).boxed_unsync()))
 }
 
-/// The answer that makes the connection a WebSocket.
+/// The response that turns the connection into a WebSocket.
 pub fn upgrade(accept: &str, protocol: &str) -> Option<Reply> {
     let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

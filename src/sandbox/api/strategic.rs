@@ -1,25 +1,25 @@
-//! Strategic merge patches: as merge patches, but lists whose items have keys are merged item by item.
-//! `kubectl apply` without `--server-side` and `kubectl patch` send them.
+//! Strategic merge patches. They differ from JSON merge patches in that lists with a key field are
+//! merged item by item. `kubectl patch` and `kubectl apply` without `--server-side` send them.
 
 use serde_json::{Map, Value};
 
 use super::super::fields::{Shape, shape};
 
-/// Says what to do with what it stands in: `delete`, `replace`.
+/// A directive for the object that contains it: `delete`, `replace`.
 const DIRECTIVE: &str = "$patch";
-/// The order of a list's items.
+/// The prefix of a directive that orders a list's items.
 const ORDER: &str = "$setElementOrder/";
-/// Values that leave a list.
+/// The prefix of a directive that deletes values from a list.
 const DELETE: &str = "$deleteFromPrimitiveList/";
-/// The only fields that stay.
+/// The directive that lists the only fields to keep.
 const RETAIN: &str = "$retainKeys";
 
-/// Merges a patch into an object of a kind.
+/// Merges a patch into an object of this kind.
 pub(super) fn merge(kind: &str, object: &mut Value, patch: &Value) {
     fields(kind, "", object, patch);
 }
 
-/// Merges a mapping.
+/// Merges an object.
 fn fields(kind: &str, parent: &str, live: &mut Value, patch: &Value) {
     let Some(patch) = patch.as_object() else {
         *live = patch.clone();
@@ -61,7 +61,7 @@ fn fields(kind: &str, parent: &str, live: &mut Value, patch: &Value) {
     }
 }
 
-/// Merges a list whose items a key tells apart.
+/// Merges a list whose items have a key field.
 fn list(kind: &str, name: &str, key: &str, live: &mut Value, items: &[Value]) {
     let replaces = items.iter().any(|i| i[DIRECTIVE] == "replace");
     let mut merged = match live.as_array_mut() {
@@ -85,7 +85,7 @@ fn list(kind: &str, name: &str, key: &str, live: &mut Value, items: &[Value]) {
     *live = Value::Array(merged);
 }
 
-/// Adds values to a list in which each stands once.
+/// Adds values to a list that contains each value once.
 fn add(live: &mut Value, values: &[Value]) {
     if !live.is_array() {
         *live = Value::Array(Vec::new());
@@ -99,7 +99,7 @@ fn add(live: &mut Value, values: &[Value]) {
     }
 }
 
-/// Puts items in order; those that it does not name stay behind them.
+/// Sorts a list's items. Items that the order does not name come last.
 fn order(kind: &str, parent: &str, name: &str, list: &mut [Value], order: &[Value]) {
     let keys = match shape(kind, parent, name) {
         Shape::Keyed(keys) => Some(keys[0]),

@@ -1,4 +1,4 @@
-//! Tables: what `kubectl get` prints is made by the server.
+//! Tables: the server generates the columns that `kubectl get` prints.
 
 mod cells;
 mod columns;
@@ -13,27 +13,27 @@ use super::request::Query;
 /// A column.
 #[derive(Clone, Copy)]
 struct Column {
-    /// Its heading.
+    /// The heading.
     name: &'static str,
-    /// Whether it is shown with `-o wide` alone.
+    /// Whether the column is shown only with `-o wide`.
     wide: bool,
-    /// What it says of an object.
+    /// Returns the cell's text for an object.
     cell: fn(&Value) -> String,
 }
 
-/// What a row holds beside its cells.
+/// What a table row contains beside its cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Include {
-    /// The object's name, labels and the like.
+    /// The object's metadata.
     Metadata,
-    /// All of it: to sort by.
+    /// The whole object: kubectl sorts by it.
     Object,
     /// Nothing.
     Nothing,
 }
 
 impl Include {
-    /// As the query says.
+    /// What the query asks for.
     #[must_use]
     pub fn asked(query: &Query) -> Self {
         match query.get("includeObject") {
@@ -44,7 +44,7 @@ impl Include {
     }
 }
 
-/// A table of objects.
+/// A table of these objects.
 #[must_use]
 pub fn of(
     resource: &Resource,

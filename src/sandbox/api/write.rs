@@ -1,4 +1,4 @@
-//! Writing: create, replace, patch, apply, delete.
+//! Write requests: create, replace, patch, apply, delete.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::request::Request;
 use super::respond::{self, Reply};
 use super::{parse, strategic};
 
-/// Carries out a write.
+/// Answers a write request.
 pub fn write(
     registry: &Registry,
     method: &Method,
@@ -75,7 +75,7 @@ pub fn write(
     }
 }
 
-/// Unknown fields and wrong types, in the server's words.
+/// Refuses unknown fields and wrong types with the server's messages.
 fn check(asked: &Request, object: &Value, code: u16) -> Answer<()> {
     if asked.subresource.as_deref() == Some("scale") {
         return Ok(());
@@ -160,7 +160,7 @@ fn apply(
     Ok(respond::json(if new { 201 } else { 200 }, &stored))
 }
 
-/// Changes an object, or the part of it that is its scale.
+/// Changes an object, or the `scale` subresource of it.
 fn change(
     registry: &Registry,
     key: &Key,
@@ -181,7 +181,7 @@ fn change(
     Ok(respond::json(200, &scale_of(&stored)))
 }
 
-/// The scale of a StatefulSet.
+/// The `scale` subresource of a StatefulSet.
 #[must_use]
 pub fn scale_of(object: &Arc<Value>) -> Value {
     let metadata = &object["metadata"];

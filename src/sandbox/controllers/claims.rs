@@ -1,12 +1,14 @@
-//! Claims: each gets a volume, one that is there or one that its class makes.
+//! Claims: binds each one to an existing volume, or to a new one of its class.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::settings::Quantity;
+
 use super::super::events::{self, Event};
 use super::super::kinds::{CLAIMS, PODS, STORAGE_CLASSES, VOLUMES};
-use super::super::refusal::Answer;
+use super::super::refusal::{Answer, Refusal};
 use super::super::registry::Registry;
 use super::super::selectors::Selector;
 use super::super::store::Key;
@@ -18,7 +20,7 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
     for claim in registry.store.all(&CLAIMS) {
         let key = Key::of(&CLAIMS, &claim);
         if deleted(&claim) {
-            // Whoever has it mounted keeps it.
+            // A claim that a pod has mounted stays until the pod is gone.
             if has_finalizer(&claim, PROTECTION) && !is_used(registry, &key) {
                 release(registry, &key, PROTECTION)?;
             }
@@ -30,11 +32,14 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
             continue;
         }
         match registry.store.get(&Key::new(&VOLUMES, "", volume)) {
-            Some(volume) if is_for(&volume, &claim) => bound(registry, &key, &volume)?,
+            Some(volume) if is_for(&volume, &claim) => {
+                let volume = expand(registry, &claim, volume)?;
+                bound(registry, &key, &volume)?;
+            }
             Some(volume) if text(&volume, "/spec/claimRef/name").is_empty() => {
                 bind(registry, &key, &claim, &volume)?;
             }
-            // Bound once, and the volume is gone or another's.
+            // The claim was bound, and its volume is gone or bound to another claim.
             _ if text(&claim, "/status/phase") == "Bound" => {
                 set_status(registry, &key, &json!({"phase": "Lost"}))?;
             }
@@ -44,11 +49,12 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
     Ok(())
 }
 
-/// Whether a pod that has not ended mounts the claim.
+/// Whether a pod that has a node and has not ended mounts the claim.
 fn is_used(registry: &Registry, key: &Key) -> bool {
     let pods = registry.store.list(&PODS, Some(&key.namespace)).0;
     pods.iter().any(|pod| {
         !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+            && !text(pod, "/spec/nodeName").is_empty()
             && pod["spec"]["volumes"]
                 .as_array()
                 .into_iter()
@@ -57,7 +63,7 @@ fn is_used(registry: &Registry, key: &Key) -> bool {
     })
 }
 
-/// Whether a volume says that it is this claim's.
+/// Whether a volume is reserved for this claim.
 fn is_for(volume: &Value, claim: &Value) -> bool {
     let reference = &volume["spec"]["claimRef"];
     let metadata = &claim["metadata"];
@@ -69,7 +75,7 @@ fn is_for(volume: &Value, claim: &Value) -> bool {
 fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
     let mut volumes = registry.store.all(&VOLUMES);
     volumes.retain(|volume| !deleted(volume) && fits(volume, claim));
-    // The one that waits for it, else the smallest.
+    // Prefer a volume that is reserved for this claim, then the smallest one.
     volumes.sort_by_key(|v| (!is_for(v, claim), quantity(text(v, "/spec/capacity/storage"))));
     if let Some(volume) = volumes.first() {
         return bind(registry, key, claim, volume);
@@ -102,13 +108,13 @@ fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
     }
 }
 
-/// Tells what becomes of a claim.
+/// Records an event about a claim.
 fn tell(registry: &Registry, claim: &Value, warning: bool, reason: &str, message: &str) {
     let event = Event { source: events::CLAIMS, about: claim, part: "", warning, reason, message };
     events::tell(registry, event);
 }
 
-/// Whether a volume can be a claim's.
+/// Whether a volume can be bound to a claim.
 fn fits(volume: &Value, claim: &Value) -> bool {
     let free = text(volume, "/spec/claimRef/name").is_empty() || is_for(volume, claim);
     let modes =
@@ -121,26 +127,41 @@ fn fits(volume: &Value, claim: &Value) -> bool {
         && Selector::labels(&claim["spec"]["selector"]["matchLabels"]).matches(volume)
 }
 
-/// `1Gi` in bytes; zero for what is no quantity, which fits everywhere.
-fn quantity(text: &str) -> u64 {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let power = |base: u64, prefixes: &str| {
-        let first = unit.chars().next()?;
-        Some(base.saturating_pow(u32::try_from(prefixes.find(first)?).ok()? + 1))
-    };
-    let factor = if unit.ends_with('i') { power(1024, "KMGTPE") } else { power(1000, "kMGTPE") };
-    number.parse::<u64>().unwrap_or(0).saturating_mul(factor.unwrap_or(1))
+/// A quantity in bytes: `1Gi`. A text that can't be parsed counts as zero.
+pub(in crate::sandbox) fn quantity(text: &str) -> u64 {
+    text.parse().map_or(0, |quantity: Quantity| quantity.bytes())
 }
 
-/// First the volume says whose it is, then the claim which it has: as in a real cluster, so that two
-/// claims never get one volume.
+/// Sets a volume's size to what its claim requests. The server accepts a larger request only if the
+/// class allows it. A volume here is a directory, so nothing else has to change.
+fn expand(registry: &Registry, claim: &Value, volume: Arc<Value>) -> Answer<Arc<Value>> {
+    let wanted = text(claim, "/spec/resources/requests/storage");
+    let provisioner = &volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"];
+    if provisioner != PROVISIONER
+        || quantity(wanted) <= quantity(text(&volume, "/spec/capacity/storage"))
+    {
+        return Ok(volume);
+    }
+    registry.update(&Key::of(&VOLUMES, &volume), WRITER, false, |volume| {
+        volume["spec"]["capacity"]["storage"] = json!(wanted);
+        Ok(())
+    })
+}
+
+/// Binds the volume first and the claim second, as in a real cluster: this way two claims never get
+/// the same volume.
 fn bind(registry: &Registry, key: &Key, claim: &Value, volume: &Value) -> Answer<()> {
     let reference = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": key.name,
         "namespace": key.namespace, "uid": claim["metadata"]["uid"],
     });
-    let volume = registry.update(&Key::of(&VOLUMES, volume), WRITER, false, |volume| {
+    let volume_key = Key::of(&VOLUMES, volume);
+    let volume = registry.update(&volume_key, WRITER, false, |volume| {
+        // A client may have reserved the volume for another claim since it was listed.
+        if !text(volume, "/spec/claimRef/name").is_empty() && !is_for(volume, claim) {
+            let why = "the volume was reserved for another claim";
+            return Err(Refusal::conflict(&VOLUMES, &volume_key.name, why));
+        }
         volume["spec"]["claimRef"] = reference;
         Ok(())
     })?;
@@ -161,7 +182,7 @@ fn bound(registry: &Registry, key: &Key, volume: &Value) -> Answer<()> {
     set_status(registry, key, &status)
 }
 
-/// Makes a volume for a claim: a directory, which the node makes when it mounts it.
+/// Creates a volume for a claim. The node creates its directory when it mounts it.
 fn provision(registry: &Registry, claim: &Value, class: &Value) -> Answer<()> {
     let name = format!("pvc-{}", text(claim, "/metadata/uid"));
     let key = Key::new(&VOLUMES, "", &name);
@@ -192,13 +213,103 @@ fn provision(registry: &Registry, claim: &Value, class: &Value) -> Answer<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::Cluster;
     use super::*;
 
+    /// A bound claim of 1Gi. Its class allows expansion or does not.
+    fn bound_claim(expands: bool) -> Cluster {
+        let cluster = Cluster::new();
+        let class = json!({"provisioner": PROVISIONER, "allowVolumeExpansion": expands});
+        cluster.create(&STORAGE_CLASSES, "class", class);
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "class",
+            "resources": {"requests": {"storage": "1Gi"}}});
+        cluster.create(&CLAIMS, "data", json!({"spec": spec}));
+        cluster.sync();
+        cluster
+    }
+
+    fn request(cluster: &Cluster, size: &str) -> Answer<Arc<Value>> {
+        cluster.edit(&CLAIMS, "data", |claim| {
+            claim["spec"]["resources"]["requests"]["storage"] = json!(size);
+        })
+    }
+
     #[test]
-    fn quantities() {
-        for (text, bytes) in [("1Gi", 1 << 30), ("150M", 150_000_000), ("2Ki", 2048), ("7", 7)] {
-            assert_eq!(quantity(text), bytes);
+    fn a_claim_whose_class_does_not_allow_it_can_not_grow() {
+        let cluster = bound_claim(false);
+        let refusal = request(&cluster, "2Gi").unwrap_err();
+        assert_eq!((refusal.code, refusal.reason), (403, "Forbidden"));
+        assert_eq!(
+            refusal.message,
+            "persistentvolumeclaims \"data\" is forbidden: only dynamically provisioned pvc can be \
+             resized and the storageclass that provisions the pvc must support resize"
+        );
+        request(&cluster, "1024Mi").unwrap();
+        // A class that does not exist allows no expansion.
+        cluster.delete(&STORAGE_CLASSES, "class");
+        assert_eq!(request(&cluster, "2Gi").unwrap_err().code, 403);
+    }
+
+    #[test]
+    fn a_claim_can_not_shrink() {
+        for expands in [false, true] {
+            let refusal = request(&bound_claim(expands), "1023Mi").unwrap_err();
+            assert_eq!((refusal.code, refusal.reason), (422, "Invalid"));
+            assert_eq!(
+                refusal.message,
+                "PersistentVolumeClaim \"data\" is invalid: spec.resources.requests.storage: \
+                 Forbidden: field can not be less than status.capacity"
+            );
         }
+    }
+
+    #[test]
+    fn a_claim_that_has_no_volume_yet_can_not_change() {
+        let cluster = Cluster::new();
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "none",
+            "resources": {"requests": {"storage": "1Gi"}}});
+        cluster.create(&CLAIMS, "data", json!({"spec": spec}));
+        cluster.sync();
+        for size in ["2Gi", "500Mi"] {
+            let refusal = request(&cluster, size).unwrap_err();
+            assert_eq!(
+                refusal.message,
+                "PersistentVolumeClaim \"data\" is invalid: spec: Forbidden: spec is immutable \
+                 after creation except resources.requests and volumeAttributesClassName for bound claims"
+            );
+        }
+        request(&cluster, "1024Mi").unwrap();
+    }
+
+    #[test]
+    fn a_claim_grows_with_its_volume_where_the_class_allows_it() {
+        let cluster = bound_claim(true);
+        request(&cluster, "2Gi").unwrap();
+        cluster.sync();
+        let claim = cluster.get(&CLAIMS, "data").unwrap();
+        assert_eq!(claim["status"]["capacity"]["storage"], "2Gi");
+        let volume = cluster.get(&VOLUMES, text(&claim, "/spec/volumeName")).unwrap();
+        assert_eq!(volume["spec"]["capacity"]["storage"], "2Gi");
+        assert_eq!(request(&cluster, "1Gi").unwrap_err().code, 422);
+    }
+
+    #[test]
+    fn a_volume_that_somebody_reserved_meanwhile_is_not_bound() {
+        let cluster = Cluster::new();
+        let spec = json!({"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "", "hostPath": {"path": "/nonexistent"}});
+        cluster.create(&VOLUMES, "volume", json!({"spec": spec}));
+        let listed = cluster.get(&VOLUMES, "volume").unwrap();
+        let theirs = json!({"name": "theirs", "namespace": "default"});
+        cluster
+            .edit(&VOLUMES, "volume", |volume| volume["spec"]["claimRef"] = theirs.clone())
+            .unwrap();
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "",
+            "resources": {"requests": {"storage": "1Gi"}}});
+        cluster.create(&CLAIMS, "ours", json!({"spec": spec}));
+        let ours = cluster.get(&CLAIMS, "ours").unwrap();
+        bind(&cluster.registry, &Key::of(&CLAIMS, &ours), &ours, &listed).unwrap_err();
+        assert_eq!(cluster.get(&VOLUMES, "volume").unwrap()["spec"]["claimRef"], theirs);
     }
 
     #[test]

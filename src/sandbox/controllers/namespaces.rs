@@ -1,4 +1,5 @@
-//! Namespaces: each has a service account `default`; one that is deleted is emptied first.
+//! Namespaces: creates the service account `default` in each, and deletes the content of
+//! terminating ones.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Quotas: how many pods a namespace has of those that it may have.
+//! Quotas: counts the pods of each namespace that has one.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(super) fn sync(registry: &Registry) -> Answer<()> {
     Ok(())
 }
 
-/// How many pods of a namespace have not ended.
+/// The number of pods in a namespace that have not ended.
 pub(in crate::sandbox) fn pods(registry: &Registry, namespace: &str) -> usize {
     let ended = |pod: &Value| matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
     registry.store.list(&PODS, Some(namespace)).0.iter().filter(|pod| !ended(pod)).count()

@@ -1,4 +1,5 @@
-//! Revisions: the pod templates that a StatefulSet has had, so that each pod says of which it is.
+//! Revisions: every pod template that a StatefulSet has had. A label of each pod names its
+//! revision.
 
 use serde_json::{Value, json};
 
@@ -8,10 +9,10 @@ use super::super::registry::{Delete, Registry};
 use super::super::store::Key;
 use super::{MANAGER, is_owned_by, owned_by, text};
 
-/// The label of a pod that says of which revision it is.
+/// The label with the name of a pod's revision.
 pub(super) const LABEL: &str = "controller-revision-hash";
 
-/// The name of the revision that a set's template is, made if it is new.
+/// The name of the revision of the set's current template. Creates the revision if it is new.
 pub(super) fn update(registry: &Registry, set: &Value) -> Answer<String> {
     let template = &set["spec"]["template"];
     let hash = hash(&template.to_string());
@@ -31,14 +32,19 @@ pub(super) fn update(registry: &Registry, set: &Value) -> Answer<String> {
     Ok(name)
 }
 
-/// The template of a revision; the set's own when that is forgotten.
+pub(super) fn exists(registry: &Registry, set: &Value, name: &str) -> bool {
+    let key = Key::new(&REVISIONS, text(set, "/metadata/namespace"), name);
+    registry.store.get(&key).is_some()
+}
+
+/// The template of a revision; the set's current template if the revision is gone.
 pub(super) fn template(registry: &Registry, set: &Value, name: &str) -> Value {
     let key = Key::new(&REVISIONS, text(set, "/metadata/namespace"), name);
     let own = || set["spec"]["template"].clone();
     registry.store.get(&key).map_or_else(own, |r| r["data"]["spec"]["template"].clone())
 }
 
-/// Forgets the oldest of those that nothing uses.
+/// Deletes the oldest unused revisions beyond the history limit.
 pub(super) fn trim(registry: &Registry, set: &Value, used: &[&str]) -> Answer<()> {
     let limit = set["spec"]["revisionHistoryLimit"].as_u64().unwrap_or(10);
     let mut unused = of(registry, set);
@@ -56,7 +62,8 @@ fn of(registry: &Registry, set: &Value) -> Vec<std::sync::Arc<Value>> {
     all.into_iter().filter(|revision| is_owned_by(revision, set)).collect()
 }
 
-/// FNV-1a, written in letters that make no words: the same in every version of pgset.
+/// FNV-1a, encoded with letters that form no words. It has to stay the same in every version of
+/// pgset: a pod's revision is compared with it.
 fn hash(text: &str) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -1,4 +1,4 @@
-//! The scheduler: it gives each pod a node. There is one; a pod waits only for its claims.
+//! The scheduler: assigns each pod to the only node, as soon as its claims are bound.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ use super::super::ownership::Writer;
 use super::super::refusal::Answer;
 use super::super::registry::Registry;
 use super::super::store::Key;
-use super::{NODE, deleted, set_status, text, with_condition};
+use super::{NODE, STATUS, deleted, text, with_condition};
 
 const WRITER: Writer<'_> = Writer { manager: "kube-scheduler", subresource: "" };
 
-/// What is said of a pod whose selector the node does not match.
+/// The message for a pod whose node selector does not match the node.
 const NO_MATCH: &str = "1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
 
 pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
@@ -36,12 +36,9 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
                 },
             );
         };
-        let conditions = &pod["status"]["conditions"];
         if let Some(obstacle) = obstacle {
             let message = format!("0/1 nodes are available: {obstacle}");
-            let conditions =
-                with_condition(conditions, "PodScheduled", false, "Unschedulable", &message);
-            set_status(registry, &key, &json!({"conditions": conditions}))?;
+            report(registry, &key, false, "Unschedulable", &message)?;
             told(true, "FailedScheduling", &message);
             continue;
         }
@@ -49,15 +46,25 @@ pub(super) fn sync(registry: &Registry, faults: &Faults) -> Answer<()> {
             pod["spec"]["nodeName"] = json!(NODE);
             Ok(())
         })?;
-        let conditions = with_condition(conditions, "PodScheduled", true, "", "");
-        set_status(registry, &key, &json!({"conditions": conditions}))?;
+        report(registry, &key, true, "", "")?;
         let place = format!("{}/{}", key.namespace, key.name);
         told(false, "Scheduled", &format!("Successfully assigned {place} to {NODE}"));
     }
     Ok(())
 }
 
-/// Why a pod can't run yet.
+/// Sets the condition `PodScheduled`. It reads the other conditions again, because the node may
+/// already have written some.
+fn report(registry: &Registry, key: &Key, status: bool, reason: &str, message: &str) -> Answer<()> {
+    registry.update(key, STATUS, false, |pod| {
+        let conditions = &mut pod["status"]["conditions"];
+        *conditions = with_condition(conditions, "PodScheduled", status, reason, message);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Why a pod can't be scheduled yet.
 fn obstacle(registry: &Registry, pod: &Value) -> Option<String> {
     let namespace = text(pod, "/metadata/namespace");
     for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {

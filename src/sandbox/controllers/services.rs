@@ -1,4 +1,4 @@
-//! Services: which pods are behind each, as EndpointSlices.
+//! Services: writes the EndpointSlices with the pods behind each one.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::super::selectors::Selector;
 use super::super::store::Key;
 use super::{MANAGER, WRITER, condition, deleted, is_owned_by, owned_by, text};
 
-/// The label that says which Service a slice is of.
+/// The label of an EndpointSlice that names its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 pub(super) fn sync(registry: &Registry) -> Answer<()> {

@@ -1,4 +1,4 @@
-//! What a StatefulSet makes: its pods and their claims.
+//! Creates and deletes the pods of a StatefulSet and their claims.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,13 @@ use super::super::registry::{Delete, Registry};
 use super::super::store::Key;
 use super::{MANAGER, owned_by, revisions, text};
 
-/// Makes the pod of an ordinal, of a revision; before that its claims.
+/// The ordinal in a pod's name; none if the name is not one of the set's.
+pub(super) fn ordinal(set: &Value, pod: &Value) -> Option<u64> {
+    let (set, pod) = (text(set, "/metadata/name"), text(pod, "/metadata/name"));
+    pod.strip_prefix(set)?.strip_prefix('-')?.parse().ok()
+}
+
+/// Creates the claims and then the pod of an ordinal, with the template of this revision.
 pub(super) fn create(
     registry: &Registry,
     faults: &Faults,
@@ -20,9 +26,7 @@ pub(super) fn create(
 ) -> Answer<()> {
     let name = format!("{}-{ordinal}", text(set, "/metadata/name"));
     let namespace = text(set, "/metadata/namespace");
-    for template in templates(set) {
-        claim(registry, set, template, &name, namespace)?;
-    }
+    create_claims(registry, set, &name)?;
     let made = if let Some(words) = faults.broken("create pods") {
         Err(Refusal::forbidden(&PODS, &name, &words))
     } else {
@@ -35,6 +39,9 @@ pub(super) fn create(
             tell(registry, set, false, "SuccessfulCreate", &format!("{what} successful"));
             Ok(())
         }
+        // A pod with this name exists, and the set does not own it. The real controller tries again
+        // without an event, too.
+        Err(refusal) if refusal.reason == "AlreadyExists" => Err(refusal),
         Err(refusal) => {
             let message = format!("{what} failed error: {}", refusal.message);
             tell(registry, set, true, "FailedCreate", &message);
@@ -67,6 +74,12 @@ fn claim_name(template: &Value, pod: &str) -> String {
     format!("{}-{pod}", text(template, "/metadata/name"))
 }
 
+/// Creates the missing claims of a pod.
+pub(super) fn create_claims(registry: &Registry, set: &Value, pod: &str) -> Answer<()> {
+    let namespace = text(set, "/metadata/namespace");
+    templates(set).try_for_each(|template| claim(registry, set, template, pod, namespace))
+}
+
 fn claim(
     registry: &Registry,
     set: &Value,
@@ -96,7 +109,7 @@ fn claim(
     Ok(())
 }
 
-/// Deletes the claims of an ordinal that is no longer wanted, where the set says so.
+/// Deletes the claims of a pod that is scaled away, if the set's retention policy says so.
 pub(super) fn retire(registry: &Registry, set: &Value, pod: &Value) -> Answer<()> {
     if text(set, "/spec/persistentVolumeClaimRetentionPolicy/whenScaled") != "Delete" {
         return Ok(());
@@ -104,7 +117,7 @@ pub(super) fn retire(registry: &Registry, set: &Value, pod: &Value) -> Answer<()
     for template in templates(set) {
         let name = claim_name(template, text(pod, "/metadata/name"));
         let key = Key::new(&CLAIMS, text(set, "/metadata/namespace"), &name);
-        // Protection keeps it until its pod is gone.
+        // A finalizer keeps the claim until its pod is gone.
         if registry.store.get(&key).is_some() {
             registry.delete(&key, &Delete::default())?;
         }

@@ -1,4 +1,4 @@
-//! Volumes: free, bound, or released when their claim is gone.
+//! Volumes: sets their phase to `Available`, `Bound` or `Released`, and deletes released ones.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn phase(registry: &Registry, volume: &Value) -> &'static str {
     let claim = registry.store.get(&Key::new(&CLAIMS, text(reference, "/namespace"), name));
     let uid = &reference["uid"];
     match claim {
-        // Kept for a claim that is still to come.
+        // The volume is reserved for a claim that does not exist yet.
         _ if uid.is_null() => "Available",
         Some(claim) if claim["metadata"]["uid"] == *uid => {
             if claim["spec"]["volumeName"] == volume["metadata"]["name"] {
@@ -56,10 +56,10 @@ fn phase(registry: &Registry, volume: &Value) -> &'static str {
     }
 }
 
-/// Deletes a volume that was made for a claim, with its directory.
+/// Deletes a volume that was provisioned for a claim, with its directory.
 fn reclaim(registry: &Registry, key: &Key, volume: &Value) -> Answer<()> {
     let path = registry.volumes.join(&key.name);
-    // Only ever a directory that the sandbox made itself.
+    // Delete only a directory that the sandbox created.
     if text(volume, "/spec/hostPath/path") == path.to_string_lossy()
         && let Err(error) = std::fs::remove_dir_all(&path)
         && error.kind() != std::io::ErrorKind::NotFound

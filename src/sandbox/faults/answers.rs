@@ -1,4 +1,4 @@
-//! Answers that a fault gives, or spoils.
+//! The answers of faults.
 
 use bytes::Bytes;
 use futures::stream;
@@ -11,7 +11,7 @@ use super::super::api::respond::{self, Broken, Reply};
 use super::super::refusal::Refusal;
 use super::{Deaf, Fault, Faults};
 
-/// The answer that is given in place of the server's; none when the request is carried out.
+/// The answer in place of the server's; none if the request is to be executed.
 pub(in super::super) async fn instead(
     fault: &Fault,
     version: impl Fn() -> u64,
@@ -32,7 +32,7 @@ pub(in super::super) async fn instead(
     }
 }
 
-/// What becomes of the server's answer.
+/// Changes the server's answer according to the fault.
 pub(in super::super) async fn spoil(fault: Option<&Fault>, reply: Reply) -> Result<Reply, Broken> {
     match fault {
         Some(Fault::ResetAfter) => Err("reset after the request was carried out".into()),
@@ -48,14 +48,14 @@ pub(in super::super) async fn spoil(fault: Option<&Fault>, reply: Reply) -> Resu
     }
 }
 
-/// A watch that tells nothing.
+/// A watch that delivers no changes.
 fn watch(deaf: Deaf, version: u64) -> Reply {
     let (sender, reply) = respond::streaming("application/json");
     let line = |event: Value| Bytes::from(format!("{event}\n"));
     match deaf {
         Deaf::Closed => {}
         Deaf::Expired => {
-            // The only message in a queue that is empty.
+            // The queue is empty, so there is room for this message.
             let _ = sender
                 .try_send(line(json!({"type": "ERROR", "object": Refusal::expired().status()})));
         }
@@ -73,13 +73,13 @@ fn watch(deaf: Deaf, version: u64) -> Reply {
 }
 
 impl Faults {
-    /// An answer with its times as the server's clock shows them.
+    /// Shifts the times in an answer to the server's clock.
     pub(in super::super) fn by_the_clock(&self, reply: Reply) -> Reply {
         let off = self.clock();
         if off.is_zero() || reply.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             return reply;
         }
-        // Every object of a watch is a frame of its own, and every other answer is one frame.
+        // A watch sends one frame per object; any other answer is a single frame.
         reply.map(|body| {
             let shifted = move |bytes: Bytes| match serde_json::from_slice::<Value>(&bytes) {
                 Ok(mut value) => {

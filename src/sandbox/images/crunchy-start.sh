@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What crunchydata/crunchy-postgres does when it starts with PG_MODE=set, with this machine's
-# PostgreSQL. Ordinal 0 labels its own pod as the master and makes the database; the others clone it.
+# Does what crunchydata/crunchy-postgres does at its start with PG_MODE=set, with the PostgreSQL of this
+# machine. Ordinal 0 labels its own pod as the master and creates the database; the others clone it.
 set -uo pipefail
 fail() { echo "$1"; exit 1; }
-# Asked to end before the server runs: what is being done is finished, and no more is begun.
+# If the container has to end before the server runs, the current step finishes and no other one starts.
 trap 'fail "ended before the server ran"' INT TERM
 
-# Up to 1.5 the variables are called MASTER, from 1.6 on PRIMARY.
+# The names of the variables contain MASTER up to version 1.5, and PRIMARY since 1.6.
 for part in HOST PORT USER PASSWORD; do
   new=PG_PRIMARY_$part old=PG_MASTER_$part
   [ -n "${!new:-}" ] || printf -v "$new" '%s' "${!old:-}"
@@ -22,7 +22,7 @@ export PGDATA=$root/pgdata/$HOSTNAME PGHOST=$root/tmp
 new=$PGDATA/new
 mkdir -p "$PGDATA" && chmod 0700 "$PGDATA" || fail "$PGDATA can't be made or written"
 
-# Gives the pod the label by which its Service finds it, as its service account.
+# Sets the label that the Service selects, with the rights of the pod's service account.
 label() {
   local account=$root/var/run/secrets/kubernetes.io/serviceaccount body answer
   [ -r "$account/token" ] || { echo "no service account token: the pod can't label itself"; return 1; }
@@ -38,7 +38,7 @@ label() {
     *) echo "labelling pod $HOSTNAME failed: $answer"; return 1 ;;
   esac
 }
-# Up to 2.1.1 a label that fails is ignored; from 2.2.0 on, which needs CCP_NAMESPACE, it ends the pod.
+# Up to version 2.1.1 a failure is ignored. Since 2.2.0, which requires CCP_NAMESPACE, it ends the pod.
 must_label() { label "$1" || [ -z "${CCP_NAMESPACE:-}" ] || exit 1; }
 
 quoted() { printf "'%s'" "${1//\'/\'\'}"; }
@@ -59,7 +59,7 @@ local all all trust
 host replication $PG_PRIMARY_USER 0.0.0.0/0 md5
 host all all 0.0.0.0/0 md5
 HBA
-  # A server for one statement after the other, which nobody can connect to.
+  # Single-user mode: nobody can connect to this server.
   postgres --single -D "$new" postgres >/dev/null <<SQL || fail "users and database can't be made"
 ALTER ROLE postgres PASSWORD $(quoted "$PG_ROOT_PASSWORD");
 CREATE ROLE "$PG_PRIMARY_USER" LOGIN REPLICATION PASSWORD $(quoted "$PG_PRIMARY_PASSWORD");
@@ -82,8 +82,8 @@ clone_master() {
   touch "$new/standby.signal"
 }
 
-# Initialised means that postgresql.conf is there: it is moved last, so that what a kill leaves half
-# done begins anew.
+# A data directory is complete if it contains postgresql.conf, which is moved there last. So an
+# initialization that was killed starts again.
 anew() {
   [ -f "$PGDATA/postgresql.conf" ] && return
   rm -rf "${PGDATA:?}" && mkdir -m 0700 "$PGDATA" && "$1" &&
@@ -107,8 +107,8 @@ else
   options+=(-c "primary_conninfo=host=$PG_PRIMARY_HOST port=$PG_PRIMARY_PORT user=$PG_PRIMARY_USER application_name=$HOSTNAME")
 fi
 unset PG_ROOT_PASSWORD PG_PASSWORD PG_PRIMARY_PASSWORD PG_MASTER_PASSWORD
-# The children of a server that was killed may still be ending: the last of them gives up the lock. Nobody
-# else uses this directory.
+# Child processes of a killed server may still run. They hold the lock until the last one ends. No other
+# container uses this directory.
 exec 9<"$PGDATA"
 flock 9
 rm -f "$PGDATA/postmaster.pid"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A server in a container of its own is process 1, and knows by that number that a lock file is its own. Here
-# the number in a lock file that a killed server left may be another process's by now, or that of a zombie for
-# which nobody waits: it counts only if its process works in the data directory.
+# In a container the server is process 1, so it recognizes its own old lock file by that number. Here the
+# process id in the lock file of a killed server may belong to another process or to a zombie by now. The
+# lock file counts only if that process works in the data directory.
 for ((at = 1; at < $#; at++)); do
   [ "${!at}" = -D ] || continue
   next=$((at + 1))

@@ -1,4 +1,4 @@
-//! A container: started, watched, asked to end, started again.
+//! Containers: starts, probes, ends and restarts them.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
@@ -15,42 +15,43 @@ use super::images::{self, Image};
 use super::pod::Worker;
 use super::{lock, log, probes, processes, volumes};
 
-/// The first and the longest pause before a container is started again, as a kubelet's.
+/// The first and the longest delay before a restart, as in the kubelet.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
-/// A container that ran for longer is started again as if it had never failed.
+/// A container that ran for longer than this restarts with the first delay again.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
-/// How soon what is missing is looked for again.
+/// How often the node checks again for something that is missing.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long the end of a log is waited for.
+/// How long the node waits for the end of a log.
 const LOG_WITHIN: Duration = Duration::from_secs(1);
-/// How much of a log explains an exit code.
+/// How much of the log becomes the termination message.
 const MESSAGE_LIMIT: usize = 2048;
 
-/// A container that runs.
+/// A running container.
 struct Process {
     child: Child,
     pid: Pid,
     setting: Setting,
-    /// Ends when the log is whole.
+    /// Finishes when the log is complete.
     log: JoinHandle<()>,
     stop: Signal,
 }
 
-/// Why a container is not started.
+/// Why a container can't start.
 struct Obstacle {
-    /// The reason that its status says.
+    /// The reason in the container's status.
     reason: &'static str,
-    /// The words.
+    /// The message.
     message: String,
-    /// The event that tells it: reason and message.
+    /// The reason and message of the event.
     event: (&'static str, String),
-    /// Whether it takes longer and longer to be tried again, and the reason that is said meanwhile.
+    /// The reason in the status between two attempts, if the delay between attempts grows.
     backoff: Option<&'static str>,
 }
 
 impl Worker {
-    /// Runs a container, again and again as its pod says. Whether an init container succeeded.
+    /// Runs a container, and restarts it according to the pod's restart policy. Returns whether an
+    /// init container succeeded.
     pub(super) async fn supervise(&self, index: usize) -> bool {
         let mut pause = BACKOFF.0;
         let mut first = true;
@@ -65,7 +66,7 @@ impl Worker {
             if began.elapsed() > FORGIVEN_AFTER {
                 (pause, first) = (BACKOFF.0, true);
             }
-            // The first time at once.
+            // The first restart has no delay.
             if !first {
                 self.back_off(index, pause).await;
                 pause = (pause * 2).min(BACKOFF.1);
@@ -112,7 +113,7 @@ impl Worker {
         }
     }
 
-    /// Starts a container as soon as nothing is in its way; none when its pod ends before that.
+    /// Starts a container as soon as possible. Returns none if its pod ends first.
     async fn begin(&self, index: usize) -> Option<Process> {
         let mut pause = BACKOFF.0;
         loop {
@@ -220,7 +221,7 @@ impl Worker {
         }
     }
 
-    /// Waits for the end of a container, which its pod or a probe may ask for. Its exit code.
+    /// Waits until a container ends; its pod or a probe may end it. Returns the exit code.
     async fn attend(&self, index: usize, mut process: Process) -> i32 {
         let name = self.state(index).name().to_owned();
         let began = super::super::now();
@@ -240,9 +241,9 @@ impl Worker {
             }
         };
         lock(&self.running).remove(&name);
-        // What it left behind ends with it.
+        // Processes that the container left behind end with it.
         processes::kill_group(process.pid);
-        // Who left its group keeps the log open.
+        // A process that left the group may keep the log open.
         let _ = timeout(LOG_WITHIN, process.log).await;
         let (code, signal) = status.map_or((137, None), code);
         let starved = signal == Some(9) && self.node.parts.faults.broken("memory").is_some();
@@ -279,7 +280,7 @@ impl Worker {
         text.into_owned()
     }
 
-    /// As long as the pod's grace lasts, which may be shortened meanwhile.
+    /// Ends a container within the pod's grace period, which a second deletion may shorten.
     async fn end_with_pod(
         &self,
         index: usize,
@@ -300,7 +301,7 @@ impl Worker {
         }
     }
 
-    /// Asks a container to end, and kills it when its time is over.
+    /// Signals a container to end, and kills it when the time is over.
     async fn end(
         &self,
         index: usize,
@@ -312,7 +313,7 @@ impl Worker {
             let mut command = process.setting.command(&argv);
             command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
             if let Ok(mut hook) = command.spawn() {
-                // A hook that fails or takes too long does not keep the container.
+                // The container ends even if the hook fails or takes too long.
                 let _ = timeout_at(until, hook.wait()).await;
             }
         }
@@ -336,7 +337,7 @@ fn creating(message: String) -> Obstacle {
     }
 }
 
-/// The command of a container, or its image's.
+/// The command of a container, or the one of its image.
 fn argv(spec: &Value, image: &Image, setting: &Setting) -> Result<Vec<String>, String> {
     let words = |field: &str| -> Vec<String> {
         let list = spec[field].as_array().into_iter().flatten();
@@ -356,7 +357,7 @@ fn argv(spec: &Value, image: &Image, setting: &Setting) -> Result<Vec<String>, S
     Ok(argv)
 }
 
-/// The exit code as a container's, and the signal that ended it.
+/// The exit code as a container runtime reports it, and the signal that ended the process.
 fn code(status: ExitStatus) -> (i32, Option<i32>) {
     match (status.code(), status.signal()) {
         (Some(code), _) => (code, None),

@@ -1,4 +1,4 @@
-//! What a process in a container finds: its environment, its user, its directory.
+//! The environment, user and directory of a container's processes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// The setting of a container, whose mounts are there. In words why there is none.
+    /// Prepares a container whose mounts exist. The error is the message for the pod's status.
     pub(super) fn new(
         node: &Node,
         pod: &Value,
@@ -54,7 +54,7 @@ impl Setting {
         Ok(Self { variables, mapping, directory: files, user: parts.tools.user })
     }
 
-    /// A command in a group of its own.
+    /// A command in a process group of its own.
     pub(crate) fn command(&self, argv: &[String]) -> Command {
         let outside = |argument: &String| self.mapping.outside(argument);
         let program = argv.first().map(outside).unwrap_or_default();
@@ -63,29 +63,29 @@ impl Setting {
         command.env_clear().envs(&self.variables).current_dir(&self.directory);
         command.stdin(Stdio::null()).process_group(0);
         if let Some(user) = self.user {
-            // Its other groups go, too.
+            // Supplementary groups are dropped, too.
             command.uid(user.uid).gid(user.gid);
         }
         command
     }
 
-    /// Who the commands run as, where it is not this process's user.
+    /// The user of the container's processes; none if it is the user of this process.
     pub(super) fn user(&self) -> Option<User> {
         self.user
     }
 
-    /// What was said in the container, with its paths as they are there.
+    /// Translates paths of this machine in the container's output to paths in the container.
     pub(super) fn inside(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.directory.display()), "/")
     }
 
-    /// `$(NAME)` in arguments.
+    /// Expands `$(NAME)` in arguments.
     pub(super) fn expand(&self, text: &str) -> String {
         expanded(text, &self.variables)
     }
 }
 
-/// What every container has.
+/// The variables that every container has.
 fn base(
     parts: &Parts,
     pod: &Value,
@@ -114,14 +114,15 @@ fn base(
         (MARK, mark),
         ("PGSET_SANDBOX_ROOT", path(files)),
         ("PGSET_SANDBOX_ADDRESS", text(&pod["status"]["podIP"])),
-        // In a container PostgreSQL listens on every address; here each pod has one.
+        // In a real container PostgreSQL listens on all addresses. Here it must listen only on the
+        // pod's.
         ("PGSET_LISTEN", text(&pod["status"]["podIP"])),
         ("PGSET_SANDBOX_POSTGRES", postgres),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What a variable is to hold; none when it is optional and not there.
+/// The value of a variable; none if its source is optional and missing.
 fn value(registry: &Registry, pod: &Value, variable: &Value) -> Result<Option<String>, String> {
     let Some(source) = variable["valueFrom"].as_object() else {
         return Ok(Some(variable["value"].as_str().unwrap_or_default().to_owned()));
@@ -167,7 +168,8 @@ pub(super) fn field_of(pod: &Value, path: &str) -> String {
     at.as_str().unwrap_or_default().to_owned()
 }
 
-/// `$(NAME)` by the variables so far; one that is not known stays as it is, `$$` is a dollar.
+/// Expands `$(NAME)` with the variables defined so far. An unknown name stays as it is, and `$$` is
+/// a dollar.
 fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
     let mut result = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The files of a pod, and what its containers call them.
+//! The files of a pod, and how container paths map to them.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -17,23 +17,24 @@ use super::super::registry::Registry;
 pub(super) struct Root(PathBuf);
 
 impl Root {
-    /// That of the pod with this UID. Its name is short: PostgreSQL's sockets are below it.
+    /// The directory of the pod with this UID. The name is short because the paths of PostgreSQL's
+    /// sockets below it are limited in length.
     #[must_use]
     pub(super) fn of(place: &Place, uid: &str) -> Self {
         Self(place.pods().join(uid.split('-').next().unwrap_or(uid)))
     }
 
-    /// The directory itself.
+    /// The path of the directory.
     pub(super) fn directory(&self) -> &Path {
         &self.0
     }
 
-    /// What a container takes for `/`.
+    /// The directory that a container sees as `/`.
     pub(super) fn files(&self, container: &str) -> PathBuf {
         self.0.join(container)
     }
 
-    /// The directory of a volume that lives and dies with the pod.
+    /// The directory of a volume that is deleted with the pod.
     pub(super) fn volume(&self, name: &str) -> PathBuf {
         self.0.join("v").join(name)
     }
@@ -43,24 +44,24 @@ impl Root {
         self.0.join("l").join(format!("{container}.{run}"))
     }
 
-    /// The names that the containers know.
+    /// The hosts file of the containers.
     pub(super) fn hosts(&self) -> PathBuf {
         self.0.join("hosts")
     }
 
-    /// The users that the containers know.
+    /// The passwd file of the containers.
     pub(super) fn users(&self) -> PathBuf {
         self.0.join("passwd")
     }
 
-    /// Makes a directory in it that others than its owner may go through.
+    /// Creates a directory that other users can traverse.
     pub(super) fn make(path: &Path) -> io::Result<()> {
         std::fs::create_dir_all(path)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o755))
     }
 }
 
-/// Deletes the directories of pods that are gone: a sandbox that was killed could not.
+/// Deletes the directories of pods that no longer exist. A sandbox that was killed leaves them.
 pub(super) fn forget(place: &Place, registry: &Registry) {
     let pods = registry.store.all(&PODS);
     let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
@@ -74,7 +75,8 @@ pub(super) fn forget(place: &Place, registry: &Registry) {
     }
 }
 
-/// The paths of a container that lie elsewhere: mounts, and what its image brings along.
+/// Paths of a container that are links to directories elsewhere: mounts, and directories of its
+/// image.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mapping {
     root: PathBuf,
@@ -82,7 +84,8 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    /// Of a container whose `/` is there. Each start finds it empty: what is to stay is mounted.
+    /// The mapping of a container with this root directory. The directory is emptied at each start,
+    /// so only mounts keep data.
     pub(super) fn new(root: PathBuf) -> io::Result<Self> {
         match std::fs::remove_dir_all(&root) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -91,10 +94,10 @@ impl Mapping {
         Ok(Self { root, paths: BTreeSet::new() })
     }
 
-    /// Makes a path of the container lead to a directory.
+    /// Links a container path to a directory.
     pub(super) fn link(&mut self, path: &str, target: &Path) -> io::Result<()> {
         let link = self.inside(path)?;
-        // An empty directory of the image's makes way.
+        // A mount replaces an empty directory of the image.
         let _ = std::fs::remove_dir(&link);
         if !link.is_symlink() {
             symlink(target, &link)?;
@@ -103,7 +106,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// Makes a path of the container an empty directory.
+    /// Creates an empty directory at a container path.
     pub(super) fn directory(&mut self, path: &str) -> io::Result<PathBuf> {
         let directory = self.inside(path)?;
         std::fs::create_dir_all(&directory)?;
@@ -119,7 +122,7 @@ impl Mapping {
         Ok(path)
     }
 
-    /// Where a path of the container's leads: to the volume that is mounted there, if one is.
+    /// The path of this machine behind a container path: below a volume if one is mounted there.
     pub(super) fn target(&self, path: &str) -> String {
         let outside = self.outside(path);
         match std::fs::read_link(&outside) {
@@ -128,14 +131,14 @@ impl Mapping {
         }
     }
 
-    /// A text of the container's, with every such path in it as it is outside.
+    /// Translates the container paths in a text to paths of this machine.
     pub(super) fn outside(&self, text: &str) -> String {
         let in_name = |c: char| c.is_alphanumeric() || "._-".contains(c);
         let mut result = String::with_capacity(text.len());
         let (mut rest, mut before) = (text, None);
         'text: while let Some(first) = rest.chars().next() {
             if first == '/' && !before.is_some_and(|c: char| in_name(c) || c == '/') {
-                // The longest first.
+                // Longer paths first: they may lie below shorter ones.
                 for path in self.paths.iter().rev() {
                     let Some(after) = rest.strip_prefix(path.as_str()) else { continue };
                     if !after.starts_with(in_name) {

@@ -1,5 +1,5 @@
-//! Images: a table of what the entry point of each does. Nothing is pulled: the programs are this
-//! machine's.
+//! Images: a table of what each image starts. Nothing is pulled: containers run the programs of
+//! this machine.
 
 use std::fs::Permissions;
 use std::io;
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::super::place::Place;
 
-/// The images that there are, for who asks for another.
+/// The known images, for the error message about an unknown one.
 pub(super) const KNOWN: &str = "crunchydata/crunchy-postgres:* and postgres:13 to postgres:18";
 
 /// The files of the images, and their modes.
@@ -21,9 +21,10 @@ const FILES: [(&str, &str); 4] = [
     ("postgres/usr/local/bin/postgres", include_str!("../images/postgres.sh")),
 ];
 
-/// Where libpq looks for the official image's socket, and where pgset's bootstrap script finds what is
-/// mounted: it comes as it is, with the paths of a container in it. Where there is a volume it is the
-/// volume's own directory, which is the same in each container of the pod.
+/// Variables of the official image: where libpq looks for the server's socket, and where pgset's
+/// bootstrap script finds its mounts. The script is not changed, so it contains container paths.
+/// For a mounted path the variable holds the volume's own directory, which is the same in every
+/// container of the pod.
 const OFFICIAL: [(&str, &str); 9] = [
     ("PGHOST", "/var/run/postgresql"),
     ("PGSET_ETC", "/etc/pgset"),
@@ -36,30 +37,30 @@ const OFFICIAL: [(&str, &str); 9] = [
     ("PGSET_TMP", "/tmp"),
 ];
 
-/// What a container starts with.
+/// What an image provides.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
-    /// Its directories, by their paths in the container.
+    /// Its directories by container path.
     pub(super) directories: Vec<(&'static str, PathBuf)>,
-    /// Directories that it has, and that are empty at the start.
+    /// Directories that are empty at the start.
     pub(super) empty: &'static [&'static str],
-    /// Variables that it sets.
+    /// Its environment variables.
     pub(super) variables: &'static [(&'static str, &'static str)],
-    /// What it runs when the pod does not say.
+    /// The command if the pod has none.
     pub(super) entry: Option<&'static str>,
-    /// Searched for programs before this machine's.
+    /// A directory that comes first in `PATH`.
     pub(super) path: Option<PathBuf>,
-    /// How it is asked to end.
+    /// The signal that ends the container.
     pub(super) stop: Signal,
 }
 
-/// All of them.
+/// All images.
 pub(super) struct Images {
     directory: PathBuf,
 }
 
 impl Images {
-    /// Writes their files.
+    /// Writes the files of the images.
     pub(super) fn unpack(place: &Place) -> io::Result<Self> {
         let directory = place.directory().join("images");
         for (name, text) in FILES {
@@ -71,10 +72,11 @@ impl Images {
         Ok(Self { directory })
     }
 
-    /// The image of a reference; none when there is no such image.
+    /// The image with this name; none if it does not exist.
     pub(super) fn find(&self, reference: &str) -> Option<Image> {
         let name = reference.split('@').next()?;
-        // A registry of a name that is reserved for those that do not exist has nothing.
+        // Names in `.invalid` are reserved for hosts that do not exist, so such a registry has no
+        // images.
         if name.split('/').next()?.ends_with(".invalid") {
             return None;
         }

@@ -1,5 +1,5 @@
-//! The log of a container: what it writes comes through a pipe, and each line is kept with its time, in the
-//! form in which a container runtime keeps it, but for the stream: `2026-11-24T17:03:30.000000000Z F text`.
+//! The log of a container. The container writes into a pipe. Each line is stored with its time, in
+//! the format of container runtimes without the stream: `2026-11-24T17:03:30.000000000Z F text`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeWriter, Write as _};
@@ -11,15 +11,15 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::JoinHandle;
 
-/// A line that is longer is kept in parts.
+/// Longer lines are stored in parts of this size.
 const PART: usize = 16 << 10;
-/// A line, or the end of one.
+/// Marks a complete line, or the last part of one.
 const FULL: &str = "F";
-/// A part of a line that goes on.
+/// Marks a part that is continued in the next record.
 const PARTIAL: &str = "P";
 
-/// Opens a log: where the container writes, and the task that keeps what it wrote, until it writes no more.
-/// What is below `root` is told as below `/`, as the container should see it.
+/// Opens a log. Returns the pipe for the container, and the task that stores its output until the
+/// pipe is closed. Paths below `root` are shown without it, as the container sees them.
 pub(super) fn open(path: &Path, root: &Path) -> io::Result<(PipeWriter, JoinHandle<()>)> {
     let root = format!("{}/", root.display()).into_bytes();
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
@@ -34,13 +34,13 @@ async fn keep(mut reader: Receiver, mut file: File, root: Vec<u8>) {
     while let Ok(length @ 1..) = reader.read(&mut buffer).await {
         pending.extend_from_slice(&buffer[..length]);
         let records = inside(&records(&mut pending, false), &root);
-        // A disk that is full keeps no logs; the container goes on.
+        // If the disk is full, log lines are lost, but the container runs on.
         let _ = file.write_all(&records);
     }
     let _ = file.write_all(&inside(&records(&mut pending, true), &root));
 }
 
-/// Paths as they are in the container.
+/// Translates paths to container paths.
 fn inside(text: &[u8], root: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -53,7 +53,7 @@ fn inside(text: &[u8], root: &[u8]) -> Vec<u8> {
     result
 }
 
-/// Takes the records that are whole; at the end, the rest.
+/// Takes the complete records; at the end, also an incomplete one.
 fn records(pending: &mut Vec<u8>, end: bool) -> Vec<u8> {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.9fZ").to_string();
     let mut records = Vec::new();
@@ -74,18 +74,18 @@ fn records(pending: &mut Vec<u8>, end: bool) -> Vec<u8> {
     }
 }
 
-/// A part of a log, as it was kept.
+/// A stored record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) struct Record<'a> {
-    /// When it came.
+    /// When it was written.
     pub(in crate::sandbox) time: &'a str,
-    /// Without the line's end.
+    /// Without the line end.
     pub(in crate::sandbox) text: &'a [u8],
-    /// Whether the line ends here.
+    /// Whether the record ends its line.
     pub(in crate::sandbox) ends: bool,
 }
 
-/// The records that were kept.
+/// Parses the stored records.
 pub(in crate::sandbox) fn read(kept: &[u8]) -> impl Iterator<Item = Record<'_>> {
     kept.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut parts = line.splitn(3, |byte| *byte == b' ');
@@ -95,7 +95,7 @@ pub(in crate::sandbox) fn read(kept: &[u8]) -> impl Iterator<Item = Record<'_>> 
     })
 }
 
-/// What the container wrote.
+/// The container's output without times.
 pub(super) fn text(kept: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     for record in read(kept) {

@@ -1,5 +1,5 @@
-//! Names: what a cluster's DNS answers, as a hosts file for each pod. libnss-wrapper reads it in every
-//! process of the pod, and again when it has changed.
+//! DNS: a hosts file for each pod contains the names that a cluster's DNS would resolve. Every
+//! process of the pod reads it through libnss-wrapper, and again after each change.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,10 +16,10 @@ use super::super::registry::Registry;
 use super::files::Root;
 use super::tools::User;
 
-/// The domain of a cluster.
+/// The cluster's domain.
 const DOMAIN: &str = "cluster.local";
 
-/// Brings the names that every pod knows up to date.
+/// Updates the hosts files of all pods.
 pub(super) fn write(registry: &Registry, place: &Place) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for pod in registry.store.all(&PODS) {
@@ -45,8 +45,8 @@ pub(super) fn write(registry: &Registry, place: &Place) {
     }
 }
 
-/// The names of the Services of a namespace, and of the pods behind headless ones; then those of the
-/// other namespaces, which need the namespace in them.
+/// The names of the Services and of the pods behind headless Services, first those of this
+/// namespace. Names of other namespaces always contain the namespace.
 fn services(registry: &Registry, own: &str) -> String {
     let mut lines = String::new();
     let slices = registry.store.all(&SLICES);
@@ -80,14 +80,14 @@ fn services(registry: &Registry, own: &str) -> String {
     lines
 }
 
-/// All the ways in which a name may be said.
+/// All forms of a name that DNS accepts.
 fn forms(name: &str, namespace: &str, local: bool) -> String {
     let short = if local { format!("{name} ") } else { String::new() };
     format!("{short}{name}.{namespace} {name}.{namespace}.svc {name}.{namespace}.svc.{DOMAIN}")
 }
 
-/// Replaces a pod's hosts file. The library compares times in whole seconds, so each file is a second
-/// newer than the one before.
+/// Replaces a pod's hosts file. libnss-wrapper compares modification times in whole seconds, so
+/// each new file gets a time at least one second later.
 fn replace(root: &Root, text: &str) -> io::Result<()> {
     let path = root.hosts();
     if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
@@ -104,8 +104,8 @@ fn replace(root: &Root, text: &str) -> io::Result<()> {
     std::fs::rename(anew, path)
 }
 
-/// Writes the users that a pod's processes know: whoever they run as is called `postgres`, as in an
-/// image, then those of this machine.
+/// Writes a pod's passwd file. The user that its processes run as is called `postgres`, as in the
+/// image; the users of this machine follow.
 pub(super) fn write_users(root: &Root, user: Option<User>) -> io::Result<()> {
     let (uid, gid) = user.map_or_else(
         || (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()),

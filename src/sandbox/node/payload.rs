@@ -1,8 +1,9 @@
-//! The files of a volume that is made of objects, replaced all at once: whoever reads them sees the old
-//! ones or the new ones, never some of each.
+//! The files of a volume that shows a Secret, a ConfigMap or other objects. An update is atomic: a
+//! reader sees either all old files or all new ones.
 //!
-//! As a kubelet does it: the files lie in a directory of their own, the link `..data` leads there, and
-//! each name in the volume is a link through `..data`. Another `..data` is another set of files.
+//! This works as in the kubelet: the files are in a directory of their own, the link `..data`
+//! points to it, and each name in the volume is a link through `..data`. An update replaces only
+//! that link.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -15,18 +16,18 @@ use super::super::random;
 use super::files::Root;
 use super::tools::User;
 
-/// Names and contents. A name may have directories in it.
+/// Names and contents. A name may contain directories.
 pub(super) type Files = Vec<(String, Vec<u8>)>;
 
-/// The link to the files that count.
+/// The link to the directory of the current files.
 const DATA: &str = "..data";
 
-/// What is in a volume.
+/// The content of a volume.
 #[derive(Clone, Debug)]
 pub(super) struct Payload {
-    /// Its files.
+    /// The files.
     pub(super) files: Files,
-    /// Their mode.
+    /// The mode of the files.
     pub(super) mode: u32,
 }
 
@@ -35,8 +36,8 @@ pub(super) fn is_written(volume: &Path) -> bool {
     volume.join(DATA).is_symlink()
 }
 
-/// Makes these the files of a volume, and of the user that servers run as. Nothing is written when they
-/// are.
+/// Replaces the files of a volume, which then belong to the user that servers run as. Writes
+/// nothing if they are the same.
 pub(super) fn write(volume: &Path, payload: &Payload, user: Option<User>) -> io::Result<()> {
     let data = volume.join(DATA);
     if is_written(volume) && is_same(&data, &payload.files)? {
@@ -55,11 +56,11 @@ pub(super) fn write(volume: &Path, payload: &Payload, user: Option<User>) -> io:
         if let Some(user) = user {
             std::os::unix::fs::chown(&path, Some(user.uid), Some(user.gid))?;
         }
-        // The user is the only one who has to read it.
+        // Only this user has to read the file.
         std::fs::set_permissions(&path, Permissions::from_mode(payload.mode & 0o700))?;
     }
     let link = volume.join("..data_tmp");
-    // Of a sandbox that was killed here.
+    // A sandbox that was killed here may have left the link.
     let _ = std::fs::remove_file(&link);
     symlink(&name, &link)?;
     std::fs::rename(link, data)?;
@@ -70,7 +71,7 @@ pub(super) fn write(volume: &Path, payload: &Payload, user: Option<User>) -> io:
     }
 }
 
-/// Only names below the volume.
+/// Accepts only names below the volume.
 fn inside(file: &str) -> io::Result<&Path> {
     let path = Path::new(file);
     if path.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -79,7 +80,7 @@ fn inside(file: &str) -> io::Result<&Path> {
     Err(io::Error::other(format!("{file:?} is no name of a file in a volume")))
 }
 
-/// Whether the files that count are these, and no others.
+/// Whether the current files are exactly these.
 fn is_same(data: &Path, files: &Files) -> io::Result<bool> {
     let mut there = BTreeSet::new();
     list(data, Path::new(""), &mut there)?;
@@ -102,7 +103,7 @@ fn list(directory: &Path, below: &Path, into: &mut BTreeSet<std::path::PathBuf>)
     Ok(())
 }
 
-/// Gives each file its name in the volume, and takes those of files that are gone.
+/// Creates a link for each file, and deletes the links of old files.
 fn name_all(volume: &Path, files: &Files) -> io::Result<()> {
     let first = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
     let names: BTreeSet<String> = files.iter().map(|(name, _)| first(name)).collect();
@@ -157,7 +158,7 @@ mod tests {
         write(&volume, &payload(&[("a", "1"), ("b", "1"), ("d/e", "1")]), None).unwrap();
         assert_eq!(std::fs::read_link(volume.join(DATA)).unwrap(), before, "written for nothing");
 
-        // Somebody has the old files open.
+        // A process that still has an old file open.
         let old = std::fs::canonicalize(volume.join("a")).unwrap();
         write(&volume, &payload(&[("a", "2"), ("c", "2")]), None).unwrap();
         assert!(!old.exists());

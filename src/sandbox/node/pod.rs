@@ -1,4 +1,4 @@
-//! A pod's worker: from the moment that the node sees it until nothing of it is left.
+//! The worker of a pod: runs it from its assignment to the node until it is deleted.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,38 +18,38 @@ use super::files::Root;
 use super::{Containers, Node, lock, names, processes, volumes};
 
 const WRITER: Writer<'_> = Writer { manager: "kubelet", subresource: "status" };
-/// How long containers may take to end when the sandbox is stopped.
+/// How long containers have to end when the sandbox stops.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// A kubelet hears that containers have ended by asking the runtime once in so long, so that a pod which is
-/// deleted stays for that time at least. Clients rely on it: `kubectl delete pod` waits forever when a
-/// StatefulSet has made the pod anew before kubectl asks for the second time.
+/// A deleted pod stays for at least this time. A kubelet learns only once a second that containers
+/// have ended, and clients rely on it: `kubectl delete pod` waits forever if the StatefulSet
+/// creates the new pod before kubectl's second request.
 const RELIST: Duration = Duration::from_secs(1);
 
-/// Why a pod ends, and how long it may take.
+/// Why a pod ends, and within which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ending {
-    /// How long its containers have.
+    /// The time that its containers have to end.
     pub(super) grace: Duration,
-    /// Whether the pod goes with them; else the sandbox is stopped.
+    /// Whether the pod is deleted; otherwise the sandbox stops.
     pub(super) deleted: bool,
 }
 
-/// What is known of a container.
+/// The state of a container.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    /// As the pod describes it.
+    /// The container in the pod's spec.
     pub(super) spec: Value,
-    /// Whether it runs before the others.
+    /// Whether it is an init container.
     pub(super) init: bool,
-    /// `{"running": ..}`, as its status says it.
+    /// The current state, as in the pod's status: `{"running": ..}`.
     pub(super) now: Value,
-    /// How its last run ended.
+    /// The state in which its last run ended.
     pub(super) last: Value,
-    /// How often it was started again.
+    /// The number of restarts.
     pub(super) restarts: u64,
-    /// Whether its startup probe has succeeded.
+    /// Whether the startup probe has succeeded.
     pub(super) started: bool,
-    /// Whether its readiness probe succeeds.
+    /// Whether the readiness probe succeeds.
     pub(super) ready: bool,
 }
 
@@ -59,7 +59,7 @@ impl State {
     }
 }
 
-/// The worker.
+/// The worker of one pod.
 pub(super) struct Worker {
     pub(super) node: Arc<Node>,
     pub(super) key: Key,
@@ -99,12 +99,12 @@ impl Worker {
         }
     }
 
-    /// The pod's life.
+    /// Runs the pod until it ends.
     pub(super) async fn run(self) {
         let watched = async {
             let ending = self.wait_for_end().await;
             self.ending.send_replace(Some(ending));
-            // A second deletion may shorten the time.
+            // A second deletion may shorten the grace period.
             loop {
                 let ending = self.wait_for_change().await;
                 self.ending.send_replace(Some(ending));
@@ -127,16 +127,16 @@ impl Worker {
         };
         lock(&self.running).clear();
         let root = self.root.clone();
-        // Its only error is a panic, which has been printed.
+        // The only possible error is a panic, which has already been printed.
         let _ = tokio::task::spawn_blocking(move || processes::kill_pod(root.directory())).await;
         if let Some(token) = lock(&self.node.issued).remove(self.root.directory()) {
             self.node.parts.tokens.revoke(&token);
         }
         if deleted {
             let how = Delete { uid: Some(self.uid.clone()), grace: Some(0), ..Delete::default() };
-            // Somebody may have deleted it already.
+            // Another client may have deleted it.
             let _ = self.node.parts.registry.delete(&self.key, &how);
-            // After it: nobody writes into the directory of a pod that is gone.
+            // Delete the pod first: nothing writes into its directory after that.
             if let Err(error) = tokio::fs::remove_dir_all(self.root.directory()).await
                 && error.kind() != std::io::ErrorKind::NotFound
             {
@@ -145,13 +145,13 @@ impl Worker {
         }
     }
 
-    /// The pod as it is now; none when it is gone.
+    /// The current pod; none if it is gone.
     pub(super) fn pod(&self) -> Option<Arc<Value>> {
         self.node.pod(&self.key, &self.uid)
     }
 
-    /// Keeps the files of mounted objects as the objects are. A kubelet does so within a minute or so, or
-    /// when the pod changes; here every change is seen.
+    /// Updates the files of mounted objects. A kubelet needs up to a minute; here every change is
+    /// applied at once.
     async fn refresh(&self) {
         let mut latest = self.node.parts.registry.store.subscribe();
         while latest.changed().await.is_ok() {
@@ -196,7 +196,7 @@ impl Worker {
         if *self.node.stopping.borrow() {
             return Some(Ending { grace: STOP_WITHIN, deleted: false });
         }
-        // Nobody asks a container of a dead node to end, or hears that it has.
+        // A dead node neither ends containers nor notices that they ended.
         if self.node.parts.faults.broken("node").is_some() {
             return None;
         }
@@ -225,7 +225,7 @@ impl Worker {
         join_all(main.map(|index| self.supervise(index))).await;
     }
 
-    /// Gives the pod its address and its files.
+    /// Assigns the pod's address and creates its files.
     fn settle(&self) -> bool {
         let registry = &self.node.parts.registry;
         let Some(pod) = self.pod() else { return false };
@@ -259,14 +259,14 @@ impl Worker {
         self.ending.borrow().is_some()
     }
 
-    /// Waits until the pod is to end.
+    /// Waits until the pod has to end.
     pub(super) async fn begins_to_end(&self) {
         let mut ending = self.ending.subscribe();
-        // The sender is the worker's own.
+        // The sender lives as long as the worker.
         let _ = ending.wait_for(Option::is_some).await.map(drop);
     }
 
-    /// Whether a container that ended with this code is started again.
+    /// Whether a container is restarted after this exit code.
     pub(super) fn restarts(&self, init: bool, code: i32) -> bool {
         match self.restart.as_str() {
             "Never" => false,
@@ -279,7 +279,7 @@ impl Worker {
         lock(&self.states)[index].clone()
     }
 
-    /// Changes what is known of a container, and tells the API.
+    /// Changes the state of a container and publishes it.
     pub(super) fn set(&self, index: usize, change: impl FnOnce(&mut State)) {
         change(&mut lock(&self.states)[index]);
         self.publish();
@@ -324,7 +324,7 @@ fn first_state(spec: &Value, init: bool, before: Option<&Value>) -> State {
         started: false,
         ready: false,
     };
-    // It ran when the sandbox was stopped or killed.
+    // The container ran when the sandbox was stopped or killed.
     if let Some(before) = before {
         state.restarts = before["restartCount"].as_u64().unwrap_or(0);
         if before["state"]["running"].is_object() {
@@ -338,7 +338,7 @@ fn first_state(spec: &Value, init: bool, before: Option<&Value>) -> State {
     state
 }
 
-/// The status of a pod by its containers.
+/// Sets the status of a pod from the states of its containers.
 fn describe(pod: &mut Value, states: &[State], restart: &str) {
     let of = |init| states.iter().filter(move |state| state.init == init);
     let done = |state: &State| state.now["terminated"]["exitCode"] == 0;

@@ -1,4 +1,4 @@
-//! Probes: whether a container has started, is ready, is alive.
+//! Startup, readiness and liveness probes.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::time::{sleep, timeout};
 use super::environment::Setting;
 use super::pod::Worker;
 
-/// How much of what a probe says is told.
+/// How much output of a probe its message contains.
 const OUTPUT_LIMIT: usize = 1024;
 
-/// How often and how long a probe asks.
+/// The delay, period, timeout and thresholds of a probe.
 struct Pace {
     delay: Duration,
     period: Duration,
@@ -36,7 +36,7 @@ impl Pace {
     }
 }
 
-/// Probes a container as long as it runs. Ends, with the reason, when it is to be started again.
+/// Probes a container while it runs. Returns the reason if the container has to be restarted.
 pub(super) async fn watch(worker: &Worker, index: usize, setting: &Setting) -> String {
     let spec = worker.state(index).spec;
     let probe = |kind: &str| Some(spec[kind].clone()).filter(Value::is_object);
@@ -104,7 +104,7 @@ async fn judge_readiness(worker: &Worker, index: usize, setting: &Setting, probe
     }
 }
 
-/// Ends when the container does not live.
+/// Returns the reason when the liveness probe fails.
 async fn lives(worker: &Worker, index: usize, setting: &Setting, probe: &Value) {
     let pace = Pace::of(probe);
     let mut failures = 0;

@@ -1,5 +1,5 @@
-//! Processes: started in groups of their own, asked to end, and found again by a mark in their
-//! environment when the sandbox that started them is gone.
+//! Processes: starts them in their own groups, ends them, and finds those of a sandbox that no
+//! longer runs by a mark in their environment.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,35 +9,35 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_p
 
 use super::super::place::Place;
 
-/// The variable that marks a process as one of a sandbox's, with its directory and the pod.
+/// The variable that marks a sandbox's process. It contains the sandbox's directory and the pod.
 pub const MARK: &str = "PGSET_SANDBOX";
 
-/// How often it is looked whether processes have ended.
+/// How often the node checks whether processes have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Asks a process to end.
+/// Sends a signal to a process.
 pub(super) fn ask(pid: Pid, signal: Signal) {
-    // It may have ended just now.
+    // The process may already have ended.
     let _ = kill_process(pid, signal);
 }
 
-/// Ends a group of processes at once.
+/// Kills a process group.
 pub fn kill_group(pid: Pid) {
     let _ = kill_process_group(pid, Signal::KILL);
 }
 
-/// Ends at once every process of a sandbox that is gone.
+/// Kills every process of a sandbox that no longer runs.
 pub fn kill_all(place: &Place) {
     kill_below(place.directory());
 }
 
-/// Ends at once every process of a pod: those that left its groups, too.
+/// Kills every process of a pod, including those that left their group.
 pub(super) fn kill_pod(root: &Path) {
     kill_below(root);
 }
 
 fn kill_below(directory: &Path) {
-    // Once more for those that were being started meanwhile.
+    // Repeat it for processes that were just being started.
     for _ in 0..50 {
         let found = below(directory);
         if found.is_empty() {
@@ -52,9 +52,9 @@ fn kill_below(directory: &Path) {
     }
 }
 
-/// The processes of a sandbox, or of a pod, by its directory: those with its mark, all that these have
-/// started, and servers whose data is there. PostgreSQL's children write their titles over the mark, and
-/// outlive for a moment a server that was killed.
+/// The processes of a sandbox or a pod, by its directory: those with the mark, their descendants,
+/// and servers with data there. PostgreSQL's child processes overwrite the mark with their titles,
+/// and may outlive a killed server for a moment.
 fn below(directory: &Path) -> Vec<Pid> {
     let mark = format!("{MARK}={}/", directory.display());
     let own = rustix::process::getpid();
@@ -82,7 +82,7 @@ fn below(directory: &Path) -> Vec<Pid> {
     found.into_iter().filter_map(Pid::from_raw).collect()
 }
 
-/// Other users' processes can't be read, and are not ours.
+/// Processes of other users can't be read. They are not the sandbox's.
 fn is_marked(pid: Pid, mark: &str) -> bool {
     let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
     environment.is_ok_and(|text| {
@@ -90,18 +90,18 @@ fn is_marked(pid: Pid, mark: &str) -> bool {
     })
 }
 
-/// A server works in its data directory.
+/// A server's working directory is its data directory.
 fn is_server_in(pid: Pid, directory: &Path) -> bool {
     let link = |name: &str| std::fs::read_link(format!("/proc/{}/{name}", pid.as_raw_nonzero()));
     link("exe").is_ok_and(|program| program.file_name() == Some("postgres".as_ref()))
         && link("cwd").is_ok_and(|cwd| cwd.starts_with(directory))
 }
 
-/// The number of a process's parent, 0 if it has none here; nothing when the process is gone, or ended and
-/// not yet waited for.
+/// The parent of a process; 0 if the parent is not visible here. None if the process is gone or a
+/// zombie.
 fn parent_of_the_living(pid: Pid) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The name, in parentheses, may hold anything.
+    // The process name, in parentheses, may contain any character.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     if fields.next()? == "Z" {
         return None;

@@ -1,5 +1,5 @@
-//! Services: whoever connects to the address of one gets to a pod behind it. In a real cluster this is
-//! kube-proxy.
+//! Services: forwards connections to a Service's address to one of its pods. In a real cluster
+//! kube-proxy does this.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::super::controllers::SERVICE_NAME;
 use super::super::kinds::{SERVICES, SLICES};
 use super::super::registry::Registry;
 
-/// Where a Service leads to: pods' addresses with their ports.
+/// The targets of a Service: addresses and ports of pods.
 type Ways = Vec<(String, u16)>;
 
-/// All forwarders, by address and port.
+/// All forwarders by address and port.
 #[derive(Default)]
 pub(super) struct Proxy {
     forwarders: HashMap<(String, u16), Forwarder>,
@@ -35,7 +35,7 @@ impl Drop for Forwarder {
 }
 
 impl Proxy {
-    /// Listens where a Service has a pod that is ready, and nowhere else: without one a connection is
+    /// Listens for each Service that has a ready pod. Without a ready pod the connection is
     /// refused.
     pub(super) async fn sync(&mut self, registry: &Registry) {
         let wanted = wanted(registry);
@@ -105,13 +105,13 @@ async fn forward(listener: TcpListener, ways: watch::Receiver<Ways>) {
             continue;
         };
         let Some(way) = ways.borrow().choose(&mut rand::rng()).cloned() else { continue };
-        // Connections outlive the Service's listening, as they do with kube-proxy.
+        // Connections stay open when the Service stops listening, as with kube-proxy.
         tokio::spawn(async move {
             client.set_nodelay(true).ok();
             match TcpStream::connect((way.0.as_str(), way.1)).await {
                 Ok(mut server) => {
                     server.set_nodelay(true).ok();
-                    // A broken connection is the concern of those at its ends.
+                    // Client and server both notice a broken connection.
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
                 }
                 Err(error) => tracing::debug!(%error, ?way, "a pod does not answer"),

@@ -1,4 +1,4 @@
-//! A terminal of a container's: a pair of files, of which a process has the one and its client the other.
+//! A pseudo-terminal: the process has one end, the client the other.
 
 use std::ffi::OsStr;
 use std::io;
@@ -21,7 +21,7 @@ use super::environment::Setting;
 pub(crate) struct Terminal(OwnedFd);
 
 impl Terminal {
-    /// Starts a command on a terminal of its own. When this end is closed the terminal hangs up.
+    /// Starts a command on a new terminal. Dropping this end hangs up the terminal.
     pub(crate) fn start(setting: &Setting, argv: &[String]) -> io::Result<(Child, Self)> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
@@ -33,7 +33,7 @@ impl Terminal {
         }
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = open(path, flags, Mode::empty())?;
-        // A session of its own, whose terminal it is.
+        // A new session with this terminal as its controlling terminal.
         let mut words = ["setsid", "--ctty", "--wait"].map(str::to_owned).to_vec();
         words.extend_from_slice(argv);
         let mut command = setting.command(&words);
@@ -45,23 +45,23 @@ impl Terminal {
         Ok((child, Self(master)))
     }
 
-    /// What the process prints. It ends with an error, when nobody has the other end any more.
+    /// The output of the process. Reading fails once no process has the other end open.
     pub(crate) fn output(&self) -> io::Result<Receiver> {
         Receiver::from_owned_fd_unchecked(self.0.try_clone()?)
     }
 
-    /// What is typed.
+    /// The input of the process.
     pub(crate) fn input(&self) -> io::Result<Sender> {
         Sender::from_owned_fd_unchecked(self.0.try_clone()?)
     }
 
-    /// Tells the process how large it is: `{"Width": 80, "Height": 24}`.
+    /// Sets the terminal's size: `{"Width": 80, "Height": 24}`.
     pub(crate) fn resize(&self, size: &[u8]) {
         let size: Value = serde_json::from_slice(size).unwrap_or_default();
         let number = |field: &str| size[field].as_u64().and_then(|n| u16::try_from(n).ok());
         if let (Some(columns), Some(rows)) = (number("Width"), number("Height")) {
             let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            // Only a terminal that is gone has no size.
+            // This fails only for a terminal that is gone.
             let _ = tcsetwinsize(&self.0, size);
         }
     }

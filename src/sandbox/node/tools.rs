@@ -3,33 +3,33 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What every PostgreSQL server package has.
+/// Programs that every PostgreSQL server package contains.
 const PROGRAMS: [&str; 5] = ["postgres", "initdb", "pg_basebackup", "pg_isready", "psql"];
-/// The major versions that are looked for, the best first.
+/// The supported major versions, the preferred one first.
 const MAJORS: [u32; 6] = [18, 17, 16, 15, 14, 13];
 const LIBRARY: &str = "libnss_wrapper.so";
 
-/// What is there.
+/// The programs and libraries that were found.
 #[derive(Clone, Debug)]
 pub struct Tools {
     /// The directory of PostgreSQL's programs.
     pub postgres: PathBuf,
-    /// The library that resolves names as a pod would.
+    /// The path of libnss-wrapper.
     pub wrapper: PathBuf,
-    /// As root: the user that servers run as.
+    /// The user that servers run as, if this process is root.
     pub user: Option<User>,
 }
 
 /// A user of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Its id.
+    /// The user id.
     pub uid: u32,
-    /// Its group's.
+    /// The group id.
     pub gid: u32,
 }
 
-/// Something has to be installed.
+/// A missing program or library.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sandbox needs {what}")]
 pub struct MissingTool {
@@ -38,7 +38,7 @@ pub struct MissingTool {
 }
 
 impl MissingTool {
-    /// How to install it.
+    /// Commands that install it.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         vec![format!("apt-get install {}  # Debian and Ubuntu", self.package)]
@@ -46,10 +46,10 @@ impl MissingTool {
 }
 
 impl Tools {
-    /// Looks for everything.
+    /// Finds all tools.
     ///
     /// # Errors
-    /// With the first thing that is missing, and its package.
+    /// With the first missing tool and its package.
     pub fn find() -> Result<Self, MissingTool> {
         let missing = |what: &str, package| MissingTool { what: what.to_owned(), package };
         if !cfg!(target_os = "linux") {
@@ -95,7 +95,7 @@ fn postgres() -> Option<PathBuf> {
 fn wrapper() -> Option<PathBuf> {
     let mut directories: Vec<PathBuf> =
         ["/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from).to_vec();
-    // Debian has a directory for each architecture.
+    // Debian has a library directory for each architecture.
     let below = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     directories.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
     let own = std::env::consts::ARCH;

@@ -1,4 +1,4 @@
-//! Volumes: each becomes a directory.
+//! Volumes: each one is a directory.
 
 use std::borrow::Cow;
 use std::fs::Permissions;
@@ -17,10 +17,11 @@ use super::images::Image;
 use super::payload::{self, Files, Payload};
 use super::{Node, lock};
 
-/// Where a pod finds its service account.
+/// Where a pod's service account is mounted.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Makes the mounts of a container, and what its image brings along. In the kubelet's words why not.
+/// Creates the mounts of a container and the directories of its image. The error is the kubelet's
+/// message.
 pub(super) fn mount(
     node: &Node,
     pod: &Value,
@@ -44,7 +45,7 @@ pub(super) fn mount(
             Source::Directory(directory) => {
                 mapping.link(path, &directory.join(below)).map_err(|e| failed(name, e))?;
             }
-            // In the place itself: what is beside it for the container is beside it.
+            // Write at the mount path itself, because the directory may contain other mounts.
             Source::Files(payload) if below.is_empty() => {
                 let directory = mapping.directory(path).map_err(|e| failed(name, e))?;
                 let written = payload::write(&directory, &payload, node.parts.tools.user);
@@ -58,8 +59,8 @@ pub(super) fn mount(
     Ok(mapping)
 }
 
-/// Brings what has changed in objects to the containers of a pod that have them mounted. As with a
-/// kubelet, one that is gone stays mounted as it was.
+/// Updates the mounted files of objects that have changed. If an object was deleted, its files
+/// stay, as with a kubelet.
 pub(super) fn refresh(node: &Node, pod: &Value, root: &Root) {
     let containers = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array());
     for container in containers.into_iter().flatten().flatten() {
@@ -79,16 +80,16 @@ pub(super) fn refresh(node: &Node, pod: &Value, root: &Root) {
     }
 }
 
-/// Where a container finds a volume.
+/// A mount of a volume in a container.
 struct Mount<'a> {
     name: &'a str,
     path: &'a str,
-    /// What of it, if not all.
+    /// The path inside the volume; empty for all of it.
     below: &'a str,
     volume: Cow<'a, Value>,
 }
 
-/// The mounts of a container: what is mounted in another comes after it.
+/// The mounts of a container. A mount inside another one comes after it.
 fn mounts<'a>(node: &Node, pod: &'a Value, container: &'a Value) -> Result<Vec<Mount<'a>>, String> {
     let mut mounts = Vec::new();
     for mount in container["volumeMounts"].as_array().into_iter().flatten() {
@@ -108,7 +109,7 @@ fn mounts<'a>(node: &Node, pod: &'a Value, container: &'a Value) -> Result<Vec<M
     Ok(mounts)
 }
 
-/// Where a volume is.
+/// The content of a volume.
 enum Source {
     Directory(PathBuf),
     Files(Payload),
@@ -122,7 +123,7 @@ fn mount_failed(volume: &str, why: &str) -> String {
     format!("MountVolume.SetUp failed for volume {volume:?} : {why}")
 }
 
-/// Gives a directory to the user that servers run as.
+/// Makes the user that servers run as the owner of a directory.
 fn give(node: &Node, path: &Path) -> io::Result<()> {
     match node.parts.tools.user {
         Some(user) => chown(path, Some(user.uid), Some(user.gid)),
@@ -138,7 +139,7 @@ fn automounts(node: &Node, pod: &Value) -> bool {
     of(&pod["spec"]).or_else(|| of(account.as_deref()?)).unwrap_or(true)
 }
 
-/// The directory of a volume.
+/// The content of a volume of a pod.
 fn source(
     node: &Node,
     pod: &Value,
@@ -166,7 +167,7 @@ fn source(
     Ok(Source::Files(Payload { files, mode }))
 }
 
-/// The directory behind a claim.
+/// The directory of a claim's volume.
 fn claimed(node: &Node, pod: &Value, claim: &str) -> Result<PathBuf, String> {
     let store = &node.parts.registry.store;
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -178,14 +179,14 @@ fn claimed(node: &Node, pod: &Value, claim: &str) -> Result<PathBuf, String> {
     persistent(node, volume, &object["spec"])
 }
 
-/// A directory that outlives the pod.
+/// The directory of a persistent volume.
 fn persistent(node: &Node, name: &str, spec: &Value) -> Result<PathBuf, String> {
     if let Some(words) = node.parts.faults.broken(&format!("mount {name}")) {
         return Err(mount_failed(name, &words));
     }
     let failed = |e: io::Error| mount_failed(name, &e.to_string());
     if let Some(server) = spec["nfs"]["server"].as_str() {
-        // What the server exports lies below the sandbox.
+        // An NFS export is a directory of the sandbox.
         let export = spec["nfs"]["path"].as_str().unwrap_or("/").trim_start_matches('/');
         let path = node.parts.place.directory().join("nfs").join(server).join(export);
         return made(node, path).map_err(failed);
@@ -208,7 +209,7 @@ fn persistent(node: &Node, name: &str, spec: &Value) -> Result<PathBuf, String> 
     }
 }
 
-/// A directory of the sandbox's own.
+/// Creates a directory of the sandbox.
 fn made(node: &Node, path: PathBuf) -> io::Result<PathBuf> {
     let mut above = path.as_path();
     std::fs::create_dir_all(&path)?;
@@ -220,11 +221,12 @@ fn made(node: &Node, path: PathBuf) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// What a mode says of all but the owner.
+/// The permission bits of everybody except the owner.
 const OTHERS: u32 = 0o077;
 
-/// A directory that somebody made for a pod: an empty one is given to the user that servers run as,
-/// which is not the image's here. One that its owner keeps to himself stays so.
+/// Prepares a directory that a user created for a pod. An empty one gets the user that servers run
+/// as, because the image's user does not exist here. One that only its owner can read is not
+/// changed.
 fn adopt(node: &Node, path: &Path) -> io::Result<()> {
     let Some(user) = node.parts.tools.user else { return Ok(()) };
     let is = path.metadata()?;
@@ -235,7 +237,7 @@ fn adopt(node: &Node, path: &Path) -> io::Result<()> {
     chown(path, Some(user.uid), Some(user.gid))
 }
 
-/// The files of a volume that is made of objects, and their mode.
+/// The files of a volume that shows objects, and their mode.
 fn files(node: &Node, pod: &Value, root: &Root, volume: &Value) -> Result<(Files, u32), String> {
     let mode = |source: &Value| {
         source["defaultMode"].as_u64().and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o644)
@@ -274,7 +276,7 @@ fn files(node: &Node, pod: &Value, root: &Root, volume: &Value) -> Result<(Files
     Ok((all, mode(projected)))
 }
 
-/// The keys of a Secret or a ConfigMap, as files.
+/// The keys of a Secret or ConfigMap as files.
 fn keys(
     node: &Node,
     pod: &Value,
@@ -313,7 +315,7 @@ fn keys(
     Ok(files)
 }
 
-/// The volume with what a pod needs to talk to the API server.
+/// The volume with the token, certificate and namespace of a pod.
 fn account() -> Value {
     json!({"projected": {"sources": [
         {"serviceAccountToken": {"path": "token"}},
@@ -323,7 +325,7 @@ fn account() -> Value {
     ]}})
 }
 
-/// The pod's token, made when it is first needed.
+/// The pod's token, issued when it is first needed.
 fn token(node: &Node, pod: &Value, root: &Root) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let directory = root.directory().to_owned();

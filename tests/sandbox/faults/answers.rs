@@ -1,4 +1,4 @@
-//! What the API server answers, or does not.
+//! Faulty answers of the API server, and missing ones.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::seconds;
 const EVER: usize = usize::MAX;
 
 impl World {
-    /// The quick call: what is written is written, and nobody waits for pods.
+    /// A call that writes its objects and does not wait for pods.
     fn up(&self, namespace: &str) -> Pgset {
         self.pgset("up --no-wait -n").arg(namespace)
     }
@@ -84,7 +84,7 @@ pub(super) async fn an_unavailable_server_is_given_up_at_the_deadline() {
     world.stop().await;
 }
 
-/// Every write of a whole story breaks once: before it was carried out, or after that.
+/// Every write of all commands fails once, before or after it is executed.
 #[tokio::test]
 pub(super) async fn a_connection_that_is_reset_makes_nothing_twice() {
     const STORY: [&str; 5] = [
@@ -115,7 +115,7 @@ pub(super) async fn a_connection_that_is_reset_makes_nothing_twice() {
                 profile.of(world.pgset(line).arg("-n").arg(namespace)).run().await.ok();
                 let what = format!("{line} with {profile:?} and {fault:?}");
                 world.ends_as(namespace, expected, &what).await;
-                // Each of them was broken, and sent again.
+                // Each write failed and was sent again.
                 let seen = world.faults().writes();
                 for Seen { path, .. } in paths {
                     let sent = seen.iter().filter(|seen| seen.path.contains(&path)).count();
@@ -128,7 +128,7 @@ pub(super) async fn a_connection_that_is_reset_makes_nothing_twice() {
     }
 }
 
-/// The writes of another namespace as they are in this one, each path once, without the query.
+/// The writes with another namespace in their paths, without queries; each path once.
 fn once(writes: &[Seen], namespace: &str) -> Vec<Seen> {
     let mut all: Vec<Seen> = Vec::new();
     for write in writes {
@@ -184,13 +184,13 @@ pub(super) async fn an_answer_that_is_no_json_is_an_error_and_no_panic() {
 #[tokio::test]
 pub(super) async fn an_answer_that_is_cut_is_asked_for_again() {
     let world = World::quick().await;
-    // After the first contact, which fails fast.
+    // The fault begins after the first request, which fails at once.
     for method in [Method::GET, Method::PATCH, Method::POST] {
         world.faults().request(method, "/namespaces/", 0..2, Fault::Cut);
     }
     world.up("default").run().await.ok();
     assert!(world.objects("default").contains_key("StatefulSet pgset"));
-    // Always: given up at the deadline, and said so.
+    // A permanent fault: pgset gives up at the deadline and reports it.
     world.faults().clear();
     world.faults().request(Method::GET, "/statefulsets/pgset", 0..EVER, Fault::Cut);
     let output = world.up("default").args("--timeout 6s").run().await.exits(3);
@@ -232,11 +232,11 @@ pub(super) async fn a_missing_right_is_found_before_the_first_write() {
         world.faults().deny(resource);
         let call = PROFILES[1].of(world.pgset("up"));
         let output = call.run().await.exits(3).says(resource);
-        // The rule that is missing, to be pasted.
+        // The message contains the missing rule, ready to paste.
         output.says(group).mentions(&["kind: Role", "create role", "resources:", "--resource"]);
         assert_eq!(world.faults().writes(), [], "{resource}");
     }
-    // The same person may read: `status` needs no more.
+    // The same user may read, and `status` needs no other right.
     world.faults().clear();
     PROFILES[1].of(world.pgset("up")).run().await.ok();
     world.stop().await;
@@ -255,7 +255,7 @@ pub(super) async fn credentials_that_run_out_while_waiting_are_read_once_more() 
     world.faults().request(Method::GET, pods, 0..EVER, unauthorized.clone());
     let up = world.pgset("up").run().await.exits(3).within(seconds(30));
     up.says("Unauthorized").mentions(&["log in"]);
-    // From the first request on: nothing is written.
+    // The fault begins with the first request: nothing is written.
     world.faults().clear();
     for method in [Method::GET, Method::POST] {
         world.faults().request(method, "/", 0..EVER, unauthorized.clone());
@@ -273,7 +273,7 @@ pub(super) async fn credentials_that_run_out_while_waiting_are_read_once_more() 
 pub(super) async fn no_way_to_a_cluster_is_named_within_the_connect_timeout() {
     let world = World::quick().await;
     let home = tempfile::TempDir::new().unwrap();
-    // A port that was free a moment ago: nobody listens.
+    // The port was just released, so nothing listens there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let plain = |server: &str| kubeconfig(home.path(), server, "default");
     let text = std::fs::read_to_string(world.kubeconfig()).unwrap();
@@ -289,7 +289,7 @@ pub(super) async fn no_way_to_a_cluster_is_named_within_the_connect_timeout() {
     for (kubeconfig, server, words) in [
         (plain(&nobody), nobody.as_str(), "connection refused"),
         (plain("https://nowhere.invalid:6443"), "nowhere.invalid", "no such host"),
-        // Class E: no machine has a route there.
+        // Class E: no machine has a route to this address.
         (plain("https://240.0.0.1:6443"), "240.0.0.1", ""),
         (untrusting, server.as_str(), "certificate"),
         (plain(&server.replace("https", "http")), "127.", ""),

@@ -1,4 +1,4 @@
-//! What stands in the cluster, and what its parts can't do: other managers, claims, nodes, namespaces.
+//! Faults in the cluster: other field managers, claims, nodes, namespaces.
 
 use http::Method;
 use pgset::sandbox::faults::Fault;
@@ -25,7 +25,7 @@ impl World {
         self.sandbox.registry.store.get(key).map(|object| Value::clone(&object))
     }
 
-    /// As `kubectl edit`.
+    /// Changes an object, as `kubectl edit` does.
     fn edit(&self, key: &Key, change: impl FnOnce(&mut Value)) {
         let changed = self.sandbox.registry.update(key, KUBECTL, false, |object| {
             change(object);
@@ -104,19 +104,19 @@ pub(super) async fn a_claim_that_stays_pending_says_why() {
     world.create(&claim, json!({"spec": spec}));
     let output = world.pgset("up --storage claim:mine").run().await.exits(1).within(seconds(110));
     output.says("mine").mentions(&["golden", "unbound", "not found"]);
-    // It is somebody else's: never deleted.
+    // The claim does not belong to the set, so it is never deleted.
     world.pgset("down --delete-data --yes").run().await;
     assert!(world.object(&claim).is_some());
     world.stop().await;
 }
 
-/// What goes wrong with a pod, with the words that `up` has to have for it.
+/// Causes a failure of a pod. `up` has to report it with these words.
 async fn explained(prepare: impl FnOnce(&World), line: &str, profile: Profile, words: &[&str]) {
     let world = World::quick().await;
     prepare(&world);
     let output = profile.of(world.pgset(line)).run().await.exits(1).within(seconds(120));
     let output = words.iter().fold(output, |output, word| output.mentions(&[word]));
-    // `status` knows it, too, and at once.
+    // `status` reports it, too, without waiting.
     profile
         .of(world.pgset("status"))
         .run()
@@ -217,7 +217,7 @@ pub(super) async fn a_pod_of_a_dead_node_is_never_forced() {
     assert!(world.object(&pod).is_some());
     let deletes = world.faults().writes().into_iter().filter(|w| w.method == Method::DELETE);
     assert_eq!(deletes.filter(|w| w.path.contains("/pods")).count(), 0, "a pod was deleted");
-    // The node comes back, and the next run goes on.
+    // When the node is back, the next run finishes the work.
     world.faults().mend("node");
     world.pgset("down --yes").run().await.ok();
     assert!(world.object(&pod).is_none());

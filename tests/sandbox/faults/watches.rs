@@ -1,4 +1,4 @@
-//! Watches that end, expire, or say nothing; a clock that is off; two runs at once; signals.
+//! Watches that end, expire, or deliver nothing; a wrong clock; two runs at once; signals.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{eventually, seconds};
 pub(super) async fn watches_that_end_or_expire_are_begun_again() {
     for deaf in [Deaf::Closed, Deaf::Expired] {
         let world = World::quick().await;
-        // Two rounds of all six.
+        // Two rounds of all six watches.
         world.faults().request(Method::GET, "watch=true", 0..12, Fault::Watch(deaf));
         world.faults().record();
         world.pgset("up").run().await.ok().says("1 replica streaming");
@@ -50,7 +50,7 @@ pub(super) async fn bookmarks_alone_are_no_success() {
     world.faults().request(Method::GET, "watch=true", 0..usize::MAX, mute);
     let running = world.pgset("up --timeout 6s").spawn();
     running.says("pod/pgset-0").await;
-    // From here on the pods get ready, and nobody tells.
+    // From now on the pods become ready, but the watches do not deliver it.
     world.faults().mend("schedule");
     let output = running.finish().await.exits(70).within(seconds(15));
     output.says("not ready").never_says("streaming (");
@@ -72,7 +72,7 @@ pub(super) async fn the_server_s_clock_does_not_matter() {
             run("status").await.ok();
             run("down --yes --delete-data").await.ok();
         }
-        // Deadlines are by a clock that nobody sets.
+        // Deadlines use the monotonic clock.
         world.faults().fail("schedule", "no room.");
         let output = world.pgset("up --timeout 2s").run().await.exits(70);
         assert!(output.took >= seconds(2) && output.took < seconds(15), "{output}");
@@ -113,7 +113,7 @@ pub(super) async fn a_signal_says_what_was_done_and_how_to_go_on() {
     }
     world.faults().mend("schedule");
     world.pgset("up").run().await.ok();
-    // In the middle of `down`, too: the set is the first of what it deletes.
+    // Also in the middle of `down`: the set is the first object that it deletes.
     let slow = Fault::Delay(seconds(1));
     world.faults().request(Method::DELETE, "/statefulsets/pgset", 0..1, slow);
     world.faults().record();
@@ -135,7 +135,7 @@ pub(super) async fn a_second_ctrl_c_ends_at_once() {
     world.faults().hold_after(3);
     let mut running = world.pgset("up").spawn();
     world.faults().held().await;
-    // Signals of one kind that come at once are one signal: again, until it ends.
+    // Several pending signals of one kind count as one, so send it again until the program ends.
     eventually("it ends", seconds(20), async || {
         running.signal("INT");
         let ended = tokio::time::timeout(Duration::from_millis(200), running.ended()).await;

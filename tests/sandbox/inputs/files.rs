@@ -1,4 +1,4 @@
-//! Files that are bad inputs: passwords, kubeconfigs, templates.
+//! Invalid files: passwords, kubeconfigs, templates.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(in super::super) async fn files_with_passwords() {
     let quoted = file(&home, "quoted", "s3nti'nel", 0o600);
     let article = world.pgset("up --no-wait --password-file").arg(&quoted);
     world.refuses(article, &["--password-file"]).await.never_says("s3nti");
-    // One final newline is none of the password's; a word that everybody knows is warned about.
+    // One final newline does not belong to the password. A well-known password causes a warning.
     up(&file(&home, "good", "s3ntinel\n", 0o600)).run().await.ok();
     let key =
         pgset::sandbox::store::Key::new(&pgset::sandbox::kinds::SECRETS, "default", "pgset-auth");
@@ -66,7 +66,7 @@ pub(in super::super) async fn kubeconfigs() {
         "apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh",
         "args": ["-c", "echo s3ntinel; exit 3"], "interactiveMode": "Never"}});
     let plugin = file(&home, "plugin", plugin.to_string(), 0o600);
-    // Whether a plugin fails is known only when it is run.
+    // A credential plugin fails only when it is run.
     world.faults().record();
     let output = up().kubeconfig(&plugin).run().await;
     assert!(matches!(output.code, Some(2 | 3)), "{output}");
@@ -75,7 +75,7 @@ pub(in super::super) async fn kubeconfigs() {
     world.stop().await;
 }
 
-/// A directory of templates: one that is in the program, edited.
+/// A directory of templates: a built-in one with an edit.
 struct Own<'a> {
     world: &'a World,
     home: TempDir,

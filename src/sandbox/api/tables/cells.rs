@@ -1,4 +1,4 @@
-//! What a cell says of an object.
+//! The texts of table cells.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub(super) fn list<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item =
     object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// A mapping as `a=b,c=d`.
+/// A map as `a=b,c=d`.
 pub(super) fn pairs(object: &Value, pointer: &str) -> String {
     let map = object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
     let pairs = map.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
@@ -29,7 +29,7 @@ pub(super) fn or_unset(all: &[String]) -> String {
     if all.is_empty() { "<unset>".to_owned() } else { all.join(",") }
 }
 
-/// A number or a share.
+/// A number, or a value that is either a number or a percentage.
 pub(super) fn count(object: &Value, pointer: &str) -> String {
     match object.pointer(pointer) {
         None | Some(Value::Null) => "N/A".to_owned(),
@@ -43,7 +43,7 @@ pub(super) fn ready(pod: &Value) -> String {
     format!("{ready}/{}", list(pod, "/spec/containers").count())
 }
 
-/// The phase, or what a person would rather know.
+/// The pod's phase, or a more specific reason: `CrashLoopBackOff`, `Terminating`.
 pub(super) fn pod_status(pod: &Value) -> String {
     if !pod["metadata"]["deletionTimestamp"].is_null() {
         return "Terminating".to_owned();
@@ -76,7 +76,7 @@ fn trouble(state: &Value) -> Option<String> {
     }
 }
 
-/// How often, and how long ago the last time was.
+/// The number of restarts, and the age of the last one.
 pub(super) fn restarts(pod: &Value) -> String {
     let all = list(pod, "/status/containerStatuses").map(|s| number(s, "/restartCount"));
     let all: u64 = all.sum();
@@ -148,7 +148,7 @@ pub(super) fn controller(object: &Value) -> String {
     format!("{}{group}/{}", text(owner, "/kind").to_lowercase(), text(owner, "/name"))
 }
 
-/// The subjects of a binding of this kind.
+/// The subjects of a RoleBinding that are of this kind.
 pub(super) fn of_binding(binding: &Value, kind: &str) -> String {
     let subjects = list(binding, "/subjects").filter(|subject| subject["kind"] == kind);
     let names = subjects.map(|subject| match text(subject, "/namespace") {
@@ -198,7 +198,7 @@ pub(super) fn quota(quota: &Value) -> String {
     all.collect::<Vec<_>>().join(", ")
 }
 
-/// How long ago a time was, as kubectl says it.
+/// The age of a time, in kubectl's format.
 pub(super) fn age(time: &str) -> String {
     let Ok(time) = time.parse::<jiff::Timestamp>() else { return "<unknown>".to_owned() };
     duration(jiff::Timestamp::now().duration_since(time).as_secs().max(0))

@@ -1,4 +1,4 @@
-//! The columns of each kind, as the real server has them.
+//! The columns of each kind, as in the real server.
 
 use serde_json::Value;
 
@@ -9,12 +9,12 @@ use super::cells::{
     of_binding, or_none, or_unset, pairs, pod_status, ports, quota, ready, restarts, text,
 };
 
-/// One that is always shown.
+/// A column that is always shown.
 const fn shown(name: &'static str, cell: fn(&Value) -> String) -> Column {
     Column { name, wide: false, cell }
 }
 
-/// One that is shown with `-o wide`.
+/// A column that is shown only with `-o wide`.
 const fn wide(name: &'static str, cell: fn(&Value) -> String) -> Column {
     Column { name, wide: true, cell }
 }
