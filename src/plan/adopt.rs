@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{fields, quantity};
+use super::fields;
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, Object};
+use crate::values::quantity;
 
 /// Claim templates are owned as a whole, the server's defaults in them included: whoever applies them
 /// without those conflicts with their owner, although nothing would change. What says the same is

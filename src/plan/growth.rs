@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::Refusal;
 use super::adopt::says_the_same;
-use super::{Refusal, quantity};
 use crate::manifest::{Kind, Object, ObjectId};
+use crate::values::quantity;
 
 /// What is to grow, and how: the claims ask for more, the StatefulSet is deleted without its pods and
 /// made again with templates that ask for as much.

@@ -6,12 +6,13 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, PersistentVolumeC
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::snapshot::Snapshot;
-use super::text::{bytes, says};
+use super::text::says;
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble};
 use super::view::{self, Verdict, View};
 use super::{events, volume};
 use crate::manifest::Kind;
 use crate::readiness::Phase;
+use crate::values::quantity;
 
 const DEFAULT_CLASS: [&str; 2] = [
     "storageclass.kubernetes.io/is-default-class",
@@ -75,7 +76,7 @@ fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
 fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
     let has = &claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0;
     let wants = request(claim.spec.as_ref()?)?;
-    (bytes(has)? < bytes(wants)?).then(|| format!("Growing: {has} of {wants}"))
+    quantity::less(has, wants).then(|| format!("Growing: {has} of {wants}"))
 }
 
 /// What a claim asks for.

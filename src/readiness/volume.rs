@@ -3,12 +3,13 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::claim;
-use super::text::{bytes, one_line};
+use super::text::one_line;
 use super::trouble::{AT_ONCE, Cause, Trouble};
 use super::view::{self, Verdict, View};
 use crate::manifest::Kind;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
 use crate::readiness::Phase;
+use crate::values::quantity;
 
 /// Judges the set's own volumes that can't be used. One that is Available or bound to a claim of the
 /// set needs no word; nor does any other as long as every claim is bound, or will be: spare volumes
@@ -143,7 +144,7 @@ fn unlike(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<St
     }
     let size = has.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
     if let (Some(size), Some(request)) = (size, claim::request(wants))
-        && bytes(&size.0) < bytes(request)
+        && quantity::less(&size.0, request)
     {
         return Some(format!("is {}, not {request}", size.0));
     }

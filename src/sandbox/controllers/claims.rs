@@ -11,6 +11,7 @@ use super::super::registry::Registry;
 use super::super::selectors::Selector;
 use super::super::store::Key;
 use super::{MANAGER, PROVISIONER, WRITER, deleted, has_finalizer, release, set_status, text};
+use crate::values::quantity::Amount;
 
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
@@ -70,7 +71,7 @@ fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
     let mut volumes = registry.store.all(&VOLUMES);
     volumes.retain(|volume| !deleted(volume) && fits(volume, claim));
     // The one that waits for it, else the smallest.
-    volumes.sort_by_key(|v| (!is_for(v, claim), quantity(text(v, "/spec/capacity/storage"))));
+    volumes.sort_by_key(|v| (!is_for(v, claim), Amount::read(text(v, "/spec/capacity/storage"))));
     if let Some(volume) = volumes.first() {
         return bind(registry, key, claim, volume);
     }
@@ -114,23 +115,11 @@ fn fits(volume: &Value, claim: &Value) -> bool {
     let modes =
         |object: &Value| object["spec"]["accessModes"].as_array().cloned().unwrap_or_default();
     let offered = modes(volume);
-    let size = |object: &Value, pointer| quantity(text(object, pointer));
+    let size = |object: &Value, pointer| Amount::read(text(object, pointer));
     free && text(volume, "/spec/storageClassName") == text(claim, "/spec/storageClassName")
         && modes(claim).iter().all(|mode| offered.contains(mode))
         && size(volume, "/spec/capacity/storage") >= size(claim, "/spec/resources/requests/storage")
         && Selector::labels(&claim["spec"]["selector"]["matchLabels"]).matches(volume)
-}
-
-/// `1Gi` in bytes; zero for what is no quantity, which fits everywhere.
-fn quantity(text: &str) -> u64 {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let power = |base: u64, prefixes: &str| {
-        let first = unit.chars().next()?;
-        Some(base.saturating_pow(u32::try_from(prefixes.find(first)?).ok()? + 1))
-    };
-    let factor = if unit.ends_with('i') { power(1024, "KMGTPE") } else { power(1000, "kMGTPE") };
-    number.parse::<u64>().unwrap_or(0).saturating_mul(factor.unwrap_or(1))
 }
 
 /// First the volume says whose it is, then the claim which it has: as in a real cluster, so that two
@@ -193,13 +182,6 @@ fn provision(registry: &Registry, claim: &Value, class: &Value) -> Answer<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantities() {
-        for (text, bytes) in [("1Gi", 1 << 30), ("150M", 150_000_000), ("2Ki", 2048), ("7", 7)] {
-            assert_eq!(quantity(text), bytes);
-        }
-    }
 
     #[test]
     fn a_volume_fits_by_class_mode_and_size() {

@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::settings::{SettingsError, Sourced};
-use crate::values::Invalid;
-use crate::values::Quantity;
+use crate::values::{Invalid, Quantity, quantity};
 
 /// What a container is promised, or can't exceed. None: nothing is said about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,32 +19,21 @@ pub struct Resources {
 
 /// Processors, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cpu(u64);
+pub struct Cpu(u32);
 
 impl FromStr for Cpu {
     type Err = Invalid;
 
     /// Reads `2`, `0.5` and `500m`.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = || {
-            Invalid::new("must be a number of processors, or of their thousandths: 2, 0.5 or 500m")
-        };
-        let whole = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            digits.then(|| text.parse::<u64>().ok()).flatten()
-        };
-        let milli = match (text.strip_suffix('m'), text.split_once('.')) {
-            (Some(number), _) => whole(number),
-            (None, Some((number, fraction))) if (1..=3).contains(&fraction.len()) => {
-                let fraction = whole(&format!("{fraction:0<3}"));
-                let number = whole(number).and_then(|number| number.checked_mul(1000));
-                number.zip(fraction).and_then(|(number, fraction)| number.checked_add(fraction))
-            }
-            (None, Some(_)) => None,
-            (None, None) => whole(text).and_then(|number| number.checked_mul(1000)),
-        };
+        let number = text.strip_suffix('m').unwrap_or(text);
+        let is_plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let milli = is_plain.then(|| quantity::whole_units(text, -3)).flatten();
+        let milli = milli.and_then(|milli| u32::try_from(milli).ok());
         // A million processors is a slip of the finger.
-        milli.filter(|milli| (1..=1_000_000_000).contains(milli)).map(Self).ok_or_else(invalid)
+        milli.filter(|milli| (1..=1_000_000_000).contains(milli)).map(Self).ok_or_else(|| {
+            Invalid::new("must be a number of processors, or of their thousandths: 2, 0.5 or 500m")
+        })
     }
 }
 
