@@ -1,4 +1,4 @@
-//! Text as a terminal shows it: wrapped, and under a heading.
+//! Text as a terminal shows it: wrapped, and quoted to be pasted into a shell.
 
 use std::borrow::Cow;
 
@@ -18,6 +18,17 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
 /// The same as one text, for which `indent` columns are taken already: further lines begin below them.
 pub(crate) fn wrap_hanging(text: &str, indent: usize, width: usize) -> String {
     wrap(text, width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
+}
+
+/// A word as a shell takes it. Words without special characters are not quoted, so that a hint stays
+/// readable: `--requests cpu=500m,memory=1Gi`.
+pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    // shlex refuses nothing but NUL, and that is allowed: there is no error to handle.
+    shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -40,5 +51,26 @@ mod tests {
         let text = wrap_hanging("one two three four five six seven", 2, 22);
         assert_eq!(text, "one two three four\n  five six seven");
         assert_eq!(wrap_hanging("one\ntwo", 2, usize::MAX), "one\n  two");
+    }
+
+    #[test]
+    fn only_special_characters_are_quoted() {
+        for (word, quoted) in [
+            ("--requests=cpu=500m,memory=1Gi", "--requests=cpu=500m,memory=1Gi"),
+            ("/data/a:b@c%d+e", "/data/a:b@c%d+e"),
+            ("my dir", "'my dir'"),
+            ("$HOME", "'$HOME'"),
+            ("größe", "'größe'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), quoted);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_quoted_word_is_one_word(word in "(?s).*") {
+            proptest::prop_assert_eq!(shlex::split(&shell_word(&word)), Some(vec![word]));
+        }
     }
 }
