@@ -31,3 +31,4 @@ pub use explain::{Explanation, Logs, explain};
 pub use phase::Phase;
 pub use snapshot::{Endpoint, Expectation, Snapshot, Streaming, StreamingReplica};
 pub use trouble::{Cause, Graces, Trouble, WEDGE_GRACE};
+pub use view::is_ready;

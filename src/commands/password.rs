@@ -15,6 +15,7 @@ use crate::error::{Exit, Failure};
 use crate::image::Profile;
 use crate::postgres::{Script, rotation};
 use crate::procedure::{live, password_file, role, sql, tls, wait};
+use crate::readiness;
 use crate::set::SetIdentity;
 use crate::set::objects;
 use crate::set::passwords;
@@ -212,7 +213,7 @@ impl Rotation<'_> {
         for pod in live::pods(self.cluster, self.set).await? {
             let Some(ordinal) = live::ordinal(self.set, &pod) else { continue };
             let pod_name = self.set.pod(ordinal);
-            if !wait::ready(&pod) {
+            if !readiness::is_ready(&pod) {
                 self.context
                     .note(format!("{pod_name} is not ready: it reads the Secret when it starts"));
                 continue;
@@ -243,7 +244,7 @@ impl Rotation<'_> {
         let pods: Vec<(String, String)> = live::pods(self.cluster, self.set)
             .await?
             .iter()
-            .filter(|pod| wait::ready(pod) && wait::role(pod) == Some(&self.set.replica()))
+            .filter(|pod| readiness::is_ready(pod) && wait::role(pod) == Some(&self.set.replica()))
             .filter_map(|pod| {
                 Some((pod.metadata.name.clone()?, pod.status.as_ref()?.pod_ip.clone()?))
             })

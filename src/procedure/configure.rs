@@ -24,6 +24,7 @@ use crate::procedure::sql;
 use crate::procedure::sql::LOOK_EVERY;
 use crate::procedure::wait;
 use crate::procedure::wait::Wait;
+use crate::readiness;
 use crate::set::SetIdentity;
 use crate::set::objects;
 use crate::settings::parameters::conf;
@@ -219,7 +220,7 @@ fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
 /// A pod whose server answers: the master's, if it does.
 async fn running_pod(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Option<String>> {
     let pods = live::pods(cluster, set).await?;
-    let ready: Vec<&Pod> = pods.iter().filter(|pod| wait::ready(pod)).collect();
+    let ready: Vec<&Pod> = pods.iter().filter(|pod| readiness::is_ready(pod)).collect();
     let master = set.master();
     let found = ready.iter().find(|pod| wait::role(pod) == Some(&master)).or(ready.first());
     Ok(found.and_then(|pod| pod.metadata.name.clone()))

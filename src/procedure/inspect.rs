@@ -21,7 +21,7 @@ use crate::postgres::status::{
 };
 use crate::postgres::tls::{self, ServerTls};
 use crate::procedure::{live, role, sql, wait};
-use crate::readiness::{Snapshot, assess};
+use crate::readiness::{Snapshot, assess, is_ready};
 use crate::set::SetIdentity;
 use crate::set::objects;
 use crate::set::rights;
@@ -222,7 +222,7 @@ fn pod_facts(
         role_label,
         in_recovery: answer.and_then(|answer| answer.as_ref().ok()).map(|o| o.in_recovery),
         no_answer: answer.and_then(|answer| answer.as_ref().err()).cloned(),
-        ready: wait::ready(pod),
+        ready: is_ready(pod),
         state: state(pod),
         restarts: u32::try_from(restarts).unwrap_or_default(),
         node: spec.and_then(|s| s.node_name.clone()),

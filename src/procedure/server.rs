@@ -5,6 +5,7 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::procedure::{live, sql, wait};
+use crate::readiness;
 use crate::set::SetIdentity;
 
 /// The pod of the master, by its label and by what PostgreSQL says.
@@ -74,7 +75,7 @@ pub(crate) async fn choose(
             }
             _ => {}
         }
-        if !wait::ready(pod) {
+        if !readiness::is_ready(pod) {
             seen.push(format!("{name} is not ready"));
             continue;
         }

@@ -12,8 +12,8 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::postgres::psql::Trouble;
 use crate::postgres::{Connection, ExecOutput, Observation, Script, psql, replication};
-use crate::procedure::{live, wait};
-use crate::readiness::{Snapshot, Streaming, StreamingReplica};
+use crate::procedure::live;
+use crate::readiness::{Snapshot, Streaming, StreamingReplica, is_ready};
 use crate::set::SetIdentity;
 use crate::set::objects;
 use crate::set::passwords;
@@ -239,5 +239,5 @@ pub(crate) async fn log_in(
 
 /// A ready pod to run psql in: the one of the lowest ordinal.
 pub(crate) fn any_ready(pods: &[Pod]) -> Option<String> {
-    pods.iter().filter(|pod| wait::ready(pod)).find_map(|pod| pod.metadata.name.clone())
+    pods.iter().filter(|pod| is_ready(pod)).find_map(|pod| pod.metadata.name.clone())
 }

@@ -27,7 +27,7 @@ use crate::procedure::sql;
 use crate::readiness::Phase;
 use crate::readiness::{
     Assessment, Cause, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess,
-    explain, timed_out,
+    explain, is_ready, timed_out,
 };
 
 /// The pause between two questions to PostgreSQL.
@@ -398,20 +398,16 @@ impl<'a> Waiter<'a> {
 
 /// The pod that carries the master's label and is ready.
 pub(crate) fn master(snapshot: &Snapshot, label: &str) -> Option<String> {
-    snapshot.pods.iter().find(|pod| role(pod) == Some(label) && ready(pod))?.metadata.name.clone()
+    snapshot
+        .pods
+        .iter()
+        .find(|pod| role(pod) == Some(label) && is_ready(pod))?
+        .metadata
+        .name
+        .clone()
 }
 
 /// The value of the label `name`: the Service that the pod belongs to.
 pub(crate) fn role(pod: &Pod) -> Option<&str> {
     pod.metadata.labels.as_ref()?.get("name").map(String::as_str)
-}
-
-/// Whether the condition Ready is True and the pod is not on its way out.
-pub(crate) fn ready(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none()
-        && pod
-            .status
-            .iter()
-            .flat_map(|s| s.conditions.iter().flatten())
-            .any(|c| c.type_ == "Ready" && c.status == "True")
 }

@@ -193,8 +193,9 @@ pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// The condition Ready is True, and the pod is not on its way out.
-pub(super) fn is_ready(pod: &Pod) -> bool {
+/// Whether the condition Ready is True and the pod is not being deleted.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
     !is_terminating(&pod.metadata)
         && condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
