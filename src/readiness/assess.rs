@@ -2,36 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::snapshot::{Expectation, Snapshot};
+use super::state::{ObjectState, Verdict, WedgedPod};
 use super::trouble::{Cause, Trouble};
-use super::view::{Verdict, View};
+use super::view::View;
 use super::{claim, pod, service, statefulset, text, volume};
-use crate::manifest::ObjectId;
-use crate::readiness::Phase;
-
-/// Where one object stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ObjectState {
-    /// Which.
-    pub object: ObjectId,
-    /// In short.
-    pub phase: Phase,
-    /// In words: `Pulling image`, `Cloning 40 %`, `Ready, streaming`. One line.
-    pub state: String,
-}
-
-/// A pod that has to be deleted before the controller goes on; its claim is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WedgedPod {
-    /// Its name.
-    pub name: String,
-    /// Its UID: the precondition of the deletion.
-    pub uid: String,
-    /// The old revision that it runs.
-    pub revision: String,
-}
 
 /// What the rules say of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]

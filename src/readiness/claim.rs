@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 
+use super::phase::Phase;
 use super::snapshot::Snapshot;
+use super::state::Verdict;
 use super::text::says;
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use super::{events, volume};
 use crate::manifest::Kind;
-use crate::readiness::Phase;
 use crate::values::quantity;
 
 const DEFAULT_CLASS: [&str; 2] = [
@@ -22,29 +23,9 @@ const DEFAULT_CLASS: [&str; 2] = [
 /// Judges the claims that the set's pods mount. Claims kept from a larger set are not among them.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
     let mut claims: Vec<&PersistentVolumeClaim> =
-        view.snapshot.claims.iter().filter(|claim| is_wanted(view, claim)).collect();
+        view.snapshot.claims.iter().filter(|claim| view.is_wanted(claim)).collect();
     claims.sort_by_key(|claim| view::name(&claim.metadata));
     claims.into_iter().map(|claim| judge_one(view, claim)).collect()
-}
-
-/// Whether the pods below the number wanted mount it, or will.
-pub(super) fn is_wanted(view: View<'_>, claim: &PersistentVolumeClaim) -> bool {
-    let name = view::name(&claim.metadata);
-    let wanted = 0..view.expected.replicas;
-    let Some(spec) = view.spec() else { return true };
-    let shared = spec.template.spec.iter().flat_map(|pod| pod.volumes.iter().flatten());
-    shared
-        .filter_map(|volume| volume.persistent_volume_claim.as_ref())
-        .any(|source| source.claim_name == name)
-        || spec.volume_claim_templates.iter().flatten().any(|template| {
-            let template = view::name(&template.metadata);
-            wanted.clone().any(|n| format!("{template}-{}", view.expected.set.pod(n)) == name)
-        })
-        || wanted.clone().filter_map(|n| view.pod(n)).any(|pod| mounts(pod, name))
-}
-
-fn mounts(pod: &Pod, claim: &str) -> bool {
-    Snapshot::claims_of(pod).contains(&claim)
 }
 
 fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
@@ -75,14 +56,8 @@ fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
 /// `Growing: 100M of 200M`, when the volume is smaller than what is asked for by now.
 fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
     let has = &claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0;
-    let wants = request(claim.spec.as_ref()?)?;
+    let wants = volume::request(claim.spec.as_ref()?)?;
     quantity::less(has, wants).then(|| format!("Growing: {has} of {wants}"))
-}
-
-/// What a claim asks for.
-pub(super) fn request(spec: &PersistentVolumeClaimSpec) -> Option<&str> {
-    let quantity = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-    Some(quantity.0.as_str())
 }
 
 fn trouble(
@@ -119,7 +94,7 @@ fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
 /// forever.
 fn waits_for_pod(view: View<'_>, claim: &PersistentVolumeClaim, events: &[&Event]) -> bool {
     let name = view::name(&claim.metadata);
-    if view.snapshot.pods.iter().any(|pod| mounts(pod, name)) {
+    if view.snapshot.pods.iter().any(|pod| Snapshot::claims_of(pod).contains(&name)) {
         return false;
     }
     match Class::of(view, claim) {

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Logs, Snapshot};
 use super::text;
 use super::trouble::{Cause, Trouble};
 use super::{events, hint};
@@ -12,15 +12,6 @@ use super::{events, hint};
 const LOG_LINES: usize = 20;
 /// How many warning events are shown.
 const EVENTS: usize = 5;
-
-/// The end of the log of the container that is in trouble, as the cluster gave it. The caller masks secrets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Logs {
-    /// Of the container that runs now.
-    pub current: Option<String>,
-    /// Of the one before it, which crashed.
-    pub previous: Option<String>,
-}
 
 /// A failure as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
-use super::assess::WedgedPod;
+use super::phase::Phase;
 use super::snapshot::Snapshot;
+use super::state::{Verdict, WedgedPod};
 use super::text::{one_line, says};
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble, WEDGE_GRACE};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use super::{container, events};
 use crate::manifest::{Kind, ObjectId};
-use crate::readiness::Phase;
 
 /// Judges the pod of an ordinal below the number wanted. `claims` is what is wrong with the claims,
 /// `refused` why the API server refuses pods.

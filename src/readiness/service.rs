@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::phase::Phase;
+use super::state::Verdict;
 use super::text::counted;
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use crate::manifest::Kind;
-use crate::readiness::Phase;
 
 /// Judges the headless Service, the master's and the replicas'.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {

@@ -4,11 +4,12 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus
 use k8s_openapi::api::core::v1::Event;
 
 use super::events;
+use super::phase::Phase;
+use super::state::Verdict;
 use super::text::{counted, says};
 use super::trouble::{AT_ONCE, CREATE_GRACE, Cause, MISSING_GRACE, Trouble};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use crate::manifest::Kind;
-use crate::readiness::Phase;
 
 /// The first minor version whose controller keeps `availableReplicas`.
 const AVAILABLE_REPLICAS_SINCE: u32 = 22;

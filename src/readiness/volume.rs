@@ -1,21 +1,23 @@
 //! Volumes made by hand: which claim each one can satisfy, and which it can't any more.
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{
+    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+};
 
-use super::claim;
+use super::phase::Phase;
+use super::state::Verdict;
 use super::text::one_line;
 use super::trouble::{AT_ONCE, Cause, Trouble};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use crate::manifest::Kind;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
-use crate::readiness::Phase;
 use crate::values::quantity;
 
 /// Judges the set's own volumes that can't be used. One that is Available or bound to a claim of the
 /// set needs no word; nor does any other as long as every claim is bound, or will be: spare volumes
 /// are allowed to be lost.
 pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
-    let wanted = view.snapshot.claims.iter().filter(|claim| claim::is_wanted(view, claim));
+    let wanted = view.snapshot.claims.iter().filter(|claim| view.is_wanted(claim));
     let starved = wanted
         .filter(|claim| phase_of_claim(claim) != Some("Bound"))
         .any(|claim| !candidates(view, claim).iter().any(|volume| fits(volume, claim)));
@@ -32,6 +34,12 @@ pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
         Some(verdict.troubled(vec![trouble]))
     })
     .collect()
+}
+
+/// The size that a claim requests.
+pub(super) fn request(spec: &PersistentVolumeClaimSpec) -> Option<&str> {
+    let quantity = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
+    Some(quantity.0.as_str())
 }
 
 fn phase_of_claim(claim: &PersistentVolumeClaim) -> Option<&str> {
@@ -59,7 +67,7 @@ fn unusable(view: View<'_>, volume: &PersistentVolume) -> Option<(Cause, String)
         _ => {
             let (namespace, name) = claimed_by(volume)?;
             let ours = namespace == view.expected.set.namespace.as_str()
-                && view.snapshot.claim(name).is_some_and(|claim| claim::is_wanted(view, claim));
+                && view.snapshot.claim(name).is_some_and(|claim| view.is_wanted(claim));
             (!ours).then(|| {
                 (Cause::VolumeClaimedByOther, format!("it belongs to the claim {namespace}/{name}"))
             })
@@ -143,7 +151,7 @@ fn unlike(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<St
         return Some(format!("is {}, not {mode}", modes.join(", ")));
     }
     let size = has.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
-    if let (Some(size), Some(request)) = (size, claim::request(wants))
+    if let (Some(size), Some(request)) = (size, request(wants))
         && quantity::less(&size.0, request)
     {
         return Some(format!("is {}, not {request}", size.0));
