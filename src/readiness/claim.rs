@@ -7,7 +7,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::phase::Phase;
 use super::snapshot::Snapshot;
-use super::state::Verdict;
+use super::state::ObjectReadiness;
 use super::text::says;
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble};
 use super::view::{self, View};
@@ -21,33 +21,33 @@ const DEFAULT_CLASS: [&str; 2] = [
 ];
 
 /// Judges the claims that the set's pods mount. Claims kept from a larger set are not among them.
-pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
+pub(super) fn judge(view: View<'_>) -> Vec<ObjectReadiness> {
     let mut claims: Vec<&PersistentVolumeClaim> =
         view.snapshot.claims.iter().filter(|claim| view.is_wanted(claim)).collect();
     claims.sort_by_key(|claim| view::name(&claim.metadata));
     claims.into_iter().map(|claim| judge_one(view, claim)).collect()
 }
 
-fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
+fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> ObjectReadiness {
     let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
     if view::is_terminating(&claim.metadata) {
-        return Verdict::waiting(object, Phase::Terminating, "Terminating");
+        return ObjectReadiness::waiting(object, Phase::Terminating, "Terminating");
     }
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
     match phase {
         Some("Bound") => {
             if let Some(growing) = growing(claim) {
-                return Verdict::waiting(object, Phase::Pending, growing);
+                return ObjectReadiness::waiting(object, Phase::Pending, growing);
             }
             let to = volume.map_or_else(String::new, |volume| format!(" to {volume}"));
-            Verdict::ready(object, format!("Bound{to}"))
+            ObjectReadiness::ready(object, format!("Bound{to}"))
         }
         Some("Lost") => {
             let message = format!("its volume {} is gone", volume.unwrap_or("(unknown)"));
             let trouble = trouble(view, claim, Cause::ClaimLost, AT_ONCE, message.clone());
             let state = format!("Lost: {message}");
-            Verdict::waiting(object, Phase::Pending, state).troubled(vec![trouble])
+            ObjectReadiness::waiting(object, Phase::Pending, state).troubled(vec![trouble])
         }
         _ => pending(view, claim),
     }
@@ -71,13 +71,13 @@ fn trouble(
     Trouble::new(object, claim.metadata.uid.as_deref(), cause, grace, message)
 }
 
-fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
+fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> ObjectReadiness {
     let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
     let events = view.events(Kind::PersistentVolumeClaim, &claim.metadata);
     if waits_for_pod(view, claim, &events) {
-        let mut verdict = Verdict::ready(object, "Pending: waits for its first pod");
-        verdict.state.phase = Phase::Pending;
-        return verdict;
+        let mut readiness = ObjectReadiness::ready(object, "Pending: waits for its first pod");
+        readiness.state.phase = Phase::Pending;
+        return readiness;
     }
     let found = missing_class(view, claim, &events)
         .or_else(|| failed_event(view, claim, &events, &["ProvisioningFailed"]))
@@ -87,7 +87,7 @@ fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
         Some(trouble) => format!("Pending: {}", trouble.message),
         None => "Pending: no volume yet".to_owned(),
     };
-    Verdict::waiting(object, Phase::Pending, state).troubled(found.into_iter().collect())
+    ObjectReadiness::waiting(object, Phase::Pending, state).troubled(found.into_iter().collect())
 }
 
 /// The class binds when a pod needs the claim, and none does yet: to wait for it would be to wait

@@ -29,14 +29,14 @@ pub struct WedgedPod {
 }
 
 /// What the rules found out about one object.
-pub(super) struct Verdict {
+pub(super) struct ObjectReadiness {
     pub(super) state: ObjectState,
     /// The first rule that does not hold.
     pub(super) waiting: Option<String>,
     pub(super) troubles: Vec<Trouble>,
 }
 
-impl Verdict {
+impl ObjectReadiness {
     /// Nothing is waited for.
     pub(super) fn ready(object: ObjectId, state: impl Into<String>) -> Self {
         let state = ObjectState { object, phase: Phase::Ready, state: state.into() };

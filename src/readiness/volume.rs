@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::phase::Phase;
-use super::state::Verdict;
+use super::state::ObjectReadiness;
 use super::text::one_line;
 use super::trouble::{AT_ONCE, Cause, Trouble};
 use super::view::{self, View};
@@ -16,7 +16,7 @@ use crate::values::quantity;
 /// Judges the set's own volumes that can't be used. One that is Available or bound to a claim of the
 /// set needs no word; nor does any other as long as every claim is bound, or will be: spare volumes
 /// are allowed to be lost.
-pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
+pub(super) fn judge(view: View<'_>) -> Vec<ObjectReadiness> {
     let wanted = view.snapshot.claims.iter().filter(|claim| view.is_wanted(claim));
     let starved = wanted
         .filter(|claim| phase_of_claim(claim) != Some("Bound"))
@@ -30,8 +30,8 @@ pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
         let object = view.id(Kind::PersistentVolume, view::name(&volume.metadata));
         let uid = volume.metadata.uid.as_deref();
         let trouble = Trouble::new(object.clone(), uid, cause, AT_ONCE, message.clone());
-        let verdict = Verdict::waiting(object, Phase::Pending, message);
-        Some(verdict.troubled(vec![trouble]))
+        let readiness = ObjectReadiness::waiting(object, Phase::Pending, message);
+        Some(readiness.troubled(vec![trouble]))
     })
     .collect()
 }
