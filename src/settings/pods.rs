@@ -75,7 +75,7 @@ pub(super) fn pods(
     args: &SettingsArgs,
     profile: &Profile,
 ) -> Result<Pods, SettingsError> {
-    let given = Given::read(sources, args)?;
+    let given = PodInputs::read(sources, args)?;
     if let Profile::Crunchy(_) = profile {
         return match given.first() {
             None => Ok(Pods::default()),
@@ -92,7 +92,7 @@ pub(super) fn pods(
 }
 
 /// What was given, list by list; values that belong to one field share a source.
-struct Given {
+struct PodInputs {
     requests: Vec<Sourced<String>>,
     limits: Vec<Sourced<String>>,
     node_selector: Vec<Sourced<String>>,
@@ -104,7 +104,7 @@ struct Given {
     termination_grace_period: Vec<Sourced<String>>,
 }
 
-impl Given {
+impl PodInputs {
     fn read(sources: &Sources<'_>, args: &SettingsArgs) -> Result<Self, SettingsError> {
         let one = |flag, value: &Option<String>, variable| {
             list(sources, flag, value.as_slice(), variable, None)

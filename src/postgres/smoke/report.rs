@@ -8,7 +8,7 @@ use std::time::Duration;
 use console::style;
 use serde::Serialize;
 
-use super::{CheckResult, Verdict};
+use super::{CheckOutcome, CheckResult};
 use crate::postgres::table::{clean, wrap};
 
 /// The version of the JSON document. Fields may be added under one version, never changed.
@@ -36,7 +36,8 @@ impl SmokeReport {
     /// A run of these checks.
     #[must_use]
     pub fn new(set: &str, namespace: &str, elapsed: Duration, checks: Vec<CheckResult>) -> Self {
-        let passed = !checks.iter().any(|check| matches!(check.verdict, Verdict::Failed { .. }));
+        let passed =
+            !checks.iter().any(|check| matches!(check.outcome, CheckOutcome::Failed { .. }));
         Self {
             version: REPORT_VERSION,
             set: set.to_owned(),
@@ -50,12 +51,13 @@ impl SmokeReport {
     /// How many passed, failed, were skipped.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
-        let count =
-            |pick: fn(&Verdict) -> bool| self.checks.iter().filter(|c| pick(&c.verdict)).count();
+        let count = |pick: fn(&CheckOutcome) -> bool| {
+            self.checks.iter().filter(|c| pick(&c.outcome)).count()
+        };
         (
-            count(|v| matches!(v, Verdict::Passed { .. })),
-            count(|v| matches!(v, Verdict::Failed { .. })),
-            count(|v| matches!(v, Verdict::Skipped { .. })),
+            count(|v| matches!(v, CheckOutcome::Passed { .. })),
+            count(|v| matches!(v, CheckOutcome::Failed { .. })),
+            count(|v| matches!(v, CheckOutcome::Skipped { .. })),
         )
     }
 
@@ -64,13 +66,13 @@ impl SmokeReport {
     pub fn human(&self, width: usize, color: bool) -> String {
         let mut text = String::new();
         for check in &self.checks {
-            let mark = match check.verdict {
-                Verdict::Passed { .. } => style("✓").green(),
-                Verdict::Failed { .. } => style("✗").red(),
-                Verdict::Skipped { .. } => style("-").yellow(),
+            let mark = match check.outcome {
+                CheckOutcome::Passed { .. } => style("✓").green(),
+                CheckOutcome::Failed { .. } => style("✗").red(),
+                CheckOutcome::Skipped { .. } => style("-").yellow(),
             };
-            let time = match check.verdict {
-                Verdict::Skipped { .. } => String::new(),
+            let time = match check.outcome {
+                CheckOutcome::Skipped { .. } => String::new(),
                 _ => milliseconds(check.elapsed),
             };
             let head = format!("{time:>9}  ");
@@ -80,10 +82,10 @@ impl SmokeReport {
                 mark.force_styling(color),
                 wrap(&clean(&check.title), 13, width)
             );
-            let (reason, hint) = match &check.verdict {
-                Verdict::Passed { detail } => (detail, None),
-                Verdict::Failed { reason, hint } => (reason, hint.as_ref()),
-                Verdict::Skipped { reason } => (reason, None),
+            let (reason, hint) = match &check.outcome {
+                CheckOutcome::Passed { detail } => (detail, None),
+                CheckOutcome::Failed { reason, hint } => (reason, hint.as_ref()),
+                CheckOutcome::Skipped { reason } => (reason, None),
             };
             for line in [Some(clean(reason)), hint.map(|hint| format!("hint: {}", clean(hint)))] {
                 let Some(line) = line.filter(|line| !line.is_empty()) else { continue };
@@ -120,17 +122,17 @@ impl SmokeReport {
                 "    <testcase classname=\"pgset.{}\" name=\"{title}\" time=\"{time:.3}\"",
                 xml(&check.id)
             );
-            let _ = match &check.verdict {
-                Verdict::Passed { detail } => {
+            let _ = match &check.outcome {
+                CheckOutcome::Passed { detail } => {
                     writeln!(text, "><system-out>{}</system-out></testcase>", xml(detail))
                 }
-                Verdict::Failed { reason, hint } => writeln!(
+                CheckOutcome::Failed { reason, hint } => writeln!(
                     text,
                     "><failure message=\"{}\">{}</failure></testcase>",
                     xml(reason),
                     xml(hint.as_deref().unwrap_or_default())
                 ),
-                Verdict::Skipped { reason } => {
+                CheckOutcome::Skipped { reason } => {
                     writeln!(text, "><skipped message=\"{}\"/></testcase>", xml(reason))
                 }
             };

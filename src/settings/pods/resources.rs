@@ -82,8 +82,8 @@ pub(super) fn defaults() -> (Resources, Resources) {
     settle(&[], &[]).unwrap_or_default()
 }
 
-/// What was said about one resource.
-struct Said<'a, T> {
+/// The value of one resource, and the input that it comes from; none where it is a default.
+struct ResourceInput<'a, T> {
     value: Option<T>,
     given: Option<&'a Sourced<String>>,
 }
@@ -117,8 +117,8 @@ where
     T: FromStr<Err = Invalid> + Clone,
     N: PartialOrd,
 {
-    let request = said::<T>("requests", name, requests, &REQUESTS)?;
-    let limit = said::<T>("limits", name, limits, &LIMITS)?;
+    let request = input::<T>("requests", name, requests, &REQUESTS)?;
+    let limit = input::<T>("limits", name, limits, &LIMITS)?;
     let (Some(low), Some(high)) = (&request.value, &limit.value) else {
         return Ok((request.value, limit.value));
     };
@@ -139,17 +139,17 @@ where
 }
 
 /// The last that was given for a resource, else its default; `none` takes the default away.
-fn said<'a, T: FromStr<Err = Invalid>>(
+fn input<'a, T: FromStr<Err = Invalid>>(
     field: &'static str,
     name: &str,
     given: &'a [Sourced<String>],
     defaults: &[(&str, &str)],
-) -> Result<Said<'a, T>, SettingsError> {
+) -> Result<ResourceInput<'a, T>, SettingsError> {
     let mine = |given: &&Sourced<String>| split(&given.value).is_some_and(|(n, _)| n == name);
     let Some(given) = given.iter().rfind(mine) else {
         let default = defaults.iter().find(|(known, _)| *known == name);
         let value = default.and_then(|(_, value)| value.parse().ok());
-        return Ok(Said { value, given: None });
+        return Ok(ResourceInput { value, given: None });
     };
     let text = split(&given.value).map_or("", |(_, value)| value);
     let value = match text {
@@ -158,7 +158,7 @@ fn said<'a, T: FromStr<Err = Invalid>>(
             SettingsError::of(field, given.value.as_str(), given.source.clone(), invalid)
         })?),
     };
-    Ok(Said { value, given: Some(given) })
+    Ok(ResourceInput { value, given: Some(given) })
 }
 
 fn check_names(field: &'static str, given: &[Sourced<String>]) -> Result<(), SettingsError> {

@@ -1,10 +1,10 @@
 use super::*;
 
 fn report() -> SmokeReport {
-    let check = |id: &str, title: &str, verdict| CheckResult {
+    let check = |id: &str, title: &str, outcome| CheckResult {
         id: id.into(),
         title: title.into(),
-        verdict,
+        outcome,
         elapsed: Duration::from_millis(83),
     };
     let hostile = "\"<a> & 'b'\u{1b}[2J\nx";
@@ -16,17 +16,17 @@ fn report() -> SmokeReport {
             check(
                 "login",
                 "testuser can log in",
-                Verdict::Passed { detail: "database <userdb>".into() },
+                CheckOutcome::Passed { detail: "database <userdb>".into() },
             ),
             check(
                 "roles",
                 hostile,
-                Verdict::Failed { reason: hostile.into(), hint: Some("pgset status".into()) },
+                CheckOutcome::Failed { reason: hostile.into(), hint: Some("pgset status".into()) },
             ),
             check(
                 "marker",
                 "replicas",
-                Verdict::Skipped { reason: "the set has one pod: there is no replica".into() },
+                CheckOutcome::Skipped { reason: "the set has one pod: there is no replica".into() },
             ),
         ],
     )
