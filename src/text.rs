@@ -1,7 +1,8 @@
-//! Text as a terminal shows it: wrapped, and quoted to be pasted into a shell.
+//! Text in the forms that a terminal, a shell and a URI take.
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
 /// The text in lines of at most `width` columns. A word that is longer (a path, a URL) stays whole:
@@ -29,6 +30,14 @@ pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
     }
     // shlex refuses nothing but NUL, and that is allowed: there is no error to handle.
     shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or_default()
+}
+
+/// What a part of a URI holds as it is: letters, digits and these (RFC 3986).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A text as a part of a URI; every other byte becomes `%XX`.
+pub(crate) fn percent_encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 #[cfg(test)]
@@ -65,6 +74,12 @@ mod tests {
         ] {
             assert_eq!(shell_word(word), quoted);
         }
+    }
+
+    #[test]
+    fn uris_keep_unreserved_characters_only() {
+        assert_eq!(percent_encode("a/b=c,d").to_string(), "a%2Fb%3Dc%2Cd");
+        assert_eq!(percent_encode("A-z_0.9~ é").to_string(), "A-z_0.9~%20%C3%A9");
     }
 
     proptest::proptest! {

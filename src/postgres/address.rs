@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::psql::{PORT, percent_encode};
+use super::psql::PORT;
 use crate::set::SetIdentity;
+use crate::text::percent_encode;
 use crate::values::Secret;
 
 /// How clients look at a server's certificate.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Diagnose, Exit};
+use crate::text::percent_encode;
 use crate::values::Secret;
 
 /// How long a connection may take.
@@ -110,7 +111,7 @@ impl Connection<'_> {
             if value.contains('\0') {
                 return Err(ScriptError::Nul(what));
             }
-            Ok(percent_encode(value))
+            Ok(percent_encode(value).to_string())
         };
         let address = self.address.map(|address| format!("&hostaddr={}", percent_encode(address)));
         // psql puts a quoted word and a variable together that stand side by side.
@@ -131,21 +132,6 @@ impl Connection<'_> {
             percent_encode(&server_options()),
         ))
     }
-}
-
-/// A text as a part of a URI: letters, digits and `-._~` as they are (RFC 3986), every other byte
-/// as `%XX`.
-pub(super) fn percent_encode(value: &str) -> String {
-    use fmt::Write as _;
-    let mut encoded = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 /// What to run, and where. Holds passwords: `Debug` does not show them.
