@@ -1,11 +1,10 @@
 //! The results of a smoke test: for people, as JSON, as JUnit XML.
-//!
-//! The XML is written by hand: five elements and one escaping rule are less than a dependency.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use console::style;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
 use super::{CheckOutcome, CheckResult};
@@ -103,43 +102,45 @@ impl SmokeReport {
     }
 
     /// JUnit's XML: one suite, a case per check.
-    #[must_use]
-    pub fn junit(&self) -> String {
-        let (_, failed, skipped) = self.counts();
-        let name = xml(&format!("pgset {}/{}", self.namespace, self.set));
-        let counts = format!(
-            "tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{:.3}\"",
-            self.checks.len(),
-            self.elapsed.as_secs_f64()
-        );
-        let mut text = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{name}\" {counts}>\n  <testsuite name=\"{name}\" {counts}>\n"
-        );
-        for check in &self.checks {
-            let (title, time) = (xml(&check.title), check.elapsed.as_secs_f64());
-            let _ = write!(
-                text,
-                "    <testcase classname=\"pgset.{}\" name=\"{title}\" time=\"{time:.3}\"",
-                xml(&check.id)
-            );
-            let _ = match &check.outcome {
-                CheckOutcome::Passed { detail } => {
-                    writeln!(text, "><system-out>{}</system-out></testcase>", xml(detail))
-                }
-                CheckOutcome::Failed { reason, hint } => writeln!(
-                    text,
-                    "><failure message=\"{}\">{}</failure></testcase>",
-                    xml(reason),
-                    xml(hint.as_deref().unwrap_or_default())
-                ),
-                CheckOutcome::Skipped { reason } => {
-                    writeln!(text, "><skipped message=\"{}\"/></testcase>", xml(reason))
-                }
-            };
-        }
-        text.push_str("  </testsuite>\n</testsuites>\n");
-        text
+    pub fn junit(&self) -> Result<String, quick_junit::SerializeError> {
+        let name = format!("pgset {}/{}", self.namespace, self.set);
+        let mut suite = TestSuite::new(&name);
+        suite.set_time(self.elapsed);
+        suite.add_test_cases(self.checks.iter().map(test_case));
+        let mut report = Report::new(&name);
+        report.set_time(self.elapsed).add_test_suite(suite);
+        report.to_string()
     }
+}
+
+fn test_case(check: &CheckResult) -> TestCase {
+    let status = match &check.outcome {
+        CheckOutcome::Passed { .. } => TestCaseStatus::success(),
+        CheckOutcome::Failed { reason, hint } => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(for_xml(reason));
+            if let Some(hint) = hint {
+                status.set_description(for_xml(hint));
+            }
+            status
+        }
+        CheckOutcome::Skipped { reason } => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(for_xml(reason));
+            status
+        }
+    };
+    let mut case = TestCase::new(for_xml(&check.title), status);
+    case.set_classname(format!("pgset.{}", check.id)).set_time(check.elapsed);
+    if let CheckOutcome::Passed { detail } = &check.outcome {
+        case.set_system_out(for_xml(detail));
+    }
+    case
+}
+
+/// One line, without the characters that XML 1.0 can't hold: the library removes only some of them.
+fn for_xml(text: &str) -> String {
+    clean(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 fn milliseconds(elapsed: Duration) -> String {
@@ -148,27 +149,6 @@ fn milliseconds(elapsed: Duration) -> String {
     } else {
         format!("{:.1} s", elapsed.as_secs_f64())
     }
-}
-
-/// Text in XML, in an element or an attribute. Characters that XML 1.0 has no way to write become
-/// U+FFFD; line ends and tabs are written as references, since attributes would lose them.
-fn xml(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            '\n' | '\r' | '\t' => {
-                let _ = write!(escaped, "&#{};", u32::from(c));
-            }
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
