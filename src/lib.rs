@@ -15,7 +15,7 @@
 //! | [`cluster`] | everything that talks to Kubernetes |
 //! | [`commands`] | one file per subcommand: orchestration |
 //! | `sandbox` | a small Kubernetes to try pgset on, imported by its command alone |
-//! | [`event`], [`report`], [`prompt`], [`terminal`], [`error`] | what a person or a script gets to see |
+//! | [`event`], [`report`], [`prompt`], [`terminal`], `text`, [`error`] | what a person or a script gets to see |
 //!
 //! `settings`, `image`, `certificate`, `render`, `manifest`, `plan`, `readiness` and `postgres` are pure: values in,
 //! values out.
@@ -43,6 +43,7 @@ pub mod sandbox;
 pub mod set;
 pub mod settings;
 pub mod terminal;
+mod text;
 pub mod values;
 
 mod run;

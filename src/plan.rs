@@ -12,7 +12,6 @@ mod lists;
 mod owner;
 mod path;
 mod progress;
-mod quantity;
 mod refusal;
 mod replicas;
 mod safety;

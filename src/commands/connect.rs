@@ -90,7 +90,7 @@ fn variables(addresses: &Addresses<'_>, side: Side) -> String {
     let mut lines = String::new();
     for (name, value) in addresses.variables(side) {
         // Writing to a string does not fail.
-        let _ = writeln!(lines, "{name}={}", crate::context::command_line::quoted(&value));
+        let _ = writeln!(lines, "{name}={}", crate::text::shell_word(&value));
     }
     lines
 }

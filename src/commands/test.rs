@@ -10,7 +10,7 @@ use crate::cli::{Output, TestArgs};
 use crate::context::Context;
 use crate::error::Exit;
 use crate::postgres::smoke::report::SmokeReport;
-use crate::postgres::smoke::{self, Check, CheckResult, Marker, Plan, Ran, Stage, evaluate};
+use crate::postgres::smoke::{self, Check, CheckList, CheckResult, Marker, Ran, Stage, evaluate};
 use crate::postgres::status::TlsStatus;
 use crate::procedure::inspect::Subject;
 use crate::procedure::sql;
@@ -33,7 +33,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let (facts, credentials) = (subject.facts(&snapshot?).await?, credentials?);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let marker = Marker::new(now.as_secs(), Secret::random().expose());
-    let plan = Plan::new(
+    let list = CheckList::new(
         &smoke::Subject {
             set: &set,
             topology: &subject.topology,
@@ -55,7 +55,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         if interrupted.is_some() && stage != Stage::Last {
             continue;
         }
-        let checks = plan.stage(stage).map(|check| one(&subject, &plan, check, &results));
+        let checks = list.stage(stage).map(|check| one(&subject, &list, check, &results));
         let found = join_all(checks).await;
         results.extend(found);
         interrupted = context.interrupt.requested();
@@ -68,14 +68,14 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         )
         .into());
     }
-    let order = |result: &CheckResult| plan.checks.iter().position(|c| c.id == result.id);
+    let order = |result: &CheckResult| list.checks.iter().position(|c| c.id == result.id);
     results.sort_by_key(order);
     let report =
         SmokeReport::new(set.name.as_str(), set.namespace.as_str(), started.elapsed(), results);
     let display = context.reporter.display();
     let text = match context.general.output {
         Output::Json => serde_json::to_string_pretty(&report)? + "\n",
-        Output::Junit => report.junit(),
+        Output::Junit => report.junit()?,
         Output::Human | Output::Yaml | Output::Env => {
             report.human(display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
         }
@@ -86,17 +86,17 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
 
 async fn one(
     subject: &Subject,
-    plan: &Plan,
+    list: &CheckList,
     check: &Check,
     results: &[CheckResult],
 ) -> CheckResult {
     let started = Instant::now();
-    let verdict = match plan.blocked(check, results) {
-        Some(verdict) => verdict,
+    let outcome = match list.blocked(check, results) {
+        Some(outcome) => outcome,
         None => evaluate(check, &subject.set, &ran(subject, check).await),
     };
     let elapsed: Duration = started.elapsed();
-    CheckResult { id: check.id.clone(), title: check.title.clone(), verdict, elapsed }
+    CheckResult { id: check.id.clone(), title: check.title.clone(), outcome, elapsed }
 }
 
 async fn ran(subject: &Subject, check: &Check) -> Ran {

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 
 use crate::cli::GlobalArgs;
+use crate::text::shell_word;
 
 /// The command line that this program was called with. It holds no password: those are refused there.
 pub(crate) fn command_line(arguments: &[OsString]) -> String {
-    let words = arguments.iter().skip(1).map(|word| quoted(&word.to_string_lossy()));
+    let words =
+        arguments.iter().skip(1).map(|word| shell_word(&word.to_string_lossy()).into_owned());
     std::iter::once("pgset".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
@@ -21,18 +23,8 @@ pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
     ];
     let flags = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
     flags.fold(format!("pgset {command}"), |line, (flag, value)| {
-        format!("{line} {flag} {}", quoted(value))
+        format!("{line} {flag} {}", shell_word(value))
     })
-}
-
-/// A word as a shell takes it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
@@ -44,7 +36,6 @@ mod tests {
         let line = ["/usr/bin/pgset", "up", "-n", "shop", "--templates", "my dir", "--size", ""];
         let line: Vec<OsString> = line.iter().map(Into::into).collect();
         assert_eq!(command_line(&line), "pgset up -n shop --templates 'my dir' --size ''");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 
     #[test]

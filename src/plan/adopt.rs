@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{fields, quantity};
+use super::fields;
 use crate::manifest::object::MANAGER;
 use crate::manifest::{Kind, Object};
+use crate::values::quantity;
 
 /// A manager owns claim templates as a whole, including the server's defaults. An apply without those
 /// defaults conflicts with the owner, although it would change nothing. If the templates are equivalent,

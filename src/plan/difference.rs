@@ -7,8 +7,9 @@
 use serde_json::{Map, Value};
 
 use super::path::{Path, Segment};
-use super::{fields, lists, quantity};
+use super::{fields, lists};
 use crate::manifest::object::MANAGER;
+use crate::values::quantity;
 
 /// The fields that an apply would change.
 #[derive(Clone, Debug, Default, PartialEq)]

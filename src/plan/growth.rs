@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::Refusal;
 use super::adopt::says_the_same;
-use super::{Refusal, quantity};
 use crate::manifest::{Kind, Object, ObjectId};
+use crate::values::quantity;
 
 /// What grows, and how: each claim requests more storage, then the StatefulSet is deleted without its pods
 /// and recreated with claim templates that request the new size.

@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::difference::Difference;
 use super::owner::foreign;
 use super::path::{Path, Segment};
-use super::{Options, Refusal, quantity};
+use super::{Options, Refusal};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::SetIdentity;
+use crate::values::quantity;
 
 /// The live objects by identity.
 pub(super) type Live = BTreeMap<ObjectId, Value>;

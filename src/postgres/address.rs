@@ -4,8 +4,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::psql::{PORT, percent_encode};
+use super::psql::PORT;
 use crate::set::SetIdentity;
+use crate::text::percent_encode;
 use crate::values::Secret;
 
 /// The `sslmode` for clients when TLS is required.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Diagnose, Exit};
+use crate::text::percent_encode;
 use crate::values::Secret;
 
 /// The time limit to open a connection.
@@ -110,7 +111,7 @@ impl Connection<'_> {
             if value.contains('\0') {
                 return Err(ScriptError::Nul(what));
             }
-            Ok(percent_encode(value))
+            Ok(percent_encode(value).to_string())
         };
         let address = self.address.map(|address| format!("&hostaddr={}", percent_encode(address)));
         // psql concatenates a quoted word and a variable that follow each other directly.
@@ -133,22 +134,7 @@ impl Connection<'_> {
     }
 }
 
-/// Percent-encodes a text for a URI: letters, digits and `-._~` stay as they are (RFC 3986), every other byte
-/// becomes `%XX`.
-pub(super) fn percent_encode(value: &str) -> String {
-    use fmt::Write as _;
-    let mut encoded = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-/// A psql script and its pod. It may contain passwords, so `Debug` does not show the script.
+/// What to run, and where. Holds passwords: `Debug` does not show them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Script {
     /// The pod in which psql runs.

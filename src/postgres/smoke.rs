@@ -66,14 +66,14 @@ enum Probe {
     MarkerClean { table: String },
     Login { user: String },
     Tls { service: String },
-    Decided(Verdict),
+    Decided(CheckOutcome),
 }
 
 /// How a check ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
-pub enum Verdict {
-    /// The statement is true.
+pub enum CheckOutcome {
+    /// It holds.
     Passed {
         /// What was seen.
         detail: String,
@@ -93,7 +93,7 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
+impl CheckOutcome {
     fn passed(detail: impl Into<String>) -> Self {
         Self::Passed { detail: detail.into() }
     }
@@ -120,7 +120,7 @@ pub enum Ran {
     NotRun(String),
 }
 
-/// A check, its verdict and how long it took.
+/// A check, its outcome and how long it took.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CheckResult {
     /// [`Check::id`].
@@ -129,7 +129,7 @@ pub struct CheckResult {
     pub title: String,
     /// How it ended.
     #[serde(flatten)]
-    pub verdict: Verdict,
+    pub outcome: CheckOutcome,
     /// How long it took.
     #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
     pub elapsed: Duration,
@@ -166,16 +166,16 @@ pub struct Subject<'a> {
 
 /// All checks of a run.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// In display order.
+pub struct CheckList {
+    /// In the order in which they are shown.
     pub checks: Vec<Check>,
 }
 
-impl Plan {
-    /// Decides which checks run in which pods. The master is queried from a replica's pod and the replicas
-    /// from the master's, so that every query crosses the network.
+impl CheckList {
+    /// Decides what is tested and from where. The master is asked from a replica's pod and the
+    /// replicas from the master's, so that answers come over the network.
     pub fn new(subject: &Subject<'_>, marker: &Marker) -> Result<Self, ScriptError> {
-        Planner { subject, marker, checks: Vec::new() }.plan()
+        CheckListBuilder { subject, marker, checks: Vec::new() }.build()
     }
 
     /// The checks of a stage.
@@ -186,24 +186,24 @@ impl Plan {
     /// Returns a verdict if the check depends on another one that did not pass. Call it before running the
     /// check.
     #[must_use]
-    pub fn blocked(&self, check: &Check, results: &[CheckResult]) -> Option<Verdict> {
+    pub fn blocked(&self, check: &Check, results: &[CheckResult]) -> Option<CheckOutcome> {
         let needed = check.needs?;
-        let passed = results
-            .iter()
-            .any(|result| result.id == needed && matches!(result.verdict, Verdict::Passed { .. }));
+        let passed = results.iter().any(|result| {
+            result.id == needed && matches!(result.outcome, CheckOutcome::Passed { .. })
+        });
         let title = self.checks.iter().find(|c| c.id == needed).map_or(needed, |c| &c.title);
-        (!passed).then(|| Verdict::skipped(format!("needs that {title}")))
+        (!passed).then(|| CheckOutcome::skipped(format!("needs that {title}")))
     }
 }
 
-struct Planner<'a> {
+struct CheckListBuilder<'a> {
     subject: &'a Subject<'a>,
     marker: &'a Marker,
     checks: Vec<Check>,
 }
 
-impl Planner<'_> {
-    fn plan(mut self) -> Result<Plan, ScriptError> {
+impl CheckListBuilder<'_> {
+    fn build(mut self) -> Result<CheckList, ScriptError> {
         let pods = self.subject.pods;
         let expected = |pod: &&PodFacts| self.subject.topology.role(pod.ordinal) == Role::Master;
         let master = pods
@@ -212,9 +212,9 @@ impl Planner<'_> {
             .or(pods.iter().find(expected))
             .or(pods.first());
         let Some(master) = master else {
-            let verdict = Verdict::failed("the set has no pods");
-            self.decided("pods", "the set runs", verdict);
-            return Ok(Plan { checks: self.checks });
+            let outcome = CheckOutcome::failed("the set has no pods");
+            self.decided("pods", "the set runs", outcome);
+            return Ok(CheckList { checks: self.checks });
         };
         let replicas: Vec<&PodFacts> =
             self.subject.pods.iter().filter(|pod| pod.name != master.name).collect();
@@ -229,7 +229,7 @@ impl Planner<'_> {
                 self.tls(&self.subject.set.replica(), &master.name)?;
             }
         }
-        Ok(Plan { checks: self.checks })
+        Ok(CheckList { checks: self.checks })
     }
 
     fn services(
@@ -252,7 +252,7 @@ impl Planner<'_> {
         let replication = "every replica streams from the master";
         let read_only = format!("the Service {} refuses writes", set.replica());
         if replicas.is_empty() {
-            let alone = || Verdict::skipped("the set has one pod: there is no replica");
+            let alone = || CheckOutcome::skipped("the set has one pod: there is no replica");
             self.decided("replication", replication, alone());
             self.decided("replica-service", &read_only, alone());
             return Ok(());
@@ -280,7 +280,7 @@ impl Planner<'_> {
         replicas: &[&PodFacts],
     ) -> Result<(), ScriptError> {
         if replicas.is_empty() {
-            let alone = Verdict::skipped("the set has one pod: there is no replica");
+            let alone = CheckOutcome::skipped("the set has one pod: there is no replica");
             self.decided("marker", "what is written on the master is read on every replica", alone);
             return Ok(());
         }
@@ -330,8 +330,8 @@ impl Planner<'_> {
 
     fn roles(&mut self) {
         let disagreements = status::disagreements(self.subject.pods, self.subject.services);
-        let verdict = if disagreements.is_empty() {
-            Verdict::passed(format!(
+        let outcome = if disagreements.is_empty() {
+            CheckOutcome::passed(format!(
                 "{}, {} Services",
                 match self.subject.pods.len() {
                     1 => "1 pod".to_owned(),
@@ -340,9 +340,9 @@ impl Planner<'_> {
                 self.subject.services.len()
             ))
         } else {
-            Verdict::failed(disagreements.join("; ")).hint(Some("pgset status".to_owned()))
+            CheckOutcome::failed(disagreements.join("; ")).hint(Some("pgset status".to_owned()))
         };
-        self.decided("roles", "roles, labels and endpoints agree", verdict);
+        self.decided("roles", "roles, labels and endpoints agree", outcome);
     }
 
     fn login(&mut self, client: &str) -> Result<(), ScriptError> {
@@ -412,13 +412,13 @@ impl Planner<'_> {
         });
     }
 
-    fn decided(&mut self, id: &str, title: &str, verdict: Verdict) {
+    fn decided(&mut self, id: &str, title: &str, outcome: CheckOutcome) {
         self.checks.push(Check {
             id: id.to_owned(),
             title: title.to_owned(),
             stage: Stage::First,
             script: None,
-            probe: Probe::Decided(verdict),
+            probe: Probe::Decided(outcome),
             needs: None,
         });
     }

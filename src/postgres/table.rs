@@ -1,6 +1,8 @@
 //! Text tables that fit a width.
 
-/// Space between two columns.
+use crate::text::wrap_hanging;
+
+/// How much two columns are apart.
 const GAP: usize = 2;
 /// Columns are never cut below this width.
 const NARROWEST: usize = 8;
@@ -47,23 +49,8 @@ fn line(text: &mut String, cells: impl Iterator<Item = String>, widths: &[usize]
 
 /// Wraps `text` at `width` columns. All lines except the first are indented by `indent`.
 pub(super) fn wrap(text: &str, indent: usize, width: usize) -> String {
-    let width = width.max(indent + 20);
-    let mut wrapped = String::new();
-    let mut column = indent;
-    for word in text.split_whitespace() {
-        let length = console::measure_text_width(word);
-        if column > indent && column + 1 + length > width {
-            wrapped.push('\n');
-            wrapped.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if column > indent {
-            wrapped.push(' ');
-            column += 1;
-        }
-        wrapped.push_str(word);
-        column += length;
-    }
-    wrapped
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    wrap_hanging(&text, indent, width.max(indent + 20))
 }
 
 #[cfg(test)]
@@ -87,11 +74,5 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\nc\t"), "a [2Jb c");
-    }
-
-    #[test]
-    fn wrapping_indents_and_keeps_every_word() {
-        let text = wrap("one two three four five six seven", 2, 22);
-        assert_eq!(text, "one two three four\n  five six seven");
     }
 }

@@ -80,10 +80,7 @@ fn from_file(file: &Path) -> anyhow::Result<Vec<u8>> {
     if metadata.is_file() && metadata.mode() & 0o004 != 0 {
         let message = format!("password file {} can be read by everybody", file.display());
         return Err(Failure::new(Exit::Usage, message)
-            .hint(format!(
-                "chmod 600 {}",
-                crate::context::command_line::quoted(&file.to_string_lossy())
-            ))
+            .hint(format!("chmod 600 {}", crate::text::shell_word(&file.to_string_lossy())))
             .into());
     }
     let mut bytes = Vec::new();

@@ -2,36 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::snapshot::{Expectation, Snapshot};
+use super::state::{ObjectReadiness, ObjectState, WedgedPod};
 use super::trouble::{Cause, Trouble};
-use super::view::{Verdict, View};
+use super::view::View;
 use super::{claim, pod, service, statefulset, text, volume};
-use crate::manifest::ObjectId;
-use crate::readiness::Phase;
-
-/// The state of one object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ObjectState {
-    /// The object.
-    pub object: ObjectId,
-    /// Its phase.
-    pub phase: Phase,
-    /// Its state for people: `Pulling image`, `Cloning 40 %`, `Ready, streaming`. One line.
-    pub state: String,
-}
-
-/// A pod that must be deleted before the controller can continue. Its PersistentVolumeClaim is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WedgedPod {
-    /// Its name.
-    pub name: String,
-    /// Its UID: the precondition of the deletion.
-    pub uid: String,
-    /// Its revision, which is not the current one.
-    pub revision: String,
-}
 
 /// The result of the rules for a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,36 +33,34 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
     let claims = claim::judge(view);
     let set = statefulset::judge(view);
     let claim_troubles: Vec<Trouble> =
-        claims.iter().flat_map(|verdict| verdict.troubles.clone()).collect();
+        claims.iter().flat_map(|object| object.troubles.clone()).collect();
     let refused = set.troubles.iter().find(|trouble| trouble.cause == Cause::FailedCreate);
     let refused = refused.map(|trouble| trouble.message.clone());
 
     let mut wedged = Vec::new();
     let mut pods = Vec::new();
     for ordinal in 0..expectation.replicas {
-        let (verdict, found) = pod::judge(view, ordinal, &claim_troubles, refused.as_deref());
-        pods.push(verdict);
+        let (object, found) = pod::judge(view, ordinal, &claim_troubles, refused.as_deref());
+        pods.push(object);
         wedged.extend(found);
     }
     pods.extend(view.pods_above().into_iter().map(|above| pod::judge_above(view, above)));
 
     let root_causes_first = volumes.iter().chain(&claims).chain(std::iter::once(&set)).chain(&pods);
-    let troubles = root_causes_first.flat_map(|verdict| verdict.troubles.clone()).collect();
-    let verdicts: Vec<Verdict> = std::iter::once(set)
+    let troubles = root_causes_first.flat_map(|object| object.troubles.clone()).collect();
+    let all: Vec<ObjectReadiness> = std::iter::once(set)
         .chain(pods)
         .chain(claims)
         .chain(service::judge(view))
         .chain(volumes)
         .collect();
-    let waiting_for: Vec<String> = verdicts
+    let waiting_for: Vec<String> = all
         .iter()
-        .filter_map(|verdict| {
-            Some(format!("{}: {}", verdict.state.object, verdict.waiting.as_ref()?))
-        })
+        .filter_map(|object| Some(format!("{}: {}", object.state.object, object.waiting.as_ref()?)))
         .collect();
     Assessment {
         ready: waiting_for.is_empty(),
-        states: verdicts.into_iter().map(|verdict| verdict.state).collect(),
+        states: all.into_iter().map(|object| object.state).collect(),
         waiting_for,
         troubles,
         wedged,

@@ -2,70 +2,52 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 
+use super::phase::Phase;
 use super::snapshot::Snapshot;
-use super::text::{bytes, says};
+use super::state::ObjectReadiness;
+use super::text::says;
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use super::{events, volume};
 use crate::manifest::Kind;
-use crate::readiness::Phase;
+use crate::values::quantity;
 
 const DEFAULT_CLASS: [&str; 2] = [
     "storageclass.kubernetes.io/is-default-class",
     "storageclass.beta.kubernetes.io/is-default-class",
 ];
 
-/// Judges the claims that the set's pods mount. It ignores claims that remain from a larger set.
-pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
+/// Judges the claims that the set's pods mount. Claims kept from a larger set are not among them.
+pub(super) fn judge(view: View<'_>) -> Vec<ObjectReadiness> {
     let mut claims: Vec<&PersistentVolumeClaim> =
-        view.snapshot.claims.iter().filter(|claim| is_wanted(view, claim)).collect();
+        view.snapshot.claims.iter().filter(|claim| view.is_wanted(claim)).collect();
     claims.sort_by_key(|claim| view::name(&claim.metadata));
     claims.into_iter().map(|claim| judge_one(view, claim)).collect()
 }
 
-/// Whether a wanted pod mounts the claim, or will mount it.
-pub(super) fn is_wanted(view: View<'_>, claim: &PersistentVolumeClaim) -> bool {
-    let name = view::name(&claim.metadata);
-    let wanted = 0..view.expected.replicas;
-    let Some(spec) = view.spec() else { return true };
-    let shared = spec.template.spec.iter().flat_map(|pod| pod.volumes.iter().flatten());
-    shared
-        .filter_map(|volume| volume.persistent_volume_claim.as_ref())
-        .any(|source| source.claim_name == name)
-        || spec.volume_claim_templates.iter().flatten().any(|template| {
-            let template = view::name(&template.metadata);
-            wanted.clone().any(|n| format!("{template}-{}", view.expected.set.pod(n)) == name)
-        })
-        || wanted.clone().filter_map(|n| view.pod(n)).any(|pod| mounts(pod, name))
-}
-
-fn mounts(pod: &Pod, claim: &str) -> bool {
-    Snapshot::claims_of(pod).contains(&claim)
-}
-
-fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
+fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> ObjectReadiness {
     let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
     if view::is_terminating(&claim.metadata) {
-        return Verdict::waiting(object, Phase::Terminating, "Terminating");
+        return ObjectReadiness::waiting(object, Phase::Terminating, "Terminating");
     }
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
     match phase {
         Some("Bound") => {
             if let Some(growing) = growing(claim) {
-                return Verdict::waiting(object, Phase::Pending, growing);
+                return ObjectReadiness::waiting(object, Phase::Pending, growing);
             }
             let to = volume.map_or_else(String::new, |volume| format!(" to {volume}"));
-            Verdict::ready(object, format!("Bound{to}"))
+            ObjectReadiness::ready(object, format!("Bound{to}"))
         }
         Some("Lost") => {
             let message = format!("its volume {} is gone", volume.unwrap_or("(unknown)"));
             let trouble = trouble(view, claim, Cause::ClaimLost, AT_ONCE, message.clone());
             let state = format!("Lost: {message}");
-            Verdict::waiting(object, Phase::Pending, state).troubled(vec![trouble])
+            ObjectReadiness::waiting(object, Phase::Pending, state).troubled(vec![trouble])
         }
         _ => pending(view, claim),
     }
@@ -74,14 +56,8 @@ fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
 /// `Growing: 100M of 200M`, if the volume is smaller than the requested size.
 fn growing(claim: &PersistentVolumeClaim) -> Option<String> {
     let has = &claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0;
-    let wants = request(claim.spec.as_ref()?)?;
-    (bytes(has)? < bytes(wants)?).then(|| format!("Growing: {has} of {wants}"))
-}
-
-/// The requested size of a claim.
-pub(super) fn request(spec: &PersistentVolumeClaimSpec) -> Option<&str> {
-    let quantity = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-    Some(quantity.0.as_str())
+    let wants = volume::request(claim.spec.as_ref()?)?;
+    quantity::less(has, wants).then(|| format!("Growing: {has} of {wants}"))
 }
 
 fn trouble(
@@ -95,13 +71,13 @@ fn trouble(
     Trouble::new(object, claim.metadata.uid.as_deref(), cause, grace, message)
 }
 
-fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
+fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> ObjectReadiness {
     let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
     let events = view.events(Kind::PersistentVolumeClaim, &claim.metadata);
     if waits_for_pod(view, claim, &events) {
-        let mut verdict = Verdict::ready(object, "Pending: waits for its first pod");
-        verdict.state.phase = Phase::Pending;
-        return verdict;
+        let mut readiness = ObjectReadiness::ready(object, "Pending: waits for its first pod");
+        readiness.state.phase = Phase::Pending;
+        return readiness;
     }
     let found = missing_class(view, claim, &events)
         .or_else(|| failed_event(view, claim, &events, &["ProvisioningFailed"]))
@@ -111,14 +87,14 @@ fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> Verdict {
         Some(trouble) => format!("Pending: {}", trouble.message),
         None => "Pending: no volume yet".to_owned(),
     };
-    Verdict::waiting(object, Phase::Pending, state).troubled(found.into_iter().collect())
+    ObjectReadiness::waiting(object, Phase::Pending, state).troubled(found.into_iter().collect())
 }
 
 /// Whether the claim is not bound until a pod uses it (`WaitForFirstConsumer`), and no pod does yet.
 /// Waiting for such a claim would never end.
 fn waits_for_pod(view: View<'_>, claim: &PersistentVolumeClaim, events: &[&Event]) -> bool {
     let name = view::name(&claim.metadata);
-    if view.snapshot.pods.iter().any(|pod| mounts(pod, name)) {
+    if view.snapshot.pods.iter().any(|pod| Snapshot::claims_of(pod).contains(&name)) {
         return false;
     }
     match Class::of(view, claim) {

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Logs, Snapshot};
 use super::text;
 use super::trouble::{Cause, Trouble};
 use super::{events, hint};
@@ -13,16 +13,7 @@ const LOG_LINES: usize = 20;
 /// The number of warning events shown.
 const EVENTS: usize = 5;
 
-/// The end of the log of the failing container, unmodified. The caller masks secrets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Logs {
-    /// The log of the current container.
-    pub current: Option<String>,
-    /// The log of the previous container, which crashed.
-    pub previous: Option<String>,
-}
-
-/// An explained failure.
+/// A failure as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The object and the cause in one line:

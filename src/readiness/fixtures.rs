@@ -8,10 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Assessment, Cause, Endpoint, Expectation, ObjectState, Snapshot, Streaming, StreamingReplica,
-    Trouble, assess,
+    Assessment, Cause, Endpoint, Expectation, ObjectState, Phase, Snapshot, Streaming,
+    StreamingReplica, Trouble, assess,
 };
-use crate::readiness::Phase;
 use crate::set::SetIdentity;
 
 /// The time in all fixtures when the apply began.

@@ -4,8 +4,7 @@ mod volume;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
-use super::explain::Logs;
-use super::snapshot::Snapshot;
+use super::snapshot::{Logs, Snapshot};
 use super::text::says;
 use super::trouble::{Cause, Trouble};
 use super::view;

@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
-use super::assess::WedgedPod;
+use super::phase::Phase;
 use super::snapshot::Snapshot;
+use super::state::{ObjectReadiness, WedgedPod};
 use super::text::{one_line, says};
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble, WEDGE_GRACE};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use super::{container, events};
 use crate::manifest::{Kind, ObjectId};
-use crate::readiness::Phase;
 use crate::set::Role;
 
 /// Judges the pod of a wanted ordinal. `claims` are the troubles of the claims, `refused` is the reason
@@ -19,14 +19,15 @@ pub(super) fn judge(
     ordinal: u32,
     claims: &[Trouble],
     refused: Option<&str>,
-) -> (Verdict, Option<WedgedPod>) {
+) -> (ObjectReadiness, Option<WedgedPod>) {
     let object = view.id(Kind::Pod, &view.expected.set.pod(ordinal));
     let Some(pod) = view.pod(ordinal) else {
         return (missing(view, object, ordinal, refused), None);
     };
-    let pending = |state: &str| (Verdict::waiting(object.clone(), Phase::Pending, state), None);
+    let pending =
+        |state: &str| (ObjectReadiness::waiting(object.clone(), Phase::Pending, state), None);
     if view::is_terminating(&pod.metadata) {
-        return (Verdict::waiting(object, Phase::Terminating, terminating(pod)), None);
+        return (ObjectReadiness::waiting(object, Phase::Terminating, terminating(pod)), None);
     }
     if !view.owns(pod) {
         return pending(&stranger(pod));
@@ -34,7 +35,7 @@ pub(super) fn judge(
     let replaced = view.is_replaced_by_update(ordinal, pod);
     if view::is_ready(pod) {
         let ready = if replaced {
-            Verdict::waiting(object, Phase::Pending, "Ready, waits for its update")
+            ObjectReadiness::waiting(object, Phase::Pending, "Ready, waits for its update")
         } else {
             serving(view, object, ordinal)
         };
@@ -43,8 +44,8 @@ pub(super) fn judge(
     let progress = Progress::of(view, &object, pod, claims);
     if !replaced {
         let troubles = if is_known_current(view) { progress.troubles } else { Vec::new() };
-        let verdict = Verdict::waiting(object, Phase::Pending, progress.state);
-        return (verdict.troubled(troubles), None);
+        let readiness = ObjectReadiness::waiting(object, Phase::Pending, progress.state);
+        return (readiness.troubled(troubles), None);
     }
     // Problems of an old pod do not count, because the update may fix them. With parallel pod management,
     // an update still proceeds from the highest ordinal down and waits until each pod is ready. That pod
@@ -55,17 +56,17 @@ pub(super) fn judge(
         (false, None) => return pending(&format!("{}, waits for its update", progress.state)),
     };
     let (trouble, wedged) = wedge(&object, pod, &progress.state, &until);
-    let verdict = Verdict::waiting(object, Phase::Pending, progress.state);
-    (verdict.troubled(vec![trouble]), wedged)
+    let readiness = ObjectReadiness::waiting(object, Phase::Pending, progress.state);
+    (readiness.troubled(vec![trouble]), wedged)
 }
 
-/// Judges a pod with an ordinal that is no longer wanted.
-pub(super) fn judge_above(view: View<'_>, pod: &Pod) -> Verdict {
+/// Judges a pod above the number wanted.
+pub(super) fn judge_above(view: View<'_>, pod: &Pod) -> ObjectReadiness {
     let object = view.id(Kind::Pod, view::name(&pod.metadata));
     if view::is_terminating(&pod.metadata) {
-        return Verdict::waiting(object, Phase::Terminating, terminating(pod));
+        return ObjectReadiness::waiting(object, Phase::Terminating, terminating(pod));
     }
-    Verdict::waiting(object, Phase::Pending, "waits for its removal")
+    ObjectReadiness::waiting(object, Phase::Pending, "waits for its removal")
 }
 
 /// Whether the controller has observed the applied template, so that old and new pods can be distinguished.
@@ -88,7 +89,12 @@ fn wedge(object: &ObjectId, pod: &Pod, state: &str, until: &str) -> (Trouble, Op
     (trouble, wedged)
 }
 
-fn missing(view: View<'_>, object: ObjectId, ordinal: u32, refused: Option<&str>) -> Verdict {
+fn missing(
+    view: View<'_>,
+    object: ObjectId,
+    ordinal: u32,
+    refused: Option<&str>,
+) -> ObjectReadiness {
     let before = (0..ordinal)
         .find(|before| !view.pod(*before).is_some_and(view::is_ready))
         .filter(|_| view.ordered());
@@ -99,7 +105,7 @@ fn missing(view: View<'_>, object: ObjectId, ordinal: u32, refused: Option<&str>
         (None, Some(refused)) => format!("not created: {refused}"),
         (None, None) => "not created yet".to_owned(),
     };
-    Verdict::waiting(object, Phase::Pending, state)
+    ObjectReadiness::waiting(object, Phase::Pending, state)
 }
 
 fn stranger(pod: &Pod) -> String {
@@ -128,9 +134,9 @@ fn node(pod: &Pod) -> String {
 }
 
 /// The verdict for a ready pod. A replica must also stream if that is required.
-fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
+fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> ObjectReadiness {
     if view.expected.topology.role(ordinal) == Role::Master {
-        return Verdict::ready(object, "Ready, master");
+        return ObjectReadiness::ready(object, "Ready, master");
     }
     let streaming = view.snapshot.streaming.as_ref();
     let states: Vec<&str> = streaming
@@ -140,7 +146,7 @@ fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
         .map(|replica| replica.state.as_str())
         .collect();
     if states.contains(&"streaming") {
-        return Verdict::ready(object, "Ready, streaming");
+        return ObjectReadiness::ready(object, "Ready, streaming");
     }
     let error = streaming.and_then(|streaming| streaming.error.as_deref());
     let state = match (states.first(), error) {
@@ -153,9 +159,9 @@ fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> Verdict {
         (None, None) => "Ready".to_owned(),
     };
     if view.expected.want_streaming {
-        Verdict::waiting(object, Phase::Pending, state)
+        ObjectReadiness::waiting(object, Phase::Pending, state)
     } else {
-        Verdict::ready(object, state)
+        ObjectReadiness::ready(object, state)
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::phase::Phase;
+use super::state::ObjectReadiness;
 use super::text::counted;
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use crate::manifest::Kind;
-use crate::readiness::Phase;
 
-/// Judges the headless Service, the master Service and the replica Service.
-pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
+/// Judges the headless Service, the master's and the replicas'.
+pub(super) fn judge(view: View<'_>) -> Vec<ObjectReadiness> {
     let set = &view.expected.set;
     vec![
         headless(view, set.name.as_str()),
@@ -19,16 +20,16 @@ pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
     ]
 }
 
-fn headless(view: View<'_>, name: &str) -> Verdict {
+fn headless(view: View<'_>, name: &str) -> ObjectReadiness {
     let ready = ready(view, name);
     let object = view.id(Kind::Service, name);
     if ready.is_empty() && view.expected.replicas > 0 {
-        return Verdict::waiting(object, Phase::Pending, "no ready endpoint");
+        return ObjectReadiness::waiting(object, Phase::Pending, "no ready endpoint");
     }
-    Verdict::ready(object, listed(&ready))
+    ObjectReadiness::ready(object, listed(&ready))
 }
 
-fn master(view: View<'_>, name: &str) -> Verdict {
+fn master(view: View<'_>, name: &str) -> ObjectReadiness {
     let ready = ready(view, name);
     let object = view.id(Kind::Service, name);
     let expected = view.expected.topology.master();
@@ -50,8 +51,8 @@ fn master(view: View<'_>, name: &str) -> Verdict {
         several => Some(format!("{} endpoints, not one: {}", several.len(), names(&ready))),
     };
     match unmet {
-        Some(unmet) => Verdict::waiting(object, Phase::Pending, unmet),
-        None => Verdict::ready(object, listed(&ready)),
+        Some(unmet) => ObjectReadiness::waiting(object, Phase::Pending, unmet),
+        None => ObjectReadiness::ready(object, listed(&ready)),
     }
 }
 
@@ -60,7 +61,7 @@ fn is_labelled(pod: &Pod, role: &str) -> bool {
     label.is_some_and(|label| label == role)
 }
 
-fn replica(view: View<'_>, name: &str) -> Verdict {
+fn replica(view: View<'_>, name: &str) -> ObjectReadiness {
     let ready = ready(view, name);
     let object = view.id(Kind::Service, name);
     let wanted = view.expected.replicas.saturating_sub(1) as usize;
@@ -75,9 +76,11 @@ fn replica(view: View<'_>, name: &str) -> Verdict {
         None
     };
     match unmet {
-        Some(unmet) => Verdict::waiting(object, Phase::Pending, unmet),
-        None if wanted == 0 => Verdict::ready(object, "Ready, no endpoint: there is no replica"),
-        None => Verdict::ready(object, listed(&ready)),
+        Some(unmet) => ObjectReadiness::waiting(object, Phase::Pending, unmet),
+        None if wanted == 0 => {
+            ObjectReadiness::ready(object, "Ready, no endpoint: there is no replica")
+        }
+        None => ObjectReadiness::ready(object, listed(&ready)),
     }
 }
 

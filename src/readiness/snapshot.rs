@@ -62,7 +62,16 @@ pub struct StreamingReplica {
     pub state: String,
 }
 
-/// The expected state of the cluster at the end of the wait.
+/// The end of the log of the container that is in trouble, as the cluster gave it. The caller masks secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logs {
+    /// Of the container that runs now.
+    pub current: Option<String>,
+    /// Of the one before it, which crashed.
+    pub previous: Option<String>,
+}
+
+/// What should be in the cluster when the wait is over.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// The set.

@@ -4,24 +4,25 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus
 use k8s_openapi::api::core::v1::Event;
 
 use super::events;
+use super::phase::Phase;
+use super::state::ObjectReadiness;
 use super::text::{counted, says};
 use super::trouble::{AT_ONCE, CREATE_GRACE, Cause, MISSING_GRACE, Trouble};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use crate::manifest::Kind;
-use crate::readiness::Phase;
 
 /// The first minor version of Kubernetes with `availableReplicas` in the status.
 const AVAILABLE_REPLICAS_SINCE: u32 = 22;
 
 /// Judges the StatefulSet.
-pub(super) fn judge(view: View<'_>) -> Verdict {
+pub(super) fn judge(view: View<'_>) -> ObjectReadiness {
     let object = view.id(Kind::StatefulSet, view.expected.set.name.as_str());
     let applied = view.expected.statefulset_uid.as_deref();
     let Some(set) = view.statefulset() else {
-        let verdict = Verdict::waiting(object.clone(), Phase::Pending, "not created yet");
+        let readiness = ObjectReadiness::waiting(object.clone(), Phase::Pending, "not created yet");
         return match applied {
-            None => verdict,
-            Some(_) => verdict.troubled(vec![Trouble::new(
+            None => readiness,
+            Some(_) => readiness.troubled(vec![Trouble::new(
                 object,
                 applied,
                 Cause::Deleted,
@@ -34,16 +35,16 @@ pub(super) fn judge(view: View<'_>) -> Verdict {
     if applied.is_some() && uid.is_some() && applied != uid {
         let message = "somebody replaced it: it has another UID than the one that was applied";
         let trouble = Trouble::new(object.clone(), uid, Cause::Replaced, AT_ONCE, message);
-        return Verdict::waiting(object, Phase::Pending, "replaced by somebody")
+        return ObjectReadiness::waiting(object, Phase::Pending, "replaced by somebody")
             .troubled(vec![trouble]);
     }
     if view::is_terminating(&set.metadata) {
-        return Verdict::waiting(object, Phase::Terminating, "Terminating");
+        return ObjectReadiness::waiting(object, Phase::Terminating, "Terminating");
     }
     let troubles = refused(view, set).into_iter().collect();
     match first_unmet(view, set) {
-        Some(unmet) => Verdict::waiting(object, Phase::Pending, unmet).troubled(troubles),
-        None => Verdict::ready(object, ready_state(view)).troubled(troubles),
+        Some(unmet) => ObjectReadiness::waiting(object, Phase::Pending, unmet).troubled(troubles),
+        None => ObjectReadiness::ready(object, ready_state(view)).troubled(troubles),
     }
 }
 

@@ -38,34 +38,6 @@ pub(super) fn says(text: &str, needles: &[&str]) -> bool {
     needles.iter().any(|needle| text.contains(needle))
 }
 
-/// Parses a Kubernetes quantity of bytes; `None` if it is invalid. Use it only for comparisons: values
-/// above 2^53 are not exact.
-pub(super) fn bytes(quantity: &str) -> Option<f64> {
-    const SUFFIXES: [(&str, f64); 14] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-        ("m", 1e-3),
-        ("", 1.0),
-    ];
-    SUFFIXES
-        .into_iter()
-        .find_map(|(suffix, factor)| {
-            let number = quantity.trim().strip_suffix(suffix)?;
-            number.parse::<f64>().ok().map(|number| number * factor)
-        })
-        .filter(|bytes| bytes.is_finite())
-}
-
 /// `45 s`, `10 min`, `10 min 5 s`.
 pub(super) fn duration(duration: Duration) -> String {
     match (duration.as_secs() / 60, duration.as_secs() % 60) {
@@ -101,19 +73,6 @@ mod tests {
     fn the_last_lines_are_kept() {
         assert_eq!(last_lines("1\n2\n3\n", 2), ["2", "3"]);
         assert_eq!(last_lines("", 2), Vec::<String>::new());
-    }
-
-    #[test]
-    fn quantities() {
-        let same = |a, b| assert_eq!(bytes(a), bytes(b), "{a} {b}");
-        same("1Ki", "1024");
-        same("1k", "1e3");
-        same("1.5G", "1500M");
-        same("100000m", "100");
-        assert!(bytes("100M") < bytes("100Mi"));
-        for wrong in ["", "M", "ten", "1KiB", "inf", "nan"] {
-            assert_eq!(bytes(wrong), None, "{wrong}");
-        }
     }
 
     #[test]

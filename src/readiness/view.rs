@@ -6,46 +6,9 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::assess::ObjectState;
 use super::events;
 use super::snapshot::{Expectation, Snapshot};
-use super::trouble::{Cause, Trouble};
 use crate::manifest::{Kind, ObjectId};
-use crate::readiness::Phase;
-
-/// The result of the rules for one object.
-pub(super) struct Verdict {
-    pub(super) state: ObjectState,
-    /// The first rule that does not hold.
-    pub(super) waiting: Option<String>,
-    pub(super) troubles: Vec<Trouble>,
-}
-
-impl Verdict {
-    /// The object is ready.
-    pub(super) fn ready(object: ObjectId, state: impl Into<String>) -> Self {
-        let state = ObjectState { object, phase: Phase::Ready, state: state.into() };
-        Self { state, waiting: None, troubles: Vec::new() }
-    }
-
-    /// The object is not ready: pgset waits until `state` changes.
-    pub(super) fn waiting(object: ObjectId, phase: Phase, state: impl Into<String>) -> Self {
-        let state = state.into();
-        let waiting = Some(state.clone());
-        Self { state: ObjectState { object, phase, state }, waiting, troubles: Vec::new() }
-    }
-
-    /// Adds troubles.
-    pub(super) fn troubled(mut self, troubles: Vec<Trouble>) -> Self {
-        // A probe that fails within its budget is normal while a server starts.
-        let shows = troubles.iter().any(|trouble| trouble.cause != Cause::ProbeFailing);
-        if shows && self.state.phase == Phase::Pending {
-            self.state.phase = Phase::Troubled;
-        }
-        self.troubles = troubles;
-        self
-    }
-}
 
 /// A snapshot and its expectation.
 #[derive(Clone, Copy)]
@@ -142,6 +105,25 @@ impl<'a> View<'a> {
             .filter_map(|above| self.pod(above))
             .find(|pod| !self.is_old(pod) && !is_terminating(&pod.metadata) && !is_ready(pod))
             .map(|pod| name(&pod.metadata))
+    }
+
+    /// Whether the pods below the number wanted mount the claim, or will.
+    pub(super) fn is_wanted(&self, claim: &PersistentVolumeClaim) -> bool {
+        let claim = name(&claim.metadata);
+        let wanted = 0..self.expected.replicas;
+        let Some(spec) = self.spec() else { return true };
+        let shared = spec.template.spec.iter().flat_map(|pod| pod.volumes.iter().flatten());
+        shared
+            .filter_map(|volume| volume.persistent_volume_claim.as_ref())
+            .any(|source| source.claim_name == claim)
+            || spec.volume_claim_templates.iter().flatten().any(|template| {
+                let template = name(&template.metadata);
+                wanted.clone().any(|n| format!("{template}-{}", self.expected.set.pod(n)) == claim)
+            })
+            || wanted
+                .clone()
+                .filter_map(|n| self.pod(n))
+                .any(|pod| Snapshot::claims_of(pod).contains(&claim))
     }
 
     /// The object's events since the apply, oldest first.

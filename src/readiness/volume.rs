@@ -1,20 +1,23 @@
 //! Static volumes: which claim each one can satisfy, and which ones can't be used any more.
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{
+    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+};
 
-use super::claim;
-use super::text::{bytes, one_line};
+use super::phase::Phase;
+use super::state::ObjectReadiness;
+use super::text::one_line;
 use super::trouble::{AT_ONCE, Cause, Trouble};
-use super::view::{self, Verdict, View};
+use super::view::{self, View};
 use crate::manifest::Kind;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
-use crate::readiness::Phase;
+use crate::values::quantity;
 
-/// Judges the set's own volumes that can't be used. Volumes that are Available or bound to a claim of the
-/// set are not listed. If every claim is bound, or will be, no volume is listed: a spare volume may be
-/// lost.
-pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
-    let wanted = view.snapshot.claims.iter().filter(|claim| claim::is_wanted(view, claim));
+/// Judges the set's own volumes that can't be used. One that is Available or bound to a claim of the
+/// set needs no word; nor does any other as long as every claim is bound, or will be: spare volumes
+/// are allowed to be lost.
+pub(super) fn judge(view: View<'_>) -> Vec<ObjectReadiness> {
+    let wanted = view.snapshot.claims.iter().filter(|claim| view.is_wanted(claim));
     let starved = wanted
         .filter(|claim| phase_of_claim(claim) != Some("Bound"))
         .any(|claim| !candidates(view, claim).iter().any(|volume| fits(volume, claim)));
@@ -27,10 +30,16 @@ pub(super) fn judge(view: View<'_>) -> Vec<Verdict> {
         let object = view.id(Kind::PersistentVolume, view::name(&volume.metadata));
         let uid = volume.metadata.uid.as_deref();
         let trouble = Trouble::new(object.clone(), uid, cause, AT_ONCE, message.clone());
-        let verdict = Verdict::waiting(object, Phase::Pending, message);
-        Some(verdict.troubled(vec![trouble]))
+        let readiness = ObjectReadiness::waiting(object, Phase::Pending, message);
+        Some(readiness.troubled(vec![trouble]))
     })
     .collect()
+}
+
+/// The size that a claim requests.
+pub(super) fn request(spec: &PersistentVolumeClaimSpec) -> Option<&str> {
+    let quantity = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
+    Some(quantity.0.as_str())
 }
 
 fn phase_of_claim(claim: &PersistentVolumeClaim) -> Option<&str> {
@@ -58,7 +67,7 @@ fn unusable(view: View<'_>, volume: &PersistentVolume) -> Option<(Cause, String)
         _ => {
             let (namespace, name) = claimed_by(volume)?;
             let ours = namespace == view.expected.set.namespace.as_str()
-                && view.snapshot.claim(name).is_some_and(|claim| claim::is_wanted(view, claim));
+                && view.snapshot.claim(name).is_some_and(|claim| view.is_wanted(claim));
             (!ours).then(|| {
                 (Cause::VolumeClaimedByOther, format!("it belongs to the claim {namespace}/{name}"))
             })
@@ -142,8 +151,8 @@ fn unlike(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<St
         return Some(format!("is {}, not {mode}", modes.join(", ")));
     }
     let size = has.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
-    if let (Some(size), Some(request)) = (size, claim::request(wants))
-        && bytes(&size.0) < bytes(request)
+    if let (Some(size), Some(request)) = (size, request(wants))
+        && quantity::less(&size.0, request)
     {
         return Some(format!("is {}, not {request}", size.0));
     }

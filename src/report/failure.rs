@@ -3,6 +3,7 @@
 use console::Style;
 
 use crate::error::Report;
+use crate::text::wrap_hanging;
 
 use super::lines::{paint, sanitize};
 
@@ -47,31 +48,11 @@ pub fn render(report: &Report, color: bool, width: Option<usize>) -> String {
 /// Joins `indent`, `label` and `text`. Continuation lines are aligned with the first word of the text.
 pub(super) fn labelled(indent: &str, label: &str, text: &str, width: Option<usize>) -> String {
     let hanging = console::measure_text_width(indent) + console::measure_text_width(label) + 1;
-    let room = width
-        .map(|width| width.min(WIDEST).saturating_sub(hanging))
-        .filter(|room| *room >= NARROWEST);
-    let lines: Vec<String> = text.trim_end().lines().flat_map(|line| wrap(line, room)).collect();
-    let separator = format!("\n{}", " ".repeat(hanging));
-    format!("{indent}{label} {}", lines.join(&separator))
-}
-
-/// Wraps a line at spaces. A word longer than the width (a path, a URL) stays whole.
-fn wrap(line: &str, room: Option<usize>) -> Vec<String> {
-    let Some(room) = room else { return vec![line.to_owned()] };
-    let mut lines = vec![String::new()];
-    for word in line.split(' ') {
-        let last = lines.len() - 1;
-        let used = console::measure_text_width(&lines[last]);
-        if used == 0 {
-            lines[last].push_str(word);
-        } else if used + 1 + console::measure_text_width(word) <= room {
-            lines[last].push(' ');
-            lines[last].push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
+    let width = width
+        .map(|width| width.min(WIDEST))
+        .filter(|width| width.saturating_sub(hanging) >= NARROWEST)
+        .unwrap_or(usize::MAX);
+    format!("{indent}{label} {}", wrap_hanging(text.trim_end(), hanging, width))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub(super) fn pods(
     args: &SettingsArgs,
     profile: &Profile,
 ) -> Result<Pods, SettingsError> {
-    let given = Given::read(sources, args)?;
+    let given = PodInputs::read(sources, args)?;
     if !profile.capabilities().has_pod_settings {
         return match given.first() {
             None => Ok(Pods::default()),
@@ -94,8 +94,8 @@ pub(super) fn pods(
     given.settle(sources)
 }
 
-/// The values as text, before they are parsed. All values of one field have the same source.
-struct Given {
+/// What was given, list by list; values that belong to one field share a source.
+struct PodInputs {
     requests: Vec<Sourced<String>>,
     limits: Vec<Sourced<String>>,
     node_selector: Vec<Sourced<String>>,
@@ -107,7 +107,7 @@ struct Given {
     termination_grace_period: Vec<Sourced<String>>,
 }
 
-impl Given {
+impl PodInputs {
     fn read(sources: &Sources<'_>, args: &SettingsArgs) -> Result<Self, SettingsError> {
         let one = |flag, value: &Option<String>, variable| {
             list(sources, flag, value.as_slice(), variable, None)

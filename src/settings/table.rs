@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Source;
 use crate::environment::{Environment, VARIABLES};
+use crate::text::wrap;
 
 /// The value in force for the setting of a variable, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub fn human(rows: &[EnvRow], width: usize) -> String {
     for row in &cells {
         push_columns(&mut text, &row[..3], &widths);
         let default = if row[3] == "-" { String::new() } else { format!("; default: {}", row[3]) };
-        for line in wrapped(&format!("{}{default}", row[4]), width.saturating_sub(4).max(20)) {
+        for line in wrap(&format!("{}{default}", row[4]), width.saturating_sub(4).max(20)) {
             // Writing to a string does not fail.
             let _ = writeln!(text, "    {line}");
         }
@@ -115,22 +116,7 @@ fn push_columns(text: &mut String, row: &[String], widths: &[usize]) {
     text.push('\n');
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// Formats the table as a JSON array with a newline at the end.
+/// The table as a JSON array, a newline at its end.
 #[must_use]
 pub fn json(rows: &[EnvRow]) -> String {
     // The rows contain only strings, so serialization can't fail.

@@ -1,20 +1,108 @@
-//! Kubernetes quantities of bytes.
+//! Kubernetes quantities: the only reader of them, and quantities of bytes as settings hold them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::values::Invalid;
 
-/// A Kubernetes quantity of bytes in the form that the API server returns: `1024Mi` becomes `1Gi`. So the
-/// value that pgset sends and the value that it reads back compare equal.
+const DECIMAL: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+
+/// The value of a quantity, in billionths: Kubernetes keeps nothing smaller. `1024Mi` equals `1Gi`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Amount(i128);
+
+impl Amount {
+    /// Reads any form that Kubernetes takes: `1.5Gi`, `500m`, `1e3`. None when the text is not a
+    /// quantity, or its value is too large for 128 bits.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        // Smaller parts are rounded up, as the server does.
+        in_units(text, -9).map(|(billionths, _)| Self(billionths))
+    }
+}
+
+/// Whether two quantities have the same value. A text that is not a quantity equals only itself.
+#[must_use]
+pub fn same(a: &str, b: &str) -> bool {
+    a == b || matches!((Amount::read(a), Amount::read(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// Whether a quantity is less than another; false when one of them is not a quantity.
+#[must_use]
+pub fn less(a: &str, b: &str) -> bool {
+    matches!((Amount::read(a), Amount::read(b)), (Some(a), Some(b)) if a < b)
+}
+
+/// A quantity in units of ten to the power of `unit`, if it is a whole number of them. Stricter than
+/// [`Amount::read`]: a number has no sign, and digits on both sides of a point.
+pub(crate) fn whole_units(text: &str, unit: i32) -> Option<i128> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (number, _) = split(text);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    in_units(text, unit).filter(|(_, exact)| *exact).map(|(units, _)| units)
+}
+
+/// A quantity in units of ten to the power of `unit`, rounded up, and whether it is exactly that.
+fn in_units(text: &str, unit: i32) -> Option<(i128, bool)> {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (number, suffix) = split(text);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
+    let (factor, exponent) = scale(suffix)?;
+    let power = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?.checked_sub(unit)?;
+    let scaled = digits.checked_mul(factor)?;
+    let ten = 10_i128.checked_pow(power.unsigned_abs())?;
+    let (units, exact) = if power >= 0 {
+        (scaled.checked_mul(ten)?, true)
+    } else {
+        let exact = scaled % ten == 0;
+        (scaled / ten + i128::from(!exact), exact)
+    };
+    Some((if negative { -units } else { units }, exact))
+}
+
+/// The number and the suffix.
+fn split(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()))
+}
+
+/// A suffix as a factor and a power of ten.
+fn scale(suffix: &str) -> Option<(i128, i32)> {
+    let known = |suffixes: [&str; 7]| {
+        (0..).zip(suffixes).find_map(|(power, known)| (known == suffix).then_some(power))
+    };
+    if let Some(power) = known(DECIMAL) {
+        return Some((1, 3 * power));
+    }
+    if let Some(power) = known(BINARY) {
+        return Some((1 << (10 * power), 0));
+    }
+    Some(match suffix {
+        "n" => (1, -9),
+        "u" => (1, -6),
+        "m" => (1, -3),
+        exponent => (1, exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
+    })
+}
+
+/// A Kubernetes quantity of bytes in the form that the API server gives back: `1024Mi` is `1Gi`, so
+/// that what is sent and what is read compare equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
     bytes: u64,
 }
-
-const DECIMAL: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
-const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 impl Quantity {
     /// The quantity in Kubernetes' format.
@@ -59,30 +147,15 @@ impl FromStr for Quantity {
     }
 }
 
-/// Returns the number of bytes, and whether the suffix is a power of 1024.
-fn bytes(text: &str) -> Option<(u128, bool)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let power_in = |suffixes: [&str; 7]| suffixes.iter().position(|known| *known == suffix);
-    let (base, power, binary) = match power_in(DECIMAL) {
-        Some(power) => (1000_u128, power, false),
-        None => (1024_u128, power_in(BINARY)?, true),
-    };
-    let factor = base.pow(u32::try_from(power).ok()?);
-    let (whole, fraction) = match number.split_once('.') {
-        Some((_, "")) => return None,
-        Some((whole, fraction)) => (whole, fraction),
-        None => (number, ""),
-    };
-    // More than 18 decimal places are not supported. Zeros at the end have no effect.
-    let fraction = fraction.trim_end_matches('0');
-    if whole.is_empty() || whole.len() > 19 || fraction.len() > 18 {
+/// The number of bytes, and whether the suffix is one of the powers of 1024.
+fn bytes(text: &str) -> Option<(i128, bool)> {
+    let (number, suffix) = split(text);
+    let binary = !suffix.is_empty() && BINARY.contains(&suffix);
+    let is_small = number.find('.').unwrap_or(number.len()) <= 19;
+    if !is_small || !(binary || DECIMAL.contains(&suffix)) {
         return None;
     }
-    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
-    let scaled = digits.checked_mul(factor)?;
-    scaled.is_multiple_of(scale).then(|| (scaled / scale, binary))
+    Some((whole_units(text, 0)?, binary))
 }
 
 /// Formats the number with the largest suffix that leaves a whole number, like `Quantity.CanonicalizeBytes`
@@ -104,8 +177,7 @@ fn canonical(bytes: u64, binary: bool) -> String {
 fn mended(text: &str) -> String {
     let clean: String =
         text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>();
-    let end = clean.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(clean.len());
-    let (number, suffix) = clean.split_at(end);
+    let (number, suffix) = split(&clean);
     let suffix = suffix.to_ascii_lowercase();
     let suffix = suffix.strip_suffix('b').unwrap_or(&suffix);
     let known = DECIMAL.iter().chain(&BINARY).find(|known| known.eq_ignore_ascii_case(suffix));
@@ -153,6 +225,7 @@ mod tests {
             ("500m", Some("did you mean 500M?")),
             ("0.1", None),
             ("0.3Ki", None),
+            ("0.9999999999", None),
             ("1.", None),
             (".5Gi", None),
             ("1.2.3G", None),
@@ -173,6 +246,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn compared_by_value() {
+        for (a, b) in [
+            ("1024Mi", "1Gi"),
+            ("0.1", "100m"),
+            ("1.5Gi", "1536Mi"),
+            ("100M", "100000k"),
+            ("1e3", "1k"),
+            ("1E3", "1000"),
+            ("+.5", "500m"),
+            ("1.", "1"),
+            ("-1k", "-1000"),
+            ("100000m", "100"),
+            ("1.00000000000000000000000000000000000000000", "1"),
+            ("0.0000000001", "1n"),
+            ("8Ei", "8192Pi"),
+        ] {
+            assert!(same(a, b), "{a} {b}");
+            assert!(!less(a, b) && !less(b, a), "{a} {b}");
+        }
+        for (a, b) in [("100M", "100Mi"), ("1", "1.5"), ("x", "y"), ("", "0"), ("1.2.3", "1.2")] {
+            assert!(!same(a, b), "{a} {b}");
+        }
+        assert!(less("100M", "100Mi") && !less("1Gi", "100M") && !less("x", "1"));
+        assert!(same("1e999999999", "1e999999999") && !same("1e999999999", "1e999999998"));
+        assert!(!same("1e2147483647", "1"));
+        for wrong in ["", "M", "ten", "1KiB", "inf", "nan"] {
+            assert_eq!(Amount::read(wrong), None, "{wrong}");
+        }
+    }
     proptest::proptest! {
         #[test]
         fn what_it_writes_it_reads_again(bytes in 1..=i64::MAX as u64, binary: bool) {
@@ -185,6 +288,7 @@ mod tests {
         #[test]
         fn nothing_makes_it_panic(text in ".*") {
             let _ = text.parse::<Quantity>();
+            let _ = Amount::read(&text);
         }
     }
 }

@@ -2,30 +2,41 @@
 
 use std::fmt;
 
-/// A password. `Debug` is redacted, there is no `Display`, and it does not serialize.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+use secrecy::{ExposeSecret, SecretString};
+
+/// A password. `Debug` is redacted, there is no `Display`, it does not serialize, and its memory is
+/// overwritten when it is dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
 
 impl Secret {
     /// Wraps a password without checking it.
     #[must_use]
     pub fn new(value: String) -> Self {
-        Self(value)
+        Self(value.into())
     }
 
     /// The password itself. Use it only for the Secret object and for psql's standard input.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 
     /// Generates a new password: 32 letters and digits, about 190 bits.
     #[must_use]
     pub fn random() -> Self {
         use rand::distr::{Alphanumeric, SampleString};
-        Self(Alphanumeric.sample_string(&mut rand::rng(), 32))
+        Self::new(Alphanumeric.sample_string(&mut rand::rng(), 32))
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

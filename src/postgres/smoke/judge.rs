@@ -2,21 +2,21 @@
 
 use serde_json::Value;
 
-use super::{Check, DATABASE, Probe, Ran, Verdict};
+use super::{Check, CheckOutcome, DATABASE, Probe, Ran};
 use crate::postgres::psql::ExecOutput;
 use crate::postgres::replication::{ByPod, Observation};
 use crate::set::SetIdentity;
 
 /// Judges the result of a check. It ignores `ran` if the check has no script.
 #[must_use]
-pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> Verdict {
-    if let Probe::Decided(verdict) = &check.probe {
-        return verdict.clone();
+pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> CheckOutcome {
+    if let Probe::Decided(outcome) = &check.probe {
+        return outcome.clone();
     }
     let output = match ran {
         Ran::Ended(output) => output,
         Ran::NotRun(reason) => {
-            return Verdict::failed(format!("psql could not be run: {reason}"));
+            return CheckOutcome::failed(format!("psql could not be run: {reason}"));
         }
     };
     let row = |kind: &str| {
@@ -32,16 +32,16 @@ pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> Verdict {
         let missing = trouble.sqlstate.as_deref() == Some("42P01");
         return match &check.probe {
             Probe::MarkerRead { limit, .. } if missing => {
-                Verdict::failed(format!("it did not arrive within {} s", limit.as_secs_f64()))
+                CheckOutcome::failed(format!("it did not arrive within {} s", limit.as_secs_f64()))
                     .hint(Some("pgset status shows how far each replica is behind".to_owned()))
             }
-            Probe::MarkerClean { table } => Verdict::failed(trouble.to_string()).hint(Some(
+            Probe::MarkerClean { table } => CheckOutcome::failed(trouble.to_string()).hint(Some(
                 format!("drop table if exists public.{table}; in the database {DATABASE}"),
             )),
             Probe::MarkerRead { .. } => {
-                Verdict::failed(trouble.to_string()).hint(trouble.hint(set.name.as_str()))
+                CheckOutcome::failed(trouble.to_string()).hint(trouble.hint(set.name.as_str()))
             }
-            _ => Verdict::failed(trouble.to_string()).hint(trouble.hint(&set.master())),
+            _ => CheckOutcome::failed(trouble.to_string()).hint(trouble.hint(&set.master())),
         };
     }
     let wanted = match &check.probe {
@@ -53,14 +53,14 @@ pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> Verdict {
         Probe::Replication { pods } => {
             return match Observation::parse(output) {
                 Ok(observation) => streaming(&observation, pods),
-                Err(error) => Verdict::failed(error.to_string()),
+                Err(error) => CheckOutcome::failed(error.to_string()),
             };
         }
         Probe::ReadOnly | Probe::Tls { .. } | Probe::Decided(_) => "",
     };
     match row(wanted) {
         Some(row) => answered(&check.probe, &row),
-        None => Verdict::failed("psql did not print what was asked for"),
+        None => CheckOutcome::failed("psql did not print what was asked for"),
     }
 }
 
@@ -70,26 +70,28 @@ fn field<'a>(row: &'a Row, key: &str) -> &'a str {
     row.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn answered(probe: &Probe, row: &Row) -> Verdict {
+fn answered(probe: &Probe, row: &Row) -> CheckOutcome {
     match probe {
         Probe::MasterService => match row.get("in_recovery").and_then(Value::as_bool) {
             Some(false) => {
                 // Packages append a remark: `15.18 (Debian 15.18-0+deb12u1)`.
                 let version = field(row, "version").split(' ').next().unwrap_or_default();
-                Verdict::passed(format!("PostgreSQL {version} at {}", field(row, "address")))
+                CheckOutcome::passed(format!("PostgreSQL {version} at {}", field(row, "address")))
             }
-            _ => Verdict::failed(format!("{} is in recovery: a replica", field(row, "address")))
-                .hint(Some("pgset status: is the master's label on the right pod?".to_owned())),
+            _ => {
+                CheckOutcome::failed(format!("{} is in recovery: a replica", field(row, "address")))
+                    .hint(Some("pgset status: is the master's label on the right pod?".to_owned()))
+            }
         },
-        Probe::MarkerWrite => Verdict::passed(format!("at {}", field(row, "address"))),
+        Probe::MarkerWrite => CheckOutcome::passed(format!("at {}", field(row, "address"))),
         Probe::MarkerRead { value, limit } => {
             let waited = row.get("waited").and_then(Value::as_f64).unwrap_or_default();
             if field(row, "marker") != value {
-                Verdict::failed("another value was read than was written")
+                CheckOutcome::failed("another value was read than was written")
             } else if row.get("in_recovery").and_then(Value::as_bool) != Some(true) {
-                Verdict::failed("the server is not a replica: it is not in recovery")
+                CheckOutcome::failed("the server is not a replica: it is not in recovery")
             } else {
-                Verdict::passed(format!(
+                CheckOutcome::passed(format!(
                     "after {:.0} ms, limit {} s",
                     waited.max(0.0) * 1000.0,
                     limit.as_secs_f64()
@@ -97,22 +99,22 @@ fn answered(probe: &Probe, row: &Row) -> Verdict {
             }
         }
         Probe::MarkerClean { table } => match row.get("tables").and_then(Value::as_u64) {
-            Some(0) => Verdict::passed("its table is dropped"),
-            _ => Verdict::failed(format!("the table {table} is still there")),
+            Some(0) => CheckOutcome::passed("its table is dropped"),
+            _ => CheckOutcome::failed(format!("the table {table} is still there")),
         },
         Probe::Login { user } if field(row, "user") == user => {
-            Verdict::passed(format!("database {}", field(row, "database")))
+            CheckOutcome::passed(format!("database {}", field(row, "database")))
         }
-        Probe::Login { .. } => Verdict::failed(format!("logged in as {}", field(row, "user"))),
+        Probe::Login { .. } => CheckOutcome::failed(format!("logged in as {}", field(row, "user"))),
         Probe::Replication { .. } | Probe::ReadOnly | Probe::Tls { .. } | Probe::Decided(_) => {
-            Verdict::failed("not decided by one row")
+            CheckOutcome::failed("not decided by one row")
         }
     }
 }
 
-/// SQLSTATE 25006 proves nothing unless the server is in recovery: a master with
-/// `default_transaction_read_only` returns it too.
-fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> Verdict {
+/// SQLSTATE 25006 is right only from a server in recovery: `default_transaction_read_only` makes a
+/// master answer the same.
+fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> CheckOutcome {
     let in_recovery = server.and_then(|row| row.get("in_recovery")?.as_bool());
     let address = server.map_or("a server", |row| field(row, "address"));
     let status = || Some("pgset status: does the Service reach the master?".to_owned());
@@ -120,46 +122,52 @@ fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> Verdic
         Some(trouble)
             if trouble.sqlstate.as_deref() == Some("25006") && in_recovery == Some(true) =>
         {
-            Verdict::passed(format!("create table at {address} failed with SQLSTATE 25006"))
+            CheckOutcome::passed(format!("create table at {address} failed with SQLSTATE 25006"))
         }
-        Some(_) | None if in_recovery == Some(false) => Verdict::failed(format!(
+        Some(_) | None if in_recovery == Some(false) => CheckOutcome::failed(format!(
             "{service} reached {address}, which is not in recovery: the master"
         ))
         .hint(status()),
-        Some(trouble) => Verdict::failed(trouble.to_string()).hint(trouble.hint(service)),
-        None => {
-            Verdict::failed(format!("create table at {address} succeeded (it was rolled back)"))
-                .hint(status())
-        }
+        Some(trouble) => CheckOutcome::failed(trouble.to_string()).hint(trouble.hint(service)),
+        None => CheckOutcome::failed(format!(
+            "create table at {address} succeeded (it was rolled back)"
+        ))
+        .hint(status()),
     }
 }
 
-/// The script opens a verified connection, then one without TLS. The server must refuse the second one by
-/// a rule of pg_hba.conf; any other failure proves nothing.
-fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str) -> Verdict {
+/// First a connection that is verified, then a plain one, which the server must refuse by its rules: any
+/// other way to fail proves nothing.
+fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str) -> CheckOutcome {
     let up = || Some("pgset up: brings every server its certificate and its rules".to_owned());
     let Some(encrypted) = encrypted else {
         let trouble = output.trouble().map_or("psql said nothing".to_owned(), |t| t.to_string());
-        return Verdict::failed(trouble).hint(up());
+        return CheckOutcome::failed(trouble).hint(up());
     };
     if encrypted.get("ssl").and_then(Value::as_bool) != Some(true) {
-        return Verdict::failed("the connection was not encrypted").hint(up());
+        return CheckOutcome::failed("the connection was not encrypted").hint(up());
     }
     match output.trouble() {
-        _ if plain => Verdict::failed(format!("{service} let a plain connection in")).hint(up()),
+        _ if plain => {
+            CheckOutcome::failed(format!("{service} let a plain connection in")).hint(up())
+        }
         Some(trouble) if trouble.message.contains("pg_hba.conf") => {
             let version = field(encrypted, "version");
-            Verdict::passed(format!("{version}, verified in full; plain: no entry in pg_hba.conf"))
+            CheckOutcome::passed(format!(
+                "{version}, verified in full; plain: no entry in pg_hba.conf"
+            ))
         }
-        Some(trouble) => Verdict::failed(format!("a plain connection ended otherwise: {trouble}")),
-        None => Verdict::failed("psql did not try a plain connection"),
+        Some(trouble) => {
+            CheckOutcome::failed(format!("a plain connection ended otherwise: {trouble}"))
+        }
+        None => CheckOutcome::failed("psql did not try a plain connection"),
     }
 }
 
-/// Each replica must have exactly one streaming row.
-fn streaming(observation: &Observation, pods: &[(String, String)]) -> Verdict {
+/// Exactly one streaming row per replica.
+fn streaming(observation: &Observation, pods: &[(String, String)]) -> CheckOutcome {
     if observation.in_recovery {
-        return Verdict::failed("the server that was asked is itself in recovery");
+        return CheckOutcome::failed("the server that was asked is itself in recovery");
     }
     let ByPod { rows, strangers } = observation.by_pod(pods);
     let mut wrong = Vec::new();
@@ -196,9 +204,9 @@ fn streaming(observation: &Observation, pods: &[(String, String)]) -> Verdict {
         };
         let most = rows.iter().flat_map(|(_, rows)| rows).filter_map(|row| row.lag_bytes).max();
         let lag = most.map_or(String::new(), |bytes| format!(", at most {bytes} bytes behind"));
-        Verdict::passed(format!("{} streaming{lag}{waits}{strangers}", rows.len()))
+        CheckOutcome::passed(format!("{} streaming{lag}{waits}{strangers}", rows.len()))
     } else {
-        Verdict::failed(format!("{}{strangers}", wrong.join("; ")))
+        CheckOutcome::failed(format!("{}{strangers}", wrong.join("; ")))
             .hint(Some("kubectl logs of the pod says why it does not stream".to_owned()))
     }
 }

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use console::style;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
-use super::{CheckResult, Verdict};
+use super::{CheckOutcome, CheckResult};
 use crate::postgres::table::{clean, wrap};
 
 /// The version of the JSON document. Within one version, fields may be added but not changed.
@@ -36,7 +37,8 @@ impl SmokeReport {
     /// Creates the report of a run.
     #[must_use]
     pub fn new(set: &str, namespace: &str, elapsed: Duration, checks: Vec<CheckResult>) -> Self {
-        let passed = !checks.iter().any(|check| matches!(check.verdict, Verdict::Failed { .. }));
+        let passed =
+            !checks.iter().any(|check| matches!(check.outcome, CheckOutcome::Failed { .. }));
         Self {
             version: REPORT_VERSION,
             set: set.to_owned(),
@@ -50,12 +52,13 @@ impl SmokeReport {
     /// The number of passed, failed and skipped checks.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
-        let count =
-            |pick: fn(&Verdict) -> bool| self.checks.iter().filter(|c| pick(&c.verdict)).count();
+        let count = |pick: fn(&CheckOutcome) -> bool| {
+            self.checks.iter().filter(|c| pick(&c.outcome)).count()
+        };
         (
-            count(|v| matches!(v, Verdict::Passed { .. })),
-            count(|v| matches!(v, Verdict::Failed { .. })),
-            count(|v| matches!(v, Verdict::Skipped { .. })),
+            count(|v| matches!(v, CheckOutcome::Passed { .. })),
+            count(|v| matches!(v, CheckOutcome::Failed { .. })),
+            count(|v| matches!(v, CheckOutcome::Skipped { .. })),
         )
     }
 
@@ -65,13 +68,13 @@ impl SmokeReport {
     pub fn human(&self, width: usize, color: bool) -> String {
         let mut text = String::new();
         for check in &self.checks {
-            let mark = match check.verdict {
-                Verdict::Passed { .. } => style("✓").green(),
-                Verdict::Failed { .. } => style("✗").red(),
-                Verdict::Skipped { .. } => style("-").yellow(),
+            let mark = match check.outcome {
+                CheckOutcome::Passed { .. } => style("✓").green(),
+                CheckOutcome::Failed { .. } => style("✗").red(),
+                CheckOutcome::Skipped { .. } => style("-").yellow(),
             };
-            let time = match check.verdict {
-                Verdict::Skipped { .. } => String::new(),
+            let time = match check.outcome {
+                CheckOutcome::Skipped { .. } => String::new(),
                 _ => milliseconds(check.elapsed),
             };
             let head = format!("{time:>9}  ");
@@ -81,10 +84,10 @@ impl SmokeReport {
                 mark.force_styling(color),
                 wrap(&clean(&check.title), 13, width)
             );
-            let (reason, hint) = match &check.verdict {
-                Verdict::Passed { detail } => (detail, None),
-                Verdict::Failed { reason, hint } => (reason, hint.as_ref()),
-                Verdict::Skipped { reason } => (reason, None),
+            let (reason, hint) = match &check.outcome {
+                CheckOutcome::Passed { detail } => (detail, None),
+                CheckOutcome::Failed { reason, hint } => (reason, hint.as_ref()),
+                CheckOutcome::Skipped { reason } => (reason, None),
             };
             for line in [Some(clean(reason)), hint.map(|hint| format!("hint: {}", clean(hint)))] {
                 let Some(line) = line.filter(|line| !line.is_empty()) else { continue };
@@ -101,44 +104,46 @@ impl SmokeReport {
         text
     }
 
-    /// JUnit XML: one suite with a case per check.
-    #[must_use]
-    pub fn junit(&self) -> String {
-        let (_, failed, skipped) = self.counts();
-        let name = xml(&format!("pgset {}/{}", self.namespace, self.set));
-        let counts = format!(
-            "tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{:.3}\"",
-            self.checks.len(),
-            self.elapsed.as_secs_f64()
-        );
-        let mut text = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{name}\" {counts}>\n  <testsuite name=\"{name}\" {counts}>\n"
-        );
-        for check in &self.checks {
-            let (title, time) = (xml(&check.title), check.elapsed.as_secs_f64());
-            let _ = write!(
-                text,
-                "    <testcase classname=\"pgset.{}\" name=\"{title}\" time=\"{time:.3}\"",
-                xml(&check.id)
-            );
-            let _ = match &check.verdict {
-                Verdict::Passed { detail } => {
-                    writeln!(text, "><system-out>{}</system-out></testcase>", xml(detail))
-                }
-                Verdict::Failed { reason, hint } => writeln!(
-                    text,
-                    "><failure message=\"{}\">{}</failure></testcase>",
-                    xml(reason),
-                    xml(hint.as_deref().unwrap_or_default())
-                ),
-                Verdict::Skipped { reason } => {
-                    writeln!(text, "><skipped message=\"{}\"/></testcase>", xml(reason))
-                }
-            };
-        }
-        text.push_str("  </testsuite>\n</testsuites>\n");
-        text
+    /// JUnit's XML: one suite, a case per check.
+    pub fn junit(&self) -> Result<String, quick_junit::SerializeError> {
+        let name = format!("pgset {}/{}", self.namespace, self.set);
+        let mut suite = TestSuite::new(&name);
+        suite.set_time(self.elapsed);
+        suite.add_test_cases(self.checks.iter().map(test_case));
+        let mut report = Report::new(&name);
+        report.set_time(self.elapsed).add_test_suite(suite);
+        report.to_string()
     }
+}
+
+fn test_case(check: &CheckResult) -> TestCase {
+    let status = match &check.outcome {
+        CheckOutcome::Passed { .. } => TestCaseStatus::success(),
+        CheckOutcome::Failed { reason, hint } => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(for_xml(reason));
+            if let Some(hint) = hint {
+                status.set_description(for_xml(hint));
+            }
+            status
+        }
+        CheckOutcome::Skipped { reason } => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(for_xml(reason));
+            status
+        }
+    };
+    let mut case = TestCase::new(for_xml(&check.title), status);
+    case.set_classname(format!("pgset.{}", check.id)).set_time(check.elapsed);
+    if let CheckOutcome::Passed { detail } = &check.outcome {
+        case.set_system_out(for_xml(detail));
+    }
+    case
+}
+
+/// One line, without the characters that XML 1.0 can't hold: the library removes only some of them.
+fn for_xml(text: &str) -> String {
+    clean(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 fn milliseconds(elapsed: Duration) -> String {
@@ -147,27 +152,6 @@ fn milliseconds(elapsed: Duration) -> String {
     } else {
         format!("{:.1} s", elapsed.as_secs_f64())
     }
-}
-
-/// Escapes text for an XML element or attribute. Characters that XML 1.0 can't represent become U+FFFD. Line
-/// ends and tabs are written as character references, because attributes would lose them.
-fn xml(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            '\n' | '\r' | '\t' => {
-                let _ = write!(escaped, "&#{};", u32::from(c));
-            }
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

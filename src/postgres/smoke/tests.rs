@@ -37,7 +37,7 @@ fn set() -> SetIdentity {
     SetIdentity { name: "pgset".parse().unwrap(), namespace: "ns".parse().unwrap() }
 }
 
-fn plan(pods: &[PodFacts], services: &[ServiceFacts]) -> Plan {
+fn list(pods: &[PodFacts], services: &[ServiceFacts]) -> CheckList {
     let password = Secret::new("sentinel".into());
     let set = set();
     let subject = Subject {
@@ -52,30 +52,30 @@ fn plan(pods: &[PodFacts], services: &[ServiceFacts]) -> Plan {
         lag_limit: Duration::from_secs(2),
         verified: false,
     };
-    Plan::new(&subject, &Marker::new(1_700_000_000, "AbC-;'9")).unwrap()
+    CheckList::new(&subject, &Marker::new(1_700_000_000, "AbC-;'9")).unwrap()
 }
 
-fn three() -> Plan {
+fn three() -> CheckList {
     let services = [service(ServiceRole::Master, &[0]), service(ServiceRole::Replica, &[1, 2])];
-    plan(&[pod(0, Some(false)), pod(1, Some(true)), pod(2, Some(true))], &services)
+    list(&[pod(0, Some(false)), pod(1, Some(true)), pod(2, Some(true))], &services)
 }
 
-fn judged(plan: &Plan, id: &str, code: i32, stdout: &str, stderr: &str) -> Verdict {
-    let check = plan.checks.iter().find(|check| check.id == id).unwrap();
+fn judged(list: &CheckList, id: &str, code: i32, stdout: &str, stderr: &str) -> CheckOutcome {
+    let check = list.checks.iter().find(|check| check.id == id).unwrap();
     let output = ExecOutput { stdout: stdout.into(), stderr: stderr.into(), exit_code: Some(code) };
     evaluate(check, &set(), &Ran::Ended(output))
 }
 
-fn reason(verdict: &Verdict) -> &str {
-    match verdict {
-        Verdict::Failed { reason, .. } => reason,
+fn reason(outcome: &CheckOutcome) -> &str {
+    match outcome {
+        CheckOutcome::Failed { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }
 
-fn passed(verdict: &Verdict) -> &str {
-    match verdict {
-        Verdict::Passed { detail } => detail,
+fn passed(outcome: &CheckOutcome) -> &str {
+    match outcome {
+        CheckOutcome::Passed { detail } => detail,
         other => panic!("{other:?}"),
     }
 }
@@ -84,8 +84,8 @@ const READ_ONLY: &str = "ERROR:  25006: cannot execute CREATE TABLE in a read-on
 
 #[test]
 fn the_plan_asks_over_the_network_in_order() {
-    let plan = three();
-    let shown: Vec<_> = plan
+    let list = three();
+    let shown: Vec<_> = list
         .checks
         .iter()
         .map(|c| (c.id.as_str(), c.stage, c.script.as_ref().map_or("-", |s| &s.pod)))
@@ -104,28 +104,28 @@ fn the_plan_asks_over_the_network_in_order() {
             ("login", Stage::First, "pgset-1"),
         ]
     );
-    assert!(!format!("{plan:?}").contains("sentinel"));
-    let clean = plan.stage(Stage::Last).next().unwrap().script.as_ref().unwrap();
+    assert!(!format!("{list:?}").contains("sentinel"));
+    let clean = list.stage(Stage::Last).next().unwrap().script.as_ref().unwrap();
     assert!(clean.stdin.contains("drop table if exists public.pgset_test_1700000000_abc9;"));
 }
 
 #[test]
 fn one_pod_says_what_can_not_be_tested() {
-    let plan = plan(&[pod(0, Some(false))], &[service(ServiceRole::Master, &[0])]);
-    let skipped: Vec<_> = plan
+    let list = list(&[pod(0, Some(false))], &[service(ServiceRole::Master, &[0])]);
+    let skipped: Vec<_> = list
         .checks
         .iter()
-        .filter(|c| matches!(judged(&plan, &c.id, 0, "", ""), Verdict::Skipped { .. }))
+        .filter(|c| matches!(judged(&list, &c.id, 0, "", ""), CheckOutcome::Skipped { .. }))
         .map(|c| c.id.as_str())
         .collect();
     assert_eq!(skipped, ["replication", "replica-service", "marker"]);
-    assert_eq!(plan.checks[0].script.as_ref().unwrap().pod, "pgset-0");
+    assert_eq!(list.checks[0].script.as_ref().unwrap().pod, "pgset-0");
 }
 
 #[test]
 fn no_pods_is_a_failure() {
-    let plan = plan(&[], &[]);
-    assert_eq!(reason(&judged(&plan, "pods", 0, "", "")), "the set has no pods");
+    let list = list(&[], &[]);
+    assert_eq!(reason(&judged(&list, "pods", 0, "", "")), "the set has no pods");
 }
 
 #[test]
@@ -135,11 +135,11 @@ fn the_master_service_must_lead_to_a_writable_server() {
             "{{\"kind\":\"server\",\"in_recovery\":{recovery},\"address\":\"10.0.0.1\",\"version\":\"15.18 (Debian)\"}}\n"
         )
     };
-    let verdict = |code, out: &str, err: &str| judged(&three(), "master-service", code, out, err);
-    assert_eq!(passed(&verdict(0, &row("false"), "")), "PostgreSQL 15.18 at 10.0.0.1");
-    assert_eq!(reason(&verdict(0, &row("true"), "")), "10.0.0.1 is in recovery: a replica");
-    assert!(reason(&verdict(3, "", "\\connect: timeout expired\n")).contains("timeout expired"));
-    assert!(reason(&verdict(0, "", "")).contains("did not print"));
+    let outcome = |code, out: &str, err: &str| judged(&three(), "master-service", code, out, err);
+    assert_eq!(passed(&outcome(0, &row("false"), "")), "PostgreSQL 15.18 at 10.0.0.1");
+    assert_eq!(reason(&outcome(0, &row("true"), "")), "10.0.0.1 is in recovery: a replica");
+    assert!(reason(&outcome(3, "", "\\connect: timeout expired\n")).contains("timeout expired"));
+    assert!(reason(&outcome(0, "", "")).contains("did not print"));
     let check = &three().checks[0];
     let gone = evaluate(check, &set(), &Ran::NotRun("no answer within 20 s".into()));
     assert_eq!(reason(&gone), "psql could not be run: no answer within 20 s");
@@ -149,16 +149,16 @@ fn the_master_service_must_lead_to_a_writable_server() {
 fn only_a_replica_that_refuses_with_25006_passes() {
     let replica = "{\"kind\":\"server\",\"in_recovery\":true,\"address\":\"10.0.0.1\"}\n";
     let master = "{\"kind\":\"server\",\"in_recovery\":false,\"address\":\"10.0.0.0\"}\n";
-    let verdict = |code, out, err| judged(&three(), "replica-service", code, out, err);
-    assert!(passed(&verdict(3, replica, READ_ONLY)).contains("25006"));
-    // A master with default_transaction_read_only returns the same error.
-    assert!(reason(&verdict(3, master, READ_ONLY)).contains("not in recovery: the master"));
-    assert!(reason(&verdict(0, master, "")).contains("not in recovery: the master"));
-    assert!(reason(&verdict(0, replica, "")).contains("succeeded"));
+    let outcome = |code, out, err| judged(&three(), "replica-service", code, out, err);
+    assert!(passed(&outcome(3, replica, READ_ONLY)).contains("25006"));
+    // A master with default_transaction_read_only says the same.
+    assert!(reason(&outcome(3, master, READ_ONLY)).contains("not in recovery: the master"));
+    assert!(reason(&outcome(0, master, "")).contains("not in recovery: the master"));
+    assert!(reason(&outcome(0, replica, "")).contains("succeeded"));
     let denied = "ERROR:  42501: permission denied for schema public\n";
-    assert!(reason(&verdict(3, replica, denied)).contains("42501"));
-    assert!(reason(&verdict(3, "", "\\connect: timeout expired\n")).contains("timeout"));
-    assert!(reason(&verdict(3, "", READ_ONLY)).contains("25006"));
+    assert!(reason(&outcome(3, replica, denied)).contains("42501"));
+    assert!(reason(&outcome(3, "", "\\connect: timeout expired\n")).contains("timeout"));
+    assert!(reason(&outcome(3, "", READ_ONLY)).contains("25006"));
 }
 
 fn rows(rows: &[(&str, &str)]) -> String {
@@ -176,14 +176,14 @@ fn rows(rows: &[(&str, &str)]) -> String {
 
 #[test]
 fn every_replica_has_exactly_one_streaming_row() {
-    let verdict = |r: &[(&str, &str)]| judged(&three(), "replication", 0, &rows(r), "");
+    let outcome = |r: &[(&str, &str)]| judged(&three(), "replication", 0, &rows(r), "");
     let (one, two) = (("pgset-1", "streaming"), ("pgset-2", "streaming"));
-    assert_eq!(passed(&verdict(&[one, two])), "2 streaming, at most 8 bytes behind");
-    let stranger = verdict(&[one, two, ("other", "streaming")]);
+    assert_eq!(passed(&outcome(&[one, two])), "2 streaming, at most 8 bytes behind");
+    let stranger = outcome(&[one, two, ("other", "streaming")]);
     assert!(passed(&stranger).ends_with("1 more from outside the set (other)"));
-    assert_eq!(reason(&verdict(&[one])), "pgset-2 does not stream");
-    assert_eq!(reason(&verdict(&[one, ("pgset-2", "catchup")])), "pgset-2 is in state catchup");
-    assert!(reason(&verdict(&[one, two, one])).contains("pgset-1 has 2 rows"));
+    assert_eq!(reason(&outcome(&[one])), "pgset-2 does not stream");
+    assert_eq!(reason(&outcome(&[one, ("pgset-2", "catchup")])), "pgset-2 is in state catchup");
+    assert!(reason(&outcome(&[one, two, one])).contains("pgset-1 has 2 rows"));
 }
 
 #[test]
@@ -193,12 +193,12 @@ fn a_marker_must_arrive_with_its_value_on_a_replica() {
             "\n\n{{\"kind\":\"marker\",\"marker\":\"{value}\",\"in_recovery\":{recovery},\"waited\":0.017831}}\n"
         )
     };
-    let verdict = |code, out: &str, err| judged(&three(), "marker-read/pgset-2", code, out, err);
-    assert_eq!(passed(&verdict(0, &row("1700000000-abc9", true), "")), "after 18 ms, limit 2 s");
-    assert!(reason(&verdict(0, &row("other", true), "")).contains("another value"));
-    assert!(reason(&verdict(0, &row("1700000000-abc9", false), "")).contains("not a replica"));
+    let outcome = |code, out: &str, err| judged(&three(), "marker-read/pgset-2", code, out, err);
+    assert_eq!(passed(&outcome(0, &row("1700000000-abc9", true), "")), "after 18 ms, limit 2 s");
+    assert!(reason(&outcome(0, &row("other", true), "")).contains("another value"));
+    assert!(reason(&outcome(0, &row("1700000000-abc9", false), "")).contains("not a replica"));
     let missing = "ERROR:  42P01: relation \"public.x\" does not exist\n";
-    assert_eq!(reason(&verdict(3, "", missing)), "it did not arrive within 2 s");
+    assert_eq!(reason(&outcome(3, "", missing)), "it did not arrive within 2 s");
 }
 
 #[test]
@@ -213,19 +213,19 @@ fn the_naps_add_up_to_the_limit() {
 
 #[test]
 fn what_was_not_written_is_not_looked_for() {
-    let plan = three();
-    let read = plan.stage(Stage::Second).next().unwrap();
-    let written = |verdict| CheckResult {
+    let list = three();
+    let read = list.stage(Stage::Second).next().unwrap();
+    let written = |outcome| CheckResult {
         id: "marker-write".into(),
         title: String::new(),
-        verdict,
+        outcome,
         elapsed: Duration::ZERO,
     };
-    assert_eq!(plan.blocked(read, &[written(Verdict::passed(""))]), None);
-    let skipped = Verdict::skipped("needs that a marker is written through pgset-master");
-    assert_eq!(plan.blocked(read, &[written(Verdict::failed("x"))]), Some(skipped));
-    let last = plan.stage(Stage::Last).next().unwrap();
-    assert_eq!(plan.blocked(last, &[]), None);
+    assert_eq!(list.blocked(read, &[written(CheckOutcome::passed(""))]), None);
+    let skipped = CheckOutcome::skipped("needs that a marker is written through pgset-master");
+    assert_eq!(list.blocked(read, &[written(CheckOutcome::failed("x"))]), Some(skipped));
+    let cleanup = list.stage(Stage::Last).next().unwrap();
+    assert_eq!(list.blocked(cleanup, &[]), None);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_marker_is_gone_or_the_hint_says_how() {
     assert_eq!(passed(&judged(&three(), "marker-clean", 0, &row(0), "")), "its table is dropped");
     assert!(reason(&judged(&three(), "marker-clean", 0, &row(1), "")).contains("still there"));
     match judged(&three(), "marker-clean", 3, "", "\\connect: timeout expired\n") {
-        Verdict::Failed { hint: Some(hint), .. } => {
+        CheckOutcome::Failed { hint: Some(hint), .. } => {
             assert!(hint.starts_with("drop table"), "{hint}");
         }
         other => panic!("{other:?}"),
@@ -252,11 +252,11 @@ fn the_user_logs_in_as_itself() {
 #[test]
 fn roles_are_judged_from_the_facts() {
     assert_eq!(passed(&judged(&three(), "roles", 0, "", "")), "3 pods, 2 Services");
-    let wrong = plan(
+    let wrong = list(
         &[pod(0, Some(false)), pod(1, Some(false))],
         &[service(ServiceRole::Master, &[0]), service(ServiceRole::Replica, &[0])],
     );
-    let verdict = judged(&wrong, "roles", 0, "", "");
-    assert!(reason(&verdict).contains("pgset-0 and pgset-1 are all writable"), "{verdict:?}");
-    assert!(reason(&verdict).contains("Service pgset-replica reaches pgset-0"), "{verdict:?}");
+    let outcome = judged(&wrong, "roles", 0, "", "");
+    assert!(reason(&outcome).contains("pgset-0 and pgset-1 are all writable"), "{outcome:?}");
+    assert!(reason(&outcome).contains("Service pgset-replica reaches pgset-0"), "{outcome:?}");
 }

@@ -6,6 +6,7 @@ use super::super::snapshot::Snapshot;
 use super::super::text::says;
 use super::super::view;
 use super::Case;
+use crate::text::shell_word;
 
 /// The uid and gid of the Crunchy images, used if the pod does not set them.
 const DEFAULT_USER: i64 = 26;
@@ -56,16 +57,7 @@ fn user(pod: &Pod, container: Option<&str>) -> String {
     format!("{user}:{}", group.unwrap_or(user))
 }
 
-/// Quotes a word for a shell command.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// The commands that give the data the right owner.
+/// Who must own the data, and where.
 pub(super) fn owner(case: Case<'_>) -> Vec<String> {
     let Some(pod) = case.pod() else { return Vec::new() };
     let user = user(pod, case.trouble.container.as_deref());
@@ -73,10 +65,10 @@ pub(super) fn owner(case: Case<'_>) -> Vec<String> {
         .into_iter()
         .map(|place| match place {
             Place::HostPath(path) => {
-                format!("on {}: chown {user} {}", case.node(), quoted(&path.path))
+                format!("on {}: chown {user} {}", case.node(), shell_word(&path.path))
             }
             Place::Nfs(nfs) => {
-                format!("on the NFS server {}: chown {user} {}", nfs.server, quoted(&nfs.path))
+                format!("on the NFS server {}: chown {user} {}", nfs.server, shell_word(&nfs.path))
             }
         })
         .collect();
@@ -100,7 +92,7 @@ pub(super) fn mount(case: Case<'_>) -> Vec<String> {
     places
         .into_iter()
         .map(|place| match place {
-            Place::HostPath(path) => format!("on {node}: mkdir -p {}", quoted(&path.path)),
+            Place::HostPath(path) => format!("on {node}: mkdir -p {}", shell_word(&path.path)),
             Place::Nfs(nfs) => format!(
                 "on {node}: showmount -e {} (it must export {} to the node)",
                 nfs.server, nfs.path

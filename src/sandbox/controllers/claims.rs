@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::settings::Quantity;
+use crate::values::Quantity;
 
 use super::super::events::{self, Event};
 use super::super::kinds::{CLAIMS, PODS, STORAGE_CLASSES, VOLUMES};
@@ -13,6 +13,7 @@ use super::super::registry::Registry;
 use super::super::selectors::Selector;
 use super::super::store::Key;
 use super::{MANAGER, PROVISIONER, WRITER, deleted, has_finalizer, release, set_status, text};
+use crate::values::quantity::Amount;
 
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
@@ -75,8 +76,8 @@ fn is_for(volume: &Value, claim: &Value) -> bool {
 fn find(registry: &Registry, key: &Key, claim: &Arc<Value>) -> Answer<()> {
     let mut volumes = registry.store.all(&VOLUMES);
     volumes.retain(|volume| !deleted(volume) && fits(volume, claim));
-    // Prefer a volume that is reserved for this claim, then the smallest one.
-    volumes.sort_by_key(|v| (!is_for(v, claim), quantity(text(v, "/spec/capacity/storage"))));
+    // The one that waits for it, else the smallest.
+    volumes.sort_by_key(|v| (!is_for(v, claim), Amount::read(text(v, "/spec/capacity/storage"))));
     if let Some(volume) = volumes.first() {
         return bind(registry, key, claim, volume);
     }
@@ -120,7 +121,7 @@ fn fits(volume: &Value, claim: &Value) -> bool {
     let modes =
         |object: &Value| object["spec"]["accessModes"].as_array().cloned().unwrap_or_default();
     let offered = modes(volume);
-    let size = |object: &Value, pointer| quantity(text(object, pointer));
+    let size = |object: &Value, pointer| Amount::read(text(object, pointer));
     free && text(volume, "/spec/storageClassName") == text(claim, "/spec/storageClassName")
         && modes(claim).iter().all(|mode| offered.contains(mode))
         && size(volume, "/spec/capacity/storage") >= size(claim, "/spec/resources/requests/storage")

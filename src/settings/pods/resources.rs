@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::settings::{SettingsError, Sourced};
-use crate::values::Invalid;
-use crate::values::Quantity;
+use crate::values::{Invalid, Quantity, quantity};
 
 /// The requests or the limits of a container. `None` means that the resource is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,32 +19,21 @@ pub struct Resources {
 
 /// CPU, in thousandths of a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cpu(u64);
+pub struct Cpu(u32);
 
 impl FromStr for Cpu {
     type Err = Invalid;
 
     /// Parses `2`, `0.5` and `500m`.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = || {
+        let number = text.strip_suffix('m').unwrap_or(text);
+        let is_plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let milli = is_plain.then(|| quantity::whole_units(text, -3)).flatten();
+        let milli = milli.and_then(|milli| u32::try_from(milli).ok());
+        // A million processors is a slip of the finger.
+        milli.filter(|milli| (1..=1_000_000_000).contains(milli)).map(Self).ok_or_else(|| {
             Invalid::new("must be a number of processors, or of their thousandths: 2, 0.5 or 500m")
-        };
-        let whole = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            digits.then(|| text.parse::<u64>().ok()).flatten()
-        };
-        let milli = match (text.strip_suffix('m'), text.split_once('.')) {
-            (Some(number), _) => whole(number),
-            (None, Some((number, fraction))) if (1..=3).contains(&fraction.len()) => {
-                let fraction = whole(&format!("{fraction:0<3}"));
-                let number = whole(number).and_then(|number| number.checked_mul(1000));
-                number.zip(fraction).and_then(|(number, fraction)| number.checked_add(fraction))
-            }
-            (None, Some(_)) => None,
-            (None, None) => whole(text).and_then(|number| number.checked_mul(1000)),
-        };
-        // More than a million processors is probably a typing mistake.
-        milli.filter(|milli| (1..=1_000_000_000).contains(milli)).map(Self).ok_or_else(invalid)
+        })
     }
 }
 
@@ -95,8 +83,8 @@ pub(super) fn defaults() -> (Resources, Resources) {
     settle(&[], &[]).unwrap_or_default()
 }
 
-/// The value for one resource. `given` is its source, or `None` for a default.
-struct Said<'a, T> {
+/// The value of one resource, and the input that it comes from; none where it is a default.
+struct ResourceInput<'a, T> {
     value: Option<T>,
     given: Option<&'a Sourced<String>>,
 }
@@ -132,8 +120,8 @@ where
     T: FromStr<Err = Invalid> + Clone,
     N: PartialOrd,
 {
-    let request = said::<T>("requests", name, requests, &REQUESTS)?;
-    let limit = said::<T>("limits", name, limits, &LIMITS)?;
+    let request = input::<T>("requests", name, requests, &REQUESTS)?;
+    let limit = input::<T>("limits", name, limits, &LIMITS)?;
     let (Some(low), Some(high)) = (&request.value, &limit.value) else {
         return Ok((request.value, limit.value));
     };
@@ -153,19 +141,18 @@ where
     }
 }
 
-/// Returns the last value that was given for a resource, or else its default. The value `none` removes the
-/// default.
-fn said<'a, T: FromStr<Err = Invalid>>(
+/// The last that was given for a resource, else its default; `none` takes the default away.
+fn input<'a, T: FromStr<Err = Invalid>>(
     field: &'static str,
     name: &str,
     given: &'a [Sourced<String>],
     defaults: &[(&str, &str)],
-) -> Result<Said<'a, T>, SettingsError> {
+) -> Result<ResourceInput<'a, T>, SettingsError> {
     let mine = |given: &&Sourced<String>| split(&given.value).is_some_and(|(n, _)| n == name);
     let Some(given) = given.iter().rfind(mine) else {
         let default = defaults.iter().find(|(known, _)| *known == name);
         let value = default.and_then(|(_, value)| value.parse().ok());
-        return Ok(Said { value, given: None });
+        return Ok(ResourceInput { value, given: None });
     };
     let text = split(&given.value).map_or("", |(_, value)| value);
     let value = match text {
@@ -174,7 +161,7 @@ fn said<'a, T: FromStr<Err = Invalid>>(
             SettingsError::of(field, given.value.as_str(), given.source.clone(), invalid)
         })?),
     };
-    Ok(Said { value, given: Some(given) })
+    Ok(ResourceInput { value, given: Some(given) })
 }
 
 fn check_names(field: &'static str, given: &[Sourced<String>]) -> Result<(), SettingsError> {

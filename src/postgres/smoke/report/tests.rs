@@ -1,10 +1,10 @@
 use super::*;
 
 fn report() -> SmokeReport {
-    let check = |id: &str, title: &str, verdict| CheckResult {
+    let check = |id: &str, title: &str, outcome| CheckResult {
         id: id.into(),
         title: title.into(),
-        verdict,
+        outcome,
         elapsed: Duration::from_millis(83),
     };
     let hostile = "\"<a> & 'b'\u{1b}[2J\nx";
@@ -16,17 +16,17 @@ fn report() -> SmokeReport {
             check(
                 "login",
                 "testuser can log in",
-                Verdict::Passed { detail: "database <userdb>".into() },
+                CheckOutcome::Passed { detail: "database <userdb>".into() },
             ),
             check(
                 "roles",
                 hostile,
-                Verdict::Failed { reason: hostile.into(), hint: Some("pgset status".into()) },
+                CheckOutcome::Failed { reason: hostile.into(), hint: Some("pgset status".into()) },
             ),
             check(
                 "marker",
                 "replicas",
-                Verdict::Skipped { reason: "the set has one pod: there is no replica".into() },
+                CheckOutcome::Skipped { reason: "the set has one pod: there is no replica".into() },
             ),
         ],
     )
@@ -70,16 +70,23 @@ fn json_is_versioned() {
 
 #[test]
 fn junit_is_escaped() {
-    let text = report().junit();
-    assert!(
-        text.contains("tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\" time=\"0.350\""),
-        "{text}"
+    assert_eq!(
+        report().junit().unwrap(),
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="pgset ns/pgset" tests="3" skipped="1" failures="1" errors="0" time="0.350">
+    <testsuite name="pgset ns/pgset" tests="3" skipped="1" errors="0" failures="1" time="0.350">
+        <testcase name="testuser can log in" classname="pgset.login" time="0.083">
+            <system-out>database &lt;userdb&gt;</system-out>
+        </testcase>
+        <testcase name="&quot;&lt;a&gt; &amp; &apos;b&apos; [2J x" classname="pgset.roles" time="0.083">
+            <failure message="&quot;&lt;a&gt; &amp; &apos;b&apos; [2J x">pgset status</failure>
+        </testcase>
+        <testcase name="replicas" classname="pgset.marker" time="0.083">
+            <skipped message="the set has one pod: there is no replica"/>
+        </testcase>
+    </testsuite>
+</testsuites>
+"#
     );
-    assert!(text.contains("message=\"&quot;&lt;a&gt; &amp; &apos;b&apos;\u{fffd}[2J&#10;x\">pgset status</failure>"), "{text}");
-    assert!(
-        text.contains("<skipped message=\"the set has one pod: there is no replica\"/>"),
-        "{text}"
-    );
-    assert!(text.contains("<system-out>database &lt;userdb&gt;</system-out>"), "{text}");
-    assert_eq!(text.matches("<testcase ").count(), text.matches("</testcase>").count());
+    assert_eq!(for_xml("\u{fffe}\0"), "\u{fffd}");
 }
