@@ -91,10 +91,7 @@ impl Profile {
     /// What a set of the image can do.
     #[must_use]
     pub fn capabilities(&self) -> &'static Capabilities {
-        match self {
-            Self::Crunchy(_) => &Capabilities::CRUNCHY,
-            Self::Postgres(_) => &Capabilities::POSTGRES,
-        }
+        Capabilities::of(self.name())
     }
 
     /// The maximum number of pods of a set with this image, and the reason for it.

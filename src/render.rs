@@ -12,10 +12,10 @@ mod set;
 
 pub use engine::render;
 pub use error::RenderError;
-pub use set::{Origin, TemplateFile, TemplateSet, export};
+pub use set::{TemplateFile, TemplateOrigin, TemplateSet, export};
 
 use crate::certificate::Certificates;
-use crate::set::Topology;
+use crate::set::{Origin, Topology};
 use crate::settings::{Settings, Tls};
 use crate::values::{Replicas, Secret};
 
@@ -28,6 +28,8 @@ pub struct Inputs<'a> {
     pub replicas: Option<Replicas>,
     /// Who is the master.
     pub topology: &'a Topology,
+    /// Where the first data comes from.
+    pub origin: Origin,
     /// The number of pods that there are or will be, whoever decides it.
     pub pods: u32,
     /// The minor version of the Kubernetes server that the objects are for: 37 for 1.37.

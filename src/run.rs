@@ -147,6 +147,7 @@ fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn
         error::diagnosed::<crate::manifest::ManifestError>,
         error::diagnosed::<crate::plan::Refusal>,
         error::diagnosed::<crate::postgres::ScriptError>,
+        error::diagnosed::<crate::postgres::identity::NoIdentifier>,
         #[cfg(feature = "sandbox")]
         error::diagnosed::<crate::sandbox::place::PlaceError>,
     ];

@@ -20,6 +20,7 @@
 pub mod access;
 mod admission;
 pub mod api;
+pub mod background;
 pub mod controllers;
 mod defaults;
 mod events;

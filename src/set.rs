@@ -3,9 +3,13 @@
 
 pub mod identity;
 pub mod objects;
+mod origin;
 pub mod passwords;
 pub mod rights;
+mod role;
 pub mod topology;
 
 pub use identity::SetIdentity;
-pub use topology::{Role, Topology};
+pub use origin::Origin;
+pub use role::Role;
+pub use topology::Topology;

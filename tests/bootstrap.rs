@@ -12,12 +12,14 @@ mod refused;
 mod running;
 mod set;
 mod tls;
+mod topology;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Exit codes of the script, as listed in its header.
 mod code {
+    pub(super) const USAGE: i32 = 2;
     pub(super) const OPENSSL: i32 = 10;
     pub(super) const LABEL: i32 = 11;
     pub(super) const VOLUME: i32 = 12;

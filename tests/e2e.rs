@@ -20,6 +20,7 @@ mod slots;
 mod story;
 mod synchronous;
 mod tls;
+mod topology;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails there and then")]
 
+mod architecture;
 mod bootstrap;
 mod e2e;
 mod forgotten;

@@ -100,6 +100,7 @@ fn make_with(
         settings,
         replicas,
         topology: &pgset::set::Topology::default(),
+        origin: pgset::set::Origin::Initdb,
         pods: 2,
         server_minor,
         passwords: &passwords,

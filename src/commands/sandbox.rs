@@ -1,13 +1,11 @@
 //! `pgset sandbox`.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{ExitStatus, Stdio};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,17 +15,9 @@ use crate::cli::{SandboxArgs, SandboxCommand};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::sandbox::Sandbox;
+use crate::sandbox::background::{self, Lifetime, READY, delete};
 use crate::sandbox::node::processes;
 use crate::sandbox::place::Place;
-
-/// What the process in the background prints when it serves.
-const READY: &str = "ready";
-/// How long it may take to end: its pods have ten seconds.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
-/// How often it is looked whether it has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How much of its log explains why it did not start.
-const LOG_LINES: usize = 10;
 
 /// Starts, shows and stops the sandbox.
 pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -55,7 +45,7 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
         SandboxCommand::Logs => logs(&Place::open(&directory)?, context),
         SandboxCommand::Stop { delete: and_delete } => {
             let place = Place::open(&directory)?;
-            let said = if stop(&place, context).await? {
+            let said = if background::stop(&place, |words| context.warn(words)).await? {
                 "the sandbox is stopped"
             } else {
                 "no sandbox ran"
@@ -74,62 +64,14 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
 
 fn start(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    spawn(place, Stdio::null(), false, context)?;
+    background::spawn(place, Stdio::null(), Lifetime::UntilStopped, context.general.verbosity)?;
     let message = format!(
         "the sandbox runs, for trying and testing; pgset sandbox stop{} ends it",
-        flag(place)
+        place.flag()
     );
     context.finish(message, started);
     context.reporter.print(&format!("export KUBECONFIG={}\n", place.kubeconfig().display()))?;
     Ok(Exit::Done)
-}
-
-/// ` --directory DIR`, where it is not the usual one.
-fn flag(place: &Place) -> String {
-    if place.directory() == Place::usual() {
-        return String::new();
-    }
-    format!(" --directory {}", place.directory().display())
-}
-
-/// Starts the process in the background, and waits until it serves. It ends when its standard input
-/// does, unless that is nothing from the start.
-fn spawn(
-    place: &Place,
-    stdin: Stdio,
-    passing: bool,
-    context: &Context,
-) -> anyhow::Result<std::process::Child> {
-    if let Some(pid) = place.running() {
-        let directory = place.directory().display().to_string();
-        return Err(crate::sandbox::place::PlaceError::Running { directory, pid }.into());
-    }
-    let mut options = OpenOptions::new();
-    let log = options.create(true).append(true).mode(0o600).open(place.log());
-    let log = log.with_context(|| format!("writing {}", place.log().display()))?;
-    let program = std::env::current_exe().context("finding pgset itself")?;
-    let mut command = Command::new(program);
-    command.args(["sandbox", "serve", "--directory"]).arg(place.directory());
-    if passing {
-        command.arg("--passing");
-    }
-    command.stdin(stdin).stdout(Stdio::piped()).stderr(log);
-    command
-        .env("PGSET_LOG", if context.general.verbosity > 0 { "pgset=debug" } else { "pgset=info" });
-    let mut child = command.spawn().context("starting the sandbox")?;
-    let mut line = String::new();
-    let stdout = child.stdout.take().context("reading from the sandbox")?;
-    BufReader::new(stdout).read_line(&mut line)?;
-    if line.trim() == READY {
-        return Ok(child);
-    }
-    child.wait()?;
-    let text = std::fs::read_to_string(place.log()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    Err(Failure::new(Exit::Failed, "the sandbox did not start")
-        .details(last.iter().copied())
-        .into())
 }
 
 /// The process in the background.
@@ -192,35 +134,6 @@ async fn wait(child: &mut tokio::process::Child, context: &Context) -> anyhow::R
     child.wait().await.context("waiting for the command")
 }
 
-/// Stops what runs, and what one that was killed has left. Whether a sandbox ran.
-async fn stop(place: &Place, context: &Context) -> anyhow::Result<bool> {
-    let pid = place.running().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    if let Some(pid) = pid {
-        kill_process(pid, Signal::TERM).context("stopping the sandbox")?;
-        let began = Instant::now();
-        while place.running().is_some() && began.elapsed() < STOP_WITHIN {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        if place.running().is_some() {
-            context.warn("the sandbox does not end by itself: it is killed");
-            kill_process(pid, Signal::KILL).context("killing the sandbox")?;
-        }
-    }
-    processes::kill_all(place);
-    Ok(pid.is_some())
-}
-
-/// Deletes a sandbox's directory, and ends what runs there still.
-fn delete(place: &Place) -> anyhow::Result<()> {
-    processes::kill_all(place);
-    match std::fs::remove_dir_all(place.directory()) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("deleting {}", place.directory().display()))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Deletes what `pgset sandbox run` has left that was killed together with its sandbox.
 fn sweep(context: &Context) {
     for place in Place::left_behind() {
@@ -266,7 +179,8 @@ async fn run_beside(
     command: &[OsString],
     context: &Context,
 ) -> anyhow::Result<ExitStatus> {
-    let mut server = spawn(place, Stdio::piped(), passing, context)?;
+    let lifetime = if passing { Lifetime::OfOneCommand } else { Lifetime::UntilStopped };
+    let mut server = background::spawn(place, Stdio::piped(), lifetime, context.general.verbosity)?;
     let mut child = tokio::process::Command::new(&command[0]);
     child.args(&command[1..]).env("KUBECONFIG", place.kubeconfig());
     let status = match child.spawn() {

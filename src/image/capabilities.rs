@@ -60,7 +60,7 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// Of Crunchy's images: their entry point sets up PostgreSQL and replication by itself.
-    pub(super) const CRUNCHY: Self = Self {
+    const CRUNCHY: Self = Self {
         configuration: Ability::No(
             "must not be given with an image of Crunchy's, which writes its own configuration",
         ),
@@ -82,7 +82,7 @@ impl Capabilities {
     };
 
     /// Of the official image: pgset's bootstrap script sets up PostgreSQL and replication.
-    pub(super) const POSTGRES: Self = Self {
+    const POSTGRES: Self = Self {
         configuration: Ability::Yes,
         tls: Ability::Yes,
         has_topology: true,
@@ -94,6 +94,15 @@ impl Capabilities {
         defaults_to_nfs: false,
         default_replication_role: "primaryuser",
     };
+
+    /// Of the images of a profile.
+    #[must_use]
+    pub fn of(profile: ProfileName) -> &'static Self {
+        match profile {
+            ProfileName::Crunchy => &Self::CRUNCHY,
+            ProfileName::Postgres => &Self::POSTGRES,
+        }
+    }
 
     /// Of a set that was created with the profile of this name. A set that names none was created before
     /// sets named theirs, with an image of Crunchy's.

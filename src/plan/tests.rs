@@ -59,6 +59,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         settings: &settings,
         replicas,
         topology: &crate::set::Topology::default(),
+        origin: crate::set::Origin::Initdb,
         pods: 2,
         server_minor: 37,
         passwords: &passwords,

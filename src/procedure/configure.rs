@@ -10,7 +10,8 @@ mod server;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 pub(crate) use change::{changes, describe, postgresql_conf};
-pub(crate) use check::{Consent, check};
+pub(crate) use check::check;
+pub(crate) use restart::Consent;
 
 use super::wait::Wait;
 use super::{AT_ONCE, Work, pods};

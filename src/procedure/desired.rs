@@ -9,7 +9,7 @@ use crate::procedure::live::Live;
 use crate::procedure::tls;
 use crate::render::{self, Inputs, Passwords, TemplateSet};
 use crate::set::{SetIdentity, Topology, objects};
-use crate::settings::tls::Origin;
+use crate::settings::tls::CertificateSource;
 use crate::settings::{Settings, Tls};
 use crate::values::{Replicas, Secret};
 
@@ -38,13 +38,14 @@ pub(crate) fn draft(
     let setting = settings.tls.as_ref().map(|given| &given.value);
     let tls = Tls::wanted(setting, None, &settings.set);
     let certificates = match &tls {
-        Some(tls) if tls.origin == Origin::Made => tls::made_new(&settings.set)?,
+        Some(tls) if tls.origin == CertificateSource::Pgset => tls::made_new(&settings.set)?,
         _ => None,
     };
     let inputs = Inputs {
         settings,
         replicas: Some(replicas),
         topology: &Topology::default(),
+        origin: crate::set::Origin::Initdb,
         pods: replicas.get(),
         server_minor,
         passwords: &passwords,

@@ -141,6 +141,7 @@ impl Planning<'_> {
             settings,
             replicas: decision.rendered(),
             topology: &topology,
+            origin: crate::set::Origin::Initdb,
             pods: decision.count(),
             server_minor: live.version.minor,
             passwords: &passwords,

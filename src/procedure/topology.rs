@@ -47,13 +47,29 @@ pub(crate) async fn record(
     let set = work.set;
     let id = objects::topology(set);
     if let Some(there) = there {
-        return Ok(live::check_ours(there, &id, set)?);
+        live::check_ours(there, &id, set)?;
+    }
+    if work.topology.system_identifier.is_some() {
+        return Ok(());
     }
     let Some(master) = pods::master(set, work.topology, &snapshot.pods) else { return Ok(()) };
     let script = identity::ask(pods::name(master));
     let output = sql::run(work.cluster, work.namespace(), &script).await?;
     let identifier = identity::parse(&output).context("asking the master who it is")?;
-    match work.cluster.create(&object(set, &id, &identifier), false).await {
+    let written = match there {
+        None => work.cluster.create(&object(set, &id, &identifier), false).await,
+        Some(there) => {
+            let patch = json!({
+                "metadata": {
+                    "uid": there["metadata"]["uid"],
+                    "resourceVersion": there["metadata"]["resourceVersion"],
+                },
+                "data": { SYSTEM_IDENTIFIER: identifier },
+            });
+            work.cluster.merge(&id, &patch, false).await
+        }
+    };
+    match written {
         Ok(_) => {}
         // Another run at the same time was first, or the answer to this run's own request was lost.
         Err(error) if error.is_conflict() => {
@@ -71,7 +87,7 @@ pub(crate) async fn record(
         Err(error) => return Err(error.into()),
     }
     let detail = Some(format!("system identifier {identifier}"));
-    let outcome = Outcome::Created;
+    let outcome = if there.is_none() { Outcome::Created } else { Outcome::Configured };
     work.context.reporter.emit(Event::Object { object: id, outcome, detail });
     Ok(())
 }

@@ -27,6 +27,7 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
             "secret": set.secret(),
             "config": set.config(),
             "topology": set.topology(),
+            "origin": inputs.origin.as_str(),
             "service_account": set.service_account(),
             "static_storage_class": set.static_storage_class(),
         },

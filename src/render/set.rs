@@ -17,14 +17,14 @@ pub(super) const SCRIPT: &str = ".sh";
 
 /// Where a template comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum TemplateOrigin {
     /// Built into the binary.
     BuiltIn,
     /// A file of the user's own.
     File(PathBuf),
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for TemplateOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("built in"),
@@ -36,7 +36,7 @@ impl std::fmt::Display for Origin {
 /// A template.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
-    pub(super) origin: Origin,
+    pub(super) origin: TemplateOrigin,
     pub(super) text: String,
 }
 
@@ -67,7 +67,8 @@ impl TemplateSet {
             .iter()
             .filter(|(of, _, _)| *of == profile)
             .map(|(_, name, text)| {
-                let template = Template { origin: Origin::BuiltIn, text: (*text).to_owned() };
+                let template =
+                    Template { origin: TemplateOrigin::BuiltIn, text: (*text).to_owned() };
                 ((*name).to_owned(), template)
             })
             .collect();
@@ -85,7 +86,7 @@ impl TemplateSet {
     #[must_use]
     pub fn overridden_by(mut self, files: impl IntoIterator<Item = TemplateFile>) -> Self {
         for TemplateFile { path, name, text } in files {
-            self.templates.insert(name, Template { origin: Origin::File(path), text });
+            self.templates.insert(name, Template { origin: TemplateOrigin::File(path), text });
         }
         self
     }
@@ -93,7 +94,7 @@ impl TemplateSet {
     /// The names and sources of all templates that are rendered, and of all texts that become values in
     /// them.
     #[must_use]
-    pub fn list(&self) -> Vec<(&str, &Origin)> {
+    pub fn list(&self) -> Vec<(&str, &TemplateOrigin)> {
         let used = |name: &str| is_document(name) || is_text(name);
         let used = self.templates.iter().filter(|(name, _)| used(name));
         used.map(|(name, template)| (name.as_str(), &template.origin)).collect()
@@ -119,7 +120,7 @@ impl TemplateSet {
     /// The name of a template in errors: its path, or its name if it is built in.
     pub(super) fn shown(&self, name: &str) -> String {
         match self.templates.get(name).map(|template| &template.origin) {
-            Some(Origin::File(path)) => path.display().to_string(),
+            Some(TemplateOrigin::File(path)) => path.display().to_string(),
             _ => name.to_owned(),
         }
     }

@@ -164,6 +164,15 @@ impl Place {
         Ok(())
     }
 
+    /// ` --directory DIR`, if it is not the usual directory.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        if self.directory() == Self::usual() {
+            return String::new();
+        }
+        format!(" --directory {}", self.directory().display())
+    }
+
     /// The process id of the sandbox that runs here; none if none does.
     #[must_use]
     pub fn running(&self) -> Option<u32> {

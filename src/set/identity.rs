@@ -1,6 +1,6 @@
 //! The identity of a set, and the names of all its objects.
 
-use super::Role;
+use super::role::Role;
 use crate::manifest::labels::Ownership;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::values::{Namespace, SetName};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::SetIdentity;
+use super::identity::SetIdentity;
 use crate::image::Capabilities;
 use crate::manifest::{Kind, ObjectId};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::manifest::ServerVersion;
 use serde_json::Value;
 
-use super::SetIdentity;
+use super::identity::SetIdentity;
 use crate::manifest::{Kind, Object};
 
 /// A right: a verb on a resource.

@@ -3,10 +3,11 @@
 //! The topology is recorded in the ConfigMap `NAME-topology`. A set whose topology names no master is one that
 //! has never had another than the pod of ordinal 0: that is what [`Topology::default`] says.
 
-use serde::Serialize;
 use serde_json::Value;
 
-use super::{SetIdentity, objects};
+use super::identity::SetIdentity;
+use super::objects;
+use super::role::Role;
 use crate::error::{Exit, Failure};
 
 /// The key of the ConfigMap that holds PostgreSQL's system identifier, and the name of the file that pods see.
@@ -15,27 +16,6 @@ pub const SYSTEM_IDENTIFIER: &str = "system-identifier";
 pub const MASTER: &str = "master";
 /// The value of [`MASTER`] while no pod is to be the master.
 const NO_POD: &str = "none";
-
-/// What a pod does in its set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Takes writes.
-    Master,
-    /// Follows the master.
-    Replica,
-}
-
-impl Role {
-    /// The word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Master => "master",
-            Self::Replica => "replica",
-        }
-    }
-}
 
 /// Which pod is to be the master.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

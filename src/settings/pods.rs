@@ -17,7 +17,7 @@ use super::sources::Sources;
 use super::{SettingsError, Source, Sourced};
 use crate::cli::SettingsArgs;
 use crate::environment::{self as variables, Variable};
-use crate::image::{Profile, ProfileName};
+use crate::image::{Capabilities, Profile, ProfileName};
 use crate::values::Invalid;
 use crate::values::duration;
 use crate::values::names::is_dns_name;
@@ -81,10 +81,14 @@ pub(super) fn pods(
         return match given.first() {
             None => Ok(Pods::default()),
             Some((field, found)) => {
+                let others = ProfileName::ALL
+                    .into_iter()
+                    .filter(|name| Capabilities::of(*name).has_pod_settings)
+                    .map(ProfileName::as_str);
                 let invalid = Invalid::new(format!(
                     "must be left out with the profile {}: only the profile {} has it",
                     profile.name(),
-                    ProfileName::Postgres
+                    others.collect::<Vec<_>>().join(", ")
                 ))
                 .hint("templates of your own can have it: pgset templates export DIR");
                 Err(SettingsError::of(field, &found.value, found.source.clone(), invalid))

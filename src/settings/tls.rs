@@ -37,11 +37,11 @@ impl fmt::Display for TlsSetting {
 
 /// Who manages the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum CertificateSource {
     /// pgset's own CA issues and renews it.
-    Made,
+    Pgset,
     /// The user manages it; pgset only reads it.
-    Given,
+    User,
 }
 
 /// The stage of TLS in a set.
@@ -77,14 +77,14 @@ pub struct Tls {
     /// The stage.
     pub stage: Stage,
     /// Who manages the certificate.
-    pub origin: Origin,
+    pub origin: CertificateSource,
     /// The Secret with the certificate.
     pub secret: String,
 }
 
 impl fmt::Display for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = if self.origin == Origin::Made { "made" } else { "given" };
+        let origin = if self.origin == CertificateSource::Pgset { "made" } else { "given" };
         write!(f, "{} {origin} {}", self.stage.name(), self.secret)
     }
 }
@@ -101,8 +101,8 @@ impl Tls {
             _ => return None,
         };
         let origin = match words.next()? {
-            "made" => Origin::Made,
-            "given" => Origin::Given,
+            "made" => CertificateSource::Pgset,
+            "given" => CertificateSource::User,
             _ => return None,
         };
         Some(Self { stage, origin, secret: words.next()?.to_owned() })
@@ -122,13 +122,18 @@ impl Tls {
         live: Option<&Self>,
         set: &SetIdentity,
     ) -> Option<Self> {
-        let made =
-            || Self { stage: Stage::Required, origin: Origin::Made, secret: set.tls_secret() };
+        let made = || Self {
+            stage: Stage::Required,
+            origin: CertificateSource::Pgset,
+            secret: set.tls_secret(),
+        };
         match (setting, live) {
             (Some(TlsSetting::Off), _) | (None, None) => None,
-            (Some(TlsSetting::Secret(name)), _) => {
-                Some(Self { stage: Stage::Required, origin: Origin::Given, secret: name.clone() })
-            }
+            (Some(TlsSetting::Secret(name)), _) => Some(Self {
+                stage: Stage::Required,
+                origin: CertificateSource::User,
+                secret: name.clone(),
+            }),
             // TLS is already being disabled, and there is no setting that says otherwise.
             (None, Some(live)) if live.stage == Stage::Leaving => None,
             (_, Some(live)) => Some(live.at(Stage::Required)),

@@ -36,7 +36,7 @@ export LC_ALL=C
 : "${PGSET_RUN:=/run/pgset}"                # memory, shared by both containers: passfile, certificates, bootstrap.conf
 : "${PGSET_AUTH:=/etc/pgset-auth}"          # a file for each password
 : "${PGSET_TLS:=/etc/pgset-tls}"            # ca.crt, tls.crt, tls.key; may be missing
-: "${PGSET_TOPOLOGY:=/etc/pgset-topology}"  # system-identifier; may be missing
+: "${PGSET_TOPOLOGY:=/etc/pgset-topology}"  # system-identifier, master; each may be missing
 : "${PGSET_TOKEN:=/var/run/secrets/kubernetes.io/serviceaccount}"
 : "${PGSET_SOCKETS:=/var/run/postgresql}"
 : "${PGSET_TMP:=/tmp}"
@@ -46,6 +46,7 @@ export LC_ALL=C
 : "${PGSET_POD_LABEL:=}"                    # the pod's label `name`
 : "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
 : "${PGSET_LOCALE:=C.UTF-8}"
+: "${PGSET_ORIGIN:=initdb}"                 # where the first data of the master comes from: initdb
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
 : "${PGSET_LABEL_WAIT:=30}"                 # seconds to try to set the label
 : "${PGSET_TLS_WAIT:=60}"                   # seconds to wait for a certificate that somebody else makes
@@ -109,9 +110,10 @@ need() { # variables...
 
 # --- the role ---------------------------------------------------------------------------------------------
 
-# The one place that knows who is the master: ordinal 0.
-master_pod=${PGSET_POD-}
-master_pod=${master_pod%-*}-0
+# Who is the master is an input: the file `master` of the topology names the pod, or says none. A set whose topology
+# does not say it has never had another master than its pod 0.
+master_pod=${PGSET_NAME-}-0
+[ ! -s "$PGSET_TOPOLOGY/master" ] || master_pod=$(tr -d '[:space:]' <"$PGSET_TOPOLOGY/master")
 role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 
 # Where a replica asks for the master before its server runs, in libpq's notation. In a set that is new it asks the
@@ -491,7 +493,10 @@ master() {
     die $E_LOST "the volume is empty but this set was initialised (system identifier $recorded): a volume was lost or another one is mounted; mount the old one, restore it from a backup, or delete the set with its data"
   [ ! -e "$PGDATA.old" ] ||
     die $E_LOST "the volume has no $PGDATA but $PGDATA.old, which a replica left: move it back, or away"
-  initialise
+  case $PGSET_ORIGIN in
+    initdb) initialise ;;
+    *) die $E_USAGE "the variable PGSET_ORIGIN is $PGSET_ORIGIN: this version can begin with initdb only" ;;
+  esac
 }
 
 # Built beside its place and renamed at the end: a kill at any moment leaves nothing that counts.

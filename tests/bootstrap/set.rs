@@ -93,10 +93,17 @@ impl Set {
         fs::write(self.path().join("topology/system-identifier"), identifier).unwrap();
     }
 
+    /// Names the master in the topology: a pod, or `none`.
+    pub(super) fn name_master(&self, pod: &str) {
+        fs::write(self.path().join("topology/master"), pod).unwrap();
+    }
+
     /// The pod with this ordinal.
     pub(super) fn pod(&self, ordinal: u32) -> Pod {
         let name = format!("pgset-{ordinal}");
-        let port = if ordinal == 0 { self.master_port } else { free_port() };
+        let named = fs::read_to_string(self.path().join("topology/master"));
+        let master = named.unwrap_or_else(|_| "pgset-0".to_owned());
+        let port = if name == master.trim() { self.master_port } else { free_port() };
         // The configuration includes a file by a relative path, so both directories need the same layout
         // as in a pod.
         let run = self.make_directory(&format!("{ordinal}/run/pgset"));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::postgres::tls::ServerTls;
-use crate::settings::tls::{Origin, Stage};
+use crate::settings::tls::{CertificateSource, Stage};
 
 /// Whether connections are encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -96,7 +96,7 @@ impl TlsStatus {
             secret,
             valid_until: dates.map(|dates| dates.until),
             renewal_due: dates.is_some_and(|dates| dates.is_due(now)),
-            made: line.is_some_and(|line| line.origin == Origin::Made),
+            made: line.is_some_and(|line| line.origin == CertificateSource::Pgset),
             days: dates.map_or(0, |dates| (dates.until.as_second() - now.as_second()) / 86_400),
             ..Self::off()
         };

@@ -1,20 +1,12 @@
 //! The check of a configuration before it is written.
 
 use super::change::{Change, read};
-use super::{restart, server};
+use super::restart::{self, Consent};
+use super::server;
 use crate::error::{Exit, Failure};
 use crate::plan::Plan;
 use crate::postgres::configuration::{self, Order, Setting};
 use crate::procedure::{Ending, Work, live, sql};
-
-/// Whether the person has agreed that servers restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consent {
-    /// The question was answered with yes.
-    Given,
-    /// Nobody was asked so far.
-    NotAsked,
-}
 
 /// Has a running server check the configuration that is about to be written, and asks before a restart, where one
 /// follows.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::change::postgresql_conf;
-use super::check::Consent;
 use super::server;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -12,6 +11,15 @@ use crate::postgres::replication::Lsn;
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::{Next, Poll, Procedure, Work, live, poll, run, sql};
 use crate::set::{Role, objects};
+
+/// Whether the person has agreed that servers restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// The question was answered with yes.
+    Given,
+    /// Nobody was asked so far.
+    NotAsked,
+}
 
 /// A pod that waits for a restart, and why.
 pub(super) struct Pending {

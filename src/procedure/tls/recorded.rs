@@ -7,7 +7,7 @@ use crate::certificate::{self, Certificates, Renewal, names};
 use crate::cluster::Cluster;
 use crate::procedure::live::Live;
 use crate::set::{SetIdentity, objects, passwords};
-use crate::settings::tls::{Origin, Stage};
+use crate::settings::tls::{CertificateSource, Stage};
 use crate::settings::{Settings, Tls};
 use crate::values::Secret;
 
@@ -63,7 +63,9 @@ pub(crate) async fn read_given(
 ) -> anyhow::Result<()> {
     let setting = settings.tls.as_ref().map(|given| &given.value);
     let wanted = Tls::wanted(setting, recorded(live, &settings.set).as_ref(), &settings.set);
-    let Some(wanted) = wanted.filter(|tls| tls.origin == Origin::Given) else { return Ok(()) };
+    let Some(wanted) = wanted.filter(|tls| tls.origin == CertificateSource::User) else {
+        return Ok(());
+    };
     let id = objects::secret(&settings.set, &wanted.secret);
     if let Some(secret) = cluster.get(&id).await? {
         live.objects.insert(id, secret);

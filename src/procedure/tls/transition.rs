@@ -8,7 +8,7 @@ use crate::error::{Exit, Failure};
 use crate::plan::{Action, Plan};
 use crate::procedure::live::{self, Live};
 use crate::set::{SetIdentity, objects};
-use crate::settings::tls::Origin;
+use crate::settings::tls::CertificateSource;
 use crate::settings::{Settings, Tls};
 
 /// How a set comes from the TLS that it has to the TLS that it is to have.
@@ -45,7 +45,7 @@ pub(crate) fn transition(
     let first = if stages { Tls::first(had.as_ref(), last.as_ref()) } else { last.clone() };
     let mut transition = Transition { live: had, first, last, ..Transition::default() };
     match &transition.last {
-        Some(tls) if tls.origin == Origin::Made => {
+        Some(tls) if tls.origin == CertificateSource::Pgset => {
             let id = objects::certificates(set);
             let there = live.objects.get(&id);
             if let Some(secret) = there
@@ -154,7 +154,9 @@ pub(crate) fn change(from: Option<&Tls>, to: Option<&Tls>) -> String {
     let word = |tls: Option<&Tls>| tls.map_or("off", |tls| tls.stage.name());
     let other = match (from, to) {
         (Some(from), Some(to)) if from.secret != to.secret => format!(", by Secret {}", to.secret),
-        (None, Some(to)) if to.origin == Origin::Given => format!(", by Secret {}", to.secret),
+        (None, Some(to)) if to.origin == CertificateSource::User => {
+            format!(", by Secret {}", to.secret)
+        }
         _ => String::new(),
     };
     format!("TLS {} -> {}{other}", word(from), word(to))

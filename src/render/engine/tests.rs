@@ -67,6 +67,7 @@ fn render_files(files: &[(&str, &str)], user: &str) -> Result<String, RenderErro
         settings: &settings,
         replicas: None,
         topology: &crate::set::Topology::default(),
+        origin: crate::set::Origin::Initdb,
         pods: 2,
         server_minor: 37,
         passwords: &passwords,

@@ -18,12 +18,12 @@ use super::super::store::Key;
 use super::request::{Query, Request};
 use super::respond::{self, Reply};
 
-/// How often a followed log is checked for new lines.
+/// LogOptions often a followed log is checked for new lines.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Answers a request for a log.
 pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answer<Reply> {
-    let how = How::asked(&asked.query)?;
+    let how = LogOptions::asked(&asked.query)?;
     let name = asked.name.as_deref().unwrap_or_default();
     let pod = registry.get(&asked.key(name))?;
     let container = container(&pod, asked.query.get("container"))?;
@@ -118,7 +118,7 @@ fn whole(kept: &[u8]) -> usize {
 
 /// The options of a log request.
 #[derive(Clone, Debug, Default)]
-struct How {
+struct LogOptions {
     /// Show the time of each line.
     timestamps: bool,
     /// Show lines from this time on.
@@ -129,7 +129,7 @@ struct How {
     limit: Option<usize>,
 }
 
-impl How {
+impl LogOptions {
     fn asked(query: &Query) -> Answer<Self> {
         let number = |option: &str| -> Answer<Option<u64>> {
             let read = |text: &str| {
@@ -205,7 +205,7 @@ struct Follow {
     run: u64,
     file: std::fs::File,
     sender: mpsc::Sender<Bytes>,
-    how: How,
+    how: LogOptions,
 }
 
 impl Follow {
@@ -258,7 +258,7 @@ mod tests {
         2026-01-01T00:00:02Z F b\n2026-01-01T00:00:03Z F c\n";
 
     fn shown(query: &str, kept: &[u8]) -> String {
-        let how = How::asked(&Query::parse(query)).unwrap();
+        let how = LogOptions::asked(&Query::parse(query)).unwrap();
         String::from_utf8(how.first(kept)).unwrap()
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let open = [KEPT, b"2026-01-01T00:00:04Z P d\n"].concat();
         assert_eq!(shown("tailLines=1", &open), "d");
         assert_eq!(shown("tailLines=2", &open), "c\nd");
-        assert_eq!(How::asked(&Query::parse("tailLines=x")).unwrap_err().code, 400);
+        assert_eq!(LogOptions::asked(&Query::parse("tailLines=x")).unwrap_err().code, 400);
         assert_eq!(whole(b"a\nb"), 2);
     }
 }
