@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Answers a request for a log.
 pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answer<Reply> {
-    let how = How::asked(&asked.query)?;
+    let options = LogOptions::asked(&asked.query)?;
     let name = asked.name.as_deref().unwrap_or_default();
     let pod = registry.get(&asked.key(name))?;
     let container = container(&pod, asked.query.get("container"))?;
@@ -56,7 +56,7 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
         )));
     };
     let end = whole(&kept);
-    let text = how.first(&kept[..end]);
+    let text = options.first(&kept[..end]);
     if !asked.query.is("follow") {
         return Ok(respond::text(text));
     }
@@ -69,7 +69,7 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
         run,
         file,
         sender,
-        how,
+        options,
     };
     tokio::spawn(follow.run(text, end as u64));
     Ok(reply)
@@ -118,7 +118,7 @@ fn whole(kept: &[u8]) -> usize {
 
 /// The options of a log request.
 #[derive(Clone, Debug, Default)]
-struct How {
+struct LogOptions {
     /// Show the time of each line.
     timestamps: bool,
     /// Show lines from this time on.
@@ -129,7 +129,7 @@ struct How {
     limit: Option<usize>,
 }
 
-impl How {
+impl LogOptions {
     fn asked(query: &Query) -> Answer<Self> {
         let number = |option: &str| -> Answer<Option<u64>> {
             let read = |text: &str| {
@@ -205,7 +205,7 @@ struct Follow {
     run: u64,
     file: std::fs::File,
     sender: mpsc::Sender<Bytes>,
-    how: How,
+    options: LogOptions,
 }
 
 impl Follow {
@@ -220,7 +220,7 @@ impl Follow {
             let kept = grown(&mut self.file, at).unwrap_or_default();
             let end = whole(&kept);
             at += end as u64;
-            next = self.how.text(&log::read(&kept[..end]).collect::<Vec<_>>());
+            next = self.options.text(&log::read(&kept[..end]).collect::<Vec<_>>());
             if end == 0 {
                 if !runs {
                     return;
@@ -258,8 +258,8 @@ mod tests {
         2026-01-01T00:00:02Z F b\n2026-01-01T00:00:03Z F c\n";
 
     fn shown(query: &str, kept: &[u8]) -> String {
-        let how = How::asked(&Query::parse(query)).unwrap();
-        String::from_utf8(how.first(kept)).unwrap()
+        let options = LogOptions::asked(&Query::parse(query)).unwrap();
+        String::from_utf8(options.first(kept)).unwrap()
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
         let open = [KEPT, b"2026-01-01T00:00:04Z P d\n"].concat();
         assert_eq!(shown("tailLines=1", &open), "d");
         assert_eq!(shown("tailLines=2", &open), "c\nd");
-        assert_eq!(How::asked(&Query::parse("tailLines=x")).unwrap_err().code, 400);
+        assert_eq!(LogOptions::asked(&Query::parse("tailLines=x")).unwrap_err().code, 400);
         assert_eq!(whole(b"a\nb"), 2);
     }
 }
