@@ -36,12 +36,12 @@ pub enum Fault {
     /// The request is executed, and the connection breaks in the middle of the answer.
     Cut,
     /// A watch delivers no changes.
-    Watch(Deaf),
+    Watch(WatchFault),
 }
 
 /// In which way a watch delivers no changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deaf {
+pub enum WatchFault {
     /// It ends at once, without an error.
     Closed,
     /// It answers that the version is too old: 410.

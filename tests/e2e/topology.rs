@@ -26,7 +26,8 @@ async fn the_master_is_who_the_topology_names() {
         space.sql_yields(replica, "postgres", recovery, "t").await;
     }
     let slots = async || {
-        let names = "select string_agg(slot_name, ',' order by slot_name) from pg_replication_slots";
+        let names =
+            "select string_agg(slot_name, ',' order by slot_name) from pg_replication_slots";
         space.sql("pgset-1", "postgres", names).await.unwrap()
     };
     assert_eq!(slots().await, "pgset_0,pgset_2");

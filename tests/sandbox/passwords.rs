@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::Method;
-use pgset::sandbox::faults::{Deaf, Fault};
+use pgset::sandbox::faults::{Fault, WatchFault};
 use pgset::sandbox::refusal::Refusal;
 use tempfile::TempDir;
 
@@ -229,7 +229,7 @@ async fn meet_faults(this: &Sentinel<'_>) {
         this.run("up --timeout 1s").await;
     }
     faults.clear();
-    faults.request(Method::GET, "watch=true", 0..usize::MAX, Fault::Watch(Deaf::Bookmarks));
+    faults.request(Method::GET, "watch=true", 0..usize::MAX, Fault::Watch(WatchFault::Bookmarks));
     this.run("up --timeout 2s").await;
     faults.clear();
     // A pod that does not start: its events, specification and log are printed.

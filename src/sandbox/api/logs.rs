@@ -18,12 +18,12 @@ use super::super::store::Key;
 use super::request::{Query, Request};
 use super::respond::{self, Reply};
 
-/// LogOptions often a followed log is checked for new lines.
+/// How often a followed log is checked for new lines.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Answers a request for a log.
 pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answer<Reply> {
-    let how = LogOptions::asked(&asked.query)?;
+    let options = LogOptions::asked(&asked.query)?;
     let name = asked.name.as_deref().unwrap_or_default();
     let pod = registry.get(&asked.key(name))?;
     let container = container(&pod, asked.query.get("container"))?;
@@ -56,7 +56,7 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
         )));
     };
     let end = whole(&kept);
-    let text = how.first(&kept[..end]);
+    let text = options.first(&kept[..end]);
     if !asked.query.is("follow") {
         return Ok(respond::text(text));
     }
@@ -69,7 +69,7 @@ pub fn read(node: &Arc<Node>, registry: &Arc<Registry>, asked: &Request) -> Answ
         run,
         file,
         sender,
-        how,
+        options,
     };
     tokio::spawn(follow.run(text, end as u64));
     Ok(reply)
@@ -205,7 +205,7 @@ struct Follow {
     run: u64,
     file: std::fs::File,
     sender: mpsc::Sender<Bytes>,
-    how: LogOptions,
+    options: LogOptions,
 }
 
 impl Follow {
@@ -220,7 +220,7 @@ impl Follow {
             let kept = grown(&mut self.file, at).unwrap_or_default();
             let end = whole(&kept);
             at += end as u64;
-            next = self.how.text(&log::read(&kept[..end]).collect::<Vec<_>>());
+            next = self.options.text(&log::read(&kept[..end]).collect::<Vec<_>>());
             if end == 0 {
                 if !runs {
                     return;
@@ -258,8 +258,8 @@ mod tests {
         2026-01-01T00:00:02Z F b\n2026-01-01T00:00:03Z F c\n";
 
     fn shown(query: &str, kept: &[u8]) -> String {
-        let how = LogOptions::asked(&Query::parse(query)).unwrap();
-        String::from_utf8(how.first(kept)).unwrap()
+        let options = LogOptions::asked(&Query::parse(query)).unwrap();
+        String::from_utf8(options.first(kept)).unwrap()
     }
 
     #[test]

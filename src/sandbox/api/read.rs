@@ -144,11 +144,11 @@ fn watch(
 }
 
 /// The client has disconnected.
-struct Left;
+struct Disconnected;
 
 impl Watch {
     /// Sends all existing objects as added.
-    async fn tell_all(&mut self, initial: bool) -> Result<(), Left> {
+    async fn tell_all(&mut self, initial: bool) -> Result<(), Disconnected> {
         let (objects, version) = self.registry.store.list(self.resource, self.namespace.as_deref());
         for object in objects.iter().filter(|object| self.selector.matches(object)) {
             self.tell("ADDED", object).await?;
@@ -161,7 +161,7 @@ impl Watch {
         }
     }
 
-    async fn run(&mut self) -> Result<(), Left> {
+    async fn run(&mut self) -> Result<(), Disconnected> {
         let mut latest = self.registry.store.subscribe();
         let mut ended = self.faults.watches();
         loop {
@@ -177,9 +177,9 @@ impl Watch {
             }
             self.version = version;
             tokio::select! {
-                more = latest.changed() => more.map_err(|_| Left)?,
-                () = self.sender.closed() => return Err(Left),
-                _ = ended.changed() => return Err(Left),
+                more = latest.changed() => more.map_err(|_| Disconnected)?,
+                () = self.sender.closed() => return Err(Disconnected),
+                _ = ended.changed() => return Err(Disconnected),
                 () = tokio::time::sleep(BOOKMARK_EVERY), if self.bookmarks => {
                     self.bookmark(json!({})).await?;
                 }
@@ -205,7 +205,7 @@ impl Watch {
         }
     }
 
-    async fn tell(&self, kind: &str, object: &Arc<Value>) -> Result<(), Left> {
+    async fn tell(&self, kind: &str, object: &Arc<Value>) -> Result<(), Disconnected> {
         let object = if self.table {
             let objects = std::slice::from_ref(object);
             tables::of(self.resource, objects, &object["metadata"], self.include)
@@ -215,7 +215,7 @@ impl Watch {
         self.send(&json!({"type": kind, "object": object})).await
     }
 
-    async fn bookmark(&self, annotations: Value) -> Result<(), Left> {
+    async fn bookmark(&self, annotations: Value) -> Result<(), Disconnected> {
         let mut object = json!({
             "kind": self.resource.kind, "apiVersion": self.resource.api_version(),
             "metadata": {"resourceVersion": self.version.to_string()},
@@ -226,7 +226,7 @@ impl Watch {
         self.send(&json!({"type": "BOOKMARK", "object": object})).await
     }
 
-    async fn send(&self, event: &Value) -> Result<(), Left> {
-        self.sender.send(format!("{event}\n").into()).await.map_err(|_| Left)
+    async fn send(&self, event: &Value) -> Result<(), Disconnected> {
+        self.sender.send(format!("{event}\n").into()).await.map_err(|_| Disconnected)
     }
 }

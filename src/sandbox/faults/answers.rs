@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::api::respond::{self, Broken, Reply};
 use super::super::refusal::Refusal;
-use super::{Deaf, Fault, Faults};
+use super::{Fault, Faults, WatchFault};
 
 /// The answer in place of the server's; none if the request is to be executed.
 pub(in super::super) async fn instead(
@@ -27,7 +27,7 @@ pub(in super::super) async fn instead(
         }
         Fault::Hang => std::future::pending().await,
         Fault::Reset => Some(Err("reset before the request was read".into())),
-        Fault::Watch(deaf) => Some(Ok(watch(*deaf, version()))),
+        Fault::Watch(fault) => Some(Ok(watch(*fault, version()))),
         Fault::ResetAfter | Fault::Cut => None,
     }
 }
@@ -49,17 +49,17 @@ pub(in super::super) async fn spoil(fault: Option<&Fault>, reply: Reply) -> Resu
 }
 
 /// A watch that delivers no changes.
-fn watch(deaf: Deaf, version: u64) -> Reply {
+fn watch(fault: WatchFault, version: u64) -> Reply {
     let (sender, reply) = respond::streaming("application/json");
     let line = |event: Value| Bytes::from(format!("{event}\n"));
-    match deaf {
-        Deaf::Closed => {}
-        Deaf::Expired => {
+    match fault {
+        WatchFault::Closed => {}
+        WatchFault::Expired => {
             // The queue is empty, so there is room for this message.
             let _ = sender
                 .try_send(line(json!({"type": "ERROR", "object": Refusal::expired().status()})));
         }
-        Deaf::Bookmarks => {
+        WatchFault::Bookmarks => {
             let object = json!({"metadata": {"resourceVersion": version.to_string()}});
             let bookmark = line(json!({"type": "BOOKMARK", "object": object}));
             tokio::spawn(async move {

@@ -14,7 +14,7 @@ use super::pod::Worker;
 const OUTPUT_LIMIT: usize = 1024;
 
 /// The delay, period, timeout and thresholds of a probe.
-struct Pace {
+struct ProbeTiming {
     delay: Duration,
     period: Duration,
     timeout: Duration,
@@ -22,7 +22,7 @@ struct Pace {
     failures: u64,
 }
 
-impl Pace {
+impl ProbeTiming {
     fn of(probe: &Value) -> Self {
         let number = |field: &str, default| probe[field].as_u64().unwrap_or(default);
         let seconds = |field: &str, default| Duration::from_secs(number(field, default));
@@ -69,53 +69,53 @@ pub(super) async fn watch(worker: &Worker, index: usize, setting: &Setting) -> S
 }
 
 async fn starts(worker: &Worker, index: usize, setting: &Setting, probe: &Value) -> bool {
-    let pace = Pace::of(probe);
+    let timing = ProbeTiming::of(probe);
     let mut failures = 0;
-    sleep(pace.delay).await;
+    sleep(timing.delay).await;
     loop {
-        if ask(worker, index, setting, probe, "Startup", &pace).await {
+        if ask(worker, index, setting, probe, "Startup", &timing).await {
             return true;
         }
         failures += 1;
-        if failures >= pace.failures {
+        if failures >= timing.failures {
             return false;
         }
-        sleep(pace.period).await;
+        sleep(timing.period).await;
     }
 }
 
 async fn judge_readiness(worker: &Worker, index: usize, setting: &Setting, probe: &Value) {
-    let pace = Pace::of(probe);
+    let timing = ProbeTiming::of(probe);
     let (mut successes, mut failures) = (0, 0);
-    sleep(pace.delay).await;
+    sleep(timing.delay).await;
     loop {
-        if ask(worker, index, setting, probe, "Readiness", &pace).await {
+        if ask(worker, index, setting, probe, "Readiness", &timing).await {
             (successes, failures) = (successes + 1, 0);
         } else {
             (successes, failures) = (0, failures + 1);
         }
         let ready = worker.state(index).ready;
-        if successes >= pace.successes && !ready {
+        if successes >= timing.successes && !ready {
             worker.set(index, |state| state.ready = true);
-        } else if failures >= pace.failures && ready {
+        } else if failures >= timing.failures && ready {
             worker.set(index, |state| state.ready = false);
         }
-        sleep(pace.period).await;
+        sleep(timing.period).await;
     }
 }
 
 /// Returns the reason when the liveness probe fails.
 async fn lives(worker: &Worker, index: usize, setting: &Setting, probe: &Value) {
-    let pace = Pace::of(probe);
+    let timing = ProbeTiming::of(probe);
     let mut failures = 0;
-    sleep(pace.delay).await;
-    while failures < pace.failures {
-        if ask(worker, index, setting, probe, "Liveness", &pace).await {
+    sleep(timing.delay).await;
+    while failures < timing.failures {
+        if ask(worker, index, setting, probe, "Liveness", &timing).await {
             failures = 0;
         } else {
             failures += 1;
         }
-        sleep(pace.period).await;
+        sleep(timing.period).await;
     }
 }
 
@@ -125,13 +125,13 @@ async fn ask(
     setting: &Setting,
     probe: &Value,
     kind: &str,
-    pace: &Pace,
+    timing: &ProbeTiming,
 ) -> bool {
-    let answer = timeout(pace.timeout, once(worker, index, setting, probe)).await;
+    let answer = timeout(timing.timeout, once(worker, index, setting, probe)).await;
     let words = match answer {
         Ok(Ok(())) => return true,
         Ok(Err(words)) => words,
-        Err(_) => format!("command timed out after {}s", pace.timeout.as_secs()),
+        Err(_) => format!("command timed out after {}s", timing.timeout.as_secs()),
     };
     let name = worker.state(index).name().to_owned();
     worker.tell(&name, true, "Unhealthy", &format!("{kind} probe failed: {words}"));

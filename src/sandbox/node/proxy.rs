@@ -15,7 +15,7 @@ use super::super::kinds::{SERVICES, SLICES};
 use super::super::registry::Registry;
 
 /// The targets of a Service: addresses and ports of pods.
-type Ways = Vec<(String, u16)>;
+type Targets = Vec<(String, u16)>;
 
 /// All forwarders by address and port.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub(super) struct Proxy {
 }
 
 struct Forwarder {
-    ways: watch::Sender<Ways>,
+    targets: watch::Sender<Targets>,
     task: JoinHandle<()>,
 }
 
@@ -40,20 +40,20 @@ impl Proxy {
     pub(super) async fn sync(&mut self, registry: &Registry) {
         let wanted = wanted(registry);
         self.forwarders.retain(|address, _| wanted.contains_key(address));
-        for (address, ways) in wanted {
+        for (address, targets) in wanted {
             if let Some(forwarder) = self.forwarders.get(&address) {
-                forwarder.ways.send_if_modified(|old| {
-                    let changed = *old != ways;
-                    *old = ways;
+                forwarder.targets.send_if_modified(|old| {
+                    let changed = *old != targets;
+                    *old = targets;
                     changed
                 });
                 continue;
             }
             match TcpListener::bind((address.0.as_str(), address.1)).await {
                 Ok(listener) => {
-                    let (sender, receiver) = watch::channel(ways);
+                    let (sender, receiver) = watch::channel(targets);
                     let task = tokio::spawn(forward(listener, receiver));
-                    self.forwarders.insert(address, Forwarder { ways: sender, task });
+                    self.forwarders.insert(address, Forwarder { targets: sender, task });
                 }
                 Err(error) => tracing::warn!(%error, ?address, "a Service can't listen"),
             }
@@ -61,7 +61,7 @@ impl Proxy {
     }
 }
 
-fn wanted(registry: &Registry) -> HashMap<(String, u16), Ways> {
+fn wanted(registry: &Registry) -> HashMap<(String, u16), Targets> {
     let mut wanted = HashMap::new();
     let slices = registry.store.all(&SLICES);
     for service in registry.store.all(&SERVICES) {
@@ -76,35 +76,35 @@ fn wanted(registry: &Registry) -> HashMap<(String, u16), Ways> {
             })
             .collect();
         for port in service["spec"]["ports"].as_array().into_iter().flatten() {
-            let ways: Ways = of.iter().flat_map(|slice| ways(slice, port)).collect();
+            let targets: Targets = of.iter().flat_map(|slice| targets(slice, port)).collect();
             let number = port["port"].as_u64().and_then(|port| u16::try_from(port).ok());
-            if let Some(number) = number.filter(|_| !ways.is_empty()) {
-                wanted.insert((address.to_owned(), number), ways);
+            if let Some(number) = number.filter(|_| !targets.is_empty()) {
+                wanted.insert((address.to_owned(), number), targets);
             }
         }
     }
     wanted
 }
 
-fn ways(slice: &Value, port: &Value) -> Ways {
+fn targets(slice: &Value, port: &Value) -> Targets {
     let name = port["name"].as_str().unwrap_or_default();
     let ports = slice["ports"].as_array();
     let port = ports.into_iter().flatten().find(|own| own["name"] == name);
     let Some(port) = port.and_then(|p| u16::try_from(p["port"].as_u64()?).ok()) else {
-        return Ways::new();
+        return Targets::new();
     };
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();
     let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true);
     ready.filter_map(|e| Some((e["addresses"][0].as_str()?.to_owned(), port))).collect()
 }
 
-async fn forward(listener: TcpListener, ways: watch::Receiver<Ways>) {
+async fn forward(listener: TcpListener, targets: watch::Receiver<Targets>) {
     loop {
         let Ok((mut client, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        let Some(way) = ways.borrow().choose(&mut rand::rng()).cloned() else { continue };
+        let Some(way) = targets.borrow().choose(&mut rand::rng()).cloned() else { continue };
         // Connections stay open when the Service stops listening, as with kube-proxy.
         tokio::spawn(async move {
             client.set_nodelay(true).ok();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use jiff::SignedDuration;
-use pgset::sandbox::faults::{Deaf, Fault};
+use pgset::sandbox::faults::{Fault, WatchFault};
 
 use super::super::World;
 use super::super::quick::PROFILES;
@@ -12,17 +12,17 @@ use crate::support::{eventually, seconds};
 
 #[tokio::test]
 pub(super) async fn watches_that_end_or_expire_are_begun_again() {
-    for deaf in [Deaf::Closed, Deaf::Expired] {
+    for fault in [WatchFault::Closed, WatchFault::Expired] {
         let world = World::quick().await;
         // Two rounds of all six watches.
-        world.faults().request(Method::GET, "watch=true", 0..12, Fault::Watch(deaf));
+        world.faults().request(Method::GET, "watch=true", 0..12, Fault::Watch(fault));
         world.faults().record();
         world.pgset("up").run().await.ok().says("1 replica streaming");
         let lists = |seen: Vec<pgset::sandbox::faults::Seen>| {
             seen.iter().filter(|s| s.path.contains("/pods?") && !s.path.contains("watch=")).count()
         };
         let listed = lists(world.faults().seen());
-        if deaf == Deaf::Expired {
+        if fault == WatchFault::Expired {
             assert!(listed > 1, "after 410 the pods were listed {listed} times");
         }
         world.stop().await;
@@ -45,9 +45,9 @@ pub(super) async fn watches_that_are_ended_while_they_wait_are_begun_again() {
 #[tokio::test]
 pub(super) async fn bookmarks_alone_are_no_success() {
     let world = World::quick().await;
-    let mute = Fault::Watch(Deaf::Bookmarks);
+    let silent = Fault::Watch(WatchFault::Bookmarks);
     world.faults().fail("schedule", "no room.");
-    world.faults().request(Method::GET, "watch=true", 0..usize::MAX, mute);
+    world.faults().request(Method::GET, "watch=true", 0..usize::MAX, silent);
     let running = world.pgset("up --timeout 6s").spawn();
     running.says("pod/pgset-0").await;
     // From now on the pods become ready, but the watches do not deliver it.
