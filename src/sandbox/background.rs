@@ -36,7 +36,12 @@ pub enum Lifetime {
 ///
 /// # Errors
 /// When a sandbox runs in the directory already, or this one does not start.
-pub fn spawn(place: &Place, stdin: Stdio, lifetime: Lifetime, log: &str) -> anyhow::Result<Child> {
+pub fn spawn(
+    place: &Place,
+    stdin: Stdio,
+    lifetime: Lifetime,
+    verbosity: u8,
+) -> anyhow::Result<Child> {
     if let Some(pid) = place.running() {
         let directory = place.directory().display().to_string();
         return Err(PlaceError::Running { directory, pid }.into());
