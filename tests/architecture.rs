@@ -104,12 +104,13 @@ fn paths(source: &Source) -> BTreeSet<String> {
     for line in source.code.lines() {
         let declared = line.trim().trim_end_matches(';').rsplit_once("mod ");
         let Some((_, child)) = declared.filter(|_| line.trim().ends_with(';')) else { continue };
-        let uses = source.code.match_indices(&format!("{child}::"));
+        let path = format!("{child}::");
+        let mut uses = source.code.match_indices(&path);
         let is_path = |at: usize| {
             let before = source.code[..at].chars().next_back();
             before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
         };
-        if uses.into_iter().any(|(at, _)| is_path(at)) {
+        if uses.any(|(at, _)| is_path(at)) {
             found.insert(format!("{}::{child}", source.module));
         }
     }
