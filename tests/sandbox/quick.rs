@@ -21,8 +21,11 @@ use super::{World, directory};
 use crate::support::pgset::Pgset;
 use crate::support::{eventually, seconds};
 
-const STANDINS: [(&str, &str); 2] =
-    [("bash", include_str!("standins/bash")), ("psql", include_str!("standins/psql"))];
+const STANDINS: [(&str, &str); 3] = [
+    ("bash", include_str!("standins/bash")),
+    ("postgres", include_str!("standins/postgres")),
+    ("psql", include_str!("standins/psql")),
+];
 
 /// The image of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
