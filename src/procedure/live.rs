@@ -180,7 +180,7 @@ fn essential(kind: Kind) -> bool {
     !matches!(kind, Kind::NetworkPolicy) && !is_of_configured(kind)
 }
 
-/// Whether only those sets have objects of this kind whose PostgreSQL is configured by pgset.
+/// Whether objects of this kind exist only in sets for which pgset writes PostgreSQL's configuration.
 fn is_of_configured(kind: Kind) -> bool {
     matches!(kind, Kind::PodDisruptionBudget | Kind::ConfigMap)
 }

@@ -32,8 +32,8 @@ enum Master {
 /// The order in which pods are restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The default. Also used when a setting increases whose value on a replica must be at least the
-    /// master's.
+    /// The default. Also used when a setting increases that must have at least the master's value on every
+    /// replica.
     ReplicasFirst,
     /// Used when such a setting decreases. The replicas restart after they have replayed the change.
     MasterFirst,

@@ -1,4 +1,4 @@
-//! Restarts the servers whose changed settings require it: one pod at a time, in the right order.
+//! Restarts servers to apply settings that need a restart: one pod at a time, in the right order.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ pub(super) async fn restart(
 struct Facts {
     /// The pods that still need a restart. Sorted once the order is known.
     left: Vec<String>,
-    /// Whether a setting changes whose value on a replica must be at least the master's.
+    /// Whether a changed setting must have at least the master's value on every replica.
     followed: bool,
     /// The order. `None` until it is known.
     order: Option<Order>,
