@@ -1,14 +1,14 @@
-# What quickstart.sh and tests/run.sh need beside git and Rust. For bash, to be sourced.
+# To be sourced by bash: what quickstart.sh and tests/run.sh need in addition to git and Rust.
 # shellcheck shell=bash
 
-there() { # patterns: whether there is a file of any of them
+there() { # patterns: whether a file matches one of them
   local pattern
   for pattern; do compgen -G "$pattern" >/dev/null && return; done
   return 1
 }
 
-# Debian's names for what is not there, of a compiler (ring, the TLS library's cryptography, is partly C) and of
-# what the sandbox runs pods with.
+# Print the Debian packages that are missing: for a C compiler (ring, the cryptography of the TLS library, is
+# partly C), and for the programs with which the sandbox runs pods.
 missing_compiler() { command -v cc >/dev/null || echo gcc libc6-dev; }
 missing_postgresql() {
   there '/usr/lib/postgresql/*/bin/postgres' '/usr/pgsql-*/bin/postgres' /usr/local/pgsql/bin/postgres /usr/bin/postgres || echo postgresql
@@ -16,7 +16,7 @@ missing_postgresql() {
   command -v openssl >/dev/null || echo openssl
 }
 
-# Root installs packages on Debian and its kin; anybody else is told which. Whether they are there then.
+# Installs packages if run by root on a system with apt-get. Otherwise names them and fails.
 install() { # packages
   [ $# -gt 0 ] || return 0
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -24,14 +24,14 @@ install() { # packages
     return 1
   fi
   echo "installing $*"
-  # A server of the package's own is neither needed nor wanted.
+  # Do not let the package create and start a database cluster.
   mkdir -p /etc/postgresql-common
   [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   apt-get update -q >/dev/null
   DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" >/dev/null
 }
 
-# rustup puts cargo where a shell that is open already does not look.
+# rustup installs cargo into a directory that is not yet in the PATH of shells that are already open.
 find_cargo() {
   command -v cargo >/dev/null && return
   PATH=$HOME/.cargo/bin:$PATH
@@ -40,7 +40,7 @@ find_cargo() {
   return 1
 }
 
-# The caller's settings are not those of what is run here.
+# Unsets the caller's settings, so that they do not influence the program.
 forget_settings() {
   local variable
   for variable in $(compgen -e | grep -E '^(PGSET_|CCP_|PG_|BUILDBASE$|LOCAL_IP$)' || true); do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# pgset's story on a machine without Kubernetes: installs what is missing, builds pgset, and runs up, test,
-# scale, test, status and down in a sandbox, with this machine's PostgreSQL. Nothing is left of it but the
-# build, and what was installed.
+# Shows pgset on a machine without Kubernetes: installs what is missing, builds pgset, and runs up, test,
+# scale, test, status and down in a sandbox with this machine's PostgreSQL. Only the build and the installed
+# packages remain.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . examples/prerequisites.sh

@@ -1,4 +1,4 @@
-//! What every command works with.
+//! The context that all commands share.
 
 pub(crate) mod command_line;
 pub(crate) mod files;
@@ -23,26 +23,26 @@ use crate::settings::general::General;
 use crate::settings::resolve::{self, Host, Resolved};
 use crate::settings::{Settings, Source};
 
-/// Flags, environment, and the ways to a person and to the cluster.
+/// The flags, the environment, and access to the user and to the cluster.
 pub struct Context {
     /// The global flags.
     pub global: GlobalArgs,
-    /// What they and the environment say about everything but the set.
+    /// The settings of flags and environment that are not about the set.
     pub general: General,
     /// The environment, read once.
     pub environment: Environment,
     /// Where events go.
     pub reporter: Reporter,
-    /// Who answers questions.
+    /// Asks the user questions.
     pub prompt: Arc<dyn Prompt>,
-    /// Whether somebody wants the command to end.
+    /// Whether a signal has requested the end of the command.
     pub interrupt: Interrupt,
-    /// The command line, as it would be typed again: what goes on after an interruption.
+    /// The command line as the user would type it again, to resume after an interruption.
     pub again: String,
 }
 
 impl Context {
-    /// The cluster that the flags and the environment name; nothing is sent.
+    /// The cluster that the flags and the environment select. Sends no request.
     pub async fn target(&self) -> Result<Target, ClusterError> {
         Target::load(&self.sources()).await
     }
@@ -64,10 +64,10 @@ impl Context {
         }
     }
 
-    /// A cluster to talk to, with the time that `--timeout` gives from now on.
+    /// Creates a client for the cluster. Its deadline is `--timeout` from now.
     ///
-    /// A credential plugin runs on a thread of its own, so that signals are heard while it asks
-    /// somebody to log in, or hangs.
+    /// A credential plugin runs on its own thread, so that pgset still handles signals while the plugin waits
+    /// for a login or hangs.
     pub async fn cluster(&self, target: &Target) -> anyhow::Result<Cluster> {
         let timeout = self.general.timeout;
         if target.config.auth_info.exec.is_none() {
@@ -88,13 +88,13 @@ impl Context {
         }
     }
 
-    /// The set that the flags and the environment name.
+    /// The set that the flags and the environment select.
     pub fn set(&self, target: Option<&Target>) -> anyhow::Result<SetIdentity> {
         let namespace = target.map(Target::namespace);
         Ok(resolve::identity(&self.global, &self.environment, namespace)?)
     }
 
-    /// All settings, validated; says what a person should know about them.
+    /// Resolves and validates all settings. Prints their warnings.
     pub fn settings(
         &self,
         args: &SettingsArgs,
@@ -107,7 +107,7 @@ impl Context {
         Ok(resolved.settings)
     }
 
-    /// The same, with where each value came from.
+    /// Resolves and validates all settings, with the source of each value.
     pub fn resolve(
         &self,
         args: &SettingsArgs,
@@ -122,7 +122,7 @@ impl Context {
         Ok(resolve::resolve(args, &self.global, &self.environment, &host)?)
     }
 
-    /// The templates in force.
+    /// The built-in templates, or the user's own where `--templates` names them.
     pub fn templates(&self, settings: &Settings) -> anyhow::Result<TemplateSet> {
         let builtin = TemplateSet::builtin(&settings.profile);
         Ok(match &settings.templates {
@@ -133,13 +133,13 @@ impl Context {
         })
     }
 
-    /// Another command about the same set, for a hint: `status`.
+    /// The command line of another command for the same set, for use in a hint: `status`.
     #[must_use]
     pub fn sibling(&self, command: &str) -> String {
         crate::context::command_line::sibling(command, &self.global)
     }
 
-    /// Says what a command is about to work on.
+    /// Reports which set the command works on.
     pub fn begin(&self, command: &'static str, set: &SetIdentity, target: &Target) {
         self.reporter.emit(Event::Started {
             command,
@@ -149,44 +149,44 @@ impl Context {
         });
     }
 
-    /// Says something that a person should know.
+    /// Reports a warning.
     pub fn warn(&self, message: impl Into<String>) {
         self.reporter.emit(Event::warning(message));
     }
 
-    /// Says where to connect, what to type next, where the data is.
+    /// Reports a note: where to connect, what to type next, where the data is.
     pub fn note(&self, message: impl Into<String>) {
         self.reporter.emit(Event::note(message));
     }
 
-    /// The same, said even with `-q`: where kept data lies.
+    /// Reports a note that is shown even with `-q`: where data is kept.
     pub fn note_that_matters(&self, message: impl Into<String>) {
         self.reporter.emit(Event::note_that_matters(message));
     }
 
-    /// Says that the command ended well.
+    /// Reports that the command succeeded.
     pub fn finish(&self, message: impl Into<String>, started: Instant) {
         self.reporter.emit(Event::Finished { message: message.into(), elapsed: started.elapsed() });
     }
 
-    /// Asks a question that is answered with yes or no.
+    /// Asks a yes/no question.
     pub async fn confirm(&self, question: &str) -> anyhow::Result<bool> {
         let question = question.to_owned();
         self.ask(move |prompt| prompt.confirm(&question, true)).await
     }
 
-    /// Has the set's name typed.
+    /// Asks the user to type the set's name.
     pub async fn type_name(&self, question: &str, expected: &str) -> anyhow::Result<bool> {
         let (question, expected) = (question.to_owned(), expected.to_owned());
         self.ask(move |prompt| prompt.type_name(&question, &expected)).await
     }
 
-    /// On a thread of its own, so that signals are heard while somebody thinks.
+    /// Asks on a separate thread, so that pgset still handles signals while it waits for the answer.
     async fn ask<F>(&self, question: F) -> anyhow::Result<bool>
     where
         F: FnOnce(&dyn Prompt) -> Result<bool, crate::prompt::PromptError> + Send + 'static,
     {
-        // Dropped when the question is answered, or nobody waits for the answer any more.
+        // Restores the terminal when dropped: after the answer, or when the question is abandoned.
         let _kept = crate::terminal::Kept::now();
         let (prompt, reporter) = (Arc::clone(&self.prompt), self.reporter.clone());
         let answer =
@@ -201,7 +201,7 @@ impl Context {
     }
 }
 
-/// What the host's own name resolves to, as `hostname --ip-address` prints it.
+/// The address that the host's name resolves to, as `hostname --ip-address` prints it.
 fn local_address() -> Result<std::net::IpAddr, String> {
     use std::net::ToSocketAddrs as _;
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -210,7 +210,7 @@ fn local_address() -> Result<std::net::IpAddr, String> {
     let addresses =
         (name, 0).to_socket_addrs().map_err(|e| format!("{name} does not resolve: {e}"))?;
     let mut addresses: Vec<_> = addresses.map(|a| a.ip()).collect();
-    // An address that others can reach, if there is one.
+    // Prefer an address that other hosts can reach to a loopback address.
     addresses.sort_by_key(std::net::IpAddr::is_loopback);
     addresses.into_iter().next().ok_or_else(|| format!("{name} has no address"))
 }

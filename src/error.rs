@@ -1,38 +1,38 @@
-//! What went wrong, for a person and for a script: kinds, exit codes, cause chains and hints.
+//! Errors as users and scripts see them: kinds, exit codes, cause chains and hints.
 //!
-//! Every module defines its own error with `thiserror` and implements [`Diagnose`] for it. Commands
-//! wrap them with `anyhow::Context`. [`Report::of`] turns the whole chain into what is printed; the list of
-//! the types that it knows is `run::diagnosed`.
+//! Every module defines its own error type with `thiserror` and implements [`Diagnose`] for it. Commands wrap
+//! these errors with `anyhow::Context`. [`Report::of`] turns the whole chain into the report that pgset
+//! prints. The error types that it recognizes are listed in `run::diagnosed`.
 
 use std::error::Error;
 
 use serde::Serialize;
 
-/// How pgset ended. The numbers are documented in the README and are stable.
+/// How pgset ends. The exit codes are documented in the README and are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
-    /// Done.
+    /// Success.
     Done,
-    /// Failed: the cause has been printed. `status`: degraded or down. `diff`: there are differences.
+    /// Failed; the cause was printed. `status`: the set is degraded or down. `diff`: there are differences.
     Failed,
-    /// Bad usage or bad input; nothing was touched.
+    /// Bad usage or bad input; nothing was changed.
     Usage,
-    /// No cluster, or not let in.
+    /// The cluster can't be reached, or it denies access.
     NoCluster,
-    /// A conflict with somebody else's objects, or refused for safety.
+    /// A conflict with an object that this set does not own, or an operation that is refused for safety.
     Refused,
-    /// The smoke test found something wrong.
+    /// A check of `pgset test` failed.
     SmokeTest,
-    /// The deadline passed without a cause found.
+    /// The deadline passed and no cause was found.
     TimedOut,
     /// Interrupted by Ctrl-C.
     Interrupted,
-    /// Ended by SIGTERM.
+    /// Terminated by SIGTERM.
     Terminated,
-    /// As a command that was run for somebody did: `pgset sandbox run`.
+    /// The exit code of the command that `pgset sandbox run` ran.
     Other(u8),
-    /// `psql`: what psql itself ended with.
+    /// The exit code of psql (`pgset psql`).
     Psql(u8),
 }
 
@@ -55,21 +55,21 @@ impl Exit {
     }
 }
 
-/// What an error knows beyond its message.
+/// What an error reports in addition to its message.
 pub trait Diagnose: Error + Send + Sync + 'static {
-    /// How the process should end.
+    /// How the process ends.
     fn exit(&self) -> Exit;
-    /// What to type or do next; each a whole sentence or a literal command.
+    /// What to type or do next. Each hint is a whole sentence or a literal command.
     fn hints(&self) -> Vec<String> {
         Vec::new()
     }
-    /// What shows the cause: events, the last lines of a log. Shown as a block, line by line.
+    /// Evidence of the cause: events, the last lines of a log. Printed as a block, line by line.
     fn details(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// An error of a kind, with hints: what commands raise themselves.
+/// An error with an exit code and hints, which commands create themselves.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -77,26 +77,26 @@ pub struct Failure {
     pub exit: Exit,
     /// A lower-case fragment without a full stop.
     pub message: String,
-    /// What shows the cause: events, the last lines of a log.
+    /// Evidence of the cause: events, the last lines of a log.
     pub details: Vec<String>,
     /// What to type next.
     pub hints: Vec<String>,
 }
 
 impl Failure {
-    /// A failure that ends with `exit`.
+    /// A failure that ends pgset with `exit`.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into(), details: Vec::new(), hints: Vec::new() }
     }
 
-    /// The same failure with one more hint.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// The same failure with more details.
+    /// Adds details.
     #[must_use]
     pub fn details(mut self, details: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.details.extend(details.into_iter().map(Into::into));
@@ -116,24 +116,25 @@ impl Diagnose for Failure {
     }
 }
 
-/// An error ready to be shown: what failed, why, and what to type next.
+/// An error that is ready to print: what failed, why, and what to type next.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// How the process ends.
     pub exit: Exit,
     /// What failed.
     pub error: String,
-    /// Why, outermost first.
+    /// The causes, outermost first.
     pub caused_by: Vec<String>,
-    /// What shows the cause: events, the last lines of a log.
+    /// Evidence of the cause: events, the last lines of a log.
     pub details: Vec<String>,
     /// What to type next.
     pub hints: Vec<String>,
 }
 
 impl Report {
-    /// Reads the whole chain. The innermost error that [`Diagnose`]s decides the exit code; hints and
-    /// details of all are shown, outermost first; an error nobody diagnosed is a plain failure.
+    /// Builds the report from the whole chain. The innermost error that implements [`Diagnose`] decides the
+    /// exit code; if there is none, it is [`Exit::Failed`]. Hints and details of all errors are kept,
+    /// outermost first.
     #[must_use]
     pub fn of(error: &anyhow::Error, diagnosed: Diagnosed) -> Self {
         let mut exit = None;
@@ -151,7 +152,7 @@ impl Report {
                 }
             }
             let message = cause.to_string();
-            // Some libraries repeat their source in their own message.
+            // Some libraries repeat the source's message in their own.
             if !messages.iter().any(|m| m.ends_with(&message)) {
                 messages.push(message);
             }
@@ -167,13 +168,13 @@ impl Report {
     }
 }
 
-/// Looks at one error of a chain: what it knows, where it is a type that [`Diagnose`]s.
+/// Returns an error of a chain as a [`Diagnose`], if its type is known.
 ///
-/// `std` can't ask an error for a trait, so the types are tried one by one; the list of all of them stands
-/// where the program is put together, so that this module knows none of its users.
+/// An error can't be downcast to a trait, so the types are tried one by one. The list of types is in `run`,
+/// so that this module does not depend on the modules that use it.
 pub type Diagnosed = for<'a> fn(&'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose>;
 
-/// A [`Diagnosed`] that knows one type.
+/// A [`Diagnosed`] for one type.
 #[must_use]
 pub fn diagnosed<'a, T: Diagnose>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Diagnose> {
     error.downcast_ref::<T>().map(|known| known as &dyn Diagnose)

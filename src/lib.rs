@@ -3,39 +3,39 @@
 //! Data flows one way:
 //! `cli + environment -> settings -> set -> render -> manifest -> plan -> procedure -> cluster -> event -> report`.
 //!
-//! This is the map of the house. A module imports only those that its line names, and there is no cycle; the test
-//! `architecture` reads the table and compares it with the source.
+//! Each module imports exactly the modules that its row lists, and there is no import cycle.
+//! `tests/architecture.rs` compares this table with the source.
 //!
-//! | module | what it is | imports |
+//! | module | purpose | imports |
 //! | --- | --- | --- |
-//! | [`error`] | the trait of all errors, the exit codes, cause chains and hints | |
+//! | [`error`] | the `Diagnose` trait, exit codes, cause chains and hints | |
 //! | [`environment`] | the only reader of environment variables | |
-//! | [`terminal`] | the terminal: its size, its modes | |
-//! | [`text`] | word wrap, shell quoting | |
+//! | [`terminal`] | the terminal's size and modes | |
+//! | [`text`] | word wrap, shell quoting, percent-encoding | |
 //! | [`values`] | newtypes of single values: names, quantities, durations, secrets | |
 //! | [`interrupt`] | Ctrl-C and SIGTERM | error |
-//! | [`prompt`] | questions to a person; refused without a terminal | error |
-//! | [`image`] | image references; what an image can do, by its profile | error, values |
-//! | [`manifest`] | text to objects; kinds, their order, ownership labels | error |
+//! | [`prompt`] | questions to the user; refused without a terminal | error |
+//! | [`image`] | image references, and the capabilities of images by profile | error, values |
+//! | [`manifest`] | parses text into objects; kinds, their order, ownership labels | error |
 //! | [`set`] | the replica set as a value: identity, names, objects, topology, rights | error, image, manifest, values |
-//! | [`certificate`] | certificates: issued, renewed, inspected | set, values |
+//! | [`certificate`] | issues, renews and checks certificates | set, values |
 //! | [`cli`] | the command line, and nothing else | image, values |
-//! | [`settings`] | flags, environment and defaults, validated once | cli, environment, error, image, set, text, values |
-//! | [`render`] | templates to text | certificate, error, image, manifest, set, settings, values |
-//! | [`plan`] | what is wanted and what is live, to steps and refusals | error, manifest, set, values |
+//! | [`settings`] | validates flags, environment and defaults once | cli, environment, error, image, set, text, values |
+//! | [`render`] | renders templates to text | certificate, error, image, manifest, set, settings, values |
+//! | [`plan`] | compares desired and live objects; plans steps and refusals | error, manifest, set, values |
 //! | [`postgres`] | SQL, psql, the checks of `test` and `status` | certificate, error, set, settings, text, values |
-//! | [`readiness`] | what is ready, what failed and why | manifest, set, text, values |
+//! | [`readiness`] | decides what is ready, what failed and why | manifest, set, text, values |
 //! | [`event`] | what happened, as data | error, manifest, readiness |
-//! | [`report`] | events to text, for a person or a script | error, event, manifest, readiness, terminal, text |
-//! | [`cluster`] | everything that talks to Kubernetes | error, manifest, readiness, set, text |
-//! | [`context`] | what every command works with: flags, cluster, person | cli, cluster, environment, event, interrupt, prompt, render, report, set, settings, terminal, text |
-//! | `procedure` | what takes several steps and can be resumed | certificate, cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, readiness, render, report, set, settings, terminal, text, values |
-//! | `sandbox` | a small Kubernetes to try pgset on, imported by its command alone | error, values |
-//! | [`commands`] | a file per subcommand: arguments to procedures to an outcome | cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, procedure, render, sandbox, set, settings, terminal, text, values |
+//! | [`report`] | formats events as text, for users and scripts | error, event, manifest, readiness, terminal, text |
+//! | [`cluster`] | all communication with Kubernetes | error, manifest, readiness, set, text |
+//! | [`context`] | what all commands share: flags, cluster, prompts, reporter | cli, cluster, environment, event, interrupt, prompt, render, report, set, settings, terminal, text |
+//! | `procedure` | operations with several steps that can be resumed | certificate, cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, readiness, render, report, set, settings, terminal, text, values |
+//! | `sandbox` | a small Kubernetes to try pgset on, imported only by its command | error, values |
+//! | [`commands`] | one file per subcommand | cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, procedure, render, sandbox, set, settings, terminal, text, values |
 //! | `run` | the composition root: from the command line to an exit code | cli, cluster, commands, context, environment, error, event, image, interrupt, manifest, plan, postgres, prompt, render, report, sandbox, settings |
 //!
-//! `values`, `image`, `manifest`, `set`, `certificate`, `settings`, `render`, `plan`, `postgres` and `readiness` are
-//! pure: values in, values out.
+//! `values`, `image`, `manifest`, `set`, `certificate`, `settings`, `render`, `plan`, `postgres` and
+//! `readiness` are pure: they take values and return values, without I/O.
 
 pub mod certificate;
 pub mod cli;

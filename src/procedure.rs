@@ -1,8 +1,8 @@
-//! What takes several steps and can be resumed.
+//! Operations that take several steps and can be resumed.
 //!
-//! A procedure looks at the cluster, decides by what it saw which step comes next, takes that step, and looks
-//! again. It keeps nothing that it could not read: to resume one that was killed is to run it again. Waiting,
-//! the deadline and interrupts are the same for all, and are written once: in [`run`].
+//! A procedure observes the cluster, decides on the next step, performs it, and observes again. Everything
+//! that it needs to resume is stored in the cluster: to resume a procedure that was killed, run it again.
+//! Waiting, the deadline and interrupts are the same for all procedures and are implemented once, in [`run`].
 
 pub(crate) mod apply;
 pub(crate) mod configure;
@@ -43,19 +43,19 @@ use crate::error::{Exit, Failure};
 use crate::interrupt::interrupted;
 use crate::set::{SetIdentity, Topology};
 
-/// The pause between two looks, where nothing tells of a change.
+/// The pause between two polls when no event announces a change.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What every procedure works with: a person, a cluster and a set in it.
+/// What every procedure works with: the command's context, a cluster and a set in it.
 #[derive(Clone, Copy)]
 pub(crate) struct Work<'a> {
-    /// Flags, environment, the person.
+    /// The flags, the environment, and access to the user.
     pub(crate) context: &'a Context,
-    /// The cluster, with its deadline.
+    /// The cluster, with the command's deadline.
     pub(crate) cluster: &'a Cluster,
     /// The set.
     pub(crate) set: &'a SetIdentity,
-    /// Who is its master.
+    /// Which pod is the master.
     pub(crate) topology: &'a Topology,
 }
 
@@ -66,86 +66,86 @@ impl Work<'_> {
         self.set.namespace.as_str()
     }
 
-    /// A failure at the deadline; the command that resumes is its hint.
+    /// The failure at the deadline, with the command that resumes as its hint.
     #[must_use]
     pub(crate) fn too_late(&self, why: impl Into<String>) -> Failure {
         Failure::new(Exit::TimedOut, why).hint(self.resume())
     }
 
-    /// The hint that names the command that resumes.
+    /// A hint with the command that resumes.
     #[must_use]
     pub(crate) fn resume(&self) -> String {
         format!("{}  # goes on", self.context.again)
     }
 }
 
-/// How many servers are brought up to date at once: none of them stops serving for it.
+/// How many servers are updated at the same time. This is safe, because none of them stops serving.
 const AT_ONCE: usize = 8;
 
-/// How a command that writes ends.
+/// What a command that writes does in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Nothing is written.
+    /// It writes nothing.
     DryRun(DryRun),
-    /// Everything is written, and the pods are not waited for.
+    /// It writes everything and does not wait for the pods.
     NoWait,
-    /// The set is as it should be.
+    /// It writes everything and waits until the set is ready.
     Wait,
 }
 
-/// What comes next, as a procedure's [`Procedure::next`] decides it.
+/// What a procedure does next, as decided by [`Procedure::next`].
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next<S> {
-    /// Take this step, and look again.
+    /// Perform this step, then observe again.
     Act(S),
-    /// Nothing can be done yet, for this reason: pause, and look again.
+    /// Nothing can be done yet, for this reason: pause, then observe again.
     Wait(String),
-    /// Everything is as it should be.
+    /// Everything is in the desired state.
     Done,
 }
 
-/// What takes several steps and can be resumed.
+/// An operation that takes several steps and can be resumed.
 pub(crate) trait Procedure {
-    /// What a step depends on.
+    /// The facts that decide on the next step.
     type Facts;
-    /// What there is to do.
+    /// A step of the procedure.
     type Step;
 
     /// Reads the facts.
     ///
     /// # Errors
-    /// When they can't be read, or can't be mended by any step.
+    /// When they can't be read, or when no step can fix what they show.
     async fn look(&mut self) -> anyhow::Result<Self::Facts>;
 
-    /// Decides what comes next. A pure function: its table stands in the tests.
+    /// Decides what to do next. A pure function, which each procedure's tests check with a table.
     fn next(facts: &Self::Facts) -> Next<Self::Step>;
 
-    /// Takes a step.
+    /// Performs a step.
     ///
     /// # Errors
-    /// When the step fails, or is not agreed to.
+    /// When the step fails, or the user does not confirm it.
     async fn act(&mut self, step: Self::Step) -> anyhow::Result<()>;
 
-    /// What was done so far, should the procedure be interrupted now.
+    /// What was done so far, for the message at an interrupt.
     fn done(&self) -> String;
 
-    /// The failure when the deadline passes while `why` is waited for.
+    /// The failure when the deadline passes while waiting for `why`.
     fn too_late(&self, why: String) -> Failure;
 
-    /// Waits until it is worth to look again.
+    /// Waits until it is worth observing again.
     ///
     /// # Errors
-    /// When there is nothing to wait for any more.
+    /// When waiting can no longer succeed.
     async fn pause(&mut self) -> anyhow::Result<()> {
         sleep(LOOK_EVERY).await;
         Ok(())
     }
 }
 
-/// Runs a procedure to its end; its last facts.
+/// Runs a procedure to its end. Returns the last facts.
 ///
 /// # Errors
-/// Those of the procedure; at the deadline; when a person interrupts, before the next step or in a pause.
+/// The procedure's errors; the deadline; an interrupt before a step or during a pause.
 pub(crate) async fn run<P: Procedure>(
     work: Work<'_>,
     mut procedure: P,
@@ -169,7 +169,8 @@ pub(crate) async fn run<P: Procedure>(
                     exit = interrupt.wait() => {
                         return Err(interrupted(exit, &procedure.done(), again).into());
                     }
-                    // Before what is paused for: a busy namespace must not put the deadline off.
+                    // Checked before the pause: frequent events in a busy namespace must not delay the
+                    // deadline.
                     () = sleep_until(deadline) => return Err(procedure.too_late(why).into()),
                     paused = procedure.pause() => paused?,
                 }
@@ -178,19 +179,19 @@ pub(crate) async fn run<P: Procedure>(
     }
 }
 
-/// What a look of [`poll`] found.
+/// The result of one poll in [`poll`].
 pub(crate) enum Poll<T> {
-    /// What was waited for.
+    /// The awaited value.
     Ready(T),
-    /// It is not there yet, for this reason.
+    /// The value is not available yet, for this reason.
     Pending(String),
 }
 
-/// Looks until there is something. `done`: what to say when a person interrupts; `too_late`: makes the failure
-/// at the deadline of the reason that was found last.
+/// Polls until there is a value. `done` is the message at an interrupt. `too_late` turns the last reason into
+/// the failure at the deadline.
 ///
 /// # Errors
-/// Those of `look`; at the deadline; when a person interrupts.
+/// The errors of `look`; the deadline; an interrupt.
 pub(crate) async fn poll<T>(
     work: Work<'_>,
     done: &str,

@@ -1,4 +1,4 @@
-//! From the command line to an exit code.
+//! Runs pgset: from the command line to an exit code.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ use crate::prompt;
 use crate::report::{self, Display, Reporter, Terminal};
 use crate::settings::general::{General, general};
 
-/// Runs the program with the arguments that it was called with, its own name first.
+/// Runs the program. The first argument is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match crate::cli::parse(arguments.clone()) {
@@ -47,14 +47,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 reporter.clone(),
                 crate::context::command_line::command_line(&arguments),
             ));
-            // A prompt that nobody answers any more must not hold the program.
+            // A prompt that still waits for input must not delay the exit.
             runtime.shutdown_background();
             exit
         }
         Err(error) => failed(&reporter, &error.into()),
     };
     match reporter.finish() {
-        // Whoever reads the events must not take their end for the command's.
+        // A reader of the events must not mistake an incomplete stream for a complete one.
         Err(error) if exit == Exit::Done => early(&anyhow::Error::new(error).context(
             "the command is done, but its events could not all be written to standard output",
         )),
@@ -62,7 +62,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Runs the command; the second signal drops it.
+/// Runs the command. The second signal cancels it.
 async fn supervise(
     cli: Cli,
     general: General,
@@ -81,7 +81,7 @@ async fn supervise(
         again,
     };
     let command = cli.command;
-    // Those that only read have nothing to finish: the first signal ends them.
+    // Commands that only read have nothing to clean up: the first signal ends them.
     let reads = !matches!(
         command,
         Command::Up(_)
@@ -90,12 +90,12 @@ async fn supervise(
             | Command::Test(_)
             | Command::Password(cli::PasswordArgs { command: PasswordCommand::Rotate(_) })
     );
-    // What runs in a sandbox is ended in good order.
+    // The sandbox must stop its processes in order.
     #[cfg(feature = "sandbox")]
     let reads = reads && !matches!(command, Command::Sandbox(_));
     let interrupt = context.interrupt.clone();
     let result = tokio::select! {
-        // A signal goes before whatever fails at the same moment.
+        // If a signal and an error arrive at the same time, the signal takes precedence.
         biased;
         signal = interrupter.listen() => match signal {
             Ok(exit) => return exit,
@@ -107,7 +107,8 @@ async fn supervise(
     match result {
         Ok(exit) => exit,
         Err(error) => match (failed(&reporter, &error), &command) {
-            // As kubectl's: 1 says that there are differences, so an error is something else.
+            // As in `kubectl diff`, exit code 1 means that there are differences, so an error needs another
+            // code.
             (Exit::Failed, Command::Diff(_)) => Exit::Usage,
             (exit, _) => exit,
         },
@@ -135,7 +136,8 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
     }
 }
 
-/// Every error type of pgset that diagnoses itself. A new one is added here, or its exit code is lost.
+/// Every error type of pgset that implements `Diagnose`. A type that is missing here loses its exit code and
+/// hints.
 fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn Diagnose> {
     let types: &[Diagnosed] = &[
         error::diagnosed::<Failure>,
@@ -161,16 +163,16 @@ fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
     exit
 }
 
-/// An error that comes before it is known how output looks.
+/// Prints an error that occurs before the output format is known.
 fn early(error: &anyhow::Error) -> ExitCode {
     let report = Report::of(error, diagnosed);
     let text = report::failure::render(&report, false, None) + "\n";
-    // Nothing is left to be done when even this can't be written.
+    // If writing to stderr fails, there is no other way to report the error.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(report.exit.code())
 }
 
-/// `--help` and `--version` are answers, everything else is bad usage.
+/// Exits with 0 for `--help` and `--version`, and with a usage error for everything else.
 fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
@@ -184,7 +186,7 @@ fn display(
     command: &Command,
     environment: &Environment,
 ) -> anyhow::Result<Display> {
-    // A command whose result is a document prints that on stdout, and its events for a person.
+    // Commands that print a document on stdout show their events in the human format.
     let events = matches!(command, Command::Up(_) | Command::Scale(_) | Command::Down(_));
     let flags = report::Flags {
         output: match general.output {
@@ -209,8 +211,8 @@ fn display(
     Ok(report::display(flags, terminal))
 }
 
-/// `-v` logs decisions, `-vv` requests, `-vvv` all that the libraries say; `PGSET_LOG` chooses.
-/// Headers and bodies are never logged: they hold secrets.
+/// Sets up logging: `-v` logs decisions, `-vv` requests, `-vvv` everything that the libraries log.
+/// `PGSET_LOG` overrides these. Headers and bodies are never logged, because they contain secrets.
 fn log(general: &General) -> anyhow::Result<()> {
     let filter = match (&general.log, general.verbosity) {
         (Some(filter), _) => filter.as_str(),
@@ -226,7 +228,7 @@ fn log(general: &General) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .finish();
-    // Only fails when there is one already, which only tests could have set.
+    // Fails only if a subscriber is already set, which happens only in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! The replica set as a value: who it is, what belongs to it, who its master is, which rights it takes.
-//! Pure.
+//! The replica set as a value: its name, its objects, its master, and the RBAC rights that it needs. Pure.
 
 pub mod identity;
 pub mod objects;

@@ -1,12 +1,11 @@
-//! Text in the forms that a terminal, a shell and a URI take.
+//! Formats text for terminals, shells and URIs.
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// The text in lines of at most `width` columns. A word that is longer (a path, a URL) stays whole:
-/// it is there to be copied.
+/// Wraps the text at `width` columns. A longer word (a path, a URL) is not broken, so that users can copy it.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
     let options = Options::new(width)
         .break_words(false)
@@ -16,26 +15,27 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
     textwrap::wrap(text, options)
 }
 
-/// The same as one text, for which `indent` columns are taken already: further lines begin below them.
+/// Wraps the text for a line on which `indent` columns are already used, and indents the following lines by
+/// `indent`.
 pub(crate) fn wrap_hanging(text: &str, indent: usize, width: usize) -> String {
     wrap(text, width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
 }
 
-/// A word as a shell takes it. Words without special characters are not quoted, so that a hint stays
-/// readable: `--requests cpu=500m,memory=1Gi`.
+/// Quotes a word for a shell. Words without special characters are not quoted, so that hints stay readable:
+/// `--requests cpu=500m,memory=1Gi`.
 pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return Cow::Borrowed(word);
     }
-    // shlex refuses nothing but NUL, and that is allowed: there is no error to handle.
+    // shlex fails only for NUL, and NUL is allowed here: there is no error to handle.
     shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or_default()
 }
 
-/// What a part of a URI holds as it is: letters, digits and these (RFC 3986).
+/// The characters that a URI component contains unencoded: letters, digits and these (RFC 3986).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A text as a part of a URI; every other byte becomes `%XX`.
+/// Percent-encodes the text for a URI component: every byte that is not unreserved becomes `%XX`.
 pub(crate) fn percent_encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, UNRESERVED)
 }

@@ -1,13 +1,14 @@
-//! The architecture, as `src/lib.rs` describes it: which module imports which, and what is decided in one place only.
+//! Tests of the architecture that `src/lib.rs` describes: which module imports which, and which decisions are
+//! made in one place only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use pgset::cli::Cli;
 
-/// The modules whose files have no import cycle among them either.
+/// The modules whose files must not import each other in a cycle either.
 const WITHOUT_CYCLES: [&str; 3] = ["commands", "procedure", "set"];
-/// The most lines of a file in `src/commands`.
+/// The maximum number of lines of a file in `src/commands`.
 const MAX_COMMAND: usize = 200;
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
@@ -18,7 +19,7 @@ fn root() -> PathBuf {
 
 /// A file of the library, without its tests and comments.
 struct Source {
-    /// Its module: `procedure::tls::follow`.
+    /// The path of its module: `procedure::tls::follow`.
     module: String,
     code: String,
 }
@@ -43,7 +44,7 @@ fn files(directory: &Path, suffixes: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// Every file of the library but those that hold tests alone.
+/// All files of the library, except those that contain only tests.
 fn sources() -> Vec<Source> {
     let src = root().join("src");
     let mut found = Vec::new();
@@ -63,7 +64,7 @@ fn sources() -> Vec<Source> {
     found
 }
 
-/// A text without comments, and without what is behind `#[cfg(test)]` at the end of the file.
+/// Removes comments, and the test module at the end of the file.
 fn code(text: &str) -> String {
     let mut lines = Vec::new();
     let mut rest = text.lines().peekable();
@@ -80,7 +81,7 @@ fn code(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The paths that a text names, each from the crate's root: those that `use` brings in, and those in the code.
+/// All paths in a file, as paths from the crate root: those in `use` declarations and those in the code.
 fn paths(source: &Source) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let own: Vec<&str> = source.module.split("::").collect();
@@ -100,7 +101,7 @@ fn paths(source: &Source) -> BTreeSet<String> {
         base.extend(segments);
         Some(base.join("::"))
     };
-    // Paths that begin with a module that the file declares: `use change::Change;`.
+    // Relative paths that start with a child module of this file: `use change::Change;`.
     for line in source.code.lines() {
         let declared = line.trim().trim_end_matches(';').rsplit_once("mod ");
         let Some((_, child)) = declared.filter(|_| line.trim().ends_with(';')) else { continue };
@@ -128,7 +129,7 @@ fn paths(source: &Source) -> BTreeSet<String> {
     found
 }
 
-/// Where a path ends, with the braces of a `use` that belong to it.
+/// The end of the path at the start of the text, including the braces of a `use` declaration.
 fn tree_end(text: &str) -> usize {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {
@@ -144,7 +145,7 @@ fn tree_end(text: &str) -> usize {
     text.len()
 }
 
-/// The single paths of `a::{b, c::{d, e}}`.
+/// Expands `a::{b, c::{d, e}}` into single paths.
 fn expand(tree: &str) -> Vec<String> {
     let Some((prefix, body)) = tree.split_once('{') else {
         return vec![tree.trim_end_matches(':').to_owned()];
@@ -170,7 +171,7 @@ fn expand(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// The table in the documentation of `src/lib.rs`: what each top-level module may import.
+/// Parses the table in the documentation of `src/lib.rs`: the imports of each top-level module.
 fn map() -> Graph {
     let text = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let rows = text.lines().filter_map(|line| line.strip_prefix("//! | "));
@@ -185,7 +186,7 @@ fn map() -> Graph {
     map
 }
 
-/// The modules on a cycle, in its order; none where there is no cycle.
+/// Finds an import cycle. Returns its modules in order, or `None`.
 fn cycle(graph: &Graph) -> Option<Vec<String>> {
     fn visit(
         graph: &Graph,
@@ -243,7 +244,7 @@ fn no_cycle_inside_the_modules_that_decide() {
         let modules: BTreeSet<&str> = sources.iter().map(|it| it.module.as_str()).collect();
         let mut graph = Graph::new();
         for source in &sources {
-            // The longest module of a path is the file that it leads to.
+            // The longest prefix of a path that is a module is the imported file.
             let file = |path: &String| {
                 let ends = path.match_indices("::").map(|(at, _)| at).chain([path.len()]);
                 ends.map(|end| &path[..end])
@@ -285,7 +286,8 @@ fn the_test_finds_paths_and_cycles() {
     assert_eq!(found.unwrap(), ["a", "b", "c"]);
 }
 
-/// Fails with each place in the library that `forbidden` finds, outside of the modules that begin so.
+/// Fails if `forbidden` is true for a line of the library. Skips modules whose path starts with one of
+/// `outside`.
 fn nowhere_but(outside: &[&str], what: &str, forbidden: impl Fn(&str) -> bool) {
     let mut found = Vec::new();
     for source in sources() {
@@ -298,7 +300,7 @@ fn nowhere_but(outside: &[&str], what: &str, forbidden: impl Fn(&str) -> bool) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
 }
 
-/// Whether a line compares an ordinal with 0, or names the pod of ordinal 0.
+/// Whether a line compares an ordinal with 0 or names the pod with ordinal 0.
 fn decides_by_ordinal(line: &str) -> bool {
     let line: String = line.chars().filter(|c| !c.is_whitespace()).collect();
     let compared = ["==0", "!=0", ">0", "<1", ">=1", "==Some(0)", "!=Some(0)", "{0=>"];
@@ -374,7 +376,7 @@ fn types_say_what_they_are() {
     assert_eq!(plans, ["plan"]);
 }
 
-/// `--help` lists the subcommands; each has its file, and no file is anything else.
+/// Each subcommand in `--help` has a file with its name, and there are no other files.
 #[test]
 fn a_file_in_commands_is_a_subcommand() {
     use clap::CommandFactory as _;
@@ -396,7 +398,7 @@ fn a_file_in_commands_is_a_subcommand() {
     assert_eq!(files_of, subcommands);
 }
 
-/// An error type that is not in the list of `run` loses its exit code.
+/// An error type that is missing in the list of `run` loses its exit code.
 #[test]
 fn every_error_that_diagnoses_itself_is_known() {
     let run = std::fs::read_to_string(root().join("src/run.rs")).unwrap();

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Measure how long a set takes until all its replicas stream, on the cluster that KUBECONFIG points to: its pods
-# side by side, as pgset makes them, and one after the other, as the article's StatefulSet did (`OrderedReady`).
-# The manifests are the same in all else: image, probes, and the article's storage, one claim that all pods share,
-# which is bound before the clock starts. Then `pgset up` of two pods on an empty namespace, with a claim for each.
-# Prints a Markdown table; exit code 1 when a promise is not kept. Needs kubectl, a default storage class that
-# binds at once and one node; the image should be there, and nothing else should run.
+# Measures how long a set takes until all its replicas stream, on the cluster of KUBECONFIG. Compares pods
+# that start in parallel, as with pgset, with pods that start one after the other, as with the article's
+# StatefulSet (`OrderedReady`). Otherwise the manifests are the same: image, probes and storage. The storage
+# is the article's: one claim that all pods share, which is bound before the measurement starts. Then measures
+# `pgset up` with two pods in an empty namespace, with a claim for each pod. Prints a Markdown table. Exits
+# with 1 if a promised value is not reached. Needs kubectl, one node, and a default storage class that binds
+# immediately. The image should already be on the node, and nothing else should run.
 #
 #     KUBECONFIG=... tests/bench-order.sh [RUNS [REPLICAS]]   (3 runs, 7 pods; medians; PGSET_BINARY: another build)
 set -euo pipefail
@@ -23,12 +24,12 @@ run=$(printf '%05d' $((RANDOM % 100000)))
 namespaces=()
 namespace=
 
-# What is measured next starts when no pod of this runs. Its data stays until the end: a file system that has just
-# deleted thousands of files makes new ones slowly.
+# Waits until the pods are gone, so that they do not disturb the next measurement. Keeps their data until the
+# end, because a file system creates files slowly right after it has deleted thousands.
 gone() {
   kubectl -n "$namespace" delete statefulset pgset --ignore-not-found >/dev/null
   kubectl -n "$namespace" delete pods --all --grace-period=1 >/dev/null
-  # The kubelet clears up after the pods are gone, and the disk writes what they left.
+  # The kubelet cleans up after the pods are gone, and the disk still writes cached data.
   sync
   sleep 10
 }
@@ -41,7 +42,7 @@ fresh() {
   namespace=bench-$run-$1
   namespaces+=("$namespace")
   kubectl create namespace "$namespace" >/dev/null
-  # What pods of a new namespace need is there a moment after it.
+  # Wait for the objects that pods need; Kubernetes creates them shortly after the namespace.
   local object
   for object in serviceaccount/default configmap/kube-root-ca.crt; do
     for _ in $(seq 200); do kubectl -n "$namespace" get "$object" >/dev/null 2>&1 && break; done
@@ -49,7 +50,7 @@ fresh() {
 }
 now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); } # milliseconds
 
-# The claim that all pods share, as the article's.
+# The claim that all pods share, as in the article.
 claim() {
   kubectl -n "$namespace" apply -f - >/dev/null <<'YAML'
 apiVersion: v1
@@ -59,7 +60,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 YAML
   kubectl -n "$namespace" wait --for=jsonpath='{.status.phase}'=Bound pvc/shared --timeout=60s >/dev/null
 }
-# Asked by the master itself, in one session: whoever asks from outside takes what the pods need.
+# The master polls itself in one session, because polling from outside would take CPU time from the pods.
 await_streaming() {
   until kubectl -n "$namespace" wait --for=condition=Ready pod/pgset-0 --timeout=300s >/dev/null 2>&1; do
     [ $(($(now) - $1)) -lt 300000 ] || return 1
@@ -84,7 +85,7 @@ in_order() { # policy run: milliseconds from the first object until all replicas
     sed "s/podManagementPolicy: .*/podManagementPolicy: $1/" >"$work/set.yaml"
   [ "$(grep -c "podManagementPolicy: $1" "$work/set.yaml")" = 1 ]
   from=$(now)
-  # Not `apply`, nor validated: that takes kubectl half a second, for which nothing else happens.
+  # Not `apply`, and no validation: that would take kubectl half a second in which nothing else happens.
   kubectl create --validate=false -f "$work/set.yaml" >/dev/null
   await_streaming "$from" || { echo "bench: $1: no streaming within 300 s" >&2; return 1; }
   echo $(($(now) - from)) >>"$work/$1.ms"

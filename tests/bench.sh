@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measure what is promised about speed and size, side by side on the cluster that KUBECONFIG points to:
-# the old script's kubectl calls, one `kubectl apply`, and pgset. Prints a Markdown table; exit code 1
-# when a promise is not kept. Needs kubectl and rights to make namespaces and PersistentVolumes.
+# Measures the promised speed and size on the cluster of KUBECONFIG. Compares the kubectl calls of the old
+# script, one `kubectl apply`, and pgset. Prints a Markdown table. Exits with 1 if a promised value is not
+# reached. Needs kubectl and the rights to create namespaces and PersistentVolumes.
 #
 #     KUBECONFIG=... tests/bench.sh [RUNS]      (10 runs; medians; PGSET_BINARY: another build)
 set -euo pipefail
@@ -16,7 +16,7 @@ if [ -z "$pgset" ]; then
 fi
 work=$(mktemp -d)
 run=$(printf '%05d' $((RANDOM % 100000)))
-# An image that no node has: pods would disturb what is measured.
+# An image that does not exist on any node, because running pods would disturb the measurement.
 export CCP_IMAGE_TAG=centos7-9.6-1.2.9
 prefix='' storage=()
 HOME=$work; export HOME
@@ -28,7 +28,7 @@ finish() {
 }
 trap finish EXIT
 
-# Milliseconds, with two decimals, of a command whose output goes to a file.
+# Runs a command and prints its duration in milliseconds with two decimals. Writes its output to a file.
 clock() {
   local from to
   from=${EPOCHREALTIME/[.,]/}
@@ -38,8 +38,8 @@ clock() {
 }
 median() { sed 1d "$1" | sort -n | awk '{ v[NR] = $1 } END { printf "%.1f", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
-# A fresh namespace, with the service account that Kubernetes puts into each. Volumes and export are
-# its own, so that nobody has to wait for the removal of those before it.
+# Creates a namespace and waits for its default service account. Each run has its own volumes and export, so
+# that it need not wait until the previous ones are deleted.
 namespace=
 fresh() {
   namespace=bench-$run-$1 prefix=pvbench$run-$1- storage=(--storage "nfs://10.240.0.1/nfsfileshare/$1")
@@ -53,7 +53,8 @@ gone() {
   kubectl delete persistentvolume "${prefix}1" "${prefix}2" "${prefix}3" --wait=false >/dev/null
 }
 
-# What run.sh and cleanup.sh of the article's example did: five deletes, nine creates, a call each.
+# The calls of run.sh and cleanup.sh in the article's example: five deletes, and nine creates with one call
+# each.
 old_script() {
   kubectl delete --ignore-not-found --wait=false statefulset pgset &&
     kubectl delete --ignore-not-found --wait=false serviceaccount pgset-sa &&
@@ -64,7 +65,7 @@ old_script() {
   for document in "$work"/old/*.yaml; do kubectl create -f "$document" || return; done
 }
 
-# The nine objects of the article, in its order; Role, RoleBinding and Secret it did not have.
+# Writes the nine objects of the article, in its order. It had no Role, RoleBinding and Secret.
 article() {
   rm -rf "$work/objects" "$work/old"
   mkdir "$work/old"
@@ -78,7 +79,7 @@ article() {
   done
 }
 
-# Run 0 fills kubectl's caches and does not count.
+# Run 0 fills kubectl's caches and is not counted.
 for n in $(seq 0 "$runs"); do
   printf '\rbench: run %d of %d ' "$n" "$runs" >&2
   fresh "old-$n"
@@ -103,7 +104,8 @@ for n in $(seq 0 "$runs"); do
 done
 echo >&2
 
-# The peak of a whole `up` that waits: it watches until it knows that the image can't be had.
+# Measures the peak memory of a complete `up` that waits: it watches until it finds that the image can't be
+# pulled.
 fresh memory
 "$pgset" up -n "$namespace" --volume-prefix "$prefix" --storage class >"$work/out" 2>&1 &
 child=$!

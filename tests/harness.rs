@@ -1,4 +1,4 @@
-//! The harness holds what it promises.
+//! Tests of the test harness itself.
 
 mod proxy;
 mod server;

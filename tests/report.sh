@@ -1,5 +1,5 @@
-# For bash, to be sourced: what a run of tests says at its end. How long each of its parts took, and which tests
-# needed a second try, and why. A script that is started by another one adds to that one's report.
+# To be sourced by bash: reports at the end of a test run how long each part took, which tests needed a second
+# try, and why. A script that is started by another test script adds to the report of that script.
 # shellcheck shell=bash
 
 begin_report() {
@@ -10,7 +10,7 @@ begin_report() {
   trap 'end_report $?' EXIT
 }
 
-# A part begins; the one before it ends.
+# Starts a part and ends the previous one.
 part() { # name
   local now
   now=$(date +%s)
@@ -26,7 +26,7 @@ end_part() { # time
   printf '%8d  %s\n' $(($1 - since)) "$name" >>"$TEST_REPORT/parts"
 }
 
-# The report comes last, whatever the exit code: nothing is printed after it that it could be overlooked for.
+# Prints the report last, whatever the exit code is, so that no later output hides it.
 end_report() { # exit code
   local now count since name=
   now=$(date +%s)
@@ -44,9 +44,9 @@ end_report() { # exit code
   rm -rf "$TEST_REPORT"
 }
 
-# Runs tests of the integration binary. One that fails among others gets a second try alone: a machine that is
-# too busy for servers to come in time says nothing about the program. Both tries are printed; failing twice is
-# failing.
+# Runs tests of the integration binary. Failed tests get a second try, one at a time: on a busy machine,
+# servers may start too late, which is not an error of pgset. The output of both tries is printed. A test that
+# fails twice fails the run.
 with_second_try() { # arguments of the test binary
   local log failed status=0
   log=$(mktemp)
@@ -73,7 +73,7 @@ note_second_tries() { # exit code of the second tries, log of the first, names
   done >>"$TEST_REPORT/second-tries"
 }
 
-# Why a test failed: its first panic, place and message; without one, the last lines that it printed.
+# Prints why a test failed: place and message of its first panic, otherwise the last lines of its output.
 first_failure() { # test, log of the test binary
   awk -v begin="---- $1 stdout ----" '
     $0 == begin { inside = 1; next }

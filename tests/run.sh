@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Run the tests: units, documentation, all that needs nothing, then pgset as a whole in the sandbox, with real
-# PostgreSQL. Needs Rust (rustup.rs), a C compiler, PostgreSQL and libnss-wrapper, which root installs on
-# Debian; arguments go to the test binary.
+# Runs the tests: unit tests, documentation tests, the integration tests without requirements, then pgset as a
+# whole in the sandbox with real PostgreSQL. Needs Rust (rustup.rs), a C compiler, PostgreSQL and
+# libnss-wrapper; on Debian it installs the missing packages if it runs as root. Arguments are passed to the
+# test binary.
 #
-#   PGSET_POSTGRES=1                   the bootstrap script's tests, too: some minutes
-#   PGSET_E2E=sandbox                  the end-to-end scenarios, too, in sandboxes
-#   PGSET_E2E=1 KUBECONFIG=FILE        the same on that cluster
+#   PGSET_POSTGRES=1                   also run the tests of the bootstrap script (some minutes)
+#   PGSET_E2E=sandbox                  also run the end-to-end scenarios, in sandboxes
+#   PGSET_E2E=1 KUBECONFIG=FILE        also run the end-to-end scenarios, on that cluster
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . examples/prerequisites.sh
 . tests/report.sh
 
-# The environment of whoever calls is not the tests'.
+# The caller's environment must not influence the tests.
 forget_settings
 find_cargo
 # shellcheck disable=SC2046  # one name to a word
@@ -27,7 +28,7 @@ cargo test --doc --quiet
 part "what needs nothing"
 with_second_try "$@"
 part "the sandbox's tests"
-# Most of the time of most of these is waiting.
+# Most of these tests mainly wait.
 with_second_try --ignored --test-threads=4 "$@" sandbox::
 if [ "${PGSET_POSTGRES:-}" = 1 ]; then
   part "the bootstrap script"
@@ -35,6 +36,6 @@ if [ "${PGSET_POSTGRES:-}" = 1 ]; then
 fi
 if [ -n "${PGSET_E2E:-}" ]; then
   part "the end-to-end scenarios"
-  # Pods share the machine with the tests: more than four at once only makes each slower.
+  # The pods share the machine with the tests: more than four tests at once only slow each other down.
   with_second_try --ignored --test-threads=4 --skip bootstrap:: --skip sandbox:: "$@"
 fi

@@ -1,5 +1,5 @@
-//! The harness: the program as a child process, a namespace per test, and two servers that stand
-//! between the program and Kubernetes, or in its place.
+//! The test harness: runs pgset as a child process, creates a namespace per test, and provides two servers:
+//! one between pgset and Kubernetes, and one in place of Kubernetes.
 
 pub(crate) mod client;
 pub(crate) mod cluster;
@@ -17,16 +17,16 @@ pub(crate) mod state;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-/// The image of the article, as the test cluster has it.
+/// The tag of the article's image on the test cluster.
 pub(crate) const CRUNCHY_TAG: &str = "centos7-9.5-1.2.6";
 
-/// Seconds, spelled short.
+/// A short form of `Duration::from_secs`.
 pub(crate) const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Asks again and again until the answer is `Ok`, and panics with the last `Err` at the deadline.
-/// The one way in which a test waits.
+/// Retries `ask` until it returns `Ok`. Panics with the last `Err` at the deadline. Tests must wait only with
+/// this function.
 pub(crate) async fn eventually<T, F>(what: &str, deadline: Duration, ask: F) -> T
 where
     F: AsyncFnMut() -> Result<T, String>,
@@ -34,7 +34,7 @@ where
     ask_until(what, deadline, Duration::from_millis(50)..=Duration::from_millis(500), ask).await
 }
 
-/// As [`eventually`], for what is there for a moment only.
+/// The same as [`eventually`] with short pauses, for states that exist only briefly.
 #[cfg(feature = "sandbox")]
 pub(crate) async fn eventually_seen<T, F>(what: &str, deadline: Duration, ask: F) -> T
 where
@@ -67,7 +67,7 @@ where
     }
 }
 
-/// A suffix that no other test has, of this run or of one before.
+/// A random suffix, so that names do not collide with other tests or earlier runs.
 pub(crate) fn unique() -> String {
     use rand::Rng;
     let mut random = rand::rng();

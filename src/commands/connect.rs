@@ -16,7 +16,7 @@ use crate::set::passwords;
 use crate::set::rights;
 use crate::settings::Tls;
 
-/// Prints where the set is reached, and as whom.
+/// Prints the addresses of the set and the role to connect as.
 pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> {
     if args.ca_certificate && context.general.output != Output::Human {
         let message = "--ca-certificate prints PEM: it goes with no other --output";
@@ -60,7 +60,7 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
     Ok(Exit::Done)
 }
 
-/// Prints what clients verify the servers by.
+/// Prints the CA certificate that clients verify the servers with.
 async fn ca_certificate(
     context: &Context,
     cluster: &Cluster,
@@ -85,11 +85,11 @@ async fn ca_certificate(
     Ok(Exit::Done)
 }
 
-/// Lines that a shell, and `env`, take.
+/// Formats variables as lines for a shell or `env`.
 fn variables(addresses: &Addresses<'_>, side: Side) -> String {
     let mut lines = String::new();
     for (name, value) in addresses.variables(side) {
-        // Writing to a string does not fail.
+        // Writing to a string can't fail.
         let _ = writeln!(lines, "{name}={}", crate::text::shell_word(&value));
     }
     lines

@@ -17,10 +17,10 @@ use crate::procedure::planning::{Planned, Planning, Purpose};
 use crate::procedure::{desired, live};
 use crate::render::NEWEST_SERVER;
 
-/// Prints what `up` would change, as the server sees it: nothing is written.
+/// Prints what `up` would change, according to a server-side dry run. Writes nothing.
 ///
-/// Ends like `kubectl diff`: 0 no difference, 1 differences; errors end with their own code, and
-/// those that would end with 1 end with 2.
+/// Exit codes are those of `kubectl diff`: 0 for no difference, 1 for differences. Errors keep their own exit
+/// code, except that 1 becomes 2.
 pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let settings = context.settings(&args.settings, Some(&target))?;
@@ -65,8 +65,8 @@ async fn one(
         .to_string())
 }
 
-/// Without what the server keeps for itself, and without secrets: a value that would change reads
-/// differently, its content is shown on neither side.
+/// Removes the fields that the server manages, and masks secrets. A changed value is marked as changed; its
+/// content is never shown.
 fn shown(mut value: Value, before: Option<&Value>) -> Value {
     let secret = value["kind"] == "Secret";
     if let Some(object) = value.as_object_mut() {
@@ -77,7 +77,7 @@ fn shown(mut value: Value, before: Option<&Value>) -> Value {
             {
                 metadata.remove(key);
             }
-            // What `kubectl apply` keeps of a Secret is all of it.
+            // This annotation of `kubectl apply` contains the whole Secret.
             let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
             if let Some(annotations) = annotations.filter(|_| secret) {
                 annotations.remove("kubectl.kubernetes.io/last-applied-configuration");

@@ -14,10 +14,10 @@ use crate::procedure::{Work, delete, erase, live, stop, topology};
 use crate::set::topology::SYSTEM_IDENTIFIER;
 use crate::set::{SetIdentity, objects, rights};
 
-/// Takes a set down: pods first, in order; the data only with `--delete-data`.
+/// Deletes a set: pods first, in order. Deletes the data only with `--delete-data`.
 ///
-/// The objects are found by their labels, so that neither the settings nor the templates of `up` are
-/// needed, and an interrupted run goes on where it was.
+/// The objects are found by their labels. So `down` needs neither the settings nor the templates of `up`, and
+/// running it again resumes an interrupted run.
 pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     if args.delete_data && !context.prompt.answers() {
@@ -58,8 +58,8 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         stop::stop(work, statefulset, version).await?;
     }
     let files_stay = if args.delete_data { erase::erase(work, &going).await? } else { None };
-    // Passwords and claim go only after the files that they open: else the next `up` would find a
-    // database that nobody can log in to.
+    // Delete the Secret and the claim only after the files. Otherwise the next `up` would find a database
+    // whose passwords are lost.
     let (kept, going) = if files_stay.is_some() {
         going.into_iter().partition(|(id, _)| objects::holds_data(&set, id))
     } else {
@@ -84,7 +84,8 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The pods are gone and the files are not: what keeps them, and how to give them up.
+/// The failure when the pods are deleted but the files could not be: which objects are kept, and how to
+/// delete them anyway.
 fn files_left(set: &SetIdentity, kept: &Objects, reason: &str, next: &str) -> Failure {
     let names = |namespaced: bool| {
         let kept = kept.keys().filter(|id| id.kind.namespaced() == namespaced);
@@ -118,7 +119,7 @@ fn nothing(set: &SetIdentity, staying: &Objects) -> String {
     format!("nothing to do: {place} is down, its data is kept ({})", kept.join(", "))
 }
 
-/// Shows what goes and what stays, and asks.
+/// Shows which objects are deleted and which are kept, and asks for confirmation.
 async fn ask(
     args: &DownArgs,
     context: &Context,
@@ -152,7 +153,7 @@ async fn ask(
     Err(Failure::new(Exit::Refused, "nothing was deleted").into())
 }
 
-/// Where the data of an object lies.
+/// Where an object's data is stored.
 fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
     let spec = &value["spec"];
     match id.kind {

@@ -5,12 +5,12 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::settings::table;
 
-/// Prints every variable: its meaning, its default, the value in force and where that came from.
+/// Prints every variable: its meaning, its default, the value in force and the source of that value.
 pub async fn run(args: &EnvArgs, context: &Context) -> anyhow::Result<Exit> {
-    // Without a kubeconfig the namespace is the default one; nothing else depends on it.
+    // Without a kubeconfig the namespace falls back to its default. Nothing else here depends on it.
     let target = context.target().await.ok();
     let mut in_force = context.general.in_force.clone();
-    // The table is what somebody looks at to find out what is wrong with the settings.
+    // Print the table even if the settings are invalid: users need it to find the mistake.
     let wrong = match context.resolve(&args.settings, target.as_ref()) {
         Ok(resolved) => {
             for warning in resolved.warnings {

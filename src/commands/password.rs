@@ -20,7 +20,7 @@ pub async fn run(command: &PasswordCommand, context: &Context) -> anyhow::Result
     }
 }
 
-/// Prints a password, alone.
+/// Prints a password and nothing else.
 async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
@@ -40,14 +40,14 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Gives roles new passwords, one role after the other.
+/// Rotates the passwords of roles, one role after the other.
 async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let roles = roles(args)?;
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let given = match &args.password_file {
-        // What every image takes; what this one does not take is refused when the image is known.
+        // Check what every image accepts. What this set's image refuses is checked once the image is known.
         Some(file) => Some(password_file::password(file, false, context).await?),
         None => None,
     };
@@ -73,7 +73,7 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Which roles, in their order, each once.
+/// The roles to rotate, sorted and without duplicates.
 fn roles(args: &RotateArgs) -> Result<Vec<RoleKind>, Failure> {
     let mut roles = args.roles.clone();
     if roles.is_empty() {
@@ -89,7 +89,7 @@ fn roles(args: &RotateArgs) -> Result<Vec<RoleKind>, Failure> {
     Ok(roles)
 }
 
-/// Refuses what the image of the set can't do.
+/// Refuses a rotation that the set's image does not support.
 fn check(
     capabilities: &Capabilities,
     roles: &[RoleKind],

@@ -10,8 +10,7 @@ use crate::procedure::{Work, credentials, live, pods, psql, sql, topology};
 use crate::set::rights;
 use crate::terminal;
 
-/// Opens psql in a pod: with a terminal of its own where a person types, else on a pipe. Ends with psql's own exit
-/// code.
+/// Opens psql in a pod: with a TTY if pgset is interactive, otherwise on a pipe. Returns psql's exit code.
 pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
     interactive::check(&args.args)?;
     let target = context.target().await?;

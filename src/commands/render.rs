@@ -14,9 +14,9 @@ use crate::render::NEWEST_SERVER;
 use crate::set::SetIdentity;
 use crate::set::objects;
 
-/// Prints the manifests, or which templates they come from. Sends nothing to the cluster.
+/// Prints the manifests, or the list of templates. Sends nothing to the cluster.
 pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
-    // The kubeconfig only says the namespace: without one there is still something to render.
+    // The kubeconfig only supplies the namespace: rendering works without it.
     let target = context.target().await.ok();
     let settings = context.settings(&args.settings, target.as_ref())?;
     let templates = context.templates(&settings)?;
@@ -47,7 +47,7 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// One YAML stream, in the order of apply.
+/// All objects as one YAML stream, in the order in which they are applied.
 fn text(objects: &[Object], set: &SetIdentity, secrets: bool) -> String {
     let mut text = String::new();
     for object in ordered(objects) {
@@ -62,7 +62,7 @@ fn text(objects: &[Object], set: &SetIdentity, secrets: bool) -> String {
     text
 }
 
-/// What is secret in a Secret.
+/// What the Secret contains that must stay secret.
 fn holds(id: &ObjectId, set: &SetIdentity) -> &'static str {
     if *id == objects::certificates(set) { "private keys" } else { "passwords" }
 }
@@ -73,7 +73,8 @@ fn ordered(objects: &[Object]) -> Vec<&Object> {
     ordered
 }
 
-/// A file an object: `03-secret-pgset-auth.yaml`, so that the order of names is that of apply.
+/// Writes one file per object. The names sort in the order in which objects are applied:
+/// `03-secret-pgset-auth.yaml`.
 fn write_files(
     context: &Context,
     directory: &Path,

@@ -74,9 +74,9 @@ fn start(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The process in the background.
+/// Runs the sandbox in the background process.
 async fn serve(place: Place, passing: bool, context: &Context) -> anyhow::Result<Exit> {
-    // Away from the terminal, whose end is not its end. Only fails where that is so already.
+    // Detach from the terminal, so that closing it does not end the sandbox. Fails only if already detached.
     let _ = rustix::process::setsid();
     let sandbox = Sandbox::start(place.clone()).await?;
     let mut stdout = std::io::stdout();
@@ -91,7 +91,7 @@ async fn serve(place: Place, passing: bool, context: &Context) -> anyhow::Result
     }
     sandbox.stop().await;
     if passing {
-        // Whoever started it may have been killed.
+        // The process that started the sandbox may have been killed and can't delete the directory.
         delete(&place)?;
     }
     Ok(Exit::Done)
@@ -118,15 +118,15 @@ fn logs(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Waits for a command. A signal that ends pgset is handed on: the sandbox ends after the command.
+/// Waits for a command and forwards SIGTERM to it, so that the sandbox ends after the command.
 async fn wait(child: &mut tokio::process::Child, context: &Context) -> anyhow::Result<ExitStatus> {
     let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     tokio::select! {
         status = child.wait() => return status.context("waiting for the command"),
         exit = context.interrupt.wait() => {
-            // An interrupt comes from the terminal, which has sent it to the command as well.
+            // Ctrl-C in the terminal has already sent the command a SIGINT.
             if let (Some(pid), Exit::Terminated) = (pid, exit) {
-                // It may have ended just now.
+                // Fails if the command has just ended.
                 let _ = kill_process(pid, Signal::TERM);
             }
         }
@@ -134,7 +134,7 @@ async fn wait(child: &mut tokio::process::Child, context: &Context) -> anyhow::R
     child.wait().await.context("waiting for the command")
 }
 
-/// Deletes what `pgset sandbox run` has left that was killed together with its sandbox.
+/// Deletes the directories of `pgset sandbox run` processes that were killed together with their sandbox.
 fn sweep(context: &Context) {
     for place in Place::left_behind() {
         match delete(&place) {
@@ -147,7 +147,7 @@ fn sweep(context: &Context) {
     }
 }
 
-/// Runs a command in a sandbox of its own, or in the directory that is named.
+/// Runs a command in a temporary sandbox, or in the sandbox of the directory that is given.
 async fn run_in(
     directory: &Path,
     args: &SandboxArgs,
@@ -172,7 +172,7 @@ async fn run_in(
     Ok(Exit::Other(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Runs a command beside a sandbox, which ends after it.
+/// Starts a sandbox, runs a command, and then stops the sandbox.
 async fn run_beside(
     place: &Place,
     passing: bool,
@@ -191,7 +191,7 @@ async fn run_beside(
         )
         .into()),
     };
-    // The end of its standard input is its end.
+    // The server stops when its standard input is closed.
     drop(server.stdin.take());
     tokio::task::spawn_blocking(move || server.wait()).await??;
     status

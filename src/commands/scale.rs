@@ -61,7 +61,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
         let done = "the number of pods is asked for";
         wait::until_ready(work, Wait { scope, expectation, done }).await?;
         if has_slots {
-            // Also when nothing changes: an interrupted scaling left them.
+            // Also without a change of the number: an interrupted run may have left slots.
             slots::drop_beyond(work, wanted.get()).await?;
         }
     }
@@ -70,7 +70,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Who else set the number of pods last.
+/// The last other field manager that set the number of pods.
 fn other_owner(live: &Value) -> Option<String> {
     plan::owners(live, &Path::of(&["spec", "replicas"]))
         .into_iter()

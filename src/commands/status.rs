@@ -14,12 +14,12 @@ use crate::error::{Exit, Failure};
 use crate::postgres::status::{Health, Status, human};
 use crate::procedure::inspect::Subject;
 
-/// With `--watch`, PostgreSQL is asked again this often: replication changes without any event.
+/// The interval of queries to PostgreSQL with `--watch`: replication changes without any Kubernetes event.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// With `--watch` there is no deadline of the whole.
+/// The deadline with `--watch`: practically none.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Shows the set, and what is wrong with it first. Ends with 0 when it is healthy, with 1 otherwise.
+/// Shows the set's status, problems first. Exits with 0 if the set is healthy, otherwise with 1.
 pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
@@ -29,7 +29,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
         context.cluster(&target).await?
     };
     let Some(subject) = Subject::find(cluster, set.clone()).await? else {
-        // A script gets its document whatever it says; a person, the error alone.
+        // Scripts always get a document. Users only need the error.
         if matches!(context.general.output, Output::Json | Output::Yaml) {
             let absent = Status::absent(set.name.as_str(), set.namespace.as_str());
             context.reporter.print(&text(context, &absent)?)?;
@@ -60,7 +60,7 @@ fn text(context: &Context, status: &Status) -> anyhow::Result<String> {
     })
 }
 
-/// Shows the status again whenever it changes, until Ctrl-C.
+/// Prints the status whenever it changes, until Ctrl-C.
 async fn watch(context: &Context, subject: &Subject) -> anyhow::Result<Exit> {
     let mut observer = Observer::new(&subject.cluster, &subject.scope());
     let mut shown = String::new();
@@ -81,9 +81,10 @@ async fn watch(context: &Context, subject: &Subject) -> anyhow::Result<Exit> {
         }
         let status = Status::new(subject.facts(&snapshot).await?);
         let text = text(context, &status)?;
-        // Ages and lags move all the time; only a terminal is drawn anew for that.
+        // Skip what is the same as the last output.
         if text != shown {
-            // Home, and clear what is below: a terminal shows one status, a pipe one after the other.
+            // Cursor home, clear below: a terminal shows only the current status, a pipe gets one after the
+            // other.
             let people = !matches!(context.general.output, Output::Json | Output::Yaml);
             let terminal = people && context.reporter.display().stdout_width.is_some();
             let clear = if terminal { "\x1b[H\x1b[J" } else { "" };

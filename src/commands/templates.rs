@@ -7,11 +7,11 @@ use crate::context::{Context, files};
 use crate::error::{Exit, Failure};
 use crate::render;
 
-/// Writes the templates in the binary to a directory, to start one's own from.
+/// Writes the built-in templates to a directory, as a starting point for the user's own.
 pub fn run(args: &TemplatesArgs, context: &Context) -> anyhow::Result<Exit> {
     let TemplatesCommand::Export { directory } = &args.command;
     let files = render::export();
-    // Nothing that somebody may have edited is overwritten.
+    // Never overwrite a file: the user may have edited it.
     if let Some((path, _)) = files.iter().find(|(path, _)| directory.join(path).exists()) {
         return Err(Failure::new(
             Exit::Refused,

@@ -16,10 +16,10 @@ use crate::procedure::inspect::Subject;
 use crate::procedure::sql;
 use crate::values::Secret;
 
-/// How long a connection that reaches nobody is tried again.
+/// How long to retry a connection that does not reach a server.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
-/// Proves by SQL that the set replicates. Ends with 5 when a check fails.
+/// Verifies by SQL that the set replicates. Exits with 5 if a check fails.
 pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let target = context.target().await?;
@@ -51,7 +51,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut results: Vec<CheckResult> = Vec::new();
     let mut interrupted = None;
     for stage in [Stage::First, Stage::Second, Stage::Last] {
-        // Interrupted, it still tidies up.
+        // After an interrupt, the last stage still runs, because it cleans up.
         if interrupted.is_some() && stage != Stage::Last {
             continue;
         }
@@ -102,7 +102,7 @@ async fn one(
 async fn ran(subject: &Subject, check: &Check) -> Ran {
     let Some(script) = &check.script else { return Ran::NotRun(String::new()) };
     let namespace = subject.set.namespace.as_str();
-    // Right after `up` a Service may take a moment to lead to a server.
+    // Right after `up`, a Service may need a moment until it routes to a server.
     match sql::run_once_reachable(&subject.cluster, namespace, script, SETTLED_WITHIN).await {
         Ok(output) => Ran::Ended(output),
         Err(error) => Ran::NotRun(error.to_string()),

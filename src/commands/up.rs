@@ -22,10 +22,10 @@ use crate::render::NEWEST_SERVER;
 use crate::set::objects;
 use crate::settings::Settings;
 
-/// Creates the set, or changes it to what the settings say, and waits until every replica streams.
+/// Creates the set or updates it to match the settings, and waits until every replica streams.
 ///
-/// Everything is rendered, parsed and checked before the cluster is asked anything, and everything is read and
-/// planned before anything is written.
+/// Everything is rendered, parsed and checked before the first request to the cluster. Everything is read and
+/// planned before the first write.
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let (ending, conflicts) = (ending(args), conflicts(args));
@@ -79,7 +79,7 @@ async fn settings(args: &UpArgs, context: &Context, target: &Target) -> anyhow::
     Ok(settings)
 }
 
-/// Writes the plan; the StatefulSet as it is then.
+/// Applies the plan. Returns the resulting StatefulSet.
 async fn write(
     work: Work<'_>,
     settings: &Settings,
@@ -108,7 +108,7 @@ fn not_waited_for(work: Work<'_>, planned: &Planned) -> String {
     format!("{} {state}; `{}` looks at it", work.set.name, work.context.sibling("status"))
 }
 
-/// Waits for the set, brings the servers to what was written, and says how to connect.
+/// Waits for the set, makes the servers use the new configuration, and prints how to connect.
 async fn follow(
     work: Work<'_>,
     settings: &Settings,
@@ -129,7 +129,7 @@ async fn follow(
     if capabilities.has_topology {
         topology::record(work, recorded, &snapshot).await?;
     }
-    // The pods of a set that was just created began with what they should have.
+    // The pods of a set that was just created started with the new configuration.
     let before = live.objects.get(&objects::statefulset(work.set));
     let ran = before.is_some() || live.orphans > 0;
     if capabilities.configuration.is_there() && ran {
@@ -159,13 +159,14 @@ async fn follow(
     Ok(())
 }
 
-/// `up` deletes nothing: a NetworkPolicy that is no longer asked for still keeps clients out.
+/// Warns about a NetworkPolicy that is no longer wanted: `up` deletes nothing, so the policy still blocks
+/// clients.
 async fn left_policy(work: Work<'_>, settings: &Settings) {
     if settings.pods.network_policy || !settings.profile.capabilities().has_pod_settings {
         return;
     }
     let id = ObjectId::new(Kind::NetworkPolicy, work.namespace(), work.set.name.as_str());
-    // An account that may not read it did not create one.
+    // If this account may not read the policy, it did not create it.
     if let Ok(Some(policy)) = work.cluster.get(&id).await
         && live::check_ours(&policy, &id, work.set).is_ok()
     {

@@ -1,18 +1,19 @@
-//! The literal commands that hints name: with the flags that chose the set, or they would act on another.
+//! Command lines for hints. They include the flags that select the set, because without them the command
+//! would act on a different set.
 
 use std::ffi::OsString;
 
 use crate::cli::GlobalArgs;
 use crate::text::shell_word;
 
-/// The command line that this program was called with. It holds no password: those are refused there.
+/// The command line of this process. It contains no password, because pgset accepts none on the command line.
 pub(crate) fn command_line(arguments: &[OsString]) -> String {
     let words =
         arguments.iter().skip(1).map(|word| shell_word(&word.to_string_lossy()).into_owned());
     std::iter::once("pgset".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// Another command about the same set. What the environment chose, it chooses again.
+/// Another command for the same set. Only flags are repeated: the environment selects the same values again.
 pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
     let kubeconfig = global.kubeconfig.as_ref().map(|file| file.to_string_lossy().into_owned());
     let flags = [

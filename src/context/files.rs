@@ -1,17 +1,17 @@
-//! Files that commands write for the person.
+//! Files that commands write for the user.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 
-/// Writes a file; one that holds a secret is readable by its owner alone from the start.
+/// Writes a file. If it contains a secret, it is created readable only by its owner.
 pub(crate) fn write(file: &Path, text: &str, secret: bool) -> anyhow::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let mode = if secret { 0o600 } else { 0o644 };
     let write = || {
         if secret {
-            // The mode counts only for a new file.
+            // The mode applies only when the file is created.
             let _ = std::fs::remove_file(file);
         }
         let mut options = std::fs::OpenOptions::new();

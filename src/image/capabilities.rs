@@ -1,5 +1,4 @@
-//! What a set can do, by the image that it runs: the facts that the rest of pgset asks for, instead of
-//! asking which image it is.
+//! What a set can do with its image. The rest of pgset asks for these facts instead of for the image's name.
 
 use super::ProfileName;
 
@@ -8,7 +7,7 @@ use super::ProfileName;
 pub enum Ability {
     /// It can.
     Yes,
-    /// It can't, for this reason: a fragment that ends the sentence about what was asked for.
+    /// It can't. The reason is a fragment that completes a sentence about the setting or command.
     No(&'static str),
 }
 
@@ -19,7 +18,7 @@ impl Ability {
         self == Self::Yes
     }
 
-    /// Why it can't; none where it can.
+    /// Why it can't. `None` if it can.
     #[must_use]
     pub fn refusal(self) -> Option<&'static str> {
         match self {
@@ -29,37 +28,36 @@ impl Ability {
     }
 }
 
-/// What a set of an image can do. Each field is one fact that some command depends on.
+/// What a set can do with its image. Each field is one fact that a command depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// pgset writes `postgresql.conf` and `pg_hba.conf`, in a ConfigMap: PostgreSQL's settings and
-    /// synchronous replication can be chosen and changed.
+    /// pgset writes `postgresql.conf` and `pg_hba.conf` into a ConfigMap. So users can change PostgreSQL's
+    /// settings and synchronous replication.
     pub configuration: Ability,
-    /// The servers can offer and require TLS.
+    /// The servers can offer TLS and require it.
     pub tls: Ability,
-    /// The system identifier of the set is recorded in a ConfigMap, and each pod compares its data with it.
+    /// A ConfigMap records the set's system identifier, and each pod compares its data with it.
     pub has_topology: bool,
-    /// The Role names each pod, so that a pod can change no label but its own. Whoever adds a pod must add
-    /// its name first.
+    /// The Role lists the set's pods by name, so that pods can change only the labels of these pods. The name
+    /// of a new pod must be added to the Role before the pod starts.
     pub names_pods_in_role: bool,
-    /// Each replica has a replication slot on the master, which outlives the replica.
+    /// Each replica has a replication slot on the master. The slot remains when the replica is deleted.
     pub has_replication_slots: bool,
-    /// Resources, placement, labels, annotations and a NetworkPolicy can be chosen.
+    /// Users can set resources, placement, labels, annotations and a NetworkPolicy.
     pub has_pod_settings: bool,
-    /// The password of the replication role can be replaced. Otherwise each replica keeps the one that it was
-    /// cloned with.
+    /// The password of the replication role can be rotated. If not, each replica keeps the password from when
+    /// it was cloned.
     pub rotation_of_replication_password: Ability,
-    /// The entry point writes the names of roles and databases, and the passwords, into SQL without quotes.
+    /// The entry point writes role names, database names and passwords into SQL without quoting them.
     pub writes_unquoted_sql: bool,
-    /// The data lies on NFS where no storage was chosen, as in the article. Otherwise on the default
-    /// StorageClass.
+    /// The default storage is NFS, as in the article. Otherwise it is the default StorageClass.
     pub defaults_to_nfs: bool,
-    /// The name of the replication role where none was chosen.
+    /// The default name of the replication role.
     pub default_replication_role: &'static str,
 }
 
 impl Capabilities {
-    /// Of Crunchy's images: their entry point sets up PostgreSQL and replication by itself.
+    /// Crunchy's images: their entry point configures PostgreSQL and replication.
     const CRUNCHY: Self = Self {
         configuration: Ability::No(
             "must not be given with an image of Crunchy's, which writes its own configuration",
@@ -77,11 +75,11 @@ impl Capabilities {
         writes_unquoted_sql: true,
         defaults_to_nfs: true,
         // The same for every tag, although Crunchy's own examples changed the name with 1.6: roles are
-        // created at the first start only, and a newer tag must still log in to an old volume.
+        // created at the first start only, and a newer image must be able to log in to an old volume.
         default_replication_role: "master",
     };
 
-    /// Of the official image: pgset's bootstrap script sets up PostgreSQL and replication.
+    /// The official image: pgset's bootstrap script configures PostgreSQL and replication.
     const POSTGRES: Self = Self {
         configuration: Ability::Yes,
         tls: Ability::Yes,
@@ -95,7 +93,7 @@ impl Capabilities {
         default_replication_role: "primaryuser",
     };
 
-    /// Of the images of a profile.
+    /// The capabilities of a profile's images.
     #[must_use]
     pub fn of(profile: ProfileName) -> &'static Self {
         match profile {
@@ -104,8 +102,8 @@ impl Capabilities {
         }
     }
 
-    /// Of a set that was created with the profile of this name. A set that names none was created before
-    /// sets named theirs, with an image of Crunchy's.
+    /// The capabilities of a set, by the name of its recorded profile. A set without one was created with an
+    /// image of Crunchy's, before sets recorded their profile.
     #[must_use]
     pub fn of_profile(name: Option<&str>) -> &'static Self {
         if name == Some(ProfileName::Postgres.as_str()) { &Self::POSTGRES } else { &Self::CRUNCHY }

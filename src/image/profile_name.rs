@@ -1,4 +1,4 @@
-//! The names of the profiles, as `--profile` and the annotation of a set give them.
+//! The names of the profiles, as used by `--profile` and by the annotation `pgset/profile`.
 
 use clap::ValueEnum;
 

@@ -1,4 +1,4 @@
-//! Applying a plan.
+//! Applies a plan.
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -16,17 +16,18 @@ use crate::manifest::Kind;
 use crate::plan::{self, Action, Plan, Progress, Step};
 use crate::set::objects;
 
-/// How many writes are under way at once.
+/// How many writes run at the same time.
 const WRITES: usize = 16;
 
-/// What an apply depends on beside the plan.
+/// The options of an apply.
 #[derive(Clone, Copy)]
 pub(crate) struct Options<'a> {
-    /// The keys of the Secret whose passwords this run generated: those of another run are as good.
+    /// The keys of the Secret whose passwords this run generated. If another run created the Secret first,
+    /// its passwords may replace them.
     pub(crate) generated: &'a [&'a str],
     /// What to do about fields that another field manager owns.
     pub(crate) conflicts: Conflicts,
-    /// How the command ends.
+    /// What the command does in the end.
     pub(crate) ending: Ending,
 }
 
@@ -36,12 +37,12 @@ impl Options<'_> {
     }
 }
 
-/// Writes what the plan says, and says what became of each object, in the plan's order, so that two
-/// runs print the same. An object goes out as soon as what it needs is there.
+/// Applies the plan. An object is written as soon as the objects that it needs are written. The events are
+/// reported in the plan's order, so that two runs print the same.
 ///
 /// # Errors
-/// With the first write that fails, after those under way have ended; when interrupted, likewise,
-/// with what was done.
+/// The first write that fails, or an interrupt with what was done so far. Writes that are already running end
+/// first.
 pub(crate) async fn apply(
     work: Work<'_>,
     plan: Plan,
@@ -64,7 +65,7 @@ pub(crate) async fn apply(
         {
             under_way.push(async move { (index, write(work, step, options).await) });
         }
-        // To the end: what was under way when another failed has been written, too.
+        // Also after a failure: the writes that are already running must end and be reported.
         let Some((index, written)) = under_way.next().await else { break };
         match written {
             Ok((step, outcome, live)) => {
@@ -92,7 +93,7 @@ pub(crate) async fn apply(
     Ok(statefulset)
 }
 
-/// Events that come in any order, said in their own.
+/// Reports events in a fixed order, although they arrive in any order.
 struct InOrder<'a> {
     context: &'a Context,
     events: Vec<Option<Event>>,
@@ -112,7 +113,7 @@ impl<'a> InOrder<'a> {
         }
     }
 
-    /// Says what stands behind something that never came.
+    /// Reports the remaining events, although earlier ones are missing.
     fn finish(&mut self) {
         for event in self.events.iter_mut().filter_map(Option::take) {
             self.context.reporter.emit(event);
@@ -120,8 +121,9 @@ impl<'a> InOrder<'a> {
     }
 }
 
-/// Has the server check a StatefulSet that changes, before anything is written: it is the last object
-/// of all, and a conflict or a field that can't change would leave the others changed for nothing.
+/// Lets the server validate a changed StatefulSet with a dry run before anything is written. The StatefulSet
+/// is written last. Without this check, a conflict or an immutable field would be found only after the other
+/// objects have changed.
 async fn rehearse(work: Work<'_>, plan: &Plan, options: Options<'_>) -> anyhow::Result<()> {
     let changes = |step: &&Step| {
         step.object.id.kind == Kind::StatefulSet && matches!(step.action, Action::Update(_))
@@ -159,9 +161,9 @@ async fn write(
             other => other,
         }
     } else {
-        // What is only ever created belongs to us under another operation, hence the force.
+        // pgset owns a created object by an Update operation. Its own Apply conflicts with that, so force it.
         match cluster.apply(object, Apply { dry_run: dry, force: options.forces() || once }).await {
-            // It is not any more what was looked at.
+            // The Secret has changed since it was read.
             Err(e) if certificates && e.is_conflict() => return adopt(work, step, options).await,
             other => other,
         }
@@ -172,8 +174,8 @@ async fn write(
     }
 }
 
-/// The Secret was made between our look and our write: by a request of ours whose answer was lost, or
-/// by another run, whose passwords are as good as those that we made up.
+/// Uses the Secret that exists, because it was created after pgset had read it: either by this run's own
+/// request whose response was lost, or by another run, whose passwords are as good as the generated ones.
 async fn adopt(
     work: Work<'_>,
     mut step: Step,
@@ -210,7 +212,7 @@ fn refused(work: Work<'_>, error: ClusterError, step: &Step) -> anyhow::Error {
     if !error.is_conflict() {
         return error.into();
     }
-    // The server's words name the manager and each field.
+    // The server's message names the field manager and each field.
     let words = error.status().map(|s| s.message.clone()).unwrap_or_default();
     Failure::new(
         Exit::Refused,

@@ -1,5 +1,5 @@
-//! PostgreSQL's configuration: checked by a running server before it is written, followed by every server after
-//! that, with a restart where PostgreSQL says that it needs one.
+//! PostgreSQL's configuration: a running server checks it before it is written, then every server reloads it,
+//! and restarts if PostgreSQL requires that.
 
 mod change;
 mod check;
@@ -18,11 +18,11 @@ use super::{AT_ONCE, Work, pods};
 use crate::postgres::configuration::State;
 use crate::set::objects;
 
-/// Brings every server of a set that is up to its configuration: has each kubelet bring the files, has each server
-/// read them, and restarts what needs it. Does nothing where nothing is left to do.
+/// Makes every server of a running set use its configuration: makes each kubelet update the files, each
+/// server reload them, and restarts the servers that need it. Does nothing if everything is up to date.
 ///
 /// # Errors
-/// When a file does not come in time, a server can't read it, or does not come back.
+/// When a file does not arrive in time, or a server can't read it or does not become ready again.
 pub(crate) async fn settle(
     work: Work<'_>,
     wait: &Wait<'_>,

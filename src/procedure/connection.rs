@@ -1,9 +1,9 @@
-//! How clients connect to a set, in words.
+//! Describes how clients connect to a set.
 
 use crate::context::Context;
 use crate::postgres::address::Addresses;
 
-/// What `up` says at its end, and `connect` prints.
+/// The text that `up` shows at its end and `connect` prints.
 pub(crate) fn human(context: &Context, addresses: &Addresses<'_>) -> String {
     addresses.human(
         &context.sibling("password show"),

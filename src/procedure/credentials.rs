@@ -1,4 +1,4 @@
-//! The roles and passwords of a set, by its Secret.
+//! Reads the roles and passwords from a set's Secret.
 
 use serde_json::Value;
 
@@ -8,20 +8,20 @@ use crate::error::{Exit, Failure};
 use crate::set::{SetIdentity, objects, passwords};
 use crate::values::Secret;
 
-/// The roles and passwords of a set, by its Secret.
+/// The roles and passwords in a set's Secret.
 pub(crate) struct Credentials {
     pub(crate) superuser_password: Secret,
     pub(crate) user: String,
     pub(crate) user_password: Secret,
     pub(crate) database: String,
-    /// Whether the application's password is being replaced.
+    /// Whether a rotation of the application's password is unfinished.
     pub(crate) rotating: bool,
 }
 
 /// Reads the set's Secret.
 ///
 /// # Errors
-/// When it is not there, may not be read, or is somebody else's.
+/// When it does not exist, can't be read, or does not belong to the set.
 pub(crate) async fn secret(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Value> {
     let name = set.secret();
     let id = objects::passwords(set);
@@ -34,10 +34,10 @@ pub(crate) async fn secret(cluster: &Cluster, set: &SetIdentity) -> anyhow::Resu
     Ok(secret)
 }
 
-/// Reads the roles and passwords of the set's Secret.
+/// Reads the roles and passwords from the set's Secret.
 ///
 /// # Errors
-/// As [`secret`]'s, and when it lacks a key.
+/// The errors of [`secret`], and a missing key.
 pub(crate) async fn credentials(
     cluster: &Cluster,
     set: &SetIdentity,
@@ -55,7 +55,7 @@ pub(crate) async fn credentials(
     })
 }
 
-/// The failure of a Secret without a key.
+/// The failure when a key is missing in the Secret.
 pub(crate) fn lacks(set: &SetIdentity, key: &str) -> Failure {
     Failure::new(Exit::Failed, format!("Secret {} has no key {key}", set.secret()))
 }

@@ -1,4 +1,4 @@
-//! Deleting objects, and waiting until they are gone.
+//! Deletes objects and waits until they are gone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,19 +15,20 @@ use crate::event::{Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::{self, Phase};
 
-/// How often an object that is held is looked for.
+/// The pause between two polls for an object whose deletion is blocked.
 const LOOK_AT_HELD_EVERY: Duration = Duration::from_secs(1);
 
-/// An object that is still there after this long is held by something.
+/// After this time, pgset looks for what blocks the deletion of an object.
 const HOLDER_AFTER: Duration = Duration::from_secs(2);
 
-/// Objects, as they were read.
+/// Live objects by ID.
 pub(crate) type Objects = BTreeMap<ObjectId, Value>;
 
-/// Deletes in the reverse of the order of apply, what needs the others first, and waits until each is gone.
+/// Deletes objects in the reverse of the order in which they are applied, so dependent objects first. Waits
+/// until each object is gone.
 ///
 /// # Errors
-/// When an object can't be deleted, or is still there at the deadline.
+/// When an object can't be deleted, or still exists at the deadline.
 pub(crate) async fn delete(work: Work<'_>, going: Objects) -> anyhow::Result<()> {
     let (context, cluster) = (work.context, work.cluster);
     let total = going.len();
@@ -59,10 +60,10 @@ pub(crate) async fn delete(work: Work<'_>, going: Objects) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Waits until an object is gone, or another has its name.
+/// Waits until an object is gone, or a new object has its name.
 ///
 /// # Errors
-/// At the deadline, naming what holds it: a finalizer, or the pods that mount a claim.
+/// At the deadline, with what blocks the deletion: a finalizer, or the pods that mount a claim.
 async fn until_gone(work: Work<'_>, id: &ObjectId, uid: String) -> anyhow::Result<()> {
     run(work, Gone { work, id, uid, began: Instant::now(), holder: None }).await?;
     Ok(())
@@ -73,12 +74,12 @@ struct Gone<'a> {
     id: &'a ObjectId,
     uid: String,
     began: Instant,
-    /// What was seen to hold it last.
+    /// The last known reason why the deletion is blocked.
     holder: Option<String>,
 }
 
 impl Procedure for Gone<'_> {
-    /// Whether it is still there.
+    /// Whether the object still exists.
     type Facts = bool;
     type Step = std::convert::Infallible;
 
@@ -87,7 +88,8 @@ impl Procedure for Gone<'_> {
         let Some(live) = live.filter(|live| live::uid_of(live) == self.uid) else {
             return Ok(false);
         };
-        // Most objects are gone at the next look; what holds the others is worth a request.
+        // Most objects are gone at the next poll. Only for the others is it worth a request to find out what
+        // blocks them.
         if self.began.elapsed() >= HOLDER_AFTER {
             let holder = holder(self.work.cluster, self.id, &live).await;
             if let Some(holder) = holder.as_ref().filter(|_| holder != self.holder) {

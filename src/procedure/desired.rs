@@ -1,4 +1,4 @@
-//! What should be there: rendered, parsed, checked.
+//! The desired objects: rendered, parsed and checked.
 
 use crate::set::passwords;
 
@@ -13,7 +13,8 @@ use crate::settings::tls::CertificateSource;
 use crate::settings::{Settings, Tls};
 use crate::values::{Replicas, Secret};
 
-/// Keeps what an interrupted rotation left in the live Secret: it may be the only copy of a password.
+/// Copies the passwords that an interrupted rotation left in the live Secret: the Secret may hold the only
+/// copy.
 pub(crate) fn keep_pending(objects: &mut [Object], live: &Live, set: &SetIdentity) {
     let id = objects::passwords(set);
     let Some(there) = live.objects.get(&id) else { return };
@@ -26,8 +27,8 @@ pub(crate) fn keep_pending(objects: &mut [Object], live: &Live, set: &SetIdentit
     }
 }
 
-/// The objects with generated passwords and the default number of pods: which there are, and whether they are
-/// valid.
+/// Renders the objects with generated passwords and the requested or default number of pods, to find out
+/// which objects there are and whether they are valid.
 pub(crate) fn draft(
     settings: &Settings,
     templates: &TemplateSet,
@@ -55,13 +56,13 @@ pub(crate) fn draft(
     objects(templates, &inputs)
 }
 
-/// The objects as they should be.
+/// Renders and parses the desired objects.
 pub(crate) fn objects(templates: &TemplateSet, inputs: &Inputs<'_>) -> anyhow::Result<Vec<Object>> {
     let rendered = render::render(templates, inputs)?;
     Ok(parse::objects(&rendered, inputs.settings.set.ownership())?)
 }
 
-/// Passwords as given, and generated where none was given.
+/// The passwords that the user gave; generated ones for the others.
 #[must_use]
 pub(crate) fn given_or_generated(settings: &Settings) -> Passwords {
     let credentials = &settings.credentials;
@@ -73,7 +74,7 @@ pub(crate) fn given_or_generated(settings: &Settings) -> Passwords {
     }
 }
 
-/// The Secret's keys whose passwords nobody gave.
+/// The keys of the Secret whose passwords are generated.
 #[must_use]
 pub(crate) fn generated(settings: &Settings) -> Vec<&'static str> {
     let credentials = &settings.credentials;
@@ -87,11 +88,11 @@ pub(crate) fn generated(settings: &Settings) -> Vec<&'static str> {
     .collect()
 }
 
-/// The passwords in force: given, or those of the live Secret, or new ones where there is none.
-/// Whether given ones may differ from those that are there is the plan's to decide.
+/// The passwords to use: those that the user gave, otherwise those in the live Secret, otherwise new ones.
+/// The plan decides whether given passwords may differ from the live ones.
 ///
 /// # Errors
-/// When the live Secret lacks a password that was not given: a new one would not open the data.
+/// When the live Secret lacks a password that the user did not give: PostgreSQL would not accept a new one.
 pub(crate) fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Passwords> {
     let id = objects::passwords(&settings.set);
     let Some(secret) = live.objects.get(&id) else { return Ok(given_or_generated(settings)) };

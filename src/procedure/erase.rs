@@ -1,9 +1,9 @@
-//! Deleting the files of a set on storage that several pods share.
+//! Deletes a set's files on storage that several pods share.
 //!
-//! A claim per pod goes with its volume, by the reclaim policy of its class. A shared volume (NFS,
-//! host path, somebody's claim) is not deleted by Kubernetes: a pod that mounts it deletes the
-//! directories of the set, and nothing else. Were they left, the next `up` would find a database that
-//! none of its new passwords opens.
+//! When each pod has its own claim, the claim's volume is deleted according to the reclaim policy of its
+//! class. Kubernetes does not delete a shared volume (NFS, host path, a claim of the user's). So a pod that
+//! mounts it deletes the set's directories, and nothing else. If they remained, the next `up` would find a
+//! database that accepts none of its new passwords.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,18 @@ use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, objects};
 
-/// Annotation of the Secret: the image that the set was made with.
+/// Annotation of the Secret: the image that the set was created with.
 const ANNOTATION_IMAGE: &str = "pgset/image";
-/// Annotation of the Secret: the user that the image runs as, and that the files belong to.
+/// Annotation of the Secret: the user ID that the image runs as and that owns the files.
 const ANNOTATION_USER: &str = "pgset/user-id";
 /// Annotation of the Secret: the claim that all pods of the set share.
 const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 
-/// The container of the pod that deletes.
+/// The container that deletes the files.
 const CONTAINER: &str = "erase";
 
-/// The claim that the pods of the set share, and what else its Secret says about reaching the files.
-/// None where each pod has a claim of its own.
+/// The claim that the set's pods share, and the annotations of the Secret that the deletion of the files
+/// needs. `None` if each pod has its own claim.
 pub(crate) fn shared<'a>(
     set: &SetIdentity,
     going: &'a BTreeMap<ObjectId, Value>,
@@ -36,11 +36,11 @@ pub(crate) fn shared<'a>(
     Some((annotations[ANNOTATION_CLAIM].as_str()?, annotations))
 }
 
-/// Deletes the directories of the set on its shared claim, if it has one. Why they stay, if they can't be
-/// reached.
+/// Deletes the set's directories on its shared claim, if it has one. Returns the reason if they could not be
+/// deleted.
 ///
 /// # Errors
-/// When the cluster does not answer, or a person interrupts.
+/// When the cluster does not answer, or the user interrupts.
 pub(crate) async fn erase(
     work: Work<'_>,
     going: &BTreeMap<ObjectId, Value>,
@@ -80,10 +80,11 @@ pub(crate) async fn erase(
     Ok(reason)
 }
 
-/// The pod: the set's own image and user, the claim, and one `rm`. None when these are not known.
+/// The pod that deletes the files: it uses the set's image, user and claim, and runs `rm`. `None` if the
+/// image or the user is not known.
 ///
-/// The StatefulSet knows best which image can be pulled, by whom it runs and where. Once it is gone
-/// (an earlier run was interrupted) there is the image that the set was made with.
+/// The StatefulSet is the best source for image, user and scheduling. If an interrupted run has already
+/// deleted it, the image and the user recorded in the Secret are used.
 fn eraser(
     set: &SetIdentity,
     claim: &str,
@@ -118,7 +119,7 @@ fn eraser(
                 "name": CONTAINER,
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
-                // The glob is the shell's, the name is not: only NAME-0, NAME-1, ... go.
+                // The shell expands the glob, but not the set's name: only NAME-0, NAME-1, ... are deleted.
                 "command": ["/bin/sh", "-ec", ERASE],
                 "env": [{ "name": "SET", "value": set.name.as_str() }],
                 "securityContext": {
@@ -139,8 +140,8 @@ fn eraser(
     Some(Object { id, value, template: "the eraser".to_owned() })
 }
 
-/// Only what is named SET-NUMBER, and what lies beside it (a lock, a clone that is not finished): another
-/// set's `SET-0-1` or `SET-other-0` stays, and no set's name has a dot.
+/// Deletes only SET-NUMBER and the files beside it (a lock, an unfinished clone). Directories of other sets,
+/// such as `SET-0-1` or `SET-other-0`, are kept. The name of a set never contains a dot.
 const ERASE: &str = r#"
 for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
@@ -186,7 +187,7 @@ mod tests {
         assert!(eraser(&set(), "data", Some("postgres:17"), None, None).is_none());
     }
 
-    /// The script itself, on a directory of the test's own.
+    /// Runs the script itself, on a temporary directory.
     #[test]
     fn only_the_directories_of_the_set_go() {
         let volume = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What to watch of a set, and when it is ready.
+//! What to watch for a set, and when it is ready.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::manifest::object::MANAGER;
 use crate::readiness::Expectation;
 use crate::set::{SetIdentity, Topology};
 
-/// What to watch of a set.
+/// The objects to watch for a set.
 pub(crate) fn scope(set: &SetIdentity, statefulset: &Value, version: ServerVersion) -> Scope {
     let volumes = &statefulset["spec"]["template"]["spec"]["volumes"];
     let shared = volumes.as_array().is_some_and(|v| {
@@ -18,7 +18,7 @@ pub(crate) fn scope(set: &SetIdentity, statefulset: &Value, version: ServerVersi
     Scope { set: set.clone(), volumes: shared, version }
 }
 
-/// When a set is ready: this StatefulSet, with this number of pods, each replica streaming.
+/// When a set is ready: this StatefulSet has this number of ready pods, and each replica streams.
 pub(crate) fn expectation(
     set: &SetIdentity,
     topology: &Topology,
@@ -39,8 +39,8 @@ pub(crate) fn expectation(
     }
 }
 
-/// When pgset last applied an object, by the server's clock: events older than that say nothing about what
-/// the object is now. The clock of this machine may be wrong.
+/// When pgset last applied an object, by the server's clock, because the local clock may be wrong. Events
+/// that are older do not describe the object's current state.
 fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
     let managers = live["metadata"]["managedFields"].as_array()?;
     managers

@@ -1,8 +1,9 @@
-//! Growing the claims of a set whose claim templates can't change: what `up --size` does before the rest.
+//! Enlarges the claims of a set before the rest of `up --size`. A StatefulSet's claim templates are
+//! immutable, so pgset deletes the StatefulSet without its pods and `up` creates it again.
 //!
-//! Nothing is lost wherever this ends: the claims have grown or not, the pods keep running, and the next `up`
-//! resumes. Nothing restarts a pod between the deletion of the StatefulSet and the moment when `up` creates it
-//! again; `up` counts the pods that run then, so that none of them is deleted.
+//! An interruption loses no data: some claims may have the new size, the pods keep running, and the next `up`
+//! resumes. While the StatefulSet does not exist, no failed pod is replaced. `up` counts the running pods, so
+//! that the new StatefulSet deletes none of them.
 
 use std::time::Duration;
 
@@ -19,14 +20,14 @@ use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{Growth, Plan, with_live_templates};
 use crate::set::rights;
 
-/// How often the deleted StatefulSet is looked for.
+/// The pause between two polls for the deleted StatefulSet.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Lets the claims ask for more, and deletes the StatefulSet without its pods; the plan's step creates it
-/// again. Asks first.
+/// Increases the size that the claims request, and deletes the StatefulSet without its pods. A later step of
+/// the plan creates it again. Asks for confirmation first.
 ///
 /// # Errors
-/// When a right is missing, a claim can't grow, or nobody agreed: nothing is changed then.
+/// When a right is missing, a claim can't grow, or the user declines: in these cases nothing is changed.
 pub(crate) async fn grow(
     work: Work<'_>,
     plan: &Plan,
@@ -49,37 +50,37 @@ pub(crate) async fn grow(
     Ok(())
 }
 
-/// How far the growth has come.
+/// The progress of the growth.
 #[derive(Clone, Debug, Default)]
 struct Facts {
-    /// Whether the server was asked, and would accept every write.
+    /// Whether a dry run has shown that the server accepts all writes.
     rehearsed: bool,
-    /// Whether the person agreed.
+    /// Whether the user has confirmed.
     agreed: bool,
-    /// The claims that ask for less than they should, and for how much.
+    /// The claims that do not request the new size yet, with their current size.
     small: Vec<(ObjectId, String)>,
     /// Whether the StatefulSet was deleted.
     deleted: bool,
-    /// The finalizers of the deleted StatefulSet; none when it is gone.
+    /// The finalizers of the StatefulSet that is being deleted. `None` when it is gone.
     finalizers: Option<Value>,
 }
 
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Have the server check all of it.
+    /// Validate all writes with a dry run.
     Rehearse,
-    /// Ask the person.
+    /// Ask the user.
     Ask,
-    /// Let a claim ask for more than this.
+    /// Increase the size that a claim requests. The text is the current size.
     Grow(ObjectId, String),
-    /// Delete the StatefulSet, and leave its pods.
+    /// Delete the StatefulSet without its pods.
     Orphan,
 }
 
 struct Grow<'a> {
     work: Work<'a>,
     growth: &'a Growth,
-    /// The StatefulSet as it is wanted, with the claim templates that it has.
+    /// The desired StatefulSet, but with the claim templates of the live one.
     rest: Option<Object>,
     /// The UID of the StatefulSet.
     uid: String,
@@ -189,7 +190,8 @@ impl Procedure for Grow<'_> {
     }
 }
 
-/// A claim that the server won't let grow: its class forbids it, or a quota.
+/// Explains why the server refuses to enlarge a claim: the storage class does not allow it, or a quota is
+/// exceeded.
 fn stuck(claim: &ObjectId, growth: &Growth, error: ClusterError) -> anyhow::Error {
     let says = |words: &str| error.status().is_some_and(|s| s.message.contains(words));
     if !says("resize") && !says("exceeded quota") {

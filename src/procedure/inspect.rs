@@ -1,4 +1,4 @@
-//! What is there, and what PostgreSQL says: read once, for `status` and `test`.
+//! Reads a set's objects and the answers of its PostgreSQL servers once, for `status` and `test`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,10 +24,10 @@ use crate::procedure::{live, pods, sql, topology};
 use crate::readiness::{Snapshot, assess, is_ready};
 use crate::set::{SetIdentity, Topology, objects, rights};
 
-/// How many servers are asked at once.
+/// How many servers are queried at the same time.
 const QUESTIONS: usize = 8;
 
-/// A set that is looked at.
+/// The set to inspect.
 pub(crate) struct Subject {
     pub(crate) cluster: Cluster,
     pub(crate) set: SetIdentity,
@@ -37,10 +37,10 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Finds the set; none when there is no such set.
+    /// Finds the set. `None` if it does not exist.
     ///
     /// # Errors
-    /// When the cluster can't be reached, a right is missing, or the StatefulSet is somebody else's.
+    /// When the cluster can't be reached, a right is missing, or the StatefulSet does not belong to the set.
     pub(crate) async fn find(cluster: Cluster, set: SetIdentity) -> anyhow::Result<Option<Self>> {
         let version = cluster.version().await?;
         let id = objects::statefulset(&set);
@@ -56,12 +56,12 @@ impl Subject {
         Ok(Some(Self { cluster, set, version, statefulset, topology }))
     }
 
-    /// What to watch.
+    /// The objects to watch.
     pub(crate) fn scope(&self) -> Scope {
         scope(&self.set, &self.statefulset, self.version.clone())
     }
 
-    /// Everything as it is now.
+    /// The current state of the set's objects.
     pub(crate) async fn snapshot(&self) -> anyhow::Result<Snapshot> {
         let mut observer = Observer::new(&self.cluster, &self.scope());
         while !observer.complete() {
@@ -81,7 +81,7 @@ impl Subject {
         Ok(observer.snapshot())
     }
 
-    /// The facts about a snapshot: asks every running server.
+    /// Collects the facts about a snapshot. Queries every running server.
     pub(crate) async fn facts(&self, snapshot: &Snapshot) -> anyhow::Result<Facts> {
         let namespace = self.set.namespace.as_str();
         let selector = self.set.selector();
@@ -100,7 +100,7 @@ impl Subject {
             .unwrap_or_default();
         let mut expectation =
             expectation(&self.set, &self.topology, &self.statefulset, replicas, &self.version);
-        // Who streams is a fact of its own here.
+        // Missing streaming is reported separately here.
         expectation.want_streaming = false;
         let mut problems: Vec<String> = assess(snapshot, &expectation)
             .troubles
@@ -125,7 +125,7 @@ impl Subject {
         })
     }
 
-    /// What each server says, by pod; pods whose container does not run are not asked.
+    /// The answer of each server, by pod. Pods whose PostgreSQL container does not run are not queried.
     async fn answers(&self, snapshot: &Snapshot) -> BTreeMap<String, Result<Observation, String>> {
         stream::iter(running(snapshot))
             .map(|pod| async move {
@@ -137,7 +137,7 @@ impl Subject {
             .await
     }
 
-    /// What each server says about TLS, and what is wrong with it; none when none of them answers.
+    /// The TLS status of the servers, with any problems. `None` if no server answers.
     async fn tls(&self, snapshot: &Snapshot) -> Option<(TlsStatus, Vec<String>)> {
         if !objects::capabilities(&self.statefulset).tls.is_there() {
             return Some((TlsStatus::impossible(), Vec::new()));
@@ -184,13 +184,13 @@ impl Subject {
     }
 }
 
-/// The pods that can be asked.
+/// The pods whose server can be queried.
 fn running(snapshot: &Snapshot) -> Vec<String> {
     let running = snapshot.pods.iter().filter(|pod| runs(pod));
     running.filter_map(|pod| pod.metadata.name.clone()).collect()
 }
 
-/// Whether the database container runs: otherwise there is nobody to ask.
+/// Whether the PostgreSQL container runs.
 fn runs(pod: &Pod) -> bool {
     let mut statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
     let server = statuses.find(|status| status.name == sql::CONTAINER);
@@ -232,7 +232,8 @@ fn pod_facts(
     })
 }
 
-/// As kubectl's column STATUS: why a container waits or ended, or else the phase.
+/// The state as in the STATUS column of kubectl: why a container waits or has terminated, otherwise the
+/// phase.
 fn state(pod: &Pod) -> String {
     if pod.metadata.deletion_timestamp.is_some() {
         return "Terminating".to_owned();

@@ -1,5 +1,5 @@
-//! Having the kubelet of a pod look at it now: a kubelet updates mounted ConfigMaps and Secrets only about once a
-//! minute, unless the pod changes.
+//! Makes the kubelet sync a pod now. Without a change of the pod, a kubelet updates mounted ConfigMaps and
+//! Secrets only about once a minute.
 
 use std::time::Duration;
 
@@ -12,22 +12,23 @@ use crate::cluster::objects::Apply;
 use crate::manifest::Object;
 use crate::set::objects;
 
-/// The kubelet is told again after this long.
+/// The time after which the annotation is applied again.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
-/// The annotation that changes the pod; its value is the version of what the kubelet is to bring.
+/// The annotation that changes the pod. Its value is the version of the objects that the kubelet should
+/// mount.
 const ANNOTATION: &str = "pgset/config";
 
-/// When the kubelet of a pod was told last.
+/// When the pod was last annotated.
 #[derive(Default)]
 pub(crate) struct Nudges(Option<Instant>);
 
 impl Nudges {
-    /// Whether it is time to tell it, for the first time or again.
+    /// Whether the pod should be annotated, for the first time or again.
     pub(crate) fn are_due(&self) -> bool {
         self.0.is_none_or(|at| at.elapsed() >= AGAIN_AFTER)
     }
 
-    /// Tells it.
+    /// Annotates the pod.
     ///
     /// # Errors
     /// When the pod can't be changed.
@@ -41,7 +42,7 @@ impl Nudges {
         let value = json!({
             "apiVersion": id.kind.api_version(),
             "kind": id.kind.name(),
-            // The UID is a precondition: a pod that is gone is not created by this.
+            // The UID is a precondition: if the pod is gone, this does not create a new one.
             "metadata": {
                 "name": id.name,
                 "namespace": work.namespace(),
@@ -52,7 +53,7 @@ impl Nudges {
         let object = Object { id, value, template: "the live object".to_owned() };
         match work.cluster.apply(&object, Apply { dry_run: false, force: true }).await {
             Ok(_) => {}
-            // Gone or replaced meanwhile: the new pod has the new files.
+            // The pod was deleted or replaced in the meantime: a new pod starts with the new files.
             Err(error) if error.is_conflict() || error.is_not_found() => {}
             Err(error) => return Err(error.into()),
         }

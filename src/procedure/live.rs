@@ -1,4 +1,4 @@
-//! What is in the cluster before anything is touched: read once, concurrently.
+//! Reads the state of the cluster before anything is changed: once and concurrently.
 
 use crate::context::Context;
 use std::collections::BTreeMap;
@@ -19,29 +19,31 @@ use crate::set::objects;
 use crate::set::rights::Right;
 use crate::settings::{Settings, Storage};
 
-/// How many reads are under way at once: all of a set's, over one HTTP/2 connection.
+/// How many reads run at the same time. This is enough for all objects of a set; they share one HTTP/2
+/// connection.
 pub(crate) const READS: usize = 16;
 
-/// What `up` and `diff` need to know.
+/// What `up` and `diff` need to know about the cluster.
 #[derive(Clone, Default)]
 pub(crate) struct Live {
-    /// The server.
+    /// The server's version.
     pub(crate) version: ServerVersion,
-    /// The objects that are there, of those that were asked for; every claim of the set, those of
-    /// pods that are gone included; and the volumes of all sets, where they may be read.
+    /// The requested objects that exist; every claim of the set, including claims of deleted pods; and the
+    /// volumes of all sets, if they may be read.
     pub(crate) objects: BTreeMap<ObjectId, Value>,
-    /// Why the storage can't be had, if that is known already.
+    /// Why the storage is not available, if that is already known.
     pub(crate) storage: Option<Failure>,
-    /// How many pods a StatefulSet would have that adopts the pods which run without one, owned by
-    /// nobody; 0 where there are none.
+    /// The number of pods that a new StatefulSet needs in order to adopt all pods of the set that have no
+    /// owner. 0 if there are none.
     pub(crate) orphans: u32,
 }
 
-/// Asks everything that a command needs to know before it writes: the server's version, whether we
-/// may, whether the namespace is there, and each object as it is.
+/// Reads everything that a command needs to know before it writes: the server's version, the rights of the
+/// account, the namespace, and the live objects.
 ///
 /// # Errors
-/// When the cluster can't be reached, a right is missing, or the namespace isn't there or is going.
+/// When the cluster can't be reached, a right is missing, or the namespace does not exist or is being
+/// deleted.
 pub(crate) async fn read(
     cluster: &Cluster,
     settings: &Settings,
@@ -49,8 +51,8 @@ pub(crate) async fn read(
     freshness: Freshness,
     rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
 ) -> anyhow::Result<Live> {
-    // The first request makes the connection, so that the others find it; and the paths of some kinds
-    // depend on the version.
+    // The first request opens the connection that the others reuse. The API paths of some kinds also depend
+    // on the version.
     let version = cluster.version().await?;
     let set = &settings.set;
     let namespace = check_namespace(cluster, set);
@@ -64,7 +66,7 @@ pub(crate) async fn read(
     let objects = objects(cluster, ids);
     let (missing, namespace, storage, claims, volumes, orphans, objects) =
         futures::join!(missing, namespace, storage, claims, volumes, orphans, objects);
-    // In this order: whoever may not read gets told of the missing right, not of the failed read.
+    // Checked in this order, so that the user sees the missing right and not the failed read.
     missing?;
     namespace?;
     let mut all = objects?;
@@ -76,7 +78,7 @@ pub(crate) async fn read(
     Ok(Live { version, objects: all, storage: storage?, orphans: orphans? })
 }
 
-/// The volumes that pgset made, for whichever set: two sets must not share a directory.
+/// The volumes of all sets of pgset, because two sets must not share a directory.
 async fn volumes(
     cluster: &Cluster,
     settings: &Settings,
@@ -92,8 +94,8 @@ async fn volumes(
     }
 }
 
-/// The highest ordinal of a pod of the set that nobody owns, plus one: what is left when a StatefulSet
-/// was deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
+/// The highest ordinal of the set's pods that have no owner, plus one. Such pods remain when a StatefulSet is
+/// deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
 async fn orphans(
     cluster: &Cluster,
     set: &SetIdentity,
@@ -128,12 +130,12 @@ pub(crate) async fn objects(
         .await
 }
 
-/// What was found of a kind, or why it may not be looked for.
+/// The objects of a kind that were found, or the error if listing is forbidden.
 type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
 
-/// Every object in the namespace, and every volume, whose labels say that it belongs to the set.
+/// All objects with the labels of the set: those in the namespace, and the volumes.
 ///
-/// PersistentVolumes are left out where they may not be read: then pgset did not make any.
+/// PersistentVolumes are skipped if this account may not list them: in that case it has not created any.
 pub(crate) async fn of_set(
     cluster: &Cluster,
     set: &SetIdentity,
@@ -147,7 +149,7 @@ pub(crate) async fn of_set(
             }
             match cluster.list(kind, set.namespace.as_str(), &selector, Freshness::Latest).await {
                 Ok(items) => Ok((items.into_iter().map(|v| (id_of(kind, &v), v)).collect(), None)),
-                // A server that does not have the kind has none of it.
+                // The server does not have this kind, so there are no such objects.
                 Err(e) if e.is_not_found() => Ok((Vec::new(), None)),
                 Err(e) if e.is_forbidden() && (!kind.namespaced() || !essential(kind)) => {
                     Ok((Vec::new(), Some((kind, e))))
@@ -173,17 +175,17 @@ pub(crate) async fn of_set(
     }
 }
 
-/// Kinds that every set has.
+/// Whether every set has objects of this kind.
 fn essential(kind: Kind) -> bool {
     !matches!(kind, Kind::NetworkPolicy) && !is_of_configured(kind)
 }
 
-/// Kinds that every set has that pgset configures.
+/// Whether objects of this kind exist only in sets for which pgset writes PostgreSQL's configuration.
 fn is_of_configured(kind: Kind) -> bool {
     matches!(kind, Kind::PodDisruptionBudget | Kind::ConfigMap)
 }
 
-/// The failure of a command about a set that is not there.
+/// The failure when the set does not exist.
 pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
     Failure::new(
         Exit::Failed,
@@ -193,7 +195,7 @@ pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
     .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 
-/// Refuses an object that is not the set's.
+/// Refuses an object that does not belong to the set.
 pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Result<(), Failure> {
     match plan::foreign(live, set) {
         None => Ok(()),
@@ -202,7 +204,7 @@ pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Resu
     }
 }
 
-/// Which object a live document is.
+/// The ID of a live object.
 #[must_use]
 pub(crate) fn id_of(kind: Kind, value: &Value) -> ObjectId {
     let metadata = &value["metadata"];
@@ -213,13 +215,13 @@ pub(crate) fn id_of(kind: Kind, value: &Value) -> ObjectId {
     )
 }
 
-/// Its UID; empty for a document that has none.
+/// The UID of a live object. Empty if there is none.
 #[must_use]
 pub(crate) fn uid_of(value: &Value) -> &str {
     value["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
-/// Refuses to go on without all of `rights`.
+/// Refuses to continue if a right is missing.
 pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyhow::Result<()> {
     let missing = cluster.missing(rights).await?;
     if missing.is_empty() {
@@ -241,7 +243,7 @@ async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     let id = ObjectId::new(Kind::Namespace, name, name);
     let live = match cluster.get(&id).await {
         Ok(live) => live,
-        // Rights in one namespace do not include reading the namespace itself.
+        // Rights in one namespace do not include the right to read the Namespace object.
         Err(e) if e.is_forbidden() => return Ok(()),
         Err(e) => return Err(e.into()),
     };
@@ -259,7 +261,7 @@ async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     Ok(())
 }
 
-/// Finds out early what would only show as a claim that stays Pending.
+/// Checks the storage early. Otherwise the only symptom would be a claim that stays Pending.
 async fn check_storage(
     cluster: &Cluster,
     settings: &Settings,
@@ -290,7 +292,8 @@ async fn check_class(
 ) -> anyhow::Result<Option<Failure>> {
     let classes = match cluster.list(Kind::StorageClass, "", "", freshness).await {
         Ok(classes) => classes,
-        // Cluster-scoped: whoever may not read it finds out by the claim.
+        // StorageClasses are cluster-scoped. If this account may not list them, the claim will show whether
+        // the class exists.
         Err(e) if e.is_forbidden() => return Ok(None),
         Err(e) => return Err(e.into()),
     };

@@ -1,4 +1,4 @@
-//! Logging in to a set as a client does: through the master's Service.
+//! Logs in to a set as clients do: through the master's Service.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::postgres::{Connection, Script};
 use crate::readiness::Snapshot;
 use crate::values::Secret;
 
-/// How long after its endpoints are ready a Service may take to lead to a server: each node learns of it by
-/// itself, and the first server of an image may be one that only creates the roles.
+/// How long a Service may take to route to a server after its endpoints are ready. Each node is updated on
+/// its own, and the first server of an image may be a temporary one that only creates the roles.
 const SERVICE_LEADS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Finds out whether the application's password opens the data: a volume that was initialised with another
-/// does not take a new one, and the first client would be the one to notice.
+/// Checks that the application can log in. A volume that was initialised with another password keeps that
+/// one. Without this check, the first client would find the problem.
 ///
 /// # Errors
-/// When the login fails, with PostgreSQL's words.
+/// When the login fails, with PostgreSQL's message.
 pub(crate) async fn verify(
     work: Work<'_>,
     snapshot: &Snapshot,
@@ -58,7 +58,7 @@ pub(crate) async fn verify(
     Err(failure.hint(hint).into())
 }
 
-/// Who logs in.
+/// The parameters of a login.
 #[derive(Clone, Copy)]
 pub(crate) struct Login<'a> {
     pub(crate) user: &'a str,
@@ -67,7 +67,7 @@ pub(crate) struct Login<'a> {
     pub(crate) verified: bool,
 }
 
-/// Logs in through the master's Service, from a pod; what PostgreSQL says when it does not let in.
+/// Logs in from a pod through the master's Service. Returns the problem if the login fails.
 ///
 /// # Errors
 /// When psql can't be run.
@@ -88,7 +88,7 @@ pub(crate) async fn log_in(
     };
     let script = Script::new(pod, &format!("{}select 1;\n", connection.connect()?));
     let look = async || {
-        // The first moments after the endpoints are ready say nothing yet.
+        // Directly after the endpoints are ready, a failed connection proves nothing.
         let over = started.elapsed() >= SERVICE_LEADS_WITHIN
             || work.cluster.deadline.remaining().is_zero();
         Ok(match sql::run(work.cluster, work.namespace(), &script).await {
@@ -99,7 +99,7 @@ pub(crate) async fn log_in(
                 found => Poll::Ready(found),
             },
             Err(error) if over => return Err(error.into()),
-            // The container may just have been restarted.
+            // The container may be restarting.
             Err(error) => Poll::Pending(error.to_string()),
         })
     };

@@ -1,4 +1,4 @@
-//! A password that somebody hands over in a file or by stdin: never by the command line.
+//! Reads a password from a file or from stdin. pgset accepts no password on the command line.
 
 use std::io::{IsTerminal as _, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -14,13 +14,13 @@ use crate::settings::{SettingsError, Source};
 use crate::values::Secret;
 
 const FLAG: Source = Source::Flag("--password-file");
-/// No password is longer; a file that is was named by mistake.
+/// The maximum size. A longer file is not a password, but was named by mistake.
 const LIMIT: u64 = 4096;
 
-/// Reads and checks the password of `--password-file`. Nothing has been sent so far.
+/// Reads and checks the password of `--password-file`, before any request is sent.
 ///
 /// # Errors
-/// When it can't be read, everybody on this machine can read it, or the image can't take it.
+/// When it can't be read, every user of this machine can read it, or the image does not support it.
 pub(crate) async fn password(
     file: &Path,
     unquoted: bool,
@@ -46,7 +46,7 @@ fn shown(file: &Path) -> String {
 
 async fn from_stdin(context: &Context) -> anyhow::Result<Vec<u8>> {
     if std::io::stdin().is_terminal() {
-        // What is typed would be seen.
+        // The terminal would show what the user types.
         return Err(Failure::new(
             Exit::Usage,
             "--password-file - reads stdin, which is a terminal",
@@ -76,7 +76,7 @@ fn from_file(file: &Path) -> anyhow::Result<Vec<u8>> {
         let message = format!("password file {} is a directory", file.display());
         return Err(Failure::new(Exit::Usage, message).into());
     }
-    // A pipe of the shell's (`<(pass show db)`) is nobody else's, whatever its mode.
+    // A pipe of the shell (`<(pass show db)`) is private, whatever its mode.
     if metadata.is_file() && metadata.mode() & 0o004 != 0 {
         let message = format!("password file {} can be read by everybody", file.display());
         return Err(Failure::new(Exit::Usage, message)

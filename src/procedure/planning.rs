@@ -1,4 +1,4 @@
-//! What `up` and `diff` do first: read what is there, and plan.
+//! The first part of `up` and `diff`: reads the cluster and makes the plan.
 
 use jiff::Timestamp;
 
@@ -15,9 +15,9 @@ use crate::values::Replicas;
 /// What the plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To carry it out.
+    /// To apply it.
     Up(Ending, Conflicts),
-    /// To show what would change.
+    /// To show the changes.
     Diff,
 }
 
@@ -31,12 +31,13 @@ pub(crate) enum Conflicts {
 }
 
 impl Purpose {
-    /// Whether the set is waited for, which takes more rights.
+    /// Whether the command waits for the set, which requires more rights.
     fn waits(self) -> bool {
         matches!(self, Self::Up(Ending::Wait, _))
     }
 
-    /// Whether what takes several writes begins with the first of them, and is not shown as it ends.
+    /// Whether a change in several stages starts with its first stage. A dry run and a diff show its last
+    /// stage.
     fn writes(self) -> bool {
         matches!(self, Self::Up(Ending::Wait | Ending::NoWait, _))
     }
@@ -46,40 +47,41 @@ impl Purpose {
     }
 }
 
-/// What a plan starts from.
+/// The input of a plan.
 #[derive(Clone, Copy)]
 pub(crate) struct Planning<'a> {
     /// The settings.
     pub(crate) settings: &'a Settings,
-    /// The templates in force.
+    /// The templates to render.
     pub(crate) templates: &'a TemplateSet,
-    /// The objects that there will be.
+    /// The draft of the objects, which says which objects to read.
     pub(crate) draft: &'a [Object],
     /// What the plan is for.
     pub(crate) purpose: Purpose,
 }
 
-/// What was read, and what follows.
+/// The plan, and what it is based on.
 pub(crate) struct Planned {
-    /// What is in the cluster.
+    /// The state of the cluster.
     pub(crate) live: live::Live,
-    /// Who is the master.
+    /// Which pod is the master.
     pub(crate) topology: Topology,
-    /// What is to be done.
+    /// The steps to perform.
     pub(crate) plan: Plan,
-    /// How many pods there are to be.
+    /// The desired number of pods.
     pub(crate) replicas: u32,
-    /// How TLS is switched on or off.
+    /// How TLS changes.
     pub(crate) tls: tls::Transition,
-    /// The ConfigMap that is written once every pod has followed the plan, where one is.
+    /// The ConfigMap that is written after all pods have followed the plan, if there is one.
     pub(crate) last_config: Option<Object>,
 }
 
 impl Planning<'_> {
-    /// Reads what is in the cluster, and plans.
+    /// Reads the cluster and makes the plan.
     ///
-    /// Objects are read by name, from etcd; lists come from the server's cache, which saves half of the time.
-    /// Nothing is refused for what a cache said, though: then the lists are read once more.
+    /// Objects are read by name, from etcd. Lists come from the server's cache, which halves the time. A
+    /// cache may be stale: if planning fails, the lists are read again from etcd before pgset refuses
+    /// anything.
     pub(crate) async fn plan(self, cluster: &Cluster) -> anyhow::Result<Planned> {
         let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
         if let Ok(planned) = self.plan_of(live) {
@@ -110,7 +112,7 @@ impl Planning<'_> {
         Ok(live)
     }
 
-    /// What is to be done, from what is wanted and what is there.
+    /// Makes the plan from the settings and the live objects.
     fn plan_of(self, live: live::Live) -> anyhow::Result<Planned> {
         let (settings, templates) = (self.settings, self.templates);
         let set = &settings.set;
@@ -121,7 +123,7 @@ impl Planning<'_> {
             return Err(anyhow::Error::from(failure.clone()));
         }
         let asked = settings.replicas.as_ref().map(|r| r.value);
-        // Pods that run without a StatefulSet are adopted by the one that is created; none of them is deleted.
+        // A new StatefulSet must adopt all pods that run without one, and must not delete any of them.
         let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
         let decision = plan::replicas(asked.or(running), statefulset, self.purpose.forces())?;
         let topology = Topology::recorded(set, live.objects.get(&objects::topology(set)))?;
@@ -163,7 +165,7 @@ impl Planning<'_> {
             passwords_given: settings.credentials.all_passwords_given(),
         };
         let mut plan = plan::plan(objects, &live.objects, &options)?;
-        // The Secret is created once, and is not written as long as it says the same.
+        // Do not write the Secret if its data is unchanged.
         let secret = objects::passwords(set);
         if let Some(there) = live.objects.get(&secret) {
             for step in plan.steps.iter_mut().filter(|step| step.object.id == secret) {
@@ -179,7 +181,7 @@ impl Planning<'_> {
     }
 }
 
-/// Refuses settings of PostgreSQL that do not fit the number of pods, which may be the running one.
+/// Refuses PostgreSQL settings that do not fit the number of pods. That number may come from the live set.
 fn fits(settings: &Settings, pods: u32) -> anyhow::Result<()> {
     let number = settings.synchronous.as_ref().map_or(0, |given| given.value);
     if let Err(invalid) = synchronous::check(number, pods) {

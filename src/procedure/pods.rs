@@ -1,4 +1,4 @@
-//! The pods of a set, as they are now.
+//! The set's pods in their current state.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -8,18 +8,18 @@ use crate::manifest::Kind;
 use crate::readiness::is_ready;
 use crate::set::{Role, SetIdentity, Topology};
 
-/// Reads them.
+/// Lists the set's pods.
 ///
 /// # Errors
 /// When they can't be listed.
 pub(crate) async fn list(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Vec<Pod>> {
-    // The labels decide who is asked: they have to be those of this moment.
+    // The labels decide which pod is used, so they must be current.
     let (namespace, selector) = (set.namespace.as_str(), set.selector());
     let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Latest).await?;
     Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
 }
 
-/// Those that are not being deleted.
+/// Lists the set's pods that are not being deleted.
 ///
 /// # Errors
 /// When they can't be listed.
@@ -39,17 +39,18 @@ pub(crate) fn ordinal(set: &SetIdentity, pod: &Pod) -> Option<u32> {
     set.ordinal(name(pod))
 }
 
-/// The value of the label `name`: the Service that the pod belongs to.
+/// The value of the label `name`, by which the Services select the pod.
 pub(crate) fn label(pod: &Pod) -> Option<&str> {
     pod.metadata.labels.as_ref()?.get("name").map(String::as_str)
 }
 
-/// The role that the label says: which Service leads to the pod.
+/// The role of a pod according to its label, which decides which Service routes to it.
 pub(crate) fn labelled_role(set: &SetIdentity, pod: &Pod) -> Option<Role> {
     set.role_of_label(label(pod)?)
 }
 
-/// The ready pod that the master's Service leads to; the topology's master where several are labelled so.
+/// The ready pod that is labelled as the master. If there are several, the one that the topology names is
+/// preferred.
 pub(crate) fn master<'a>(
     set: &SetIdentity,
     topology: &Topology,
@@ -59,12 +60,12 @@ pub(crate) fn master<'a>(
     pods.iter().filter(labelled).min_by_key(|pod| !is_master(set, topology, pod))
 }
 
-/// Whether the topology says that a pod is the master.
+/// Whether a pod is the master according to the topology.
 pub(crate) fn is_master(set: &SetIdentity, topology: &Topology, pod: &Pod) -> bool {
     topology.role_of(set, name(pod)) == Some(Role::Master)
 }
 
-/// A ready pod to run a program in: the first of them.
+/// A ready pod to run a program in.
 pub(crate) fn any_ready(pods: &[Pod]) -> Option<&Pod> {
     pods.iter().find(|pod| is_ready(pod))
 }

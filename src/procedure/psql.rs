@@ -1,4 +1,4 @@
-//! psql in a pod, connected to this process: to its terminal, or to its standard input and output.
+//! Connects psql in a pod to this process: to its terminal, or to its standard input and output.
 
 use std::io;
 
@@ -11,12 +11,12 @@ use crate::cluster::session::{Program, Session};
 use crate::postgres::interactive;
 use crate::terminal::{self, Raw};
 
-/// How much is read from stdin at once.
+/// The size of one read from stdin, in bytes.
 const CHUNK: usize = 16 << 10;
-/// How a program ends that a hang-up ended.
+/// The exit code after a hang-up: 128 + SIGHUP.
 const HUNG_UP: i32 = 129;
 
-/// Sends every key to psql, and prints what it prints.
+/// Sends the keyboard input to psql and prints its output.
 ///
 /// # Errors
 /// When psql can't be started, or the connection breaks.
@@ -32,7 +32,7 @@ pub(crate) async fn on_a_terminal(cluster: &Cluster, program: Program<'_>) -> an
     let shown = end.while_reading(copy(&mut stdout, &mut here));
     let typed = async {
         copy(&mut tokio::io::stdin(), &mut stdin).await?;
-        // psql ends by itself at the end of its input; the connection stays for its last words.
+        // At the end of its input psql exits by itself. The connection stays open for its last output.
         std::future::pending::<io::Result<()>>().await
     };
     let (mut shown, mut typed) = (std::pin::pin!(shown), std::pin::pin!(typed));
@@ -41,7 +41,7 @@ pub(crate) async fn on_a_terminal(cluster: &Cluster, program: Program<'_>) -> an
             ended = &mut shown => {
                 let (shown, code) = ended?;
                 shown?;
-                // Killed, by whatever took the pod: then nobody has tidied up.
+                // A code of 128 or more means that psql was killed and has not reset the terminal.
                 if code < 128 {
                     raw.ended_well();
                 }
@@ -51,16 +51,16 @@ pub(crate) async fn on_a_terminal(cluster: &Cluster, program: Program<'_>) -> an
             _ = changes.recv() => if let Some(now) = terminal::size() {
                 size.is(now);
             },
-            // The terminal is gone; so is whoever would have read anything.
+            // The terminal is gone, so nothing more can be shown.
             _ = hangup.recv() => return Ok(HUNG_UP),
         }
     }
 }
 
-/// stdin goes to psql to its end; stdout and stderr are psql's alone.
+/// Sends stdin to psql up to its end. Only psql's output is written to stdout and stderr.
 ///
 /// # Errors
-/// When the connection breaks, or stdin or stdout does.
+/// When the connection, stdin or stdout breaks.
 pub(crate) async fn on_a_pipe(session: Session) -> anyhow::Result<i32> {
     let Session { mut stdin, mut stdout, stderr, end, .. } = session;
     let (mut here, mut errors) = (tokio::io::stdout(), tokio::io::stderr());
@@ -70,7 +70,7 @@ pub(crate) async fn on_a_pipe(session: Session) -> anyhow::Result<i32> {
             None => Ok(()),
         }
     };
-    // psql waits for ever for somebody to read on: what can't be written ends it at once.
+    // If its output is not read, psql blocks forever. So a failed write must end the session at once.
     let (broke, broken) = futures::channel::oneshot::channel();
     let printed = async {
         if let Err(error) = futures::try_join!(copy(&mut stdout, &mut here), said) {
@@ -84,7 +84,7 @@ pub(crate) async fn on_a_pipe(session: Session) -> anyhow::Result<i32> {
     };
     tokio::select! {
         ended = end.while_reading(printed) => Ok(ended?.1),
-        // Whoever read has had enough, as of `head`.
+        // The reader has closed the pipe, as `head` does.
         Ok(error) = broken => match error.kind() {
             io::ErrorKind::BrokenPipe => Ok(0),
             _ => Err(error).context("printing what psql says"),
@@ -93,7 +93,7 @@ pub(crate) async fn on_a_pipe(session: Session) -> anyhow::Result<i32> {
     }
 }
 
-/// Copies what comes as it comes.
+/// Copies data as soon as it arrives.
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
@@ -109,8 +109,8 @@ async fn copy(
     }
 }
 
-/// The same in frames, with one that tells the end. A program that ended early closes its input; how it
-/// ended says why.
+/// Copies data in frames and marks the end with an empty frame. If the program has ended early, writing
+/// fails; this is ignored, because the program's exit code tells why.
 async fn feed(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),

@@ -1,5 +1,5 @@
-//! The Role of a set names its pods: the name of a pod has to be there before the pod starts, for the first
-//! thing that the pod does is to label itself.
+//! The set's Role lists its pods by name. A pod's name must be in the Role before the pod starts, because the
+//! pod first labels itself.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::manifest::{Kind, Object};
 use crate::plan;
 use crate::set::{SetIdentity, objects};
 
-/// The Role with exactly `pods` names, if it is there and has others.
+/// The Role with exactly these pod names. `None` if the live Role already has them.
 pub(crate) async fn changed(
     cluster: &Cluster,
     set: &SetIdentity,
@@ -35,14 +35,14 @@ pub(crate) async fn changed(
     }))
 }
 
-/// Applies it, as pgset applied it before, with other names.
+/// Applies the Role.
 pub(crate) async fn apply(cluster: &Cluster, role: &Object) -> anyhow::Result<()> {
     cluster.apply(role, Apply { dry_run: false, force: true }).await?;
     Ok(())
 }
 
-/// The Role as pgset applied it, with rules for `pods` pods; none when they are so already. A rule that
-/// names no pods, or others than the set's, is left as it is.
+/// The Role as pgset last applied it, with other pod names. `None` if nothing changes. Rules without resource
+/// names, or with names other than the set's pods, are not changed.
 fn naming(role: &Value, set: &SetIdentity, names: &[String]) -> Option<Value> {
     let of_set = |name: &Value| name.as_str().is_some_and(|name| set.ordinal(name).is_some());
     let mut rules = role["rules"].clone();
@@ -102,7 +102,7 @@ mod tests {
             naming(&role(&rules), &set, &pods(1)).unwrap()["rules"][0]["resourceNames"],
             json!(["pgset-0"])
         );
-        // The article's Role names none: there is nothing to change.
+        // The article's Role lists no names, so there is nothing to change.
         let all = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]}]);
         assert_eq!(naming(&role(&all), &set, &pods(3)), None);
     }

@@ -1,4 +1,4 @@
-//! A new password for a role, in PostgreSQL and in the Secret.
+//! Rotates the password of a role, in PostgreSQL and in the Secret.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::readiness::is_ready;
 use crate::set::{Role, objects, passwords};
 use crate::values::Secret;
 
-/// How often somebody else may change the Secret during a rotation.
+/// How often the Secret may be changed by others during a rotation.
 const CONFLICTS: usize = 20;
-/// How long a pod may take for its passfile, and a login with it.
+/// How long a pod may take to write its passfile and to log in with it.
 const PASSFILE_WITHIN: Duration = Duration::from_secs(30);
 /// How long a replica may take to stream again.
 const STREAMING_WITHIN: Duration = Duration::from_secs(30);
 
-/// The keys of the Secret of a role.
+/// The keys of a role in the Secret.
 #[derive(Clone, Copy)]
 pub(crate) struct Keys {
-    /// The password.
+    /// The key of the password.
     pub(crate) password: &'static str,
-    /// The name of the role; none where the name never changes.
+    /// The key of the role's name. `None` if the name is fixed.
     name: Option<&'static str>,
 }
 
@@ -43,14 +43,15 @@ pub(crate) fn keys(role: RoleKind) -> Keys {
     }
 }
 
-/// Gives a role a new password: `given`, or one that an interrupted rotation left, or a generated one.
-///
-/// The new password is kept beside the old one before anything is done with it, and until all is done: it is
-/// known whenever this is killed, and the next run resumes with it. Each write of the Secret names the version
-/// that was read: of two rotations at the same time one waits for the other, and no password is lost.
+/// Gives a role a new password: the one in `given`, otherwise the one that an interrupted rotation left,
+/// otherwise a generated one.
+/// The Secret stores the new password beside the old one from the first step to the last. So it is known
+/// whenever pgset is killed, and the next run resumes with it. Each write of the Secret requires the version
+/// that was read: if two rotations run at the same time, one gets a conflict and reads the Secret again, and
+/// no password is lost.
 ///
 /// # Errors
-/// When a write, a statement or a login fails; the password is in the Secret then.
+/// When a write, a statement or a login fails. The new password stays in the Secret.
 pub(crate) async fn rotate(
     work: Work<'_>,
     master: &str,
@@ -75,32 +76,32 @@ pub(crate) async fn rotate(
     Ok(())
 }
 
-/// How far a rotation has come, by the Secret and by what was done.
+/// The progress of a rotation.
 #[derive(Clone, Debug)]
 struct Facts {
-    /// Whether the Secret keeps the new password beside the one in force.
+    /// Whether the Secret stores the new password as pending.
     kept: bool,
     /// Whether PostgreSQL has the new password.
     altered: bool,
-    /// Whether the Secret says that the new password is in force.
+    /// Whether the new password is the current one in the Secret.
     in_force: bool,
-    /// Whether whoever logs in with it can.
+    /// Whether a login with the new password has succeeded.
     proved: bool,
-    /// Whether everything is done.
+    /// Whether the rotation is complete.
     cleared: bool,
 }
 
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Keep the new password beside the one in force.
+    /// Store the new password in the Secret as pending.
     Keep,
-    /// Give it to PostgreSQL.
+    /// Change the password in PostgreSQL.
     Alter,
-    /// Put it in the place of the one in force, and keep it: not every pod has it yet.
+    /// Make it the current password in the Secret. It also stays pending, because not every pod has it yet.
     Promote,
-    /// Log in with it, and give it to the replicas where they use it.
+    /// Log in with it. For the replication role, first write it to each pod's passfile.
     Prove,
-    /// Keep it no longer: everything is done.
+    /// Remove the pending password: the rotation is complete.
     Clear,
 }
 
@@ -111,15 +112,15 @@ struct Rotation<'a> {
     keys: Keys,
     given: Option<&'a Secret>,
     generated: Secret,
-    /// The new password, chosen when the Secret was read.
+    /// The new password. Chosen after the Secret is read.
     chosen: Option<Secret>,
     conflicts: usize,
     told: bool,
     /// The password that PostgreSQL was given.
     altered: Option<Secret>,
-    /// The password that was proved.
+    /// The password that a login has succeeded with.
     proved: Option<Secret>,
-    /// The Secret as it was read, or written, last.
+    /// The Secret as last read or written. `Null` if it must be read again.
     secret: Value,
 }
 
@@ -143,7 +144,8 @@ impl Rotation<'_> {
         self.chosen.as_ref().unwrap_or(&self.generated)
     }
 
-    /// Writes the Secret, if it is still what was read; otherwise it is read again.
+    /// Writes the Secret if it has not changed since it was read. Otherwise the next observation reads it
+    /// again.
     async fn write(&mut self, step: &Step) -> anyhow::Result<()> {
         let patch = patch(&self.secret, self.keys.password, self.password(), step);
         let id = objects::passwords(self.work.set);
@@ -207,9 +209,9 @@ impl Rotation<'_> {
         Ok(())
     }
 
-    /// Gives each pod the passfile that its replica logs in with, and logs in with it.
+    /// Writes each pod's passfile, which its replica uses to connect, and logs in with it.
     ///
-    /// A pod that does not run reads the Secret when it starts.
+    /// A pod that is not ready reads the Secret when it starts.
     async fn passfiles(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
         let (work, line) = (self.work, rotation::passfile_line(name, password));
         for pod in pods::list(work.cluster, work.set).await? {
@@ -241,7 +243,7 @@ impl Rotation<'_> {
         self.streaming().await
     }
 
-    /// Waits until every ready replica streams; none has had a reason to stop.
+    /// Waits until every ready replica streams.
     async fn streaming(&self) -> anyhow::Result<()> {
         let work = self.work;
         let found = pods::list(work.cluster, work.set).await?;
@@ -275,7 +277,7 @@ impl Rotation<'_> {
         poll(work, &self.done(), look, |why| not_streaming(work, Exit::TimedOut, &why)).await
     }
 
-    /// Logs in with it, through the master's Service.
+    /// Logs in with the new password through the master's Service.
     async fn verify(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
         let work = self.work;
         let (secret, tls) = futures::try_join!(
@@ -366,9 +368,9 @@ impl Procedure for Rotation<'_> {
     }
 }
 
-/// What a step changes in the Secret. The version that was read is a precondition.
+/// The merge patch of a step for the Secret. The version that was read is a precondition.
 ///
-/// A merge patch removes a field whoever set it, which an apply does not.
+/// A merge patch removes a field regardless of its field manager; a server-side apply does not.
 fn patch(read: &Value, key: &str, password: &Secret, step: &Step) -> Value {
     let encoded = base64::engine::general_purpose::STANDARD.encode(password.expose());
     let pending = passwords::pending(key);
@@ -389,8 +391,8 @@ fn patch(read: &Value, key: &str, password: &Secret, step: &Step) -> Value {
 mod tests {
     use super::*;
 
-    /// The new password is in the Secret from the first step to the last, and the old one until PostgreSQL has
-    /// the new.
+    /// The Secret holds the new password from the first step to the last, and the old one until PostgreSQL
+    /// has the new one.
     #[test]
     fn a_password_is_known_at_every_step() {
         let read = json!({"metadata": {"uid": "u", "resourceVersion": "7", "name": "x"}});
@@ -415,13 +417,13 @@ mod tests {
         for (facts, next) in [
             (facts(false, false, false, false, false), Next::Act(Step::Keep)),
             (facts(true, false, false, false, false), Next::Act(Step::Alter)),
-            // An interrupted run may have come to any step: PostgreSQL is given it again.
+            // An interrupted run may have stopped at any step, so PostgreSQL is given the password again.
             (facts(true, false, true, false, false), Next::Act(Step::Alter)),
             (facts(true, true, false, false, false), Next::Act(Step::Promote)),
             (facts(true, true, true, false, false), Next::Act(Step::Prove)),
             (facts(true, true, true, true, false), Next::Act(Step::Clear)),
             (facts(false, true, true, true, true), Next::Done),
-            // Another rotation has kept its own password meanwhile: from the beginning.
+            // Another rotation has stored its own password in the meantime: start from the beginning.
             (facts(false, true, true, true, false), Next::Act(Step::Keep)),
         ] {
             assert_eq!(Rotation::next(&facts), next, "{facts:?}");

@@ -1,4 +1,4 @@
-//! Changing the number of pods.
+//! Changes the number of pods.
 
 use anyhow::Context as _;
 use clap::ValueEnum as _;
@@ -17,7 +17,7 @@ use crate::set::{objects, rights};
 use crate::settings::{Source, resolve, synchronous};
 use crate::values::Replicas;
 
-/// Checks that a set can have another number of pods, and prepares the change. Nothing is written.
+/// Checks that a set can have this number of pods, and prepares the change. Writes nothing.
 ///
 /// # Errors
 /// When the number does not fit the topology, the image or the settings, or a right is missing.
@@ -45,31 +45,31 @@ pub(crate) async fn prepare(
     Ok(Scale { work, role, facts })
 }
 
-/// How far the change has come.
+/// The progress of the change.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    /// The number of pods that the set had.
+    /// The number of pods before the change.
     before: u32,
-    /// The number of pods that it is to have.
+    /// The desired number of pods.
     wanted: u32,
-    /// Whether the Role names exactly the pods that there are to be.
+    /// Whether the Role lists exactly the desired pods.
     named: bool,
-    /// The StatefulSet as it is now.
+    /// The current StatefulSet.
     statefulset: Value,
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
-    /// Name the pods in the Role.
+    /// Update the list of pods in the Role.
     NamePods,
-    /// Change the StatefulSet.
+    /// Update the StatefulSet.
     SetReplicas,
 }
 
 /// A change of the number of pods.
 pub(crate) struct Scale<'a> {
     work: Work<'a>,
-    /// The Role to apply, where it names other pods.
+    /// The Role to apply. `None` if it already lists the right pods.
     role: Option<Object>,
     facts: Facts,
 }
@@ -80,10 +80,10 @@ impl Scale<'_> {
         self.facts.before
     }
 
-    /// Changes the number; the StatefulSet as it is then.
+    /// Changes the number. Returns the updated StatefulSet.
     ///
     /// # Errors
-    /// When a write fails, or a person interrupts.
+    /// When a write fails, or the user interrupts.
     pub(crate) async fn run(self) -> anyhow::Result<Value> {
         Ok(run(self.work, self).await?.statefulset)
     }
@@ -97,7 +97,7 @@ impl Procedure for Scale<'_> {
         Ok(self.facts.clone())
     }
 
-    /// A pod is named before it starts, and forgotten once it was told to stop.
+    /// A pod is added to the Role before it starts, and removed after the StatefulSet has been scaled down.
     fn next(facts: &Facts) -> Next<Step> {
         let scaled = objects::replicas(&facts.statefulset) == facts.wanted;
         let shrinks = facts.wanted < facts.before;
@@ -148,12 +148,11 @@ impl Procedure for Scale<'_> {
     }
 }
 
-/// Applies the StatefulSet as pgset applied it before, with another number of pods.
+/// Applies the StatefulSet as pgset last applied it, with another number of pods.
 ///
-/// What pgset applied is read from the object itself, so that neither the settings nor the templates
-/// of that time are needed. `force` takes over `spec.replicas` alone: every other field is already
-/// ours, with the value that it has. The UID is a precondition: a set that was deleted meanwhile is
-/// not made again.
+/// What pgset last applied is read from the object itself, so neither the settings nor the templates of that
+/// time are needed. `force` takes over only `spec.replicas`: pgset already owns every other field with the
+/// same value. The UID is a precondition, so a set that was deleted in the meantime is not created again.
 pub(crate) async fn set_replicas(
     cluster: &Cluster,
     live: &Value,
@@ -173,7 +172,8 @@ pub(crate) async fn set_replicas(
     cluster.apply(&object, Apply { dry_run: false, force: true }).await.context("scaling")
 }
 
-/// What the image can carry is read from the live pods' template: the settings may have changed.
+/// Checks the image's limit. The image is read from the live pod template, because the settings may have
+/// changed.
 fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let containers = &live["spec"]["template"]["spec"]["containers"];
     let image = super::sql::container(containers).and_then(|it| it["image"].as_str());
@@ -185,7 +185,8 @@ fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses fewer pods than commits wait for. Sets whose image configures itself know nothing of it.
+/// Refuses a number of pods that is too small for synchronous replication. Does not apply to sets that pgset
+/// does not configure.
 async fn check_synchronous(work: Work<'_>, live: &Value, wanted: Replicas) -> anyhow::Result<()> {
     let volumes = live["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
     let mut names = volumes.filter_map(|volume| volume["configMap"]["name"].as_str());
@@ -201,7 +202,7 @@ async fn check_synchronous(work: Work<'_>, live: &Value, wanted: Replicas) -> an
     Ok(())
 }
 
-/// The refusal of fewer pods than commits wait for.
+/// The failure when a set has too few pods for the number of replicas that must confirm each commit.
 pub(crate) fn too_few(synchronous: u32, pods: u32, hint: Option<String>) -> Failure {
     let words = format!(
         "a commit waits for {synchronous} replica{} (--synchronous): none would ever end in a set of {pods}, the master included",
@@ -247,7 +248,7 @@ mod tests {
             (facts(3, 3, 2, false), Next::Act(Step::SetReplicas)),
             (facts(3, 2, 2, false), Next::Act(Step::NamePods)),
             (facts(2, 2, 2, true), Next::Done),
-            // An interrupted run left a Role that names others.
+            // An interrupted run left a Role with other pods.
             (facts(2, 2, 2, false), Next::Act(Step::NamePods)),
         ] {
             assert_eq!(Scale::next(&facts), next, "{facts:?}");

@@ -1,4 +1,4 @@
-//! Finding the server to talk to: the pod whose label and whose PostgreSQL say that it is the one.
+//! Finds the server to connect to: both the pod's label and its PostgreSQL must report the wanted role.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -7,14 +7,14 @@ use crate::error::{Exit, Failure};
 use crate::readiness::is_ready;
 use crate::set::{Role, SetIdentity};
 
-/// Which server is asked for.
+/// Which server to find.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// The one that takes writes.
+    /// The master.
     Master,
-    /// Any that follows.
+    /// Any replica.
     AnyReplica,
-    /// The one of this ordinal, if it follows.
+    /// The pod with this ordinal, if it is a replica.
     Replica(u32),
 }
 
@@ -32,27 +32,27 @@ impl Wanted {
     }
 }
 
-/// The pod of the master.
+/// Finds the master's pod.
 ///
 /// # Errors
-/// When there is none, with what was seen of those that might be.
+/// When there is none, with details about the candidates.
 pub(crate) async fn master(work: Work<'_>) -> anyhow::Result<String> {
     let found = pods::list(work.cluster, work.set).await?;
     choose(work, found, Wanted::Master).await
 }
 
-/// The pod to connect to among the pods of the set: its label says its role, it is ready, and PostgreSQL says the
-/// same.
+/// Chooses a pod to connect to: it is labelled with the wanted role, it is ready, and its PostgreSQL has that
+/// role.
 ///
 /// # Errors
-/// When there is none, with what was seen of those that might be.
+/// When there is none, with details about the candidates.
 pub(crate) async fn choose(
     work: Work<'_>,
     mut found: Vec<Pod>,
     wanted: Wanted,
 ) -> anyhow::Result<String> {
     let (set, label) = (work.set, work.set.label(wanted.role()));
-    // The topology's master before any other pod that is labelled so.
+    // Prefer the topology's master to other pods with the master's label.
     found.sort_by_key(|pod| {
         let first = wanted == Wanted::Master && pods::is_master(set, work.topology, pod);
         (!first, pods::ordinal(set, pod))
@@ -64,7 +64,7 @@ pub(crate) async fn choose(
         let role = pods::label(pod).unwrap_or("nothing");
         match wanted {
             Wanted::Replica(other) if other != ordinal => continue,
-            // Nobody who asks for the master needs to hear of each replica.
+            // Do not report each replica when the master is wanted, or the other way round.
             Wanted::Master | Wanted::AnyReplica if role != label => continue,
             _ if role != label => {
                 seen.push(format!("{name} is labelled {role}, not {label}"));

@@ -1,4 +1,4 @@
-//! The replication slots of replicas that were scaled away: dropped once nobody uses them.
+//! Drops the replication slots of replicas that were scaled down, once the slots are inactive.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,11 +11,10 @@ use crate::error::{Exit, Failure};
 use crate::postgres::slots::{self, PodSlot};
 use crate::postgres::{ExecOutput, Script};
 
-/// The pause between two looks: nothing tells when a slot falls idle.
+/// The pause between two polls: nothing announces that a slot becomes inactive.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Drops the slot of every pod from the ordinal `pods` on, as soon as it is idle. One that stays in use is
-/// waited for.
+/// Drops the slots of the pods with ordinal `pods` or higher. Waits for slots that are still in use.
 ///
 /// # Errors
 /// When the master does not answer, or a slot is still in use at the deadline.
@@ -37,11 +36,11 @@ struct Slots<'a> {
     work: Work<'a>,
     master: String,
     pods: u32,
-    /// What the master said last.
+    /// The remaining slots, as the master last reported them.
     left: Vec<PodSlot>,
-    /// Those whose user was named.
+    /// The slots that were reported as still in use.
     told: BTreeSet<String>,
-    /// Those that were dropped since the last look.
+    /// The slots that were dropped since the last poll.
     dropped: BTreeSet<String>,
 }
 
@@ -54,7 +53,7 @@ impl Slots<'_> {
         }
     }
 
-    /// Says what has changed since the last look.
+    /// Reports what has changed since the last poll.
     fn tell(&mut self) {
         let context = self.work.context;
         for name in std::mem::take(&mut self.dropped) {
@@ -76,15 +75,15 @@ impl Slots<'_> {
 }
 
 impl Procedure for Slots<'_> {
-    /// The slots of pods that are gone.
+    /// The slots of deleted pods.
     type Facts = Vec<PodSlot>;
-    /// The idle ones, to drop.
+    /// The inactive slots, to drop.
     type Step = Vec<PodSlot>;
 
     async fn look(&mut self) -> anyhow::Result<Vec<PodSlot>> {
         match self.ask(&slots::list(&self.master)).await {
             Ok(answer) => self.left = slots::beyond(self.work.set, self.pods, &answer),
-            // The deadline cut the question short: the answer before it holds.
+            // The deadline cut off the query, so the previous answer is used.
             Err(_) if !self.left.is_empty() && self.work.cluster.deadline.remaining().is_zero() => {
             }
             Err(error) => return Err(error.context("looking for replication slots")),

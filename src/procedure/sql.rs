@@ -1,4 +1,4 @@
-//! SQL in a pod: running what `postgres` wrote, and handing what came back to it.
+//! Runs scripts of the module `postgres` in pods, and passes the output back to it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::postgres::{ExecOutput, Observation, Script, psql, replication};
 use crate::readiness::{Streaming, StreamingReplica};
 
-/// The container that PostgreSQL runs in, in every profile.
+/// The container that runs PostgreSQL, in every profile.
 pub(crate) const CONTAINER: &str = "postgres";
 
-/// The container of PostgreSQL among those of a pod's specification.
+/// The PostgreSQL container in a list of containers.
 pub(crate) fn container(containers: &serde_json::Value) -> Option<&serde_json::Value> {
     containers.as_array()?.iter().find(|container| container["name"] == CONTAINER)
 }
@@ -22,7 +22,7 @@ pub(crate) fn container(containers: &serde_json::Value) -> Option<&serde_json::V
 /// Runs a script.
 ///
 /// # Errors
-/// When psql could not be run, or did not end in time; what it says itself is in the output.
+/// When psql can't be run or does not end in time. Errors of psql itself are in the output.
 pub(crate) async fn run(
     cluster: &Cluster,
     namespace: &str,
@@ -40,11 +40,11 @@ pub(crate) async fn run(
     Ok(ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) })
 }
 
-/// Runs a script, again as long as its connection reaches no server, for a time. An interrupt does not end it: it may
-/// be what tidies up after one.
+/// Runs a script, and retries for the time `within` while its connection does not reach a server. An
+/// interrupt does not stop it, because the script may clean up after an interrupt.
 ///
 /// # Errors
-/// As [`run`]'s.
+/// The errors of [`run`].
 pub(crate) async fn run_once_reachable(
     cluster: &Cluster,
     namespace: &str,
@@ -62,7 +62,7 @@ pub(crate) async fn run_once_reachable(
     }
 }
 
-/// What the server in a pod says; in words when it says nothing.
+/// Queries the replication status of the server in a pod. The error is a message for the user.
 pub(crate) async fn observe(
     cluster: &Cluster,
     namespace: &str,
@@ -73,7 +73,8 @@ pub(crate) async fn observe(
     Observation::parse(&output).map_err(|e| e.to_string())
 }
 
-/// Who streams from the master, and how far the clones are. `pods`: name and address of each.
+/// Which replicas stream from the master, and the progress of the clones. `pods` contains name and address of
+/// each pod.
 pub(crate) async fn streaming(
     cluster: Cluster,
     namespace: String,

@@ -1,4 +1,4 @@
-//! Stopping the pods of a set.
+//! Stops the pods of a set.
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::set::objects;
 /// Stops the pods: the highest ordinal first, each with a clean shutdown.
 ///
 /// # Errors
-/// When the StatefulSet can't be changed, or pods are still there at the deadline.
+/// When the StatefulSet can't be changed, or pods still exist at the deadline.
 pub(crate) async fn stop(
     work: Work<'_>,
     statefulset: &Value,

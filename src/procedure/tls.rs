@@ -1,4 +1,4 @@
-//! TLS of a set: which certificates there are to be, stage by stage to every pod.
+//! TLS of a set: decides which certificates it should have, and takes every pod from stage to stage.
 
 mod follow;
 mod recorded;

@@ -1,7 +1,8 @@
-//! The topology of a set, in the cluster: read, and the system identifier recorded once the set is up.
+//! Reads the topology of a set from the cluster, and records the system identifier once the set is ready.
 //!
-//! The ConfigMap is mounted by the pods. By the system identifier a pod refuses the volume of another set, and
-//! an empty volume where there was data: a lost volume must not begin a second history.
+//! The pods mount the ConfigMap. With the system identifier, a pod refuses the volume of another set. It also
+//! refuses an empty volume if the set already had data: otherwise a lost volume would be replaced by a new,
+//! empty database.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -18,11 +19,11 @@ use crate::set::{SetIdentity, Topology, objects};
 
 /// Reads the topology of a set.
 ///
-/// An account that may not read the ConfigMap gets the default topology: who serves as the master is checked by
-/// the labels and by PostgreSQL wherever it matters.
+/// If this account may not read the ConfigMap, it gets the default topology. This is safe: wherever the
+/// master matters, pgset also checks the labels and asks PostgreSQL.
 ///
 /// # Errors
-/// When it can't be read, or names a master that is no pod of the set.
+/// When the topology can't be read, or names a master that is not a pod of the set.
 pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Topology> {
     let there = match cluster.get(&objects::topology(set)).await {
         Err(error) if error.is_forbidden() => {
@@ -34,11 +35,11 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     Ok(Topology::recorded(set, there.as_ref())?)
 }
 
-/// Records the system identifier, if nobody did. What is recorded is never changed: the pods compare with it
-/// themselves, before they start.
+/// Records the system identifier, unless it is already recorded. A recorded one is never changed: the pods
+/// compare their data with it before they start.
 ///
 /// # Errors
-/// When the master does not say it, or the ConfigMap can't be created.
+/// When the master does not report it, or the ConfigMap can't be written.
 pub(crate) async fn record(
     work: Work<'_>,
     there: Option<&Value>,
@@ -71,7 +72,7 @@ pub(crate) async fn record(
     };
     match written {
         Ok(_) => {}
-        // Another run at the same time was first, or the answer to this run's own request was lost.
+        // Another run wrote it first, or the response to this run's own request was lost.
         Err(error) if error.is_conflict() => {
             let there = work.cluster.get(&id).await?.unwrap_or_default();
             live::check_ours(&there, &id, set)?;

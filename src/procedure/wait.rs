@@ -1,4 +1,4 @@
-//! Waiting until a set is as it should be, or until it is known why it won't be.
+//! Waits until a set is ready, or until it is known why it will not become ready.
 
 mod display;
 
@@ -23,54 +23,54 @@ use crate::readiness::{
 use crate::set::objects;
 use display::Display;
 
-/// The pause between two questions to PostgreSQL.
+/// The pause between two queries to PostgreSQL.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How long the storage classes may take to be read.
+/// How long pgset waits for the list of storage classes.
 const CLASSES_WITHIN: Duration = Duration::from_secs(5);
-/// How many lines of a log explain a failure.
+/// How many log lines are shown with a failure.
 const LOG_LINES: u32 = 20;
 
-/// What to wait for, and what to say when it is interrupted.
+/// What to wait for, and what to report at an interrupt.
 #[derive(Clone)]
 pub(crate) struct Wait<'a> {
-    /// The set, its volumes and the server.
+    /// The objects to watch.
     pub(crate) scope: Scope,
-    /// When it is ready.
+    /// When the set is ready.
     pub(crate) expectation: Expectation,
-    /// What the command has done so far, should it be interrupted now.
+    /// What the command has done so far, for the message at an interrupt.
     pub(crate) done: &'a str,
 }
 
 /// Waits until the set is ready. Returns its last snapshot.
 ///
 /// # Errors
-/// With the cause as soon as its grace has passed; at the deadline with what is still waited for.
+/// The cause of a problem, as soon as its grace period has passed. At the deadline: what was still missing.
 pub(crate) async fn until_ready(work: Work<'_>, wait: Wait<'_>) -> anyhow::Result<Snapshot> {
     Ok(run(work, Waiter::new(work, wait)).await?.snapshot)
 }
 
-/// Where a set stands.
+/// The state of a set.
 struct Facts {
     snapshot: Snapshot,
     /// Whether the set is ready.
     ready: bool,
-    /// What is still waited for, in words.
+    /// What is still missing, as text.
     waiting_for: Vec<String>,
-    /// What is wrong, and has been for longer than its grace.
+    /// The problems that have lasted longer than their grace period.
     lasting: Vec<Trouble>,
-    /// The pods that their controller will never replace by itself (kubernetes/kubernetes#67250), without
-    /// those that were deleted: a watch shows them a little longer.
+    /// The pods that their controller will never replace by itself (kubernetes/kubernetes#67250). May include
+    /// pods that were already deleted, because the watch shows them a little longer.
     wedged: Vec<WedgedPod>,
-    /// The UIDs of the wedged pods that were deleted.
+    /// The UIDs of the wedged pods that pgset has deleted.
     unwedged: Vec<String>,
 }
 
-/// What waiting may come to.
+/// A step while waiting.
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Delete a pod that its controller will not replace, if the person agrees.
+    /// Delete a pod that its controller will not replace, if the user confirms.
     DeleteWedgedPod(WedgedPod),
-    /// Give up, and explain why.
+    /// Give up and explain the cause.
     Fail(Trouble),
 }
 
@@ -81,14 +81,14 @@ struct Waiter<'a> {
     graces: Graces,
     display: Display<'a>,
     started: Instant,
-    /// What PostgreSQL said last, and the question under way.
+    /// The last answer of PostgreSQL, and the query that is running.
     streaming: Option<Streaming>,
     asking: Option<BoxFuture<'static, Streaming>>,
     ask_at: Instant,
-    /// Whether there is a master to ask.
+    /// Whether there is a master to query.
     askable: bool,
     classes: Option<Vec<StorageClass>>,
-    /// Once: an account that may not read them would be refused at every change.
+    /// The list is requested only once: if it is forbidden, every change would cause another refused request.
     classes_asked: bool,
     unwedged: Vec<String>,
     last: Option<Assessment>,
@@ -133,12 +133,12 @@ impl<'a> Waiter<'a> {
 
     async fn read_classes(&self) -> Option<Vec<StorageClass>> {
         let read = self.work.cluster.list(Kind::StorageClass, "", "", Freshness::Latest);
-        // They only make an explanation more exact: they are not worth a long wait.
+        // They only make an explanation more precise, so a long wait is not worth it.
         let classes = tokio::time::timeout(CLASSES_WITHIN, read).await.ok()?.ok()?;
         classes.into_iter().map(|c| serde_json::from_value(c).ok()).collect()
     }
 
-    /// Asks the master which replicas stream, when it is time and there is a master to ask.
+    /// Queries the master for the streaming replicas, if it is time and there is a master.
     fn ask(&mut self, snapshot: &Snapshot) {
         let expected = &self.wait.expectation;
         let may_ask = expected.want_streaming && expected.replicas > 1;
@@ -163,7 +163,7 @@ impl<'a> Waiter<'a> {
         self.asking = Some(question.boxed());
     }
 
-    /// The whole explanation of a trouble that has lasted.
+    /// Explains a problem that has lasted too long.
     async fn failure(&self, trouble: &Trouble) -> Failure {
         let mut logs = Logs::default();
         if let (Kind::Pod, Some(container)) = (trouble.object.kind, &trouble.container) {
@@ -214,7 +214,7 @@ impl Procedure for Waiter<'_> {
     type Step = Step;
 
     async fn look(&mut self) -> anyhow::Result<Facts> {
-        // Everything that has already arrived is taken in before the set is assessed.
+        // Process everything that has already arrived before assessing the set.
         while let Some(change) = self.observer.next().now_or_never() {
             change.context("waiting")?;
         }
@@ -242,7 +242,7 @@ impl Procedure for Waiter<'_> {
             wedged: assessment.wedged.clone(),
             unwedged: self.unwedged.clone(),
         };
-        // Whoever stops the pods does not mind what is wrong with them.
+        // When the pods are being stopped, their problems do not matter.
         if !facts.ready && self.wait.expectation.replicas > 0 {
             facts.lasting = self.graces.observe(&assessment.troubles, self.started.elapsed());
         }
@@ -303,7 +303,7 @@ impl Procedure for Waiter<'_> {
             .hint(format!("{}  # what is there, and what is wrong", context.sibling("status")))
     }
 
-    /// Waits for a change, the end of a grace, an answer of PostgreSQL, or the time to ask it.
+    /// Waits for a change, the end of a grace period, an answer of PostgreSQL, or the time of the next query.
     async fn pause(&mut self) -> anyhow::Result<()> {
         let now = self.started.elapsed();
         let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);

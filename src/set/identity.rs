@@ -33,12 +33,12 @@ impl SetIdentity {
             Role::Replica => self.replica(),
         }
     }
-    /// The role that a pod's label `name` says.
+    /// The role that the value of a pod's label `name` stands for.
     #[must_use]
     pub fn role_of_label(&self, label: &str) -> Option<Role> {
         [Role::Master, Role::Replica].into_iter().find(|role| self.label(*role) == label)
     }
-    /// The pod of an ordinal.
+    /// The name of the pod with an ordinal.
     #[must_use]
     pub fn pod(&self, ordinal: u32) -> String {
         format!("{}-{ordinal}", self.name)
@@ -78,7 +78,7 @@ impl SetIdentity {
     pub fn config(&self) -> String {
         format!("{}-config", self.name)
     }
-    /// The name of the ConfigMap with the topology: which data the set has, and who its master is.
+    /// The name of the ConfigMap with the topology: the system identifier of the set's data, and the master.
     #[must_use]
     pub fn topology(&self) -> String {
         format!("{}-topology", self.name)
@@ -95,7 +95,7 @@ impl SetIdentity {
     pub fn static_storage_class(&self) -> String {
         format!("{}.{}.static", self.namespace, self.name)
     }
-    /// The label selector of everything that belongs to the set.
+    /// The label selector for all objects of the set.
     #[must_use]
     pub fn selector(&self) -> String {
         format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_INSTANCE}={}", self.name)

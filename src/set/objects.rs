@@ -1,4 +1,4 @@
-//! The objects of a set that have a name of their own.
+//! The IDs of a set's objects.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub fn statefulset(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::StatefulSet, set.namespace.as_str(), set.name.as_str())
 }
 
-/// A pod of the set, or of a task on it.
+/// A pod of the set, or a pod that runs a task for it.
 #[must_use]
 pub fn pod(set: &SetIdentity, name: &str) -> ObjectId {
     ObjectId::new(Kind::Pod, set.namespace.as_str(), name)
@@ -36,34 +36,34 @@ pub fn secret(set: &SetIdentity, name: &str) -> ObjectId {
     ObjectId::new(Kind::Secret, set.namespace.as_str(), name)
 }
 
-/// The ConfigMap with the configuration of PostgreSQL and what the pods run.
+/// The ConfigMap with PostgreSQL's configuration and the scripts of the pods.
 #[must_use]
 pub fn config(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.config())
 }
 
-/// The ConfigMap with the topology: which data the set has, and who its master is.
+/// The ConfigMap with the topology: the system identifier of the set's data, and the master.
 #[must_use]
 pub fn topology(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.topology())
 }
 
-/// The Role that the pods label themselves by.
+/// The Role that allows pods to label themselves.
 #[must_use]
 pub fn role(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::Role, set.namespace.as_str(), &set.service_account())
 }
 
-/// Whether an object is the data, or is needed to read it: `down` keeps it.
+/// Whether an object holds data or is needed to use the data. `down` keeps such objects.
 #[must_use]
 pub fn holds_data(set: &SetIdentity, id: &ObjectId) -> bool {
     id.kind.holds_data() || *id == topology(set)
 }
 
-/// The number of pods that a StatefulSet asks for.
+/// The number of pods in a StatefulSet's specification.
 #[must_use]
 pub fn replicas(statefulset: &Value) -> u32 {
-    // Unset means 1 (apps/v1).
+    // The default is 1 (apps/v1).
     let replicas = statefulset["spec"]["replicas"].as_u64().unwrap_or(1);
     u32::try_from(replicas).unwrap_or(u32::MAX)
 }
@@ -71,13 +71,13 @@ pub fn replicas(statefulset: &Value) -> u32 {
 /// Annotation of the StatefulSet: the profile that it was created with.
 const ANNOTATION_PROFILE: &str = "pgset/profile";
 
-/// The name of the profile that a StatefulSet was created with, where it says so.
+/// The profile that a StatefulSet was created with, if it is recorded.
 #[must_use]
 pub fn profile(statefulset: &Value) -> Option<&str> {
     statefulset["metadata"]["annotations"][ANNOTATION_PROFILE].as_str()
 }
 
-/// What a set can do, by its StatefulSet.
+/// The capabilities of a set, from the profile recorded in its StatefulSet.
 #[must_use]
 pub fn capabilities(statefulset: &Value) -> &'static Capabilities {
     Capabilities::of_profile(profile(statefulset))

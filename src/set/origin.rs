@@ -1,19 +1,19 @@
-//! Where the first data of a set comes from.
+//! Where a new set gets its first data.
 
-/// What the bootstrap of the master does with an empty volume in a set that was never initialised.
+/// What the master's bootstrap does with an empty volume in a set that was never initialised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// It creates a new cluster of databases.
+    /// Creates a new database cluster with initdb.
     #[default]
     Initdb,
-    /// It takes over what was restored from a backup.
+    /// Uses the data that was restored from a backup.
     Restore,
-    /// It takes over what an upgrade prepared.
+    /// Uses the data that an upgrade prepared.
     Upgrade,
 }
 
 impl Origin {
-    /// The value of the bootstrap's variable `PGSET_ORIGIN`.
+    /// The value of the variable `PGSET_ORIGIN` of the bootstrap script.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What the Secret with the passwords holds.
+//! The contents of the Secret with the passwords.
 
 use base64::Engine as _;
 use serde_json::Value;
@@ -11,22 +11,22 @@ pub const SUPERUSER_PASSWORD: &str = "superuser-password";
 pub const PRIMARY_PASSWORD: &str = "primary-password";
 /// The key of the password of the application's role.
 pub const USER_PASSWORD: &str = "user-password";
-/// Every key that holds a password.
+/// All keys that hold a password.
 pub const KEYS: [&str; 3] = [SUPERUSER_PASSWORD, PRIMARY_PASSWORD, USER_PASSWORD];
 
-/// The key of a new password that a rotation keeps beside the one in force until PostgreSQL has it.
+/// The key under which a rotation stores the new password, beside the current one, until PostgreSQL uses it.
 #[must_use]
 pub fn pending(key: &str) -> String {
     format!("next-{key}")
 }
 
-/// A password in a live Secret.
+/// Reads a password from a live Secret.
 #[must_use]
 pub fn password(secret: &Value, key: &str) -> Option<Secret> {
     text(secret, key).map(Secret::new)
 }
 
-/// A value in a live Secret that is not secret: the name of a role.
+/// Reads a value that is not secret from a live Secret, such as the name of a role.
 #[must_use]
 pub fn text(secret: &Value, key: &str) -> Option<String> {
     let encoded = secret["data"][key].as_str()?;

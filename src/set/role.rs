@@ -1,19 +1,19 @@
-//! The two roles of the pods of a set.
+//! The two roles of a set's pods.
 
 use serde::Serialize;
 
-/// What a pod does in its set.
+/// The role of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Takes writes.
+    /// Accepts writes.
     Master,
-    /// Follows the master.
+    /// Replicates from the master.
     Replica,
 }
 
 impl Role {
-    /// The word.
+    /// The name of the role.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

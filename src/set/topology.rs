@@ -1,7 +1,7 @@
-//! Who is the master of a set: the only place that knows.
+//! Decides which pod is the master of a set. No other module decides this.
 //!
-//! The topology is recorded in the ConfigMap `NAME-topology`. A set whose topology names no master is one that
-//! has never had another than the pod of ordinal 0: that is what [`Topology::default`] says.
+//! The topology is recorded in the ConfigMap `NAME-topology`. If it names no master, the master is the pod
+//! with ordinal 0, as in [`Topology::default`].
 
 use serde_json::Value;
 
@@ -10,47 +10,48 @@ use super::objects;
 use super::role::Role;
 use crate::error::{Exit, Failure};
 
-/// The key of the ConfigMap that holds PostgreSQL's system identifier, and the name of the file that pods see.
+/// The key of PostgreSQL's system identifier in the ConfigMap, and the name of the file in the pods.
 pub const SYSTEM_IDENTIFIER: &str = "system-identifier";
-/// The key that names the pod of the master, and the name of the file that pods see.
+/// The key of the master's pod name in the ConfigMap, and the name of the file in the pods.
 pub const MASTER: &str = "master";
-/// The value of [`MASTER`] while no pod is to be the master.
+/// The value of [`MASTER`] when no pod may be the master.
 const NO_POD: &str = "none";
 
-/// Which pod is to be the master.
+/// Which pod should be the master.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Master {
-    /// The topology does not say: the pod of ordinal 0.
+    /// The topology names no master: the pod with ordinal 0 is the master.
     #[default]
     Unset,
-    /// No pod: each is to start as a standby.
+    /// No pod: every pod must start as a standby.
     NoPod,
-    /// The pod of this ordinal.
+    /// The pod with this ordinal.
     Pod(u32),
 }
 
-/// The order in which pods restart.
+/// The order in which pods are restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The usual one, and the one where a setting grows of which no replica may have less than its master.
+    /// The default. Also used when a setting increases that must have at least the master's value on every
+    /// replica.
     ReplicasFirst,
-    /// Where such a setting shrinks, for the same reason; the replicas restart once they have replayed the change.
+    /// Used when such a setting decreases. The replicas restart after they have replayed the change.
     MasterFirst,
 }
 
-/// Which data a set has, and who its master is.
+/// The system identifier of a set's data, and its master.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    /// PostgreSQL's system identifier; none until it was recorded.
+    /// PostgreSQL's system identifier. `None` until it is recorded.
     pub system_identifier: Option<String>,
     master: Master,
 }
 
 impl Topology {
-    /// The topology that the ConfigMap of a set records; the default one where there is no ConfigMap.
+    /// Reads the topology from the set's ConfigMap. Without a ConfigMap it is the default topology.
     ///
     /// # Errors
-    /// When it names a master that is no pod of the set: nothing that follows from it could be right.
+    /// When the recorded master is not a pod of the set: every decision that is based on it would be wrong.
     pub fn recorded(set: &SetIdentity, config_map: Option<&Value>) -> Result<Self, Failure> {
         let text = |key: &str| config_map.and_then(|map| map["data"][key].as_str());
         let master = match text(MASTER).map(str::trim) {
@@ -66,13 +67,13 @@ impl Topology {
         Ok(Self { system_identifier: text(SYSTEM_IDENTIFIER).map(str::to_owned), master })
     }
 
-    /// A topology whose master is the pod of an ordinal.
+    /// A topology with the pod of this ordinal as the master.
     #[must_use]
     pub fn with_master(ordinal: u32) -> Self {
         Self { system_identifier: None, master: Master::Pod(ordinal) }
     }
 
-    /// The ordinal of the master; none while no pod is to be the master.
+    /// The ordinal of the master. `None` when no pod may be the master.
     #[must_use]
     pub fn master(&self) -> Option<u32> {
         match self.master {
@@ -88,19 +89,19 @@ impl Topology {
         self.master().map(|ordinal| set.pod(ordinal))
     }
 
-    /// What the pod of an ordinal is to do.
+    /// The role of the pod with an ordinal.
     #[must_use]
     pub fn role(&self, ordinal: u32) -> Role {
         if self.master() == Some(ordinal) { Role::Master } else { Role::Replica }
     }
 
-    /// What a pod is to do, by its name. A pod that is not the set's has no role.
+    /// The role of a pod, by its name. `None` if the pod does not belong to the set.
     #[must_use]
     pub fn role_of(&self, set: &SetIdentity, pod: &str) -> Option<Role> {
         set.ordinal(pod).map(|ordinal| self.role(ordinal))
     }
 
-    /// The names of the pods that a set of so many has. The master is always among them, so that it never loses
+    /// The pods of a set with this number of replicas. The master is always included, so that it never loses
     /// the right to label itself.
     #[must_use]
     pub fn pods(&self, set: &SetIdentity, replicas: u32) -> Vec<String> {
@@ -108,10 +109,10 @@ impl Topology {
         (0..replicas).chain(beyond).map(|ordinal| set.pod(ordinal)).collect()
     }
 
-    /// Refuses a number of pods that leaves the master out.
+    /// Checks that the master remains with this number of pods.
     ///
     /// # Errors
-    /// When the pod of the master would be deleted.
+    /// When the master's pod would be deleted.
     pub fn check_replicas(&self, set: &SetIdentity, replicas: u32) -> Result<(), Failure> {
         match self.master() {
             Some(master) if replicas > 0 && master >= replicas => {
@@ -127,8 +128,8 @@ impl Topology {
         }
     }
 
-    /// The pods in the order of their restart: replicas from the highest ordinal down, as the StatefulSet's
-    /// controller would do it.
+    /// Sorts pods into the order of their restart. Replicas are sorted from the highest ordinal down, as the
+    /// StatefulSet controller does.
     pub fn sort_for_restart<T>(
         &self,
         pods: &mut [T],

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# One pod of a PostgreSQL replica set: makes its data directory, and starts the server on it.
+# Runs in each pod of a PostgreSQL replica set: prepares the data directory and starts the server.
 #
 #   bootstrap.sh              init container: label the pod; make, check or clone the data directory
 #   bootstrap.sh serve        main container: take the lock on the volume and become the server
 #   bootstrap.sh ready        readiness probe: the server does what the pod's role says
 #   bootstrap.sh alive        liveness probe: the server answers
 #   bootstrap.sh checkpoint   preStop hook: a checkpoint, then a fast shutdown
-#   bootstrap.sh tls          brings the running server what is mounted now of certificates, and says what it has
+#   bootstrap.sh tls          make the running server use the mounted certificates, and print them
 #
-# Every way to fail has an exit code of its own and one last line, `bootstrap: error: ...`:
+# Each kind of error has its own exit code, and its last log line is `bootstrap: error: ...`:
 readonly E_USAGE=2         # an unknown subcommand, or a variable is missing
 readonly E_OPENSSL=10      # the image has no openssl: the pod can't label itself
 readonly E_LABEL=11        # the API server did not accept the label
@@ -17,24 +17,24 @@ readonly E_LOCKED=13       # another server holds the data directory
 readonly E_LOST=14         # the master's volume is empty, although the set was initialised
 readonly E_STRANGER=15     # the data directory belongs to another set (system identifier)
 readonly E_VERSION=16      # the data directory is of another major version
-readonly E_DIRECTORY=17    # the data directory is not one of PostgreSQL's
+readonly E_DIRECTORY=17    # the directory is not a PostgreSQL data directory
 readonly E_INITDB=18       # initdb failed
-readonly E_ROLES=19        # the roles and the database could not be made
+readonly E_ROLES=19        # the roles and the database could not be created
 readonly E_PASSWORD=20     # the master refuses the replication role
-readonly E_CLONE=21        # the clone failed again and again
+readonly E_CLONE=21        # the clone failed too often
 readonly E_FULL=22         # the volume is full
-readonly E_DIVERGED=23     # this replica has what the master never had
-readonly E_UNPREPARED=24   # `serve` without a bootstrap before it
-readonly E_TLS=25          # TLS is required and there is no certificate, or not with its key
+readonly E_DIVERGED=23     # this replica has WAL that the master never had
+readonly E_UNPREPARED=24   # `serve` without a previous bootstrap
+readonly E_TLS=25          # TLS is required, and there is no certificate or its key does not match
 
 set -Eeuo pipefail
 umask 077
 export LC_ALL=C
 
-# Every path can be changed, so that the script runs without a container.
-: "${PGSET_ETC:=/etc/pgset}"                # postgresql.conf, pg_hba.conf; tls, where that is not off
-: "${PGSET_RUN:=/run/pgset}"                # memory, shared by both containers: passfile, certificates, bootstrap.conf
-: "${PGSET_AUTH:=/etc/pgset-auth}"          # a file for each password
+# Every path can be changed, so that the script can run without a container.
+: "${PGSET_ETC:=/etc/pgset}"                # postgresql.conf, pg_hba.conf; tls, unless TLS is off
+: "${PGSET_RUN:=/run/pgset}"                # in memory, shared: passfile, certificates, bootstrap.conf
+: "${PGSET_AUTH:=/etc/pgset-auth}"          # one file per password
 : "${PGSET_TLS:=/etc/pgset-tls}"            # ca.crt, tls.crt, tls.key; may be missing
 : "${PGSET_TOPOLOGY:=/etc/pgset-topology}"  # system-identifier, master; each may be missing
 : "${PGSET_TOKEN:=/var/run/secrets/kubernetes.io/serviceaccount}"
@@ -42,19 +42,19 @@ export LC_ALL=C
 : "${PGSET_TMP:=/tmp}"
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
-: "${PGSET_MASTER_ADDRESSES:=}"             # where replicas ask for the master, instead of its names
+: "${PGSET_MASTER_ADDRESSES:=}"             # where replicas connect to the master, instead of its names
 : "${PGSET_POD_LABEL:=}"                    # the pod's label `name`
-: "${PGSET_LISTEN:=}"                       # the addresses to listen on; postgresql.conf says all
+: "${PGSET_LISTEN:=}"                       # the addresses to listen on; the default is all, in postgresql.conf
 : "${PGSET_LOCALE:=C.UTF-8}"
-: "${PGSET_ORIGIN:=initdb}"                 # where the first data of the master comes from: initdb
-: "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for another owner of the directory
-: "${PGSET_LABEL_WAIT:=30}"                 # seconds to try to set the label
-: "${PGSET_TLS_WAIT:=60}"                   # seconds to wait for a certificate that somebody else makes
-: "${PGSET_PASSWORD_WAIT:=60}"              # seconds for which the master may refuse the password: it may be rotating
-: "${PGSET_MASTER_WAIT:=300}"               # seconds after which a good standby starts without its master
-: "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone that are not the master going away
+: "${PGSET_ORIGIN:=initdb}"                 # how the master gets its first data: initdb
+: "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for the lock on the data directory
+: "${PGSET_LABEL_WAIT:=30}"                 # seconds to retry setting the label
+: "${PGSET_TLS_WAIT:=60}"                   # seconds to wait for a certificate
+: "${PGSET_PASSWORD_WAIT:=60}"              # seconds to retry a rejected password, which may be rotating
+: "${PGSET_MASTER_WAIT:=300}"               # seconds after which a valid standby starts without its master
+: "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone, not counting those while the master is down
 export PGSET_AUTH
-# Debian's psql in /usr/bin is a wrapper that takes many times as long as psql itself.
+# Debian's psql in /usr/bin is a wrapper that is many times slower than psql itself.
 server=$(command -v postgres) || server=
 [ -z "$server" ] || [[ $PATH == "${server%/*}":* ]] || PATH=${server%/*}:$PATH
 
@@ -69,7 +69,7 @@ die() { # code message
 scratch=
 child=
 clean_up() {
-  # A server ends at once by QUIT, which the other programs may ignore.
+  # SIGQUIT stops a server at once. Other programs may ignore it, so send SIGTERM as well.
   [ -z "$child" ] || { kill -QUIT "$child" && kill -TERM "$child"; } 2>/dev/null || true
   [ -z "$scratch" ] || rm -rf "$scratch"
 }
@@ -77,14 +77,14 @@ stopped() {
   log "stopped by a signal"
   exit 143
 }
-# Process 1 has no default action for a signal: without the trap a pod that is deleted while it waits would
-# be waited for until the grace period ends.
+# Process 1 ignores the signals that it does not handle. Without this trap, a pod that is deleted while it
+# waits would run until its grace period ends.
 trap stopped TERM INT
 trap clean_up EXIT
 trap 'log "error: line $LINENO of ${FUNCNAME[0]:-bootstrap.sh} failed"' ERR
 
-# A command that may take long runs in the background, for a shell answers a signal between commands only.
-# What it says goes to $scratch/output.
+# Runs a slow command in the background, because a shell handles signals only between foreground commands.
+# Writes the command's output to $scratch/output.
 attended() {
   local status=0
   "$@" >"$scratch/output" 2>&1 &
@@ -93,7 +93,7 @@ attended() {
   child=
   return "$status"
 }
-# What a program says first about an error is the reason; what follows are hints and consequences.
+# Prints the reason of an error: a program's first error message. Later ones are hints and consequences.
 reason() { # file
   {
     grep -m 1 'error:\|ERROR:\|FATAL:\|PANIC:' "$1" || grep '[^[:space:]]' "$1" | tail -n 1 || echo 'it says nothing'
@@ -110,16 +110,16 @@ need() { # variables...
 
 # --- the role ---------------------------------------------------------------------------------------------
 
-# Who is the master is an input: the file `master` of the topology names the pod, or says none. A set whose topology
-# does not say it has never had another master than its pod 0.
+# The topology decides which pod is the master: its file `master` contains the name of the pod, or `none`. If
+# there is no such file, the master is pod 0.
 master_pod=${PGSET_NAME-}-0
 [ ! -s "$PGSET_TOPOLOGY/master" ] || master_pod=$(tr -d '[:space:]' <"$PGSET_TOPOLOGY/master")
 role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 
-# Where a replica asks for the master before its server runs, in libpq's notation. In a set that is new it asks the
-# pod first, which has a name from its first moment on; the Service leads there seconds later (probes, endpoints,
-# kube-proxy). Afterwards the name may lead to an address that the pod has no more, and a WAL receiver waits for such
-# a one for minutes: it knows the Service only.
+# The hosts at which a replica looks for the master before its own server runs, in libpq's notation. In a new
+# set it tries the pod's name first, which resolves at once. The Service routes to the pod only seconds later
+# (probes, endpoints, kube-proxy). Later only the Service is used: the pod's name may still resolve to an
+# address that the pod no longer has, and a WAL receiver would wait for that address for minutes.
 master_hosts() {
   local pod=$master_pod.$PGSET_NAME.$PGSET_NAMESPACE.svc service=${PGSET_MASTER_HOST:?}
   if [ -n "$PGSET_MASTER_ADDRESSES" ]; then
@@ -130,19 +130,19 @@ master_hosts() {
     echo "$service"
   fi
 }
-# All servers show the same certificate, and libpq asks nobody else after one whose certificate is no good.
+# All servers have the same certificate, and after a failed verification libpq does not try the next host.
 may_ask() { # host
   [ "$(tls_mode)" = prefer ] || openssl x509 -noout -checkhost "$1" -in "$PGSET_RUN/tls/tls.crt" | grep -q 'does match'
 }
 
 # --- the label --------------------------------------------------------------------------------------------
 
-# The master's Service selects by this label. It is set before the server starts, and the template's label
-# says replica: at no moment does the replica Service select a server that can be written to.
+# The master's Service selects pods by this label. It is set before the server starts, and the pod template
+# sets it to the replica's value. So the replica Service never selects a server that accepts writes.
 label() {
   local want=${PGSET_REPLICA_HOST:?} delay=1 started=$SECONDS answer
   [ "$(role)" = replica ] || want=${PGSET_MASTER_HOST:?}
-  # As it was when the container started. Nobody else changes it.
+  # The label when the container started. Nothing else changes it.
   if [ "$PGSET_POD_LABEL" = "$want" ]; then
     log "pod $PGSET_POD has the label name=$want"
     return
@@ -167,9 +167,9 @@ label() {
   log "pod $PGSET_POD is labelled name=$want"
 }
 
-# One PATCH of the pod's status, which can change labels and can't change an image; prints the status line
-# and the server's message. The token goes through a pipe, and only to a server whose certificate names the
-# address and comes from the cluster's CA.
+# Sends one PATCH of the pod's status, which can change labels but not images. Prints the status line and the
+# server's message. The token is sent through a pipe, and only to a server whose certificate contains the
+# address and was issued by the cluster's CA.
 patch_label() { # value
   local host=$KUBERNETES_SERVICE_HOST port=${KUBERNETES_SERVICE_PORT:-443} token verify=-verify_ip status message
   local body="{\"metadata\":{\"labels\":{\"name\":\"$1\"}}}"
@@ -200,7 +200,7 @@ patch_label() { # value
     *) tls_trouble ;;
   esac
 }
-tls_trouble() { # the reason of s_client's that says most
+tls_trouble() { # prints the most specific error message of s_client
   local why
   why=$(grep -o -m 1 'verify error:.*' "$scratch/error") ||
     why=$(grep -m 1 -i 'errno=\|refused\|getaddrinfo\|alert' "$scratch/error") || why=$(reason "$scratch/error")
@@ -220,8 +220,9 @@ check_volume() {
   fi
 }
 
-# Whoever works on the directory holds this lock until its last process is gone: children and the server
-# inherit the descriptor. It is what keeps two pods apart that share a volume.
+# Takes the lock on the data directory. Child processes and the server inherit the file descriptor, so the
+# lock is held until the last of them ends. The lock protects a shared volume: two pods can't use the same
+# directory.
 lock() {
   local started=$SECONDS said=-10 status
   exec 9>>"$PGDATA.lock"
@@ -241,17 +242,17 @@ lock() {
 }
 
 is_empty() { [ ! -e "$1" ] || [ -z "$(ls -A "$1")" ]; }
-sync_entry() { sync "${1%/*}" 2>/dev/null || sync; } # makes a rename in that directory last
-put_in_place() {                                     # $PGDATA.new becomes $PGDATA, whole or not at all
+sync_entry() { sync "${1%/*}" 2>/dev/null || sync; } # makes a rename in that directory durable
+put_in_place() {                                     # renames $PGDATA.new to $PGDATA atomically
   mv -T "$PGDATA.new" "$PGDATA"
   sync_entry "$PGDATA"
 }
-# What was not renamed does not count: whoever made it was killed.
+# Deletes a directory that was not renamed: the process that created it was killed.
 clear_half() {
   [ ! -e "$PGDATA.new" ] || log "clearing $PGDATA.new, which was never finished"
   rm -rf "$PGDATA.new"
 }
-# One fsync of everything at the end is quicker than many on the way.
+# One fsync of all files at the end is faster than many fsyncs on the way.
 sync_directory() { # directory
   attended initdb --sync-only -D "$1" || {
     disk_is_full && die $E_FULL "the volume is full: make it larger"
@@ -261,7 +262,7 @@ sync_directory() { # directory
 
 # --- facts of a data directory ----------------------------------------------------------------------------
 
-control() { # field: its value in $scratch/control
+control() { # field: prints its value from $scratch/control
   sed -n "s/^$1: *//p" "$scratch/control"
 }
 read_control() {
@@ -273,8 +274,8 @@ recorded_identifier() {
   [ ! -s "$PGSET_TOPOLOGY/system-identifier" ] || tr -d '[:space:]' <"$PGSET_TOPOLOGY/system-identifier"
 }
 
-# The directory must be the image's and the set's: a server of another version would not start, one of
-# another set would give clients other data.
+# The directory must match the image and the set. A server of another major version would not start, and the
+# directory of another set would give clients the wrong data.
 check_existing() {
   local major recorded identifier
   [ -s "$PGDATA/PG_VERSION" ] ||
@@ -297,7 +298,7 @@ lsn_text() { printf '%X/%X\n' $(($1 >> 32)) $(($1 & 0xFFFFFFFF)); }
 
 # --- what the server includes -----------------------------------------------------------------------------
 
-# libpq: 'it\'s'; postgresql.conf: 'it''s'. A backslash is special in both.
+# libpq escapes a quote as 'it\'s', postgresql.conf as 'it''s'. Both treat a backslash as special.
 quote_libpq() {
   local text=${1//\\/\\\\}
   printf "'%s'" "${text//\'/\\\'}"
@@ -309,13 +310,13 @@ quote_setting() {
 conninfo() { # application name, hosts
   printf 'host=%s port=%s user=%s passfile=%s application_name=%s sslmode=%s' "$(quote_libpq "$2")" "$PGSET_MASTER_PORT" \
     "$(quote_libpq "$PGSET_PRIMARY_USER")" "$(quote_libpq "$PGSET_RUN/passfile")" "$(quote_libpq "$1")" "$(tls_mode)"
-  # A CA that is named is asked in every mode.
+  # libpq verifies the server with a CA in every mode if one is given, so give none in the mode prefer.
   [ "$(tls_mode)" = prefer ] || printf ' sslrootcert=%s' "$(quote_libpq "$PGSET_RUN/tls/ca.crt")"
   printf ' connect_timeout=5'
 }
 slot_name() { printf '%s' "${PGSET_POD//-/_}"; }
 
-# Passwords and keys reach the server as files in memory, never on the volume; a file appears whole.
+# Writes passwords and keys as files in memory, never on the volume. Each file is replaced atomically.
 write_run() {
   local password
   password=$(<"$PGSET_AUTH/primary-password")
@@ -349,12 +350,13 @@ bootstrap_conf() {
 
 # --- certificates -----------------------------------------------------------------------------------------
 
-# How far TLS is, whose the certificate is and which Secret holds it: a line of the ConfigMap. Each stage
-# goes with its neighbours, so that pods may be a stage apart, and start at any moment.
+# The line `tls` of the ConfigMap: the stage of TLS, the origin of the certificate, and the Secret that holds
+# it. Servers in neighbouring stages can connect to each other, so pods may differ by one stage and may start
+# at any time.
 #   off       (no such line)
-#   offered   the server speaks TLS with whoever wants to; replicas do, and verify nothing
-#   required  replicas verify in full, and pg_hba.conf lets nobody in without TLS
-#   leaving   as offered, on the way to off
+#   offered   clients may use TLS; replicas use it, but verify nothing
+#   required  replicas verify the server in full (verify-full); pg_hba.conf rejects connections without TLS
+#   leaving   the same as offered, on the way to off
 tls_line() { # field
   local stage=off whose='' secret=''
   [ ! -s "$PGSET_ETC/tls" ] || read -r stage whose secret <"$PGSET_ETC/tls" || true
@@ -367,12 +369,12 @@ tls_stage() { tls_line stage; }
 tls_secret() { tls_line secret; }
 tls_mode() { if [ "$(tls_stage)" = required ]; then echo verify-full; else echo prefer; fi; }
 
-# Whoever is leaving is not held up by a certificate that is no good.
+# In the stage leaving, a certificate that can't be used must not block the way to off.
 wants_certificates() { case $(tls_stage) in offered | required) ;; *) return 1 ;; esac; }
 certificates_are_there() {
   [ -s "$PGSET_TLS/ca.crt" ] && [ -s "$PGSET_TLS/tls.crt" ] && [ -s "$PGSET_TLS/tls.key" ]
 }
-# Whether there are others than the server has.
+# Whether the mounted certificates differ from those that the server uses.
 certificates_differ() {
   local file
   certificates_are_there || return 1
@@ -393,9 +395,9 @@ await_certificates() {
     sleep 0.5
   done
 }
-# Copies all three, for the server reads no key that others could read, and puts them in their place at
-# once: at no moment does a server that starts find a key beside another one's certificate. What does not
-# fit together is not taken. Called where a failure is expected, so it stops at the first one by itself.
+# Copies all three files, because the server refuses a key that others can read. Replaces the old ones with
+# one rename, so that a starting server always finds a certificate with its own key. Refuses files that do not
+# match. Callers handle its failure, which disables `set -e`: so each command checks for errors itself.
 take_certificates() {
   local new old='' file
   new=$(mktemp -d "$PGSET_RUN/tls.XXXXXX") || return 1
@@ -418,12 +420,12 @@ are_a_pair() { # certificate key
   [ "$(openssl pkey -pubout -in "$2" -passin pass: 2>/dev/null </dev/null)" = "$public" ]
 }
 
-# Brings a running server what is mounted by now. Whoever is interrupted after something has changed leaves
-# a mark, so that the next one has the server read it. Returns 1 when the certificates do not fit together;
-# the server keeps those that it has. Called where a failure is expected.
+# Makes a running server use the mounted certificates. The file $mark records a change until the server has
+# been told to reload, so that the next call continues after an interruption. Returns 1 if certificate and key
+# do not match; the server keeps its current ones. Callers handle its failure, which disables `set -e`.
 follow_tls() {
   local status=0 mark=$PGSET_RUN/tls.unread conf
-  # Most sets, most of the time.
+  # The usual case: there is nothing to do.
   [ -e "$PGSET_ETC/tls" ] || [ -e "$PGSET_RUN/tls" ] || [ -e "$mark" ] || return 0
   exec 8>"$PGSET_RUN/tls.lock"
   flock 8 || return 1
@@ -442,8 +444,8 @@ follow_tls() {
   exec 8>&-
   return "$status"
 }
-# What `pgset up` asks for: brings it, waits until the server has read it, proves it by a connection of the
-# kind that replicas make, and says what the server has.
+# Called by `pgset up`: makes the server use the mounted certificates, waits until it has reloaded them, tests
+# a TLS connection like a replica's, and prints the server's stage and certificates.
 tls() {
   local before after tries=0
   need PGSET_PRIMARY_USER PGSET_MASTER_HOST
@@ -462,12 +464,13 @@ tls() {
   [ ! -e "$PGSET_ETC/tls" ] || cat "$PGSET_ETC/tls"
   [ ! -e "$PGSET_RUN/tls" ] || cat "$PGSET_RUN/tls/ca.crt" "$PGSET_RUN/tls/tls.crt"
 }
-# The server is asked by the master's name, as it may be the master, at this pod's own address.
+# Connects to this pod's own address, but verifies the certificate for the master's name, which this pod may
+# have.
 prove_tls() {
   local tries=0
   until psql -XAtqw -d "$(conninfo "tls-$PGSET_POD" "$PGSET_MASTER_HOST") replication=true hostaddr=${PGSET_LISTEN:-127.0.0.1} port=$PGPORT sslmode=verify-full sslrootcert=$(quote_libpq "$PGSET_RUN/tls/ca.crt")" \
     -c IDENTIFY_SYSTEM >/dev/null 2>"$scratch/error"; do
-    # Who is let in is not the question.
+    # A rejected password is fine: only TLS is tested here.
     ! grep -q 'password authentication failed' "$scratch/error" || return 0
     tries=$((tries + 1))
     [ "$tries" -lt 20 ] || die $E_TLS "the server can't be reached by TLS and verified: $(reason "$scratch/error")"
@@ -480,8 +483,8 @@ prove_tls() {
 master() {
   if ! is_empty "$PGDATA"; then
     check_existing
-    # Only a promotion may make a standby writable: without the file the server would go on writing on a
-    # timeline that others may have gone on with. It starts, but is not ready before somebody promotes it.
+    # Only a promotion may make a standby writable. Without standby.signal, the server would continue to write
+    # on a timeline that other servers may have extended. It starts, but becomes ready only after a promotion.
     [ ! -e "$PGDATA/standby.signal" ] ||
       log "$PGDATA is a standby's: it starts as a standby and is not ready until it is promoted (select pg_promote())"
     log "$PGDATA is PostgreSQL $(image_major), system identifier $(control 'Database system identifier')"
@@ -499,7 +502,8 @@ master() {
   esac
 }
 
-# Built beside its place and renamed at the end: a kill at any moment leaves nothing that counts.
+# Creates the directory under another name and renames it at the end: if this is killed at any time, the
+# incomplete directory is ignored.
 initialise() {
   log "initdb: PostgreSQL $(image_major), locale $PGSET_LOCALE"
   attended initdb -D "$PGDATA.new" --username=postgres --pwfile="$PGSET_AUTH/superuser-password" --encoding=UTF8 \
@@ -514,8 +518,8 @@ initialise() {
   log "$PGDATA is initialised, system identifier $(control 'Database system identifier')"
 }
 
-# A server that only this script can reach makes the replication role, the application's role and its
-# database. It need not sync: the whole directory is synced afterwards.
+# Creates the replication role, the application's role and its database, with a server that only this script
+# can reach. fsync is off, because the whole directory is synced afterwards.
 make_roles() {
   local sockets=$scratch/sockets server status=0 failed
   mkdir "$sockets"
@@ -539,7 +543,7 @@ make_roles() {
     die $E_ROLES "roles and database: $failed"
   fi
 }
-# psql reads the passwords from their files itself: they are on no command line and in no log.
+# psql reads the passwords from their files itself, so they appear in no command line and in no log.
 roles_sql() {
   cat <<'SQL'
 \set primary_password `cat "$PGSET_AUTH/primary-password"`
@@ -553,8 +557,8 @@ SQL
 
 # --- the replica ------------------------------------------------------------------------------------------
 
-# How the master is reached. It is found out when the master is waited for, not for each question: all replicas
-# ask at once, beside the master that starts.
+# Connection strings for the master. They are computed once per wait and not for each attempt, because all
+# replicas connect at the same time, while the master is starting.
 all_hosts='' first_host='' to_master=''
 find_master() {
   local hosts
@@ -562,22 +566,23 @@ find_master() {
   all_hosts=$(conninfo "bootstrap-$PGSET_POD" "$hosts")
   first_host=$(conninfo "bootstrap-$PGSET_POD" "${hosts%%,*}")
 }
-replication() { # commands: their answers, over a replication connection; what went wrong in $scratch/error
+replication() { # commands: prints their answers over a replication connection; errors: $scratch/error
   local command arguments=()
   for command; do arguments+=(-c "$command"); done
   psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
 }
 
-# Asks the master who it is, until it answers. One that does not answer at first needs a second at least, in which
-# the replicas leave it the processors; then it is asked often, for it is quick; then once a second.
-# Returns 1 when the patience (seconds, 0: no end) is over.
+# Waits until the master answers, and reads its identity. The first pause is 1 s: a master that does not
+# answer at once needs at least that long, and the replicas leave it the CPU. Up to 30 s the pause is 0.2 s,
+# because an attempt is cheap, and later 1 s. Returns 1 after `patience` seconds (0: no limit).
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
   local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' answer why waited error='' cause='it says nothing'
   find_master
   while true; do
-    # A Service that leads nowhere refuses by ICMP, of which a node sends one a second to each pod: whoever asks
-    # it more often waits a second for the answer, and asks nobody else meanwhile.
+    # If a Service has no endpoints, connections are rejected by ICMP, and a node sends a pod only one ICMP
+    # error per second. A replica that asks more often would wait a second for it and could not try the other
+    # host meanwhile.
     if [ "$SECONDS" = "$asked" ]; then to_master=$first_host; else to_master=$all_hosts asked=$SECONDS; fi
     if replication IDENTIFY_SYSTEM >"$scratch/identity"; then
       to_master=$all_hosts
@@ -585,7 +590,7 @@ wait_for_master() { # patience
       return 0
     fi
     waited=$((SECONDS - started))
-    # The same answer is taken apart only once, and read without a process.
+    # Parse an error message only if it is new, and read it without starting a process.
     IFS= read -rd '' answer <"$scratch/error" || true
     [ "$answer" = "$error" ] || cause=$(reason "$scratch/error")
     error=$answer why=$cause
@@ -605,7 +610,7 @@ wait_for_master() { # patience
     if [ $((SECONDS - said)) -ge 10 ]; then
       log "waiting for $PGSET_MASTER_HOST:$PGSET_MASTER_PORT ($why), $waited s"
       said=$SECONDS
-      find_master # TLS may have come or gone
+      find_master # the stage of TLS may have changed
     fi
     if [ "$waited" -ge 1 ] && [ "$waited" -lt 30 ]; then sleep 0.2; else sleep 1; fi
   done
@@ -618,14 +623,14 @@ replica() {
   fi
   check_existing
   if [ -e "$PGDATA/standby.signal" ]; then
-    # A standby without its master still serves reads, and never writes.
+    # A standby without its master still serves reads and never accepts writes.
     wait_for_master "$PGSET_MASTER_WAIT" || {
       make_standby "$PGDATA"
       log "$PGSET_MASTER_HOST:$PGSET_MASTER_PORT did not answer for $PGSET_MASTER_WAIT s: starting as a standby that was not compared with it"
       return 0
     }
   else
-    # It was written to by itself: it needs the proof that it has nothing of its own.
+    # The server has accepted writes, so it must be proved that it has no WAL that the master lacks.
     log "$PGDATA has no standby.signal: it was a master"
     wait_for_master 0
   fi
@@ -637,14 +642,14 @@ replica() {
     log "$PGDATA goes on as a standby of $PGSET_MASTER_HOST"
     return
   fi
-  # The old directory stays until the new one streams. Of two old ones the first is kept: the second is a
-  # clone that never streamed.
+  # Keep the old directory until the new one streams. If there are already two, keep the first: the second is
+  # a clone that never streamed.
   if [ -e "$PGDATA.old" ]; then rm -rf "$PGDATA"; else mv -T "$PGDATA" "$PGDATA.old"; fi
   clone
 }
 
-# With standby.signal a server never leaves recovery by itself. What a clone or an ALTER SYSTEM left about
-# the master in the directory would win over what this pod needs.
+# With standby.signal, a server leaves recovery only when it is promoted. Also removes the connection settings
+# that a clone or ALTER SYSTEM left in the directory, because they would override those of this pod.
 make_standby() { # directory
   : >>"$1/standby.signal"
   if grep -qs '^primary_\(conninfo\|slot_name\)' "$1/postgresql.auto.conf"; then
@@ -654,8 +659,8 @@ make_standby() { # directory
   sync_entry "$1/standby.signal"
 }
 
-# A directory that has what the master never had is somebody's data, and streaming would corrupt it: no
-# script discards it.
+# Checks that the directory has no WAL that the master never had. Streaming would corrupt such a directory. It
+# may contain data that someone needs, so the script never deletes it.
 timeline=
 compare_history() {
   local own_lsn limit history other
@@ -670,7 +675,7 @@ compare_history() {
   limit=$master_lsn
   if [ "$timeline" != "$master_timeline" ]; then
     history=$(replication "TIMELINE_HISTORY $master_timeline") || die $E_CLONE "TIMELINE_HISTORY $master_timeline: $(reason "$scratch/error")"
-    # A line for each timeline that the master's came from: its number, where it was left, why.
+    # One line per ancestor of the master's timeline: its number, the LSN where it was left, the reason.
     limit=$(sed -n "s/^\(.*|\)\{0,1\}${timeline}[[:space:]]\{1,\}\([0-9A-F]*\/[0-9A-F]*\).*/\2/p" <<<"$history" | head -n 1)
     [ -n "$limit" ] || diverged "its timeline $timeline is none that the master's timeline $master_timeline came from"
   elif [ ! -e "$PGDATA/standby.signal" ]; then
@@ -680,11 +685,11 @@ compare_history() {
     diverged "it has WAL after $limit, where the master ${timeline:+(timeline $master_timeline) }ends or left timeline $timeline"
   fi
 }
-has_wal_after() { # lsn timeline: is there a whole record at or after it
+has_wal_after() { # lsn timeline: whether there is a complete record at or after it
   first_record "$(lsn_value "$1")" "$2" >/dev/null
 }
-# pg_waldump waits 5 s for a file that is not there, so it is looked for first.
-first_record() { # position timeline: the first record at or after it in this directory's WAL
+# pg_waldump waits 5 s for a missing file, so check first that it exists.
+first_record() { # position timeline: prints the first record at or after it in this directory's WAL
   [ -e "$PGDATA/pg_wal/$(wal_file "$1" "$2")" ] &&
     pg_waldump -p "$PGDATA/pg_wal" -t "$2" -s "$(lsn_text "$1")" -n 1 2>/dev/null
 }
@@ -700,14 +705,14 @@ diverged() { # why
 
 # --- slot and WAL -----------------------------------------------------------------------------------------
 
-# The slot keeps the WAL that this replica still needs. One that keeps nothing (made without a reservation,
-# or lost to max_slot_wal_keep_size) is made anew. Returns 1 when the master has to be asked again.
-ensure_slot() { # fresh: made anew in any case
+# The slot keeps the WAL that this replica still needs. A slot that keeps none (created without RESERVE_WAL,
+# or invalidated by max_slot_wal_keep_size) is replaced. Returns 1 if the caller has to try again.
+ensure_slot() { # fresh: replace the slot in any case
   local slot answer commands
   slot=$(slot_name)
   commands=("CREATE_REPLICATION_SLOT \"$slot\" PHYSICAL RESERVE_WAL")
   if [ "${1:-}" = fresh ]; then
-    # One connection: psql goes on after an error, and ends as the last command did.
+    # Both in one session: psql continues after an error and exits with the result of the last command.
     commands=("DROP_REPLICATION_SLOT \"$slot\"" "${commands[@]}")
   elif [ "$(image_major)" -ge 15 ] && answer=$(replication "READ_REPLICATION_SLOT \"$slot\"") && [ "${answer%%|*}" = physical ]; then
     answer=${answer#*|}
@@ -718,7 +723,7 @@ ensure_slot() { # fresh: made anew in any case
   if replication "${commands[@]}" >/dev/null; then
     log "made the slot $slot on $PGSET_MASTER_HOST"
   elif [ "${1:-}" = fresh ]; then
-    # That there was none to drop is not why none could be made.
+    # If creating the slot failed, the message about dropping it is not the reason.
     sed -i "/slot \"$slot\" does not exist/d" "$scratch/error"
     return 1
   else
@@ -726,8 +731,8 @@ ensure_slot() { # fresh: made anew in any case
   fi
 }
 
-# Can the standby go on from where its own WAL ends? Asked by starting to stream from that very segment,
-# through the slot: if the answer is yes the slot holds it from now on.
+# Whether the standby can continue from the end of its own WAL. Tests this by streaming exactly that segment
+# through the slot. If that succeeds, the slot keeps the WAL from there on.
 wal_is_there() {
   local said=-10 status size segment
   size=$(control 'Bytes per WAL segment')
@@ -738,7 +743,7 @@ wal_is_there() {
     case $status in
       0) return 0 ;;
       1)
-        # A segment that ends with a switch is complete: the next one is asked for.
+        # A segment that ends with a WAL switch is complete, so try the next one.
         if ends_with_switch "$segment" "$size"; then
           segment=$((segment + 1))
           continue
@@ -757,7 +762,7 @@ wal_is_there() {
   done
 }
 
-# The last segment with a record in it; files after it are recycled ones, whose content is old.
+# The last segment that contains a record. Later files are recycled segments with old content.
 last_segment() { # segment size
   local size=$1 segment last record lsn
   segment=$(($(lsn_value "$(control "Latest checkpoint's REDO location")") / size))
@@ -774,13 +779,13 @@ ends_with_switch() { # segment, segment size
     tail -n 1 | grep -q 'desc: SWITCH'
 }
 
-# 0: streams; 1: the WAL is gone; 2: ask again; 3: the slot is no good
+# Returns 0: streams; 1: the WAL is gone; 2: try again; 3: the slot can't be used.
 try_segment() { # segment, segment size
   local segment=$1 size=$2 directory status=0
-  # At the end of the master's WAL there is nothing to ask for yet.
+  # The position is at the end of the master's WAL, so there is nothing to stream yet.
   [ $((segment * size)) -lt "$(lsn_value "$master_lsn")" ] || return 0
   directory=$(mktemp -d "$PGSET_TMP/pgset-wal.XXXXXX")
-  # pg_receivewal goes on with the partial file that it finds: with this one it starts where we want.
+  # pg_receivewal continues with a partial file that exists. This one makes it start at the wanted segment.
   : >"$directory/$(wal_file $((segment * size)) "$timeline").partial"
   attended timeout 20 pg_receivewal -d "$to_master" -w -D "$directory" --slot="$(slot_name)" --no-loop --no-sync \
     --endpos="$(lsn_text $((segment * size + 1)))" || status=$?
@@ -793,7 +798,7 @@ try_segment() { # segment, segment size
 
 # --- the clone --------------------------------------------------------------------------------------------
 
-# A clone counts when it is complete, verified, a standby, on the disk, and renamed: in this order.
+# A clone is valid only after these steps, in this order: complete, verify, make a standby, sync, rename.
 clone() {
   local tries=0 started said=-10 recorded
   recorded=$(recorded_identifier)
@@ -811,7 +816,7 @@ clone() {
       log "clone failed: $(reason "$scratch/output")"
       said=$SECONDS
     fi
-    # A master that restarts is waited for, and so is the end of a connection that it has not yet given up.
+    # Do not count failures while the master restarts, or while it still holds an old connection to the slot.
     if ! grep -q 'is active for PID' "$scratch/output" && replication IDENTIFY_SYSTEM >/dev/null; then
       tries=$((tries + 1))
     fi
@@ -823,7 +828,7 @@ clone() {
   put_in_place
   log "cloned in $((SECONDS - started)) s"
 }
-# Called where a failure is expected, so it stops at the first one by itself.
+# Callers handle its failure, which disables `set -e`: so each command checks for errors itself.
 fetch_clone() {
   local progress status=0
   ensure_slot fresh || {
@@ -841,7 +846,7 @@ fetch_clone() {
 }
 clone_progress() {
   local seconds=0
-  exec 9>&- # the lock is not for a process that outlives a killed script
+  exec 9>&- # this process may outlive a killed script and must not hold the lock
   while sleep 10 && kill -0 $$ 2>/dev/null; do
     seconds=$((seconds + 10))
     log "cloning: $(du -sm "$PGDATA.new" 2>/dev/null | cut -f1) MB, $seconds s"
@@ -852,7 +857,7 @@ clone_progress() {
 
 local_sql() { psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"; }
 
-# The bootstrap ran in the init container, perhaps long ago: a container that restarts comes here only.
+# The bootstrap has run in the init container, perhaps long ago. A restarted container runs only this.
 serve() {
   local file
   for file in "$PGDATA/PG_VERSION" "$PGSET_RUN/bootstrap.conf"; do
@@ -866,9 +871,9 @@ serve() {
   exec postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf"
 }
 sweep_when_streaming() {
-  exec 9>&- # the lock is the server's
+  exec 9>&- # only the server may hold the lock
   until [ "$(local_sql "select status from pg_stat_wal_receiver" 2>/dev/null)" = streaming ]; do
-    kill -0 $$ # the server's process: it ends, this ends
+    kill -0 $$ # $$ is the server's process: stop when it ends
     sleep 1
   done
   rm -rf "$PGDATA.old"
@@ -887,15 +892,16 @@ ready() {
     return 1
   }
 }
-# 0: accepts, 1: rejects, for it starts, stops or recovers; both are alive.
+# pg_isready returns 0 if the server accepts connections, 1 if it starts, stops or recovers. Both are alive.
 alive() {
   local status=0
   pg_isready -q -h "$PGSET_SOCKETS" || status=$?
   [ "$status" -le 1 ] || return 1
-  # Certificates that somebody renewed reach the server without anybody's doing.
+  # The liveness probe also makes the server use renewed certificates.
   (follow_tls) >/dev/null 2>&1 || true
 }
-# The checkpoint makes the shutdown short. The signal makes it a fast one, whatever signal the image asks for.
+# The checkpoint makes the shutdown short. SIGINT requests a fast shutdown, regardless of the image's stop
+# signal.
 checkpoint() {
   timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "no checkpoint before the shutdown"
   kill -INT "$(head -n 1 "$PGDATA/postmaster.pid")"

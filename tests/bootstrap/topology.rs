@@ -1,4 +1,4 @@
-//! Who is the master is an input of the script: the topology.
+//! Tests that the bootstrap script takes the master from the topology.
 
 use super::code;
 use super::set::Set;
@@ -22,7 +22,7 @@ fn the_pod_that_the_topology_names_is_the_master() {
 fn no_pod_is_the_master_when_the_topology_says_so() {
     let set = Set::new();
     set.name_master("none");
-    // It waits for a master, and creates nothing.
+    // The pod waits for a master and creates no data directory.
     let pod = set.pod(0);
     let mut waiting = pod.start(&[]);
     waiting.says("pod pgset-0 is the replica");

@@ -1,4 +1,5 @@
-//! A set whose topology names another master than pod 0. No command records one yet: the test does.
+//! A set whose topology names another master than pod 0. No command writes such a topology yet, so the test
+//! does.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::Role;
@@ -19,7 +20,7 @@ async fn the_master_is_who_the_topology_names() {
     space.create::<ConfigMap>(topology).await;
     space.pgset("up --replicas 3 --synchronous 1").run().await.ok();
 
-    // The bootstrap script and the labels follow the topology, and so do the Services.
+    // The bootstrap script, the labels and the Services follow the topology.
     let recovery = "select pg_is_in_recovery()";
     space.sql_yields("pgset-1", "postgres", recovery, "f").await;
     for replica in ["pgset-0", "pgset-2"] {
@@ -42,7 +43,7 @@ async fn the_master_is_who_the_topology_names() {
     space.pgset("test").run().await.ok().prints("pgset-0").prints("pgset-2");
     space.pgset("up").run().await.ok().never_says("configured");
     space.pgset("password rotate replication user").run().await.ok();
-    // The master restarts last, wherever it is.
+    // The master restarts last, whatever its ordinal is.
     let restart = space.pgset("up --set max_connections=150 --yes").run().await.ok();
     let at = |text: &str| restart.stderr.find(text).unwrap_or_else(|| panic!("{text}: {restart}"));
     assert!(at("restarting pgset-2, a replica") < at("restarting pgset-0, a replica"));
@@ -50,7 +51,7 @@ async fn the_master_is_who_the_topology_names() {
     space.pgset("up --tls").run().await.ok();
     space.pgset("test").run().await.ok();
 
-    // A set is not scaled down past its master.
+    // pgset refuses to scale a set down below its master.
     let words = "pgset-1 is the master: a set of 1 pods would not have it";
     space.pgset("scale --replicas 1").run().await.exits(4).says(words);
     space.pgset("up --replicas 1 --synchronous 0").run().await.exits(4).says(words);

@@ -1,4 +1,4 @@
-//! What a plan changes in PostgreSQL's configuration.
+//! Finds what a plan changes in PostgreSQL's configuration.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) fn postgresql_conf(config: &Value) -> Option<&str> {
     config["data"][POSTGRESQL_CONF].as_str()
 }
 
-/// Says in the plan what becomes of the user's settings.
+/// Describes the changes of the user's settings in the plan.
 pub(crate) fn describe(plan: &mut Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) {
     let id = objects::config(set);
     let Some(before) = live.get(&id).and_then(postgresql_conf).map(str::to_owned) else { return };
@@ -35,12 +35,12 @@ pub(crate) fn describe(plan: &mut Plan, live: &BTreeMap<ObjectId, Value>, set: &
     }
 }
 
-/// A change of the configuration, before it is written.
+/// A change of the configuration that is not written yet.
 pub(super) struct Change {
     pub(super) after: String,
-    /// Settings whose lines differ, in lower case.
+    /// The names of the changed settings, in lower case.
     pub(super) names: Vec<String>,
-    /// Whether the StatefulSet changes, too: then its controller restarts every pod.
+    /// Whether the pod template changes as well: in that case the StatefulSet controller restarts every pod.
     pub(super) rolls: bool,
 }
 
@@ -78,13 +78,13 @@ impl Change {
     }
 }
 
-/// What a file sets: of a name that is set twice the last line holds.
+/// The settings in a file. If a setting occurs twice, the last line applies.
 pub(super) fn read(text: &str) -> BTreeMap<String, String> {
     let entries = conf::parse(text).unwrap_or_default();
     entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
 }
 
-/// Whether a plan changes what the servers of a set read.
+/// Whether a plan changes the configuration of the set's servers.
 pub(crate) fn changes(plan: &Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) -> bool {
     Change::of(plan, live, set).is_some()
 }

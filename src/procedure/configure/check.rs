@@ -1,4 +1,4 @@
-//! The check of a configuration before it is written.
+//! Checks a configuration before it is written.
 
 use super::change::{Change, read};
 use super::restart::{self, Consent};
@@ -8,11 +8,10 @@ use crate::plan::Plan;
 use crate::postgres::configuration::{self, Order, Setting};
 use crate::procedure::{Ending, Work, live, sql};
 
-/// Has a running server check the configuration that is about to be written, and asks before a restart, where one
-/// follows.
+/// Lets a running server check the new configuration, and asks for confirmation if it requires a restart.
 ///
 /// # Errors
-/// With the server's words, when it would not take it; when the restart is not wanted.
+/// When the server does not accept the configuration, with its messages; when the user declines the restart.
 pub(crate) async fn check(
     work: Work<'_>,
     plan: &Plan,
@@ -23,7 +22,8 @@ pub(crate) async fn check(
         return Ok(Consent::NotAsked);
     };
     let Some(pod) = server::running(work).await? else {
-        // There is no server to ask: one that does not take it says so in its log when it starts.
+        // No server can check it. A server that does not accept it will report that in its log when it
+        // starts.
         return Ok(Consent::NotAsked);
     };
     let after = server::dry_start(work, &pod, &change.after).await?;

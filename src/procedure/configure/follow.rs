@@ -1,4 +1,4 @@
-//! One pod and its configuration: the kubelet brings the files, the server reads them.
+//! Makes one pod use a new configuration: the kubelet updates the files, the server reloads them.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use crate::postgres::configuration::{self, State};
 use crate::procedure::kubelet::Nudges;
 use crate::procedure::{Next, Procedure, Work, pods, run, sql};
 
-/// The key of the ConfigMap that holds who may connect.
+/// The key of the ConfigMap that holds the rules for client authentication.
 const PG_HBA_CONF: &str = "pg_hba.conf";
 
-/// The files as the ConfigMap has them.
+/// The files in the ConfigMap.
 pub(super) struct Wanted {
     version: String,
     config: String,
@@ -31,35 +31,35 @@ impl Wanted {
     }
 }
 
-/// Waits until the files of a pod are the wanted ones and its server has read them; its state then.
+/// Waits until a pod has the wanted files and its server has reloaded them. Returns the server's state.
 ///
 /// # Errors
-/// When a file does not come in time, or the server can't read it.
+/// When a file does not arrive in time, or the server can't read it.
 pub(super) async fn follow(work: Work<'_>, pod: &Pod, wanted: &Wanted) -> anyhow::Result<State> {
     let follow = Follow { work, pod, wanted, nudges: Nudges::default(), reloaded: None };
     let facts = run(work, follow).await?;
     facts.answer.map_err(|words| work.too_late(words).into())
 }
 
-/// How a pod stands.
+/// The state of a pod.
 struct Facts {
-    /// What the server says; in words why it says nothing.
+    /// The server's answer, or a message why there is none.
     answer: Result<State, String>,
-    /// Whether its files are the wanted ones.
+    /// Whether the pod has the wanted files.
     has_files: bool,
-    /// Whether it is time to tell the kubelet.
+    /// Whether the pod should be annotated for its kubelet.
     nudge: bool,
-    /// When the server had read its files before it was told to read them again.
+    /// The server's load time of the configuration before this run requested a reload.
     reloaded: Option<String>,
 }
 
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Have the kubelet bring the files.
+    /// Make the kubelet update the files.
     Nudge,
-    /// Have the server read them, which it last did at this time.
+    /// Reload the files. The text is the server's last load time.
     Reload(String),
-    /// Give up: the server can't read them, for these reasons.
+    /// Give up: the server can't read the files, with its messages.
     Fail(Vec<String>),
 }
 

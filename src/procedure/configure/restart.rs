@@ -1,4 +1,4 @@
-//! Restarts that PostgreSQL asks for: one pod at a time, in the right order.
+//! Restarts servers to apply settings that need a restart: one pod at a time, in the right order.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use crate::procedure::wait::{self, Wait};
 use crate::procedure::{Next, Poll, Procedure, Work, live, poll, run, sql};
 use crate::set::{Role, objects};
 
-/// Whether the person has agreed that servers restart.
+/// Whether the user has agreed to restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Consent {
-    /// The question was answered with yes.
+    /// The user answered yes.
     Given,
-    /// Nobody was asked so far.
+    /// The user was not asked yet.
     NotAsked,
 }
 
-/// A pod that waits for a restart, and why.
+/// A pod that needs a restart, and the settings that require it.
 pub(super) struct Pending {
     pub(super) pod: String,
     pub(super) settings: Vec<configuration::Pending>,
@@ -30,7 +30,7 @@ pub(super) struct Pending {
 /// Asks whether the pods may be restarted.
 ///
 /// # Errors
-/// When the answer is no.
+/// When the user declines.
 pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow::Result<()> {
     let how = match order {
         Order::ReplicasFirst => "the replicas one by one, then the master",
@@ -47,10 +47,10 @@ pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow
         .into())
 }
 
-/// Restarts what waits for it.
+/// Restarts the pods that need it.
 ///
 /// # Errors
-/// When nobody agrees, when a pod does not come back, when no order is right.
+/// When the user declines, a pod does not become ready again, or there is no valid order.
 pub(super) async fn restart(
     work: Work<'_>,
     wait: &Wait<'_>,
@@ -71,29 +71,29 @@ pub(super) async fn restart(
     Ok(())
 }
 
-/// How far the restarts have come.
+/// The progress of the restarts.
 #[derive(Clone, Debug)]
 struct Facts {
-    /// The pods that still wait; in the order of their restart once that is known.
+    /// The pods that still need a restart. Sorted once the order is known.
     left: Vec<String>,
-    /// Whether a setting changes of which no replica may have less than its master.
+    /// Whether a changed setting must have at least the master's value on every replica.
     followed: bool,
-    /// The order; none until it was found out.
+    /// The order. `None` until it is known.
     order: Option<Order>,
     consent: Consent,
-    /// The master whose change the replicas must have replayed before they restart.
+    /// The master whose change the replicas must replay before they restart.
     to_replay: Option<String>,
 }
 
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Find out in which order the pods restart.
+    /// Find out the order of the restarts.
     FindOrder,
-    /// Ask the person.
+    /// Ask the user.
     Ask(Order),
-    /// Wait until the replicas have replayed what the master has less of.
+    /// Wait until the replicas have replayed the master's decrease.
     AwaitReplay(String),
-    /// Delete a pod, and wait until its replacement is ready.
+    /// Delete a pod and wait until its replacement is ready.
     Restart(String),
 }
 
@@ -105,7 +105,7 @@ struct Restart<'a> {
 }
 
 impl Restart<'_> {
-    /// `max_connections 100 -> 200, ...`: what waits, each setting once.
+    /// The settings that require a restart, without duplicates: `max_connections 100 -> 200, ...`.
     fn words(&self) -> String {
         let settings = self.pending.iter().flat_map(|pending| &pending.settings);
         let mut words: Vec<String> = settings.map(ToString::to_string).collect();
@@ -123,8 +123,8 @@ impl Restart<'_> {
         let order = if self.facts.followed { order(work).await? } else { Order::ReplicasFirst };
         work.topology.sort_for_restart(&mut self.facts.left, order, |pod| work.set.ordinal(pod));
         if self.facts.followed && !self.facts.left.iter().any(|pod| self.is_master(pod)) {
-            // The master was restarted before: the replicas must know what it has less of before they start
-            // with less themselves.
+            // An earlier run restarted the master. The replicas must replay its decrease before they start
+            // with lower values themselves.
             self.facts.to_replay = server::running(work).await?;
         }
         self.facts.order = Some(order);
@@ -204,7 +204,7 @@ impl Procedure for Restart<'_> {
     }
 }
 
-/// The order for what the master runs with and what it would start with.
+/// Decides the order from the master's running values and the values after a restart.
 async fn order(work: Work<'_>) -> anyhow::Result<Order> {
     let Some(pod) = server::running(work).await? else { return Ok(Order::ReplicasFirst) };
     let config = work.cluster.get(&objects::config(work.set)).await?.unwrap_or_default();
@@ -216,8 +216,8 @@ async fn order(work: Work<'_>) -> anyhow::Result<Order> {
     Ok(configuration::order(&before, &after).map_err(|mixed| server::two_steps(&mixed))?)
 }
 
-/// Waits until the replicas have replayed that the master has less now: one that starts with less before that
-/// would refuse to.
+/// Waits until the replicas have replayed the master's decrease. A replica that starts with lower values
+/// before that refuses to start.
 async fn replayed(work: Work<'_>, master: &str) -> anyhow::Result<()> {
     let mut position: Option<Lsn> = None;
     let look = async || {

@@ -1,4 +1,4 @@
-//! What a running server says about a configuration.
+//! Asks a running server about a configuration.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::postgres::configuration::{self, Mixed, Setting};
 use crate::procedure::{Work, pods, sql};
 use crate::readiness::is_ready;
 
-/// Has PostgreSQL read the file as at a start.
+/// Lets PostgreSQL read the file as at startup. Returns the values of the settings that replicas must follow.
 ///
 /// # Errors
-/// With the server's words, when it would not take it.
+/// When PostgreSQL does not accept it, with its messages.
 pub(super) async fn dry_start(
     work: Work<'_>,
     pod: &str,
@@ -38,7 +38,7 @@ pub(super) async fn dry_start(
     })
 }
 
-/// The refusal of values that no order of restarts can change.
+/// The failure when some settings increase and others decrease, so that no order of restarts is valid.
 pub(super) fn two_steps(mixed: &Mixed) -> Failure {
     Failure::new(
         Exit::Refused,
@@ -51,13 +51,13 @@ pub(super) fn two_steps(mixed: &Mixed) -> Failure {
     .hint("in two steps: first let grow what grows, then let shrink what shrinks")
 }
 
-/// The values of those that replicas must follow, as numbers.
+/// The numeric values of the settings that replicas must follow.
 pub(super) fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
     let numbers = settings.iter().filter_map(|s| Some((s.name.clone(), s.value.parse().ok()?)));
     numbers.filter(|(name, _)| configuration::FOLLOWED.contains(&name.as_str())).collect()
 }
 
-/// A pod whose server answers: the master's, if it does.
+/// A pod whose server is ready, preferably the master's.
 ///
 /// # Errors
 /// When the pods can't be listed.

@@ -1,4 +1,4 @@
-//! One pod and its certificates: the kubelet brings them, the server uses them.
+//! Makes one pod use new certificates: the kubelet updates the files, the server reloads them.
 
 use std::time::Duration;
 
@@ -17,29 +17,29 @@ use crate::procedure::{AT_ONCE, Next, Procedure, Work, pods, run};
 use crate::set::objects;
 use crate::settings::tls::Stage;
 
-/// How long a certificate may be unusable: the kubelet may be bringing another one.
+/// How long a certificate may be unusable. The kubelet may be about to replace it.
 const UNUSABLE_FOR: Duration = Duration::from_secs(20);
 
-/// What every pod is to have.
+/// The certificates that every pod should have.
 struct Wanted {
-    /// What the bootstrap script prints then, or the beginning of it.
+    /// The expected output of the bootstrap script, or its beginning.
     output: String,
-    /// The version of the objects, for the kubelet.
+    /// The version of the objects, for the pod's annotation.
     version: String,
 }
 
 impl Wanted {
     fn is(&self, output: &str) -> bool {
-        // No TLS at all is an empty output; every other one begins with the stage.
+        // Without TLS the output is empty. Otherwise it begins with the stage.
         if self.output.is_empty() { output.is_empty() } else { output.starts_with(&self.output) }
     }
 }
 
-/// Waits until every server has the certificates, and is in the stage, that the objects in the cluster say; a
-/// server proves it by a connection that verifies in full.
+/// Waits until every server has the certificates and the stage of the objects in the cluster. Each server
+/// proves it with a connection that verifies in full.
 ///
 /// # Errors
-/// When a server can't use them, or its kubelet does not bring them in time.
+/// When a server can't use the certificates, or its kubelet does not update them in time.
 pub(super) async fn follow(work: Work<'_>) -> anyhow::Result<()> {
     let config = work.cluster.get(&objects::config(work.set)).await?.unwrap_or_default();
     let wanted = wanted(work, &config).await?;
@@ -63,7 +63,7 @@ async fn wanted(work: Work<'_>, config: &Value) -> anyhow::Result<Wanted> {
         return Ok(Wanted { output: String::new(), version: version(config) });
     };
     if tls.stage == Stage::Leaving {
-        // With any certificate, or none: no client needs one any more.
+        // Any certificate is accepted, or none, because no client needs one any more.
         return Ok(Wanted { output: format!("{tls}\n"), version: version(config) });
     }
     let id = objects::secret(work.set, &tls.secret);
@@ -78,22 +78,22 @@ async fn wanted(work: Work<'_>, config: &Value) -> anyhow::Result<Wanted> {
     })
 }
 
-/// How a pod stands.
+/// The state of a pod.
 #[derive(Debug)]
 struct Facts {
-    /// Why the pod does not have what it should; none when it has.
+    /// Why the pod is not up to date. `None` if it is.
     why: Option<String>,
-    /// Whether it is time to tell the kubelet.
+    /// Whether the pod should be annotated for its kubelet.
     nudge: bool,
-    /// Whether the server has not been able to use what it has for too long.
+    /// Whether the server's certificates have been unusable for too long.
     unusable: bool,
 }
 
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Have the kubelet bring the files.
+    /// Make the kubelet update the files.
     Nudge,
-    /// Give up: the server can't use them, for this reason.
+    /// Give up: the server can't use the certificates, for this reason.
     Fail(String),
 }
 
@@ -102,7 +102,7 @@ struct Follow<'a> {
     pod: &'a Pod,
     wanted: &'a Wanted,
     nudges: Nudges,
-    /// Since when the server can't use what it has.
+    /// Since when the server can't use its certificates.
     unusable: Option<Instant>,
 }
 

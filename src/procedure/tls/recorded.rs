@@ -1,4 +1,4 @@
-//! The TLS that a set has: its stage in a ConfigMap, its certificates in a Secret.
+//! The TLS state of a set: its stage is in a ConfigMap, its certificates are in a Secret.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,13 +11,13 @@ use crate::settings::tls::{CertificateSource, Stage};
 use crate::settings::{Settings, Tls};
 use crate::values::Secret;
 
-/// The key of the set's ConfigMap, and of the one that is kept with the data.
+/// The key in the set's ConfigMap, and in the topology's ConfigMap, which is kept with the data.
 pub(crate) const KEY: &str = "tls";
 
-/// The certificates of a set that has none yet.
+/// Issues the certificates of a set that has none yet.
 ///
 /// # Errors
-/// When they can't be made.
+/// When they can't be issued.
 pub(crate) fn made_new(set: &SetIdentity) -> anyhow::Result<Option<Certificates>> {
     Ok(match certificate::renew(None, &names::all(set), Timestamp::now())? {
         Renewal::Renewed { certificates, .. } => Some(certificates),
@@ -25,12 +25,13 @@ pub(crate) fn made_new(set: &SetIdentity) -> anyhow::Result<Option<Certificates>
     })
 }
 
-/// The line of a ConfigMap.
+/// Parses the TLS line of a ConfigMap.
 pub(super) fn line_of(config: &Value) -> Option<Tls> {
     Tls::parse(config["data"][KEY].as_str()?)
 }
 
-/// What a live set has. Once it is down, what it had is kept with its data.
+/// The recorded TLS of a set. After `down`, it is read from the topology's ConfigMap, which is kept with the
+/// data.
 pub(super) fn recorded(live: &Live, set: &SetIdentity) -> Option<Tls> {
     match live.objects.get(&objects::config(set)) {
         Some(config) => line_of(config),
@@ -38,7 +39,7 @@ pub(super) fn recorded(live: &Live, set: &SetIdentity) -> Option<Tls> {
     }
 }
 
-/// What a set has, read now.
+/// Reads the current TLS of a set.
 ///
 /// # Errors
 /// When its ConfigMap can't be read.
@@ -47,12 +48,13 @@ pub(crate) async fn of_set(cluster: &Cluster, set: &SetIdentity) -> anyhow::Resu
     Ok(config.as_ref().and_then(line_of))
 }
 
-/// Whether clients have to verify, and can.
+/// Whether TLS is required, so that clients must verify the server and can do so.
 pub(crate) fn is_required(tls: Option<&Tls>) -> bool {
     tls.is_some_and(|tls| tls.stage == Stage::Required)
 }
 
-/// Reads the Secret of somebody else's certificate, which is known only now where nobody named it.
+/// Reads the Secret with the user's own certificate. Its name may be known only after the set's ConfigMap was
+/// read.
 ///
 /// # Errors
 /// When it can't be read.
@@ -73,7 +75,7 @@ pub(crate) async fn read_given(
     Ok(())
 }
 
-/// What a Secret holds; empty where it lacks a key.
+/// The certificates and keys in a Secret. A missing key becomes an empty text.
 pub(crate) fn certificates_of(secret: &Value) -> Certificates {
     let text = |key| passwords::text(secret, key).unwrap_or_default();
     Certificates {
@@ -84,8 +86,9 @@ pub(crate) fn certificates_of(secret: &Value) -> Certificates {
     }
 }
 
-/// Keeps with the data what TLS the set has: a set that is taken down and brought up again does not fall
-/// back to plain connections. `recorded`: that ConfigMap as it was read, unless it is new.
+/// Records the TLS of the set in the topology's ConfigMap, which is kept with the data. So a set that is
+/// taken down and created again does not fall back to unencrypted connections. `recorded` is that ConfigMap
+/// as it was read, or `None` if it is new.
 ///
 /// # Errors
 /// When the ConfigMap can't be changed.

@@ -1,4 +1,4 @@
-//! The stages of TLS on a set that is up: each on every pod before the next.
+//! Takes a running set through the stages of TLS: every pod reaches a stage before the next one is written.
 
 use super::follow::follow;
 use super::transition::{Transition, change};
@@ -10,11 +10,11 @@ use crate::procedure::configure::{self, Consent};
 use crate::procedure::wait::Wait;
 use crate::procedure::{Next, Procedure, Work, run};
 
-/// Brings every server of a set that is up to its last stage. `last`: the ConfigMap of the last stage, where one
-/// follows the one that was written.
+/// Takes every server of a running set to the last stage. `last` is the ConfigMap of the last stage, if that
+/// differs from the stage that was already written.
 ///
 /// # Errors
-/// When a server does not follow; the next run resumes.
+/// When a server does not reach a stage. The next run resumes.
 pub(crate) async fn settle(
     work: Work<'_>,
     wait: &Wait<'_>,
@@ -30,16 +30,16 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// What is left to do.
+/// What remains to be done.
 #[derive(Clone, Copy, Debug, Default)]
 struct Facts {
-    /// The pods have to come to the stage that was written.
+    /// The pods must reach the stage that is already written.
     first_to_follow: bool,
-    /// The last stage has to be written.
+    /// The last stage must be written.
     last_to_write: bool,
-    /// The servers have to read the files of the last stage.
+    /// The servers must reload the files of the last stage.
     last_to_read: bool,
-    /// The pods have to come to the last stage.
+    /// The pods must reach the last stage.
     last_to_follow: bool,
 }
 
@@ -60,10 +60,10 @@ struct Settle<'a> {
 }
 
 impl Settle<'_> {
-    /// Writes the last stage, once every pod is in the one before.
+    /// Writes the last stage, after every pod has reached the stage before it.
     async fn write(&self) -> anyhow::Result<()> {
         let Some(config) = self.last else { return Ok(()) };
-        // The object is pgset's, with what it was rendered with a moment ago.
+        // pgset owns this object, and it is rendered from the same inputs as the plan.
         self.work.cluster.apply(config, Apply { dry_run: false, force: true }).await?;
         let detail = Some(change(self.transition.first.as_ref(), self.transition.last.as_ref()));
         let (object, outcome) = (config.id.clone(), Outcome::Configured);
@@ -105,7 +105,7 @@ impl Procedure for Settle<'_> {
                 self.facts = Facts { last_to_read: true, last_to_follow: true, ..Facts::default() };
             }
             Step::ReadLast => {
-                // What has to restart did so a moment ago.
+                // All required restarts are already done.
                 configure::settle(self.work, self.wait, Consent::NotAsked).await?;
                 self.facts.last_to_read = false;
             }

@@ -96,7 +96,8 @@ fn a_set_that_is_new_begins_where_one_that_runs_ends() {
     assert_eq!(runs.last, begins.last);
 }
 
-/// The ConfigMap is gone with the set; what is kept with the data says it.
+/// The set's ConfigMap is deleted with the set. The topology's ConfigMap is kept with the data and records
+/// the TLS.
 #[test]
 fn a_set_that_was_down_comes_up_as_it_was() {
     let set = settings(None, None);
@@ -122,7 +123,7 @@ fn any_run_renews_what_pgset_made_and_says_why() {
     assert_ne!(renewed.certificate, there.certificate);
     assert!(late.is_new() && !late.goes_on());
 
-    // It is written over the version that was looked at, and what is the same is not written.
+    // The write requires the version that was read. An unchanged Secret is not written.
     let steps = |made: &Certificates| {
         let (id, mut value) = secret("pgset-tls", made, true);
         value["metadata"]["resourceVersion"].take();
@@ -148,7 +149,7 @@ fn somebody_elses_secret_of_the_name_is_not_written() {
     let report = Report::of(&refused, diagnosed::<Failure>);
     assert_eq!(report.exit, Exit::Refused);
     assert_eq!(report.hints, ["to use the certificate in it: --tls-secret pgset-tls"]);
-    // Read, it can be used.
+    // The certificate in it can still be used, without writing the Secret.
     let found = transition(&settings(None, Some("pgset-tls")), &live, true, now()).unwrap();
     assert_eq!(found.last.unwrap().to_string(), "required given pgset-tls");
     assert!(found.certificates.is_none(), "there is nothing to write");
@@ -171,7 +172,7 @@ fn what_does_not_fit_is_refused_before_it_is_used_and_warned_of_while_it_is() {
     assert!(other.contains("expired"), "{other}");
 }
 
-/// The same certificate where it is not in use yet.
+/// The error for the same certificate when it is not in use yet.
 fn settings_for_another_use(there: &Certificates) -> String {
     let live = live([config("required made pgset-tls"), secret("mine", there, false)]);
     let refused = transition(&settings(None, Some("mine")), &live, true, after(366)).unwrap_err();

@@ -1,4 +1,4 @@
-//! How a set comes from the TLS that it has to the TLS that it is to have.
+//! Decides how a set changes from its current TLS to the desired TLS.
 
 use jiff::Timestamp;
 
@@ -11,27 +11,29 @@ use crate::set::{SetIdentity, objects};
 use crate::settings::tls::CertificateSource;
 use crate::settings::{Settings, Tls};
 
-/// How a set comes from the TLS that it has to the TLS that it is to have.
+/// The change from a set's current TLS to its desired TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transition {
-    /// What it has.
+    /// The current TLS.
     pub(crate) live: Option<Tls>,
-    /// What is written with everything else.
+    /// The stage that is written together with the other objects.
     pub(crate) first: Option<Tls>,
-    /// What is written once every pod is there; the same where nothing more is to be done.
+    /// The stage that is written after every pod has reached the first one. The same as `first` if there is
+    /// no further stage.
     pub(crate) last: Option<Tls>,
-    /// The certificates that pgset makes, as they are to be.
+    /// The certificates that pgset issues.
     pub(crate) certificates: Option<Certificates>,
-    /// Why they are not what is there.
+    /// Why the certificates were renewed.
     pub(super) why: Option<String>,
-    /// What is wrong with somebody else's certificate that is in use.
+    /// What is wrong with the user's own certificate, if it is already in use.
     pub(crate) warning: Option<String>,
 }
 
-/// Decides what there is to be. `stages`: pods run, and are brought along.
+/// Decides the stages and certificates. `stages` is true if pods are running and must go through the stages.
 ///
 /// # Errors
-/// When somebody else's certificate can't be used, or the Secret for pgset's own is somebody else's.
+/// When the user's own certificate can't be used, or the Secret for pgset's certificates does not belong to
+/// the set.
 pub(crate) fn transition(
     settings: &Settings,
     live: &Live,
@@ -67,7 +69,8 @@ pub(crate) fn transition(
         }
         Some(tls) => {
             if let Err(failure) = check_given(set, live, tls, now) {
-                // What runs with it already goes on, and other settings can still be changed.
+                // The set already uses this certificate: it keeps running, and other settings must stay
+                // changeable.
                 if transition.live != transition.last {
                     return Err(failure.into());
                 }
@@ -79,7 +82,7 @@ pub(crate) fn transition(
     Ok(transition)
 }
 
-/// Looks at somebody else's certificate before any server gets it.
+/// Checks the user's own certificate before any server gets it.
 fn check_given(set: &SetIdentity, live: &Live, tls: &Tls, now: Timestamp) -> Result<(), Failure> {
     let id = objects::secret(set, &tls.secret);
     let refused = |why: String| {
@@ -109,18 +112,18 @@ fn check_given(set: &SetIdentity, live: &Live, tls: &Tls, now: Timestamp) -> Res
 }
 
 impl Transition {
-    /// Whether a second write follows the first.
+    /// Whether a second stage follows the first.
     pub(crate) fn goes_on(&self) -> bool {
         self.first != self.last
     }
 
-    /// Whether servers have to do something about it.
+    /// Whether the servers have to change anything.
     pub(crate) fn is_new(&self) -> bool {
         self.goes_on() || self.live != self.last || self.why.is_some()
     }
 
-    /// Completes a plan: the Secret is written only where it says something else, over the version that
-    /// was looked at; and what happens is said.
+    /// Completes a plan: writes the Secret only if its data changes, and only over the version that was read.
+    /// Describes the changes in the steps.
     pub(crate) fn describe(&self, plan: &mut Plan, live: &Live, set: &SetIdentity) {
         let (secret, config) = (objects::certificates(set), objects::config(set));
         for step in &mut plan.steps {
@@ -149,7 +152,7 @@ impl Transition {
     }
 }
 
-/// `TLS off -> offered`.
+/// The change as text: `TLS off -> offered`.
 pub(crate) fn change(from: Option<&Tls>, to: Option<&Tls>) -> String {
     let word = |tls: Option<&Tls>| tls.map_or("off", |tls| tls.stage.name());
     let other = match (from, to) {

@@ -1,4 +1,4 @@
-//! What a person is told while a set is waited for: each change of state, and a sign of life.
+//! Reports the progress while waiting for a set: each change of state, and a heartbeat.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::manifest::ObjectId;
 use crate::readiness::{Assessment, Phase};
 use crate::report::Reporter;
 
-/// Without a change for this long, a plain log says what is still waited for.
+/// After this time without a change, a heartbeat reports what is still missing.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// What was told last.
+/// Reports changes, and remembers the last reported state of each object.
 pub(super) struct Display<'a> {
     reporter: &'a Reporter,
     shown: BTreeMap<ObjectId, (Phase, String)>,
@@ -25,12 +25,12 @@ impl<'a> Display<'a> {
         Self { reporter, shown: BTreeMap::new(), beat_at: now + HEARTBEAT }
     }
 
-    /// When the next sign of life is due.
+    /// The time of the next heartbeat.
     pub(super) fn beat_at(&self) -> Instant {
         self.beat_at
     }
 
-    /// Tells what has changed. `trouble`: what the API server said last, where it did not answer.
+    /// Reports what has changed. `trouble` is the last error of the API server, if it does not answer.
     pub(super) fn show(
         &mut self,
         assessment: &Assessment,
@@ -63,8 +63,8 @@ impl<'a> Display<'a> {
         self.beat(changed, &assessment.waiting_for, trouble, elapsed);
     }
 
-    /// Tells what is still waited for when nothing has changed for long enough. The next beat is moved on in
-    /// any case: one in the past would wake the procedure without end.
+    /// Reports what is still missing if nothing has changed for long enough. Always sets a new time for the
+    /// next heartbeat: a time in the past would wake the procedure in a busy loop.
     pub(super) fn beat(
         &mut self,
         changed: bool,
