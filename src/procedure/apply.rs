@@ -201,7 +201,10 @@ async fn adopt(
 
 fn refused(work: Work<'_>, error: ClusterError, step: &Step) -> anyhow::Error {
     let says = |words: &str| error.status().is_some_and(|s| s.message.contains(words));
-    if says("updates to statefulset spec for fields other than") {
+    // The second sentence is that of Kubernetes 1.37, which refuses field by field.
+    let immutable = says("updates to statefulset spec for fields other than")
+        || (step.object.id.kind == Kind::StatefulSet && says("field is immutable"));
+    if immutable {
         return Failure::new(
             Exit::Refused,
             format!("{} has fields that can't be changed: {error}", step.object.id),
