@@ -3,7 +3,10 @@
 # script, one `kubectl apply`, and pgset. Prints a Markdown table. Exits with 1 if a promised value is not
 # reached. Needs kubectl and the rights to create namespaces and PersistentVolumes.
 #
-#     KUBECONFIG=... tests/bench.sh [RUNS]      (10 runs; medians; PGSET_BINARY: another build)
+#     KUBECONFIG=... tests/bench.sh [RUNS]      (10 runs; medians)
+#
+# PGSET_BINARY measures another build. PGSET_BEFORE measures a second one, an older release for example, in
+# the same runs; its figures stand beside those of the first.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 runs=${1:-10}
@@ -14,6 +17,7 @@ if [ -z "$pgset" ]; then
   cargo build --release --quiet
   pgset=$PWD/target/release/pgset
 fi
+before=${PGSET_BEFORE:-}
 work=$(mktemp -d)
 run=$(printf '%05d' $((RANDOM % 100000)))
 # An image that does not exist on any node, because running pods would disturb the measurement.
@@ -100,26 +104,62 @@ for n in $(seq 0 "$runs"); do
   if grep -Eq 'created|configured' "$work/out"; then echo "bench: a repeated up wrote something:" >&2; cat "$work/out" >&2; exit 1; fi
   gone
 
+  if [ -n "$before" ]; then
+    fresh "before-$n"
+    clock "$before" up --no-wait -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >>"$work/before-up.ms"
+    clock "$before" up --no-wait -n "$namespace" --volume-prefix "$prefix" "${storage[@]}" >>"$work/before-again.ms"
+    gone
+    clock "$before" --version >>"$work/before-version.ms"
+  fi
+
   clock "$pgset" --version >>"$work/version.ms"
 done
 echo >&2
 
-# Measures the peak memory of a complete `up` that waits: it watches until it finds that the image can't be
-# pulled.
+# Runs a command and prints its peak memory in kB.
+peak_memory() {
+  local child peak=0 now
+  "$@" >"$work/out" 2>&1 &
+  child=$!
+  while kill -0 "$child" 2>/dev/null; do
+    now=$(awk '/^VmHWM/ { print $2 }' "/proc/$child/status" 2>/dev/null || true)
+    [ -n "$now" ] && [ "$now" -gt "$peak" ] && peak=$now
+    sleep 0.005
+  done
+  wait "$child" || true
+  echo "$peak"
+}
+megabytes() { awk -v k="$1" 'BEGIN { printf "%.1f", k / 1024 }'; }
+
+# Measures a complete `up` that waits: it watches until it finds that the image can't be pulled.
 fresh memory
-"$pgset" up -n "$namespace" --volume-prefix "$prefix" --storage class >"$work/out" 2>&1 &
-child=$!
-peak=0
-while kill -0 "$child" 2>/dev/null; do
-  now=$(awk '/^VmHWM/ { print $2 }' "/proc/$child/status" 2>/dev/null || true)
-  [ -n "$now" ] && [ "$now" -gt "$peak" ] && peak=$now
-  sleep 0.02
+peak=$(peak_memory "$pgset" up -n "$namespace" --volume-prefix "$prefix" --storage class)
+
+# Measures `status` of a set of 500 pods. No node is fit for them, so that none of them runs.
+fresh many
+kubectl -n "$namespace" create -f - >/dev/null <<'CLAIM'
+{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"}, "spec": {
+  "storageClassName": "", "accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}}
+CLAIM
+CCP_IMAGE_TAG='' "$pgset" up --no-wait -n "$namespace" --image postgres:17 --storage claim:shared \
+  --node-selector bench=nowhere >"$work/out" 2>&1
+kubectl -n "$namespace" scale statefulset pgset --replicas 500 >/dev/null
+for _ in $(seq 300); do
+  [ "$(kubectl -n "$namespace" get pods --no-headers 2>/dev/null | wc -l)" -lt 500 ] || break
+  sleep 1
 done
-wait "$child" || true
+status() { "$1" status -o json -n "$namespace" || [ $? = 1 ]; }
+for n in $(seq 0 "$runs"); do
+  clock status "$pgset" >>"$work/status.ms"
+  [ -z "$before" ] || clock status "$before" >>"$work/before-status.ms"
+done
+many=$(peak_memory "$pgset" status -o json -n "$namespace")
+kubectl -n "$namespace" delete statefulset pgset --cascade=orphan >/dev/null
+kubectl -n "$namespace" delete pods --all --wait=false >/dev/null
 
 old=$(median "$work/old.ms") apply=$(median "$work/apply.ms") up=$(median "$work/up.ms")
 again=$(median "$work/again.ms") version=$(median "$work/version.ms")
-megabytes=$(awk -v k="$peak" 'BEGIN { printf "%.1f", k / 1024 }')
+status=$(median "$work/status.ms")
 kept=0
 row() { # what, measured, promise, condition
   local verdict=
@@ -129,6 +169,8 @@ row() { # what, measured, promise, condition
   fi
   printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$verdict"
 }
+# The same of the other build.
+was() { [ -z "$before" ] || row "$1, the other build" "$(median "$work/before-$2.ms") ms" "" ""; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f", a / b }'; }
 echo "Medians of $runs, $(kubectl version -o json 2>/dev/null | awk -F'"' '/gitVersion/ { v = $4 } END { print "Kubernetes " v }'), $(nproc) processors:"
 echo
@@ -137,7 +179,13 @@ echo '| --- | --- | --- | --- |'
 row "the old script's kubectl calls (5 deletes, 9 creates)" "$old ms" "" ""
 row "one \`kubectl apply -f\` of the same objects" "$apply ms" "" ""
 row "\`pgset up --no-wait\`, fresh namespace" "$up ms: $(ratio "$old" "$up") times faster than the script, $(ratio "$apply" "$up") than apply" "20 and 3 times" "$old >= 20 * $up && $apply >= 3 * $up"
+was "\`pgset up --no-wait\`, fresh namespace" up
 row "the same again, all unchanged, no write" "$again ms" "at most 60 ms" "$again <= 60"
+was "the same again" again
+row "\`pgset status\` of 500 pods" "$status ms" "at most 1000 ms" "$status <= 1000"
+was "\`pgset status\` of 500 pods" status
+row "peak memory of that" "$(megabytes "$many") MB" "at most 60 MB" "$many > 0 && $many <= 60 * 1024"
 row "\`pgset --version\`" "$version ms" "at most 10 ms" "$version <= 10"
-row "peak memory of \`pgset up\`" "$megabytes MB" "at most 30 MB" "$peak > 0 && $megabytes <= 30"
+was "\`pgset --version\`" version
+row "peak memory of \`pgset up\`" "$(megabytes "$peak") MB" "at most 30 MB" "$peak > 0 && $peak <= 30 * 1024"
 exit "$kept"
