@@ -87,10 +87,10 @@ fn paths(source: &Source) -> BTreeSet<String> {
     let own: Vec<&str> = source.module.split("::").collect();
     let absolute = |path: &str| -> Option<String> {
         let mut segments: Vec<&str> = path.split("::").map(str::trim).collect();
-        let mut base = match segments.first()? {
-            &"crate" => Vec::new(),
-            &"self" => own.clone(),
-            &"super" => own[..own.len() - 1].to_vec(),
+        let mut base = match *segments.first()? {
+            "crate" => Vec::new(),
+            "self" => own.clone(),
+            "super" => own[..own.len() - 1].to_vec(),
             _ => return None,
         };
         segments.remove(0);

@@ -38,9 +38,9 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
     let (pod, database) = (pod?, database?);
     let session = Interactive { role: args.user.as_deref(), database: &database, args: &args.args };
     let terminal = terminal::is_interactive();
-    let argv = if terminal { session.on_a_terminal() } else { session.on_a_pipe() };
+    let command = if terminal { session.on_a_terminal() } else { session.on_a_pipe() };
     let (namespace, container) = (set.namespace.as_str(), sql::CONTAINER);
-    let program = Program { namespace, pod: &pod, container, argv, terminal };
+    let program = Program { namespace, pod: &pod, container, argv: command, terminal };
     let code = if terminal {
         let role =
             if args.replica.is_some() { "a replica, which only reads" } else { "the master" };

@@ -44,12 +44,12 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     context.interrupt.check(|| "nothing was touched".to_owned(), &context.again)?;
     let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;
 
-    let applied = write(work, &settings, &planned, ending, conflicts).await?;
+    let applied = Box::pin(write(work, &settings, &planned, ending, conflicts)).await?;
     let message = match ending {
         Ending::DryRun(_) => "nothing was written: this was a dry run".to_owned(),
         Ending::NoWait => not_waited_for(work, &planned),
         Ending::Wait => {
-            follow(work, &settings, &planned, &applied, consent).await?;
+            Box::pin(follow(work, &settings, &planned, &applied, consent)).await?;
             format!("{} is up: {}", settings.set.name, pods(planned.replicas))
         }
     };

@@ -30,6 +30,7 @@ impl Ability {
 
 /// What a set can do with its image. Each field is one fact that a command depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent facts")]
 pub struct Capabilities {
     /// pgset writes `postgresql.conf` and `pg_hba.conf` into a ConfigMap. So users can change PostgreSQL's
     /// settings and synchronous replication.

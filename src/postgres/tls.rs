@@ -33,7 +33,7 @@ pub fn trouble(stderr: &str) -> String {
     last.trim().trim_start_matches("bootstrap: error: ").to_owned()
 }
 
-/// Queries a server's TLS state: whether TLS is on, the certificate, whether a pg_hba.conf rule admits
+/// Queries a server's TLS state: whether TLS is on, the certificate, whether a `pg_hba.conf` rule admits
 /// connections without TLS, and the content of the set's `tls` configuration file.
 const ASK: &str = "\
 select row_to_json(r) from (select 'tls' as kind, current_setting('ssl') = 'on' as ssl, case when current_setting('ssl') = 'on' then pg_read_file(current_setting('ssl_cert_file'), 0, 1000000, true) end as certificate, exists (select 1 from pg_hba_file_rules where type in ('host', 'hostnossl') and auth_method <> 'reject') as plain, pg_read_file(regexp_replace(current_setting('config_file'), '[^/]*$', 'tls'), 0, 1000, true) as line) r;

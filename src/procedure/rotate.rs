@@ -78,6 +78,7 @@ pub(crate) async fn rotate(
 
 /// The progress of a rotation.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that the next step depends on")]
 struct Facts {
     /// Whether the Secret stores the new password as pending.
     kept: bool,

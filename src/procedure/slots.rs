@@ -102,8 +102,8 @@ impl Procedure for Slots<'_> {
             return Next::Done;
         }
         let used = used.iter().map(|slot| {
-            let user = slot.user.as_deref().unwrap_or_default();
-            format!("replication slot {} is still used by {user}", slot.name)
+            let who = slot.user.as_deref().unwrap_or_default();
+            format!("replication slot {} is still used by {who}", slot.name)
         });
         Next::Wait(used.collect::<Vec<_>>().join("; "))
     }

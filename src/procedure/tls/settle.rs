@@ -32,6 +32,7 @@ pub(crate) async fn settle(
 
 /// What remains to be done.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a step that is left to do")]
 struct Facts {
     /// The pods must reach the stage that is already written.
     first_to_follow: bool,
