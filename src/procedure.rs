@@ -1,7 +1,8 @@
 //! Operations that take several steps and can be resumed.
 //!
-//! A procedure observes the cluster, decides on the next step, performs it, and observes again. Everything
-//! that it needs to resume is stored in the cluster: to resume a procedure that was killed, run it again.
+//! A procedure collects facts, decides on the next step, performs it, and collects facts again. Facts are read
+//! from the cluster, or remembered from the steps of this run. Everything that a later run needs is stored in
+//! the cluster: to resume a procedure that was killed, run it again.
 //! Waiting, the deadline and interrupts are the same for all procedures and are implemented once, in [`run`].
 
 pub(crate) mod apply;
@@ -126,6 +127,12 @@ pub(crate) trait Procedure {
     /// When the step fails, or the user does not confirm it.
     async fn act(&mut self, step: Self::Step) -> anyhow::Result<()>;
 
+    /// Whether an interrupt may end the procedure before a step. Not where the state before it would lock a client
+    /// out.
+    fn may_be_interrupted_before(_step: &Self::Step) -> bool {
+        true
+    }
+
     /// What was done so far, for the message at an interrupt.
     fn done(&self) -> String;
 
@@ -157,7 +164,9 @@ pub(crate) async fn run<P: Procedure>(
         match P::next(&facts) {
             Next::Done => return Ok(facts),
             Next::Act(step) => {
-                interrupt.check(|| procedure.done(), again)?;
+                if P::may_be_interrupted_before(&step) {
+                    interrupt.check(|| procedure.done(), again)?;
+                }
                 procedure.act(step).await?;
             }
             Next::Wait(why) => {

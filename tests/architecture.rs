@@ -252,10 +252,8 @@ fn no_cycle_inside_the_modules_that_decide() {
                     .last()
                     .map(str::to_owned)
             };
-            let reexports = source.code.lines().filter(|line| line.contains("mod ")).count();
             let imports =
                 paths(source).iter().filter_map(file).filter(|it| *it != source.module).collect();
-            assert!(reexports < 100);
             graph.insert(source.module.clone(), imports);
         }
         assert!(graph.len() > 3, "{top}: {graph:?}");
@@ -291,7 +289,10 @@ fn the_test_finds_paths_and_cycles() {
 fn nowhere_but(outside: &[&str], what: &str, forbidden: impl Fn(&str) -> bool) {
     let mut found = Vec::new();
     for source in sources() {
-        if outside.iter().any(|prefix| source.module.starts_with(prefix)) {
+        let is_inside = |module: &&str| {
+            source.module == **module || source.module.starts_with(&format!("{module}::"))
+        };
+        if outside.iter().any(is_inside) {
             continue;
         }
         let lines = source.code.lines().filter(|line| forbidden(line));

@@ -22,25 +22,30 @@ pub enum End {
     NotStarted(String),
 }
 
-/// Creates a pod, after one that an interrupted run left was deleted, and waits until it ends. The pod stays:
-/// [`discard`] deletes it.
+/// Creates a pod, after it has deleted one that an interrupted run left; why, if the server refuses it. [`end`] waits
+/// for its end, and [`discard`] deletes it.
 ///
 /// # Errors
 /// When the server does not answer.
-pub async fn run(cluster: &Cluster, pod: &Object) -> Result<End, ClusterError> {
+pub async fn start(cluster: &Cluster, pod: &Object) -> Result<Option<End>, ClusterError> {
     discard(cluster, &pod.id).await?;
     // Applied, not created: an apply may be sent again when its answer is lost.
     match cluster.apply(pod, Apply::default()).await {
-        Ok(_) => watch(cluster, &pod.id).await,
+        Ok(_) => Ok(None),
         // A quota or a policy: the answer would be the same at every try.
         Err(ClusterError::Refused { status, .. }) if status.code != 401 => {
-            Ok(End::NotStarted(format!("pod {} was refused: {}", pod.id.name, status.message)))
+            let why = format!("pod {} was refused: {}", pod.id.name, status.message);
+            Ok(Some(End::NotStarted(why)))
         }
         Err(error) => Err(error),
     }
 }
 
-async fn watch(cluster: &Cluster, id: &ObjectId) -> Result<End, ClusterError> {
+/// Waits until a pod ends.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn end(cluster: &Cluster, id: &ObjectId) -> Result<End, ClusterError> {
     let until = (Instant::now() + START_WITHIN).min(cluster.deadline.at());
     until_some(async || {
         let pod = cluster.get(id).await?.unwrap_or_default();

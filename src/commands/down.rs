@@ -12,7 +12,7 @@ use crate::manifest::{Kind, ObjectId};
 use crate::procedure::delete::Objects;
 use crate::procedure::{Work, delete, erase, live, stop, topology};
 use crate::set::topology::SYSTEM_IDENTIFIER;
-use crate::set::{SetIdentity, objects, rights};
+use crate::set::{SetIdentity, Topology, objects, rights};
 
 /// Deletes a set: pods first, in order. Deletes the data only with `--delete-data`.
 ///
@@ -35,7 +35,12 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let version = cluster.version().await?;
     let (all, topology) =
         futures::join!(live::of_set(&cluster, &set), topology::read(&cluster, &set));
-    let (all, topology) = (all?, topology?);
+    let all = all?;
+    // A topology that can't be understood must not keep a set from being deleted.
+    let topology = topology.unwrap_or_else(|error| {
+        context.warn(format!("{error:#}"));
+        Topology::default()
+    });
     let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
     let (data, rest): (Objects, Objects) =
         all.into_iter().partition(|(id, _)| objects::holds_data(&set, id));

@@ -1,8 +1,8 @@
 //! The checks of `pgset test`: what to run in which pod, in which order, and how to judge the answers.
 //!
-//! A [`Plan`] is built from facts about the pods and Services. The caller runs all scripts of
+//! A [`CheckList`] is built from facts about the pods and Services. The caller runs all scripts of
 //! [`Stage::First`] concurrently, then those of [`Stage::Second`]. At the end it always runs those of
-//! [`Stage::Last`], also after failures and interrupts. [`Plan::blocked`] tells which checks to skip.
+//! [`Stage::Last`], also after failures and interrupts. [`CheckList::blocked`] tells which checks to skip.
 //!
 //! The marker is a table of the superuser in the database `postgres`. Since PostgreSQL 15 other roles may not
 //! create tables in `public`, and the test does not touch the application's database.

@@ -30,7 +30,9 @@ pub(crate) async fn settle(
 ) -> anyhow::Result<()> {
     let Some(config) = work.cluster.get(&objects::config(work.set)).await? else { return Ok(()) };
     let wanted = follow::Wanted::of(&config);
-    let running = pods::running(work.cluster, work.set).await?;
+    let mut running = pods::running(work.cluster, work.set).await?;
+    // Replicas before the master.
+    running.sort_by_key(|pod| pods::is_master(work.set, work.topology, pod));
     let states: Vec<State> = stream::iter(&running)
         .map(|pod| follow::follow(work, pod, &wanted))
         .buffered(AT_ONCE)

@@ -57,21 +57,25 @@ pub(crate) async fn erase(
     if work.cluster.get(&claim_id).await?.is_none() {
         return Ok(None);
     }
-    let reason = tokio::select! {
-        end = task::run(work.cluster, &pod) => match end? {
-            End::Succeeded => None,
-            End::Failed => {
-                let log = work.cluster.logs(work.namespace(), &pod.id.name, CONTAINER, false, 5);
-                let log = log.await.unwrap_or_else(|| "the pod failed".to_owned());
-                Some(log.trim().replace('\n', "; "))
+    let end = match task::start(work.cluster, &pod).await? {
+        Some(refused) => refused,
+        None => tokio::select! {
+            end = task::end(work.cluster, &pod.id) => end?,
+            exit = work.context.interrupt.wait() => {
+                task::discard(work.cluster, &pod.id).await?;
+                let done = "the pods are stopped, some files may be deleted already";
+                return Err(interrupted(exit, done, &work.context.again).into());
             }
-            End::NotStarted(reason) => Some(reason),
         },
-        exit = work.context.interrupt.wait() => {
-            task::discard(work.cluster, &pod.id).await?;
-            let done = "the pods are stopped, some files may be deleted already";
-            return Err(interrupted(exit, done, &work.context.again).into());
+    };
+    let reason = match end {
+        End::Succeeded => None,
+        End::Failed => {
+            let log = work.cluster.logs(work.namespace(), &pod.id.name, CONTAINER, false, 5).await;
+            let log = log.unwrap_or_else(|| "the pod failed".to_owned());
+            Some(log.trim().replace('\n', "; "))
         }
+        End::NotStarted(reason) => Some(reason),
     };
     task::discard(work.cluster, &pod.id).await?;
     if reason.is_none() {

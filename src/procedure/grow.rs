@@ -173,6 +173,12 @@ impl Procedure for Grow<'_> {
     }
 
     fn done(&self) -> String {
+        if self.facts.deleted {
+            return format!(
+                "{} is deleted without its pods, which run on, until the next run creates it again",
+                self.growth.set
+            );
+        }
         let (small, all) = (self.facts.small.len(), self.growth.claims.len());
         if small == all {
             return "nothing was changed".to_owned();

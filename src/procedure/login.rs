@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Poll, Work, credentials, pods, poll, sql};
+use super::{LOOK_EVERY, Poll, Work, credentials, pods, poll, sql};
 use crate::error::{Exit, Failure};
 use crate::postgres::psql::Trouble;
 use crate::postgres::{Connection, Script};
@@ -90,7 +90,7 @@ pub(crate) async fn log_in(
     let look = async || {
         // Directly after the endpoints are ready, a failed connection proves nothing.
         let over = started.elapsed() >= SERVICE_LEADS_WITHIN
-            || work.cluster.deadline.remaining().is_zero();
+            || work.cluster.deadline.remaining() <= 2 * LOOK_EVERY;
         Ok(match sql::run(work.cluster, work.namespace(), &script).await {
             Ok(output) => match output.trouble() {
                 Some(trouble) if trouble.is_unreachable() && !over => {

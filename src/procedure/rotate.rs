@@ -154,8 +154,11 @@ impl Rotation<'_> {
             Ok(written) => self.secret = written,
             Err(error) if error.is_conflict() => {
                 self.conflicts += 1;
+                // Another client changed the Secret, maybe another rotation: everything is done again.
                 self.secret = Value::Null;
                 self.chosen = None;
+                self.altered = None;
+                self.proved = None;
                 if self.conflicts >= CONFLICTS {
                     let name = self.work.set.secret();
                     let message = format!("Secret {name} is changed by somebody else all the time");
@@ -327,9 +330,9 @@ impl Procedure for Rotation<'_> {
         Ok(Facts {
             kept: pending.as_ref() == Some(&password),
             altered: self.altered.as_ref() == Some(&password),
+            cleared: proved && pending.is_none() && in_force.as_ref() == Some(&password),
             in_force: in_force.as_ref() == Some(&password),
             proved,
-            cleared: proved && pending.is_none(),
         })
     }
 
@@ -352,6 +355,11 @@ impl Procedure for Rotation<'_> {
             Step::Prove => self.prove().await,
             Step::Clear => self.write(&Step::Clear).await,
         }
+    }
+
+    /// Once PostgreSQL has the new password, the Secret must have it, too: clients read it there.
+    fn may_be_interrupted_before(step: &Step) -> bool {
+        matches!(step, Step::Keep | Step::Alter)
     }
 
     fn done(&self) -> String {

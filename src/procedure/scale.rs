@@ -40,6 +40,7 @@ pub(crate) async fn prepare(
         before: objects::replicas(&statefulset),
         wanted: wanted.get(),
         named: role.is_none(),
+        asked: false,
         statefulset,
     };
     Ok(Scale { work, role, facts })
@@ -54,6 +55,8 @@ pub(crate) struct Facts {
     wanted: u32,
     /// Whether the Role lists exactly the desired pods.
     named: bool,
+    /// Whether the StatefulSet was asked for the number. The server may have set another one.
+    asked: bool,
     /// The current StatefulSet.
     statefulset: Value,
 }
@@ -99,7 +102,7 @@ impl Procedure for Scale<'_> {
 
     /// A pod is added to the Role before it starts, and removed after the StatefulSet has been scaled down.
     fn next(facts: &Facts) -> Next<Step> {
-        let scaled = objects::replicas(&facts.statefulset) == facts.wanted;
+        let scaled = facts.asked || objects::replicas(&facts.statefulset) == facts.wanted;
         let shrinks = facts.wanted < facts.before;
         match (facts.named, scaled) {
             (false, false) if shrinks => Next::Act(Step::SetReplicas),
@@ -116,6 +119,7 @@ impl Procedure for Scale<'_> {
                 let id = objects::statefulset(self.work.set);
                 self.facts.statefulset =
                     set_replicas(cluster, there, &id, self.facts.wanted).await?;
+                self.facts.asked = true;
             }
             (Step::NamePods, role) => {
                 if let Some(role) = role {
@@ -136,10 +140,11 @@ impl Procedure for Scale<'_> {
     }
 
     fn done(&self) -> String {
-        if objects::replicas(&self.facts.statefulset) == self.facts.before {
-            "nothing was changed".to_owned()
-        } else {
-            "the number of pods is asked for".to_owned()
+        let named = self.facts.named && self.role.is_some();
+        match (self.facts.asked, named) {
+            (true, _) => "the number of pods is asked for".to_owned(),
+            (false, true) => "the Role names the pods, their number is not changed yet".to_owned(),
+            (false, false) => "nothing was changed".to_owned(),
         }
     }
 
@@ -239,6 +244,7 @@ mod tests {
             before,
             wanted,
             named,
+            asked: false,
             statefulset: json!({"spec": {"replicas": now}}),
         };
         for (facts, next) in [
@@ -253,5 +259,8 @@ mod tests {
         ] {
             assert_eq!(Scale::next(&facts), next, "{facts:?}");
         }
+        // An admission policy has set another number: it is not asked for again.
+        let asked = Facts { asked: true, ..facts(2, 2, 3, true) };
+        assert_eq!(Scale::next(&asked), Next::Done);
     }
 }

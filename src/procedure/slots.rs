@@ -113,6 +113,7 @@ impl Procedure for Slots<'_> {
             self.ask(&slots::drop(&self.master, &slot))
                 .await
                 .with_context(|| format!("dropping the replication slot {}", slot.name))?;
+            self.left.retain(|left| left.name != slot.name);
             self.dropped.insert(slot.name);
         }
         Ok(())

@@ -61,10 +61,7 @@ pub(crate) async fn record(
         None => work.cluster.create(&object(set, &id, &identifier), false).await,
         Some(there) => {
             let patch = json!({
-                "metadata": {
-                    "uid": there["metadata"]["uid"],
-                    "resourceVersion": there["metadata"]["resourceVersion"],
-                },
+                "metadata": { "uid": there["metadata"]["uid"] },
                 "data": { SYSTEM_IDENTIFIER: identifier },
             });
             work.cluster.merge(&id, &patch, false).await

@@ -323,3 +323,54 @@ impl Procedure for Waiter<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ObjectId;
+
+    fn trouble(cause: Cause) -> Trouble {
+        Trouble {
+            object: ObjectId::new(Kind::Pod, "pg", "pgset-1"),
+            uid: Some("7".to_owned()),
+            cause,
+            grace: Duration::ZERO,
+            message: "it does not start".to_owned(),
+            container: None,
+            restarts: None,
+            exit_code: None,
+            out_of_memory: false,
+        }
+    }
+
+    fn facts(lasting: Vec<Trouble>) -> Facts {
+        Facts {
+            snapshot: Snapshot::default(),
+            ready: false,
+            waiting_for: vec!["pod/pgset-1".to_owned()],
+            lasting,
+            wedged: Vec::new(),
+            unwedged: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_wedged_pod_is_deleted_once_and_other_troubles_end_the_wait() {
+        let waits = || Next::Wait("pod/pgset-1".to_owned());
+        assert_eq!(Waiter::next(&facts(Vec::new())), waits());
+        let other = trouble(Cause::Wedged);
+        assert_eq!(Waiter::next(&facts(vec![other.clone()])), Next::Act(Step::Fail(other)));
+        let pod = WedgedPod {
+            name: "pgset-1".to_owned(),
+            uid: "7".to_owned(),
+            revision: "pgset-5".to_owned(),
+        };
+        let mut wedged = facts(vec![trouble(Cause::Wedged)]);
+        wedged.wedged = vec![pod.clone()];
+        assert_eq!(Waiter::next(&wedged), Next::Act(Step::DeleteWedgedPod(pod)));
+        wedged.unwedged = vec!["7".to_owned()];
+        assert_eq!(Waiter::next(&wedged), waits());
+        wedged.ready = true;
+        assert_eq!(Waiter::next(&wedged), Next::Done);
+    }
+}

@@ -919,7 +919,7 @@ bootstrap() {
 }
 
 main() {
-  need PGSET_POD PGDATA
+  need PGSET_NAME PGSET_POD PGDATA
   case ${1:-bootstrap} in
     ready | alive | checkpoint) "$1" || exit 1 ;;
     bootstrap | serve | tls)

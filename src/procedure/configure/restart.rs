@@ -166,15 +166,16 @@ impl Procedure for Restart<'_> {
     }
 
     fn next(facts: &Facts) -> Next<Step> {
-        let (first, order) = match (facts.left.first(), facts.order, &facts.to_replay) {
-            (_, _, Some(master)) => return Next::Act(Step::AwaitReplay(master.clone())),
-            (None, _, None) => return Next::Done,
-            (Some(_), None, None) => return Next::Act(Step::FindOrder),
-            (Some(first), Some(order), None) => (first, order),
-        };
-        match facts.consent {
-            Consent::NotAsked => Next::Act(Step::Ask(order)),
-            Consent::Given => Next::Act(Step::Restart(first.clone())),
+        let replay = || facts.to_replay.clone().map(|master| Next::Act(Step::AwaitReplay(master)));
+        match (facts.left.first(), facts.order) {
+            (None, _) => replay().unwrap_or(Next::Done),
+            (Some(_), None) => Next::Act(Step::FindOrder),
+            (Some(_), Some(order)) if facts.consent == Consent::NotAsked => {
+                Next::Act(Step::Ask(order))
+            }
+            (Some(first), Some(_)) => {
+                replay().unwrap_or_else(|| Next::Act(Step::Restart(first.clone())))
+            }
         }
     }
 
@@ -257,13 +258,14 @@ mod tests {
             to_replay: None,
         };
         assert_eq!(Restart::next(&facts), Next::Act(Step::FindOrder));
+        // The question comes before a wait that may last.
+        facts.to_replay = Some("pgset-0".to_owned());
         facts.order = Some(Order::MasterFirst);
         assert_eq!(Restart::next(&facts), Next::Act(Step::Ask(Order::MasterFirst)));
         facts.consent = Consent::Given;
-        assert_eq!(Restart::next(&facts), Next::Act(Step::Restart("pgset-1".to_owned())));
-        facts.to_replay = Some("pgset-0".to_owned());
         assert_eq!(Restart::next(&facts), Next::Act(Step::AwaitReplay("pgset-0".to_owned())));
         facts.to_replay = None;
+        assert_eq!(Restart::next(&facts), Next::Act(Step::Restart("pgset-1".to_owned())));
         facts.left.clear();
         assert_eq!(Restart::next(&facts), Next::Done);
     }
