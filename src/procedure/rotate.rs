@@ -1,5 +1,7 @@
 //! Rotates the password of a role, in PostgreSQL and in the Secret.
 
+mod progress;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,6 +17,7 @@ use crate::postgres::{Script, rotation};
 use crate::readiness::is_ready;
 use crate::set::{Role, objects, passwords};
 use crate::values::Secret;
+use progress::{Facts, Progress, Step, Stored};
 
 /// How often the Secret may be changed by others during a rotation.
 const CONFLICTS: usize = 20;
@@ -63,47 +66,13 @@ pub(crate) async fn rotate(
         master,
         role,
         keys: keys(role),
-        given,
-        generated: Secret::random(),
-        chosen: None,
+        progress: Progress::new(given.cloned(), Secret::random()),
         conflicts: 0,
         told: false,
-        altered: None,
-        proved: None,
         secret: Value::Null,
     };
     run(work, rotation).await?;
     Ok(())
-}
-
-/// The progress of a rotation.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact that the next step depends on")]
-struct Facts {
-    /// Whether the Secret stores the new password as pending.
-    kept: bool,
-    /// Whether PostgreSQL has the new password.
-    altered: bool,
-    /// Whether the new password is the current one in the Secret.
-    in_force: bool,
-    /// Whether a login with the new password has succeeded.
-    proved: bool,
-    /// Whether the rotation is complete.
-    cleared: bool,
-}
-
-#[derive(Debug, PartialEq)]
-enum Step {
-    /// Store the new password in the Secret as pending.
-    Keep,
-    /// Change the password in PostgreSQL.
-    Alter,
-    /// Make it the current password in the Secret. It also stays pending, because not every pod has it yet.
-    Promote,
-    /// Log in with it. For the replication role, first write it to each pod's passfile.
-    Prove,
-    /// Remove the pending password: the rotation is complete.
-    Clear,
 }
 
 struct Rotation<'a> {
@@ -111,16 +80,9 @@ struct Rotation<'a> {
     master: &'a str,
     role: RoleKind,
     keys: Keys,
-    given: Option<&'a Secret>,
-    generated: Secret,
-    /// The new password. Chosen after the Secret is read.
-    chosen: Option<Secret>,
+    progress: Progress,
     conflicts: usize,
     told: bool,
-    /// The password that PostgreSQL was given.
-    altered: Option<Secret>,
-    /// The password that a login has succeeded with.
-    proved: Option<Secret>,
     /// The Secret as last read or written. `Null` if it must be read again.
     secret: Value,
 }
@@ -136,29 +98,24 @@ impl Rotation<'_> {
         self.keys.name.map_or_else(|| Ok("postgres".to_owned()), |key| self.text(key))
     }
 
-    fn pending(&self) -> Option<Secret> {
-        passwords::password(&self.secret, &passwords::pending(self.keys.password))
-    }
-
-    /// The new password.
-    fn password(&self) -> &Secret {
-        self.chosen.as_ref().unwrap_or(&self.generated)
+    /// What the Secret stores of the role.
+    fn stored(&self) -> Stored {
+        let password = |key: &str| passwords::password(&self.secret, key);
+        let pending = password(&passwords::pending(self.keys.password));
+        Stored { current: password(self.keys.password), pending }
     }
 
     /// Writes the Secret if it has not changed since it was read. Otherwise the next observation reads it
     /// again.
-    async fn write(&mut self, step: &Step) -> anyhow::Result<()> {
-        let patch = patch(&self.secret, self.keys.password, self.password(), step);
+    async fn write(&mut self, step: Step) -> anyhow::Result<()> {
+        let patch = patch(&self.secret, self.keys.password, self.progress.password(), step);
         let id = objects::passwords(self.work.set);
         match self.work.cluster.merge(&id, &patch, false).await {
             Ok(written) => self.secret = written,
             Err(error) if error.is_conflict() => {
                 self.conflicts += 1;
-                // Another client changed the Secret, maybe another rotation: everything is done again.
                 self.secret = Value::Null;
-                self.chosen = None;
-                self.altered = None;
-                self.proved = None;
+                self.progress.start_again();
                 if self.conflicts >= CONFLICTS {
                     let name = self.work.set.secret();
                     let message = format!("Secret {name} is changed by somebody else all the time");
@@ -175,7 +132,7 @@ impl Rotation<'_> {
     }
 
     async fn alter(&mut self) -> anyhow::Result<()> {
-        let (name, password) = (self.name()?, self.password().clone());
+        let (name, password) = (self.name()?, self.progress.password().clone());
         let script = Script::new(self.master, &rotation::statements(&name, &password)?);
         let failed = format!("giving {name} its new password on {}", self.master);
         let output = sql::run(self.work.cluster, self.work.namespace(), &script)
@@ -186,12 +143,12 @@ impl Rotation<'_> {
                 .hint(format!("{}  # goes on with the same password", self.work.context.again))
                 .into());
         }
-        self.altered = Some(password);
+        self.progress.altered();
         Ok(())
     }
 
     async fn promote(&mut self) -> anyhow::Result<()> {
-        self.write(&Step::Promote).await?;
+        self.write(Step::Promote).await?;
         if !self.secret.is_null() {
             self.work.context.note(format!(
                 "{}: {} has its new password, in PostgreSQL and in Secret {}",
@@ -204,12 +161,12 @@ impl Rotation<'_> {
     }
 
     async fn prove(&mut self) -> anyhow::Result<()> {
-        let (name, password) = (self.name()?, self.password().clone());
+        let (name, password) = (self.name()?, self.progress.password().clone());
         match self.role {
             RoleKind::Replication => self.passfiles(&name, &password).await?,
             RoleKind::Superuser | RoleKind::User => self.verify(&name, &password).await?,
         }
-        self.proved = Some(password);
+        self.progress.proved();
         Ok(())
     }
 
@@ -315,45 +272,25 @@ impl Procedure for Rotation<'_> {
         if self.secret.is_null() {
             self.secret = credentials::secret(self.work.cluster, self.work.set).await?;
         }
-        let pending = self.pending();
-        if self.chosen.is_none() {
-            self.chosen = self.given.cloned().or_else(|| pending.clone());
-        }
-        let foreign = pending.as_ref().is_some_and(|pending| *pending != self.generated);
-        if self.given.is_none() && foreign && !self.told {
+        let stored = self.stored();
+        if self.progress.choose(&stored) && !self.told {
             self.told = true;
             self.work.context.note(format!("{}: an interrupted rotation goes on", self.role));
         }
-        let password = self.password().clone();
-        let in_force = passwords::password(&self.secret, self.keys.password);
-        let proved = self.proved.as_ref() == Some(&password);
-        Ok(Facts {
-            kept: pending.as_ref() == Some(&password),
-            altered: self.altered.as_ref() == Some(&password),
-            cleared: proved && pending.is_none() && in_force.as_ref() == Some(&password),
-            in_force: in_force.as_ref() == Some(&password),
-            proved,
-        })
+        Ok(self.progress.facts(&stored))
     }
 
     fn next(facts: &Facts) -> Next<Step> {
-        match *facts {
-            Facts { cleared: true, .. } => Next::Done,
-            Facts { kept: false, .. } => Next::Act(Step::Keep),
-            Facts { altered: false, .. } => Next::Act(Step::Alter),
-            Facts { in_force: false, .. } => Next::Act(Step::Promote),
-            Facts { proved: false, .. } => Next::Act(Step::Prove),
-            Facts { .. } => Next::Act(Step::Clear),
-        }
+        progress::next(facts)
     }
 
     async fn act(&mut self, step: Step) -> anyhow::Result<()> {
         match step {
-            Step::Keep => self.write(&Step::Keep).await,
+            Step::Keep => self.write(Step::Keep).await,
             Step::Alter => self.alter().await,
             Step::Promote => self.promote().await,
             Step::Prove => self.prove().await,
-            Step::Clear => self.write(&Step::Clear).await,
+            Step::Clear => self.write(Step::Clear).await,
         }
     }
 
@@ -363,9 +300,9 @@ impl Procedure for Rotation<'_> {
     }
 
     fn done(&self) -> String {
-        if self.altered.is_some() {
+        if self.progress.has_altered() {
             "PostgreSQL has the new password, and the Secret keeps it".to_owned()
-        } else if self.pending().is_some() {
+        } else if self.stored().pending.is_some() {
             "the new password is kept in the Secret, and is not in force yet".to_owned()
         } else {
             "nothing was changed".to_owned()
@@ -380,7 +317,7 @@ impl Procedure for Rotation<'_> {
 /// The merge patch of a step for the Secret. The version that was read is a precondition.
 ///
 /// A merge patch removes a field regardless of its field manager; a server-side apply does not.
-fn patch(read: &Value, key: &str, password: &Secret, step: &Step) -> Value {
+fn patch(read: &Value, key: &str, password: &Secret, step: Step) -> Value {
     let encoded = base64::engine::general_purpose::STANDARD.encode(password.expose());
     let pending = passwords::pending(key);
     let data = match step {
@@ -405,37 +342,12 @@ mod tests {
     #[test]
     fn a_password_is_known_at_every_step() {
         let read = json!({"metadata": {"uid": "u", "resourceVersion": "7", "name": "x"}});
-        let of = |step: &Step| patch(&read, "user-password", &Secret::new("new".to_owned()), step);
-        assert_eq!(of(&Step::Keep)["data"], json!({"next-user-password": "bmV3"}));
-        assert_eq!(of(&Step::Promote)["data"], json!({"user-password": "bmV3"}));
-        assert_eq!(of(&Step::Clear)["data"], json!({"next-user-password": null}));
+        let of = |step: Step| patch(&read, "user-password", &Secret::new("new".to_owned()), step);
+        assert_eq!(of(Step::Keep)["data"], json!({"next-user-password": "bmV3"}));
+        assert_eq!(of(Step::Promote)["data"], json!({"user-password": "bmV3"}));
+        assert_eq!(of(Step::Clear)["data"], json!({"next-user-password": null}));
         for step in [Step::Keep, Step::Promote, Step::Clear] {
-            assert_eq!(of(&step)["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
-        }
-    }
-
-    #[test]
-    fn each_step_follows_from_what_is_done_already() {
-        let facts = |kept, altered, in_force, proved, cleared| Facts {
-            kept,
-            altered,
-            in_force,
-            proved,
-            cleared,
-        };
-        for (facts, next) in [
-            (facts(false, false, false, false, false), Next::Act(Step::Keep)),
-            (facts(true, false, false, false, false), Next::Act(Step::Alter)),
-            // An interrupted run may have stopped at any step, so PostgreSQL is given the password again.
-            (facts(true, false, true, false, false), Next::Act(Step::Alter)),
-            (facts(true, true, false, false, false), Next::Act(Step::Promote)),
-            (facts(true, true, true, false, false), Next::Act(Step::Prove)),
-            (facts(true, true, true, true, false), Next::Act(Step::Clear)),
-            (facts(false, true, true, true, true), Next::Done),
-            // Another rotation has stored its own password in the meantime: start from the beginning.
-            (facts(false, true, true, true, false), Next::Act(Step::Keep)),
-        ] {
-            assert_eq!(Rotation::next(&facts), next, "{facts:?}");
+            assert_eq!(of(step)["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
         }
     }
 }
