@@ -160,6 +160,7 @@ kubectl -n "$namespace" delete pods --all --wait=false >/dev/null
 old=$(median "$work/old.ms") apply=$(median "$work/apply.ms") up=$(median "$work/up.ms")
 again=$(median "$work/again.ms") version=$(median "$work/version.ms")
 status=$(median "$work/status.ms")
+size=$(awk -v b="$(stat -Lc %s "$pgset")" 'BEGIN { printf "%.1f", b / 1000000 }')
 kept=0
 row() { # what, measured, promise, condition
   local verdict=
@@ -188,4 +189,5 @@ row "peak memory of that" "$(megabytes "$many") MB" "at most 60 MB" "$many > 0 &
 row "\`pgset --version\`" "$version ms" "at most 10 ms" "$version <= 10"
 was "\`pgset --version\`" version
 row "peak memory of \`pgset up\`" "$(megabytes "$peak") MB" "at most 30 MB" "$peak > 0 && $peak <= 30 * 1024"
+row "the binary" "$size MB" "" ""
 exit "$kept"
