@@ -20,8 +20,13 @@ use crate::settings::general::{General, general};
 
 /// Runs the program. The first argument is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Not generic from here on: the program would be compiled a second time for its only caller.
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match crate::cli::parse(arguments.clone()) {
+    run(&arguments)
+}
+
+fn run(arguments: &[OsString]) -> ExitCode {
+    let cli = match crate::cli::parse(arguments.to_vec()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -45,7 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 general,
                 environment,
                 reporter.clone(),
-                crate::context::command_line::command_line(&arguments),
+                crate::context::command_line::command_line(arguments),
             ));
             // A prompt that still waits for input must not delay the exit.
             runtime.shutdown_background();

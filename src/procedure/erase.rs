@@ -57,16 +57,17 @@ pub(crate) async fn erase(
     if work.cluster.get(&claim_id).await?.is_none() {
         return Ok(None);
     }
-    let end = match task::start(work.cluster, &pod).await? {
-        Some(refused) => refused,
-        None => tokio::select! {
+    let end = if let Some(refused) = task::start(work.cluster, &pod).await? {
+        refused
+    } else {
+        tokio::select! {
             end = task::end(work.cluster, &pod.id) => end?,
             exit = work.context.interrupt.wait() => {
                 task::discard(work.cluster, &pod.id).await?;
                 let done = "the pods are stopped, some files may be deleted already";
                 return Err(interrupted(exit, done, &work.context.again).into());
             }
-        },
+        }
     };
     let reason = match end {
         End::Succeeded => None,

@@ -129,21 +129,21 @@ mod tests {
 
     use super::*;
 
-    fn facts(kept: bool, altered: bool, in_force: bool, proved: bool, cleared: bool) -> Facts {
+    fn facts([kept, altered, in_force, proved, cleared]: [bool; 5]) -> Facts {
         Facts { kept, altered, in_force, proved, cleared }
     }
 
     #[test]
     fn each_step_follows_from_what_is_done_already() {
         for (facts, expected) in [
-            (facts(false, false, false, false, false), Next::Act(Step::Keep)),
-            (facts(true, false, false, false, false), Next::Act(Step::Alter)),
+            (facts([false, false, false, false, false]), Next::Act(Step::Keep)),
+            (facts([true, false, false, false, false]), Next::Act(Step::Alter)),
             // An interrupted run may have reached any step, so the password is set in PostgreSQL again.
-            (facts(true, false, true, false, false), Next::Act(Step::Alter)),
-            (facts(true, true, false, false, false), Next::Act(Step::Promote)),
-            (facts(true, true, true, false, false), Next::Act(Step::Prove)),
-            (facts(true, true, true, true, false), Next::Act(Step::Clear)),
-            (facts(false, true, true, true, true), Next::Done),
+            (facts([true, false, true, false, false]), Next::Act(Step::Alter)),
+            (facts([true, true, false, false, false]), Next::Act(Step::Promote)),
+            (facts([true, true, true, false, false]), Next::Act(Step::Prove)),
+            (facts([true, true, true, true, false]), Next::Act(Step::Clear)),
+            (facts([false, true, true, true, true]), Next::Done),
         ] {
             assert_eq!(next(&facts), expected, "{facts:?}");
         }
