@@ -51,7 +51,7 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
     let active = "select active from pg_replication_slots where slot_name = 'pgset_2'";
     space.sql_yields("pgset-0", "postgres", active, "t").await;
 
-    let given_up = space.pgset("scale --replicas 2 --timeout 5s").run().await.exits(70);
+    let given_up = space.pgset("scale --replicas 2 --timeout 12s").run().await.exits(70);
     given_up.says("pgset_2 is still used by straggler").within(seconds(30));
     let scale = space.pgset("scale --replicas 2").spawn();
     scale.says("waits until it is idle").await;
