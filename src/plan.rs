@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use difference::{Difference, difference};
-pub use fields::{Manager, extract, owners};
+pub use fields::{Manager, extract, owners, reapplied};
 pub use growth::{Growth, with_live_templates};
 pub use owner::{Owner, foreign};
 pub use path::{Path, Segment};

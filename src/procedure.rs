@@ -12,6 +12,7 @@ pub(crate) mod credentials;
 pub(crate) mod delete;
 pub(crate) mod desired;
 pub(crate) mod erase;
+pub(crate) mod existing;
 pub(crate) mod expectation;
 pub(crate) mod grow;
 pub(crate) mod inspect;
@@ -35,7 +36,7 @@ pub(crate) mod wait;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
 use crate::cli::DryRun;
 use crate::cluster::Cluster;
@@ -112,6 +113,9 @@ pub(crate) trait Procedure {
     /// A step of the procedure.
     type Step;
 
+    /// The pause between two looks, unless [`Procedure::pause`] waits for something else.
+    const EVERY: Duration = LOOK_EVERY;
+
     /// Reads the facts.
     ///
     /// # Errors
@@ -137,14 +141,16 @@ pub(crate) trait Procedure {
     fn done(&self) -> String;
 
     /// The failure when the deadline passes while waiting for `why`.
-    fn too_late(&self, why: String) -> Failure;
+    fn too_late(&self, work: Work<'_>, why: String) -> Failure {
+        work.too_late(why)
+    }
 
     /// Waits until it is worth observing again.
     ///
     /// # Errors
     /// When waiting can no longer succeed.
     async fn pause(&mut self) -> anyhow::Result<()> {
-        sleep(LOOK_EVERY).await;
+        sleep(Self::EVERY).await;
         Ok(())
     }
 }
@@ -170,9 +176,6 @@ pub(crate) async fn run<P: Procedure>(
                 procedure.act(step).await?;
             }
             Next::Wait(why) => {
-                if Instant::now() >= deadline {
-                    return Err(procedure.too_late(why).into());
-                }
                 tokio::select! {
                     biased;
                     exit = interrupt.wait() => {
@@ -180,7 +183,7 @@ pub(crate) async fn run<P: Procedure>(
                     }
                     // Checked before the pause: frequent events in a busy namespace must not delay the
                     // deadline.
-                    () = sleep_until(deadline) => return Err(procedure.too_late(why).into()),
+                    () = sleep_until(deadline) => return Err(procedure.too_late(work, why).into()),
                     paused = procedure.pause() => paused?,
                 }
             }
@@ -248,7 +251,7 @@ where
         self.done.to_owned()
     }
 
-    fn too_late(&self, why: String) -> Failure {
+    fn too_late(&self, _: Work<'_>, why: String) -> Failure {
         (self.too_late)(why)
     }
 }

@@ -6,8 +6,9 @@ use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::image::Capabilities;
+use crate::procedure::existing::{self, Existing};
 use crate::procedure::rotate::{self, keys};
-use crate::procedure::{Work, credentials, live, password_file, server, topology};
+use crate::procedure::{Work, credentials, live, password_file, server};
 use crate::set::{objects, passwords, rights};
 use crate::settings::credentials::check_password;
 use crate::values::Secret;
@@ -53,17 +54,10 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     let cluster = context.cluster(&target).await?;
     context.begin("password rotate", &set, &target);
-    let id = objects::statefulset(&set);
-    let (missing, statefulset, topology) = futures::join!(
-        live::check_rights(&cluster, rights::rotating(&set)),
-        cluster.get(&id),
-        topology::read(&cluster, &set)
-    );
-    missing?;
-    let statefulset = statefulset?.ok_or_else(|| live::no_set(&set, context))?;
-    live::check_ours(&statefulset, &id, &set)?;
+    let found = existing::find(&cluster, &set, rights::rotating(&set)).await?;
+    let Existing { statefulset, topology } = found.ok_or_else(|| live::no_set(&set, context))?;
     check(objects::capabilities(&statefulset), &roles, given.as_ref())?;
-    let work = Work { context, cluster: &cluster, set: &set, topology: &topology? };
+    let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
     let master = server::master(work).await?;
     for role in &roles {
         rotate::rotate(work, &master, *role, given.as_ref()).await?;

@@ -10,9 +10,10 @@ use crate::error::Exit;
 use crate::event::{Event, Outcome};
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Path};
+use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{expectation, pods, scope};
 use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Work, live, scale, slots, topology};
+use crate::procedure::{Work, live, scale, slots};
 use crate::set::{SetIdentity, objects, rights};
 use crate::settings::{Source, resolve};
 
@@ -29,15 +30,10 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let version = cluster.version().await?;
     let mut needed = rights::waiting(&set, &version);
     needed.extend(rights::scaling(&set));
-    let (missing, live, topology) = futures::join!(
-        live::check_rights(&cluster, needed),
-        cluster.get(&id),
-        topology::read(&cluster, &set)
-    );
-    missing?;
-    let live = live?.ok_or_else(|| live::no_set(&set, context))?;
-    live::check_ours(&live, &id, &set)?;
-    let work = Work { context, cluster: &cluster, set: &set, topology: &topology? };
+    let found = existing::find(&cluster, &set, needed).await?;
+    let Existing { statefulset: live, topology } =
+        found.ok_or_else(|| live::no_set(&set, context))?;
+    let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
     let has_slots = objects::capabilities(&live).has_replication_slots;
     let owner = other_owner(&live);
     let scale = scale::prepare(work, live, wanted).await?;

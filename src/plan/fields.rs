@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::lists;
 use super::path::{Path, Segment};
+use crate::manifest::ObjectId;
+use crate::manifest::object::MANAGER;
 
 /// A manager that owns a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,21 @@ pub fn extract(live: &Value, manager: &str) -> Option<Value> {
     }
     without_defaults_of_claim_templates(&mut document);
     Some(document)
+}
+
+/// A live object as pgset last applied it, to be applied again with a change. Only its identity, if pgset has not
+/// applied it. The UID is a precondition: an object that was deleted in the meantime is not created again.
+#[must_use]
+pub fn reapplied(live: &Value, id: &ObjectId) -> Value {
+    let mut value = extract(live, MANAGER).unwrap_or_else(|| {
+        json!({
+            "apiVersion": id.kind.api_version(),
+            "kind": id.kind.name(),
+            "metadata": { "name": id.name, "namespace": id.namespace },
+        })
+    });
+    value["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    value
 }
 
 /// The tree of the fields that a manager applied.

@@ -31,12 +31,6 @@ pub(crate) struct Options<'a> {
     pub(crate) ending: Ending,
 }
 
-impl Options<'_> {
-    fn forces(self) -> bool {
-        self.conflicts == Conflicts::Force
-    }
-}
-
 /// Applies the plan. An object is written as soon as the objects that it needs are written. The events are
 /// reported in the plan's order, so that two runs print the same.
 ///
@@ -129,7 +123,7 @@ async fn rehearse(work: Work<'_>, plan: &Plan, options: Options<'_>) -> anyhow::
         step.object.id.kind == Kind::StatefulSet && matches!(step.action, Action::Update(_))
     };
     for step in plan.steps.iter().filter(changes) {
-        let dry = Apply { dry_run: true, force: options.forces() };
+        let dry = Apply { dry_run: true, force: options.conflicts.force() };
         work.cluster.apply(&step.object, dry).await.map_err(|error| refused(work, error, step))?;
     }
     Ok(())
@@ -162,7 +156,10 @@ async fn write(
         }
     } else {
         // pgset owns a created object by an Update operation. Its own Apply conflicts with that, so force it.
-        match cluster.apply(object, Apply { dry_run: dry, force: options.forces() || once }).await {
+        match cluster
+            .apply(object, Apply { dry_run: dry, force: options.conflicts.force() || once })
+            .await
+        {
             // The Secret has changed since it was read.
             Err(e) if certificates && e.is_conflict() => return adopt(work, step, options).await,
             other => other,

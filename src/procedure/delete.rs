@@ -116,14 +116,14 @@ impl Procedure for Gone<'_> {
         format!("{} is on its way out", self.id)
     }
 
-    fn too_late(&self, _: String) -> Failure {
+    fn too_late(&self, work: Work<'_>, _: String) -> Failure {
         let reason = self.holder.as_deref().unwrap_or("nobody is seen to hold it");
-        let seconds = self.work.cluster.deadline.elapsed().as_secs();
+        let seconds = work.cluster.deadline.elapsed().as_secs();
         Failure::new(
             Exit::TimedOut,
             format!("{} is still there after {seconds} s: {reason}", self.id),
         )
-        .hint(self.work.resume())
+        .hint(work.resume())
     }
 
     async fn pause(&mut self) -> anyhow::Result<()> {

@@ -7,9 +7,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::time::sleep;
-
 use super::planning::Conflicts;
 use super::{Next, Procedure, Work, live, run};
 use crate::cluster::ClusterError;
@@ -19,9 +16,7 @@ use crate::event::{Event, Outcome};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::plan::{Growth, Plan, with_live_templates};
 use crate::set::rights;
-
-/// The pause between two polls for the deleted StatefulSet.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+use serde_json::{Value, json};
 
 /// Increases the size that the claims request, and deletes the StatefulSet without its pods. A later step of
 /// the plan creates it again. Asks for confirmation first.
@@ -102,7 +97,7 @@ impl Grow<'_> {
                 .map_err(|error| stuck(claim, self.growth, error))?;
         }
         if let Some(rest) = &self.rest {
-            let force = self.conflicts == Conflicts::Force;
+            let force = self.conflicts.force();
             self.work.cluster.apply(rest, Apply { dry_run: true, force }).await?;
         }
         Ok(())
@@ -112,6 +107,9 @@ impl Grow<'_> {
 impl Procedure for Grow<'_> {
     type Facts = Facts;
     type Step = Step;
+
+    /// The pause between two polls for the deleted StatefulSet.
+    const EVERY: Duration = Duration::from_millis(100);
 
     async fn look(&mut self) -> anyhow::Result<Facts> {
         if self.facts.deleted {
@@ -175,7 +173,7 @@ impl Procedure for Grow<'_> {
     fn done(&self) -> String {
         if self.facts.deleted {
             return format!(
-                "{} is deleted without its pods, which run on, until the next run creates it again",
+                "{} is deleted, its pods keep running, and the next run creates it again",
                 self.growth.set
             );
         }
@@ -183,16 +181,11 @@ impl Procedure for Grow<'_> {
         if small == all {
             return "nothing was changed".to_owned();
         }
-        format!("{} of {all} claims ask for {}, the pods run on", all - small, self.growth.to)
+        format!("{} of {all} claims request {}, the pods keep running", all - small, self.growth.to)
     }
 
-    fn too_late(&self, why: String) -> Failure {
-        self.work.too_late(format!("{} {why}", self.growth.set))
-    }
-
-    async fn pause(&mut self) -> anyhow::Result<()> {
-        sleep(LOOK_EVERY).await;
-        Ok(())
+    fn too_late(&self, work: Work<'_>, why: String) -> Failure {
+        work.too_late(format!("{} {why}", self.growth.set))
     }
 }
 

@@ -19,8 +19,9 @@ use crate::postgres::status::{
     Endpoint, Facts, PodFacts, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
 };
 use crate::postgres::tls::{self, ServerTls};
+use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{expectation, scope};
-use crate::procedure::{live, pods, sql, topology};
+use crate::procedure::{pods, sql};
 use crate::readiness::{Snapshot, assess, is_ready};
 use crate::set::{SetIdentity, Topology, objects, rights};
 
@@ -43,17 +44,14 @@ impl Subject {
     /// When the cluster can't be reached, a right is missing, or the StatefulSet does not belong to the set.
     pub(crate) async fn find(cluster: Cluster, set: SetIdentity) -> anyhow::Result<Option<Self>> {
         let version = cluster.version().await?;
-        let id = objects::statefulset(&set);
-        let (missing, live, topology) = futures::join!(
-            live::check_rights(&cluster, rights::waiting(&set, &version)),
-            cluster.get(&id),
-            topology::read(&cluster, &set)
-        );
-        missing?;
-        let Some(statefulset) = live? else { return Ok(None) };
-        live::check_ours(&statefulset, &id, &set)?;
-        let topology = topology?;
-        Ok(Some(Self { cluster, set, version, statefulset, topology }))
+        let found = existing::find(&cluster, &set, rights::waiting(&set, &version)).await?;
+        Ok(found.map(|Existing { statefulset, topology }| Self {
+            cluster,
+            set,
+            version,
+            statefulset,
+            topology,
+        }))
     }
 
     /// The objects to watch.

@@ -103,6 +103,6 @@ pub(crate) async fn log_in(
             Err(error) => Poll::Pending(error.to_string()),
         })
     };
-    let done = "whether the application can log in was not found out";
+    let done = "the login of the application was not checked";
     poll(work, done, look, |why| work.too_late(why)).await
 }

@@ -30,6 +30,13 @@ pub(crate) enum Conflicts {
     Force,
 }
 
+impl Conflicts {
+    /// Whether an apply takes the fields over.
+    pub(crate) fn force(self) -> bool {
+        self == Self::Force
+    }
+}
+
 impl Purpose {
     /// Whether the command waits for the set, which requires more rights.
     fn waits(self) -> bool {

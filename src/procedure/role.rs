@@ -7,8 +7,7 @@ use super::live;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
-use crate::manifest::object::MANAGER;
-use crate::manifest::{Kind, Object};
+use crate::manifest::Object;
 use crate::plan;
 use crate::set::{SetIdentity, objects};
 
@@ -56,15 +55,8 @@ fn naming(role: &Value, set: &SetIdentity, names: &[String]) -> Option<Value> {
             changed = true;
         }
     }
-    let mut value = plan::extract(role, MANAGER).unwrap_or_else(|| {
-        json!({
-            "apiVersion": Kind::Role.api_version(),
-            "kind": Kind::Role.name(),
-            "metadata": { "name": role["metadata"]["name"], "namespace": role["metadata"]["namespace"] },
-        })
-    });
+    let mut value = plan::reapplied(role, &objects::role(set));
     value["rules"] = rules;
-    value["metadata"]["uid"] = role["metadata"]["uid"].clone();
     changed.then_some(value)
 }
 

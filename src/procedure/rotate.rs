@@ -301,16 +301,12 @@ impl Procedure for Rotation<'_> {
 
     fn done(&self) -> String {
         if self.progress.has_altered() {
-            "PostgreSQL has the new password, and the Secret keeps it".to_owned()
+            "PostgreSQL and the Secret have the new password".to_owned()
         } else if self.stored().pending.is_some() {
             "the new password is kept in the Secret, and is not in force yet".to_owned()
         } else {
             "nothing was changed".to_owned()
         }
-    }
-
-    fn too_late(&self, why: String) -> Failure {
-        self.work.too_late(why)
     }
 }
 

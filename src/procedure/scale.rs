@@ -10,7 +10,6 @@ use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::image::{ImageReference, Profile, ProfileName};
-use crate::manifest::object::MANAGER;
 use crate::manifest::{Object, ObjectId};
 use crate::plan;
 use crate::set::{objects, rights};
@@ -143,13 +142,11 @@ impl Procedure for Scale<'_> {
         let named = self.facts.named && self.role.is_some();
         match (self.facts.asked, named) {
             (true, _) => "the number of pods is asked for".to_owned(),
-            (false, true) => "the Role names the pods, their number is not changed yet".to_owned(),
+            (false, true) => {
+                "the Role is updated, but the number of pods is not changed yet".to_owned()
+            }
             (false, false) => "nothing was changed".to_owned(),
         }
-    }
-
-    fn too_late(&self, why: String) -> Failure {
-        self.work.too_late(why)
     }
 }
 
@@ -164,15 +161,8 @@ pub(crate) async fn set_replicas(
     id: &ObjectId,
     replicas: u32,
 ) -> anyhow::Result<Value> {
-    let mut value = plan::extract(live, MANAGER).unwrap_or_else(|| {
-        json!({
-            "apiVersion": id.kind.api_version(),
-            "kind": id.kind.name(),
-            "metadata": { "name": id.name, "namespace": id.namespace },
-        })
-    });
+    let mut value = plan::reapplied(live, id);
     value["spec"]["replicas"] = json!(replicas);
-    value["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let object = Object { id: id.clone(), value, template: "the live object".to_owned() };
     cluster.apply(&object, Apply { dry_run: false, force: true }).await.context("scaling")
 }

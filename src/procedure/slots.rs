@@ -3,16 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio::time::sleep;
-
 use super::{Next, Procedure, Work, run, server, sql};
 use crate::error::{Exit, Failure};
 use crate::postgres::slots::{self, PodSlot};
 use crate::postgres::{ExecOutput, Script};
-
-/// The pause between two polls: nothing announces that a slot becomes inactive.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+use anyhow::Context as _;
 
 /// Drops the slots of the pods with ordinal `pods` or higher. Waits for slots that are still in use.
 ///
@@ -80,6 +75,9 @@ impl Procedure for Slots<'_> {
     /// The inactive slots, to drop.
     type Step = Vec<PodSlot>;
 
+    /// The pause between two polls: nothing announces that a slot becomes inactive.
+    const EVERY: Duration = Duration::from_millis(500);
+
     async fn look(&mut self) -> anyhow::Result<Vec<PodSlot>> {
         match self.ask(&slots::list(&self.master)).await {
             Ok(answer) => self.left = slots::beyond(self.work.set, self.pods, &answer),
@@ -123,17 +121,12 @@ impl Procedure for Slots<'_> {
         "the pods are gone, slots are left".to_owned()
     }
 
-    fn too_late(&self, why: String) -> Failure {
+    fn too_late(&self, work: Work<'_>, why: String) -> Failure {
         Failure::new(Exit::TimedOut, why)
             .hint(
                 "a slot keeps the log that its user still needs: end that user, or leave it the slot",
             )
-            .hint(format!("{}  # drops it once it is idle", self.work.context.again))
-    }
-
-    async fn pause(&mut self) -> anyhow::Result<()> {
-        sleep(LOOK_EVERY).await;
-        Ok(())
+            .hint(format!("{}  # drops it once it is idle", work.context.again))
     }
 }
 

@@ -116,19 +116,28 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    async fn snapshot(&mut self) -> Snapshot {
-        let mut snapshot = self.observer.snapshot();
-        let pending = snapshot
+    /// The snapshot of the watches, with the storage classes and PostgreSQL's last answer.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            storage_classes: self.classes.clone(),
+            streaming: self.streaming.clone(),
+            ..self.observer.snapshot()
+        }
+    }
+
+    /// The same. Reads the storage classes before the first one with a pending claim.
+    async fn snapshot_with_classes(&mut self) -> Snapshot {
+        let snapshot = self.snapshot();
+        let mut phases = snapshot
             .claims
             .iter()
-            .any(|claim| claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending"));
-        if pending && !self.classes_asked {
-            self.classes_asked = true;
-            self.classes = self.read_classes().await;
+            .map(|claim| claim.status.as_ref().and_then(|s| s.phase.as_deref()));
+        if self.classes_asked || !phases.any(|phase| phase == Some("Pending")) {
+            return snapshot;
         }
-        snapshot.storage_classes.clone_from(&self.classes);
-        snapshot.streaming.clone_from(&self.streaming);
-        snapshot
+        self.classes_asked = true;
+        self.classes = self.read_classes().await;
+        Snapshot { storage_classes: self.classes.clone(), ..snapshot }
     }
 
     async fn read_classes(&self) -> Option<Vec<StorageClass>> {
@@ -173,10 +182,7 @@ impl<'a> Waiter<'a> {
             };
             (logs.current, logs.previous) = futures::join!(read(false), read(true));
         }
-        let mut snapshot = self.observer.snapshot();
-        snapshot.storage_classes.clone_from(&self.classes);
-        snapshot.streaming.clone_from(&self.streaming);
-        let explanation = explain(trouble, &snapshot, &logs);
+        let explanation = explain(trouble, &self.snapshot(), &logs);
         let mut failure = Failure::new(Exit::Failed, explanation.summary);
         failure.details = explanation.details;
         failure.hints = explanation.hints;
@@ -230,7 +236,7 @@ impl Procedure for Waiter<'_> {
                 unwedged: Vec::new(),
             });
         }
-        let snapshot = self.snapshot().await;
+        let snapshot = self.snapshot_with_classes().await;
         self.ask(&snapshot);
         let assessment = assess(&snapshot, &self.wait.expectation);
         self.display.show(&assessment, self.observer.trouble(), self.started.elapsed());
@@ -285,11 +291,11 @@ impl Procedure for Waiter<'_> {
         }
     }
 
-    fn too_late(&self, _: String) -> Failure {
+    fn too_late(&self, work: Work<'_>, _: String) -> Failure {
         let elapsed = self.started.elapsed();
         let what =
             if self.wait.expectation.replicas == 0 { "pods are still there" } else { "not ready" };
-        let seconds = self.work.cluster.deadline.elapsed().as_secs();
+        let seconds = work.cluster.deadline.elapsed().as_secs();
         let mut failure = Failure::new(Exit::TimedOut, format!("{what} after {seconds} s"));
         if let Some(assessment) = &self.last {
             failure.details = timed_out(assessment, elapsed);
@@ -297,9 +303,9 @@ impl Procedure for Waiter<'_> {
         failure
             .details
             .extend(self.observer.trouble().map(|t| format!("the API server said: {t}")));
-        let context = self.work.context;
+        let context = work.context;
         failure
-            .hint(format!("{}; --timeout 30m waits longer", self.work.resume()))
+            .hint(format!("{}; --timeout 30m waits longer", work.resume()))
             .hint(format!("{}  # what is there, and what is wrong", context.sibling("status")))
     }
 

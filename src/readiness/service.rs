@@ -46,7 +46,7 @@ fn master(view: View<'_>, name: &str) -> ObjectReadiness {
         [only] => match expected.map(|ordinal| view.expected.set.pod(ordinal)) {
             Some(expected) if expected == **only => None,
             Some(expected) => Some(format!("its endpoint is {only}, not {expected}")),
-            None => Some(format!("its endpoint is {only}, and no pod is to be the master")),
+            None => Some(format!("its endpoint is {only}, and the topology names no master")),
         },
         several => Some(format!("{} endpoints, not one: {}", several.len(), names(&ready))),
     };

@@ -60,7 +60,7 @@ impl Topology {
             Some(pod) => Master::Pod(set.ordinal(pod).ok_or_else(|| {
                 let id = objects::topology(set);
                 let message =
-                    format!("{id} names {pod:?} as the master, which is no pod of {}", set.name);
+                    format!("{id} names {pod:?} as the master, which is not a pod of {}", set.name);
                 Failure::new(Exit::Refused, message)
             })?),
         };
@@ -68,8 +68,8 @@ impl Topology {
     }
 
     /// A topology with the pod of this ordinal as the master.
-    #[must_use]
-    pub fn with_master(ordinal: u32) -> Self {
+    #[cfg(test)]
+    fn with_master(ordinal: u32) -> Self {
         Self { system_identifier: None, master: Master::Pod(ordinal) }
     }
 
@@ -117,10 +117,9 @@ impl Topology {
         match self.master() {
             Some(master) if replicas > 0 && master >= replicas => {
                 let (pod, pods) = (set.pod(master), master + 1);
-                let message =
-                    format!("{pod} is the master: a set of {replicas} pods would not have it");
+                let message = format!("{pod} is the master: --replicas {replicas} would delete it");
                 Err(Failure::new(Exit::Refused, message).hint(format!(
-                    "{} --replicas {pods}  # the fewest that keep it",
+                    "{} --replicas {pods}  # the smallest number that keeps it",
                     set.command("scale")
                 )))
             }

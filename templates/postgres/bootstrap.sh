@@ -498,7 +498,7 @@ master() {
     die $E_LOST "the volume has no $PGDATA but $PGDATA.old, which a replica left: move it back, or away"
   case $PGSET_ORIGIN in
     initdb) initialise ;;
-    *) die $E_USAGE "the variable PGSET_ORIGIN is $PGSET_ORIGIN: this version can begin with initdb only" ;;
+    *) die $E_USAGE "the variable PGSET_ORIGIN is $PGSET_ORIGIN: this version supports initdb only" ;;
   esac
 }
 

@@ -52,7 +52,7 @@ async fn the_master_is_who_the_topology_names() {
     space.pgset("test").run().await.ok();
 
     // pgset refuses to scale a set down below its master.
-    let words = "pgset-1 is the master: a set of 1 pods would not have it";
+    let words = "pgset-1 is the master: --replicas 1 would delete it";
     space.pgset("scale --replicas 1").run().await.exits(4).says(words);
     space.pgset("up --replicas 1 --synchronous 0").run().await.exits(4).says(words);
     space.pgset("scale --replicas 2").run().await.ok().says("replication slot pgset_2 dropped");

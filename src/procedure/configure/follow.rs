@@ -131,11 +131,11 @@ impl Procedure for Follow<'_> {
     }
 
     fn done(&self) -> String {
-        "the new settings are applied, not every server has read them".to_owned()
+        "the new settings are applied, but not every server has loaded them".to_owned()
     }
 
-    fn too_late(&self, why: String) -> Failure {
-        self.work.too_late(format!("pod {}: {why}", pods::name(self.pod)))
+    fn too_late(&self, work: Work<'_>, why: String) -> Failure {
+        work.too_late(format!("pod {}: {why}", pods::name(self.pod)))
     }
 }
 

@@ -199,10 +199,6 @@ impl Procedure for Restart<'_> {
         let (left, total) = (self.facts.left.len(), self.pending.len());
         format!("{} of {total} pods are restarted, nothing is lost", total - left)
     }
-
-    fn too_late(&self, why: String) -> Failure {
-        self.work.too_late(why)
-    }
 }
 
 /// Decides the order from the master's running values and the values after a restart.
@@ -236,7 +232,7 @@ async fn replayed(work: Work<'_>, master: &str) -> anyhow::Result<()> {
             }
         })
     };
-    let done = "the master is restarted, the replicas are not";
+    let done = "the master is restarted, but not the replicas";
     poll(work, done, look, |why| {
         Failure::new(Exit::TimedOut, format!("the replicas lag: {why}"))
             .hint(format!("{}  # goes on", work.set.command("up")))

@@ -156,11 +156,11 @@ impl Procedure for Follow<'_> {
     }
 
     fn done(&self) -> String {
-        "the new certificates are written, not every pod has them".to_owned()
+        "the new certificates are written, but not every pod has them".to_owned()
     }
 
-    fn too_late(&self, why: String) -> Failure {
-        self.work.too_late(format!("pod {}: {why}", pods::name(self.pod)))
+    fn too_late(&self, work: Work<'_>, why: String) -> Failure {
+        work.too_late(format!("pod {}: {why}", pods::name(self.pod)))
     }
 }
 

@@ -3,7 +3,6 @@
 use super::follow::follow;
 use super::transition::{Transition, change};
 use crate::cluster::objects::Apply;
-use crate::error::Failure;
 use crate::event::{Event, Outcome};
 use crate::manifest::Object;
 use crate::procedure::configure::{self, Consent};
@@ -122,17 +121,13 @@ impl Procedure for Settle<'_> {
         let stage =
             |tls: &Option<crate::settings::Tls>| tls.as_ref().map_or("off", |tls| tls.stage.name());
         if self.facts.first_to_follow {
-            return "the new certificates are written, not every pod has them".to_owned();
+            return "the new certificates are written, but not every pod has them".to_owned();
         }
         if self.facts.last_to_write {
             let stage = stage(&self.transition.first);
             return format!("TLS is {stage} on every pod, and replicas stream");
         }
-        format!("TLS is to be {}, not on every pod yet", stage(&self.transition.last))
-    }
-
-    fn too_late(&self, why: String) -> Failure {
-        self.work.too_late(why)
+        format!("TLS changes to {}, but not every pod has it yet", stage(&self.transition.last))
     }
 }
 
