@@ -18,6 +18,8 @@ mod explain;
 #[cfg(test)]
 mod fixtures;
 mod hint;
+mod milestone;
+mod mount;
 mod phase;
 mod pod;
 mod service;
@@ -32,6 +34,7 @@ mod volume;
 pub use assess::{Assessment, assess, timed_out};
 pub use deletion::deletion_blocked;
 pub use explain::{Explanation, explain};
+pub use milestone::Milestone;
 pub use phase::Phase;
 pub use snapshot::{Endpoint, Expectation, Logs, Snapshot, Streaming, StreamingReplica};
 pub use state::{ObjectState, WedgedPod};

@@ -61,7 +61,7 @@ fn run(arguments: &[OsString]) -> ExitCode {
     match reporter.finish() {
         // A reader of the events must not mistake an incomplete stream for a complete one.
         Err(error) if exit == Exit::Done => early(&anyhow::Error::new(error).context(
-            "the command is done, but its events could not all be written to standard output",
+            "the command is done, but some of its events could not be written to standard output",
         )),
         _ => ExitCode::from(exit.code()),
     }
@@ -221,13 +221,14 @@ fn display(
 fn log(general: &General) -> anyhow::Result<()> {
     let filter = match (&general.log, general.verbosity) {
         (Some(filter), _) => filter.as_str(),
-        (None, 0) => return Ok(()),
-        (None, 1) => "pgset=debug",
-        (None, 2) => "pgset=trace,kube=debug",
+        // With one -v the events are told in full, which is not a log.
+        (None, 0 | 1) => return Ok(()),
+        (None, 2) => "pgset=debug",
+        (None, 3) => "pgset=trace,kube=debug",
         (None, _) => "pgset=trace,kube=debug,kube_client=debug,kube_runtime=debug,hyper_util=debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|e| Failure::new(Exit::Usage, format!("PGSET_LOG is no filter: {e}")))?;
+        .map_err(|e| Failure::new(Exit::Usage, format!("PGSET_LOG is not a valid filter: {e}")))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -21,6 +21,25 @@ pub(crate) fn wrap_hanging(text: &str, indent: usize, width: usize) -> String {
     wrap(text, width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
 }
 
+/// A number of bytes for people: `512 B`, `3 GiB`, `22.8 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(size, _)| bytes >= *size) {
+        // One decimal, with integer arithmetic: an `f64` can't represent every `u64`.
+        Some((size, unit)) => match bytes % size * 10 / size {
+            0 => format!("{} {unit}", bytes / size),
+            tenths => format!("{}.{tenths} {unit}", bytes / size),
+        },
+        None => format!("{bytes} B"),
+    }
+}
+
+/// Lines of a label and a text, the texts aligned: `read only       postgresql://...`.
+pub(crate) fn labelled(rows: &[(&'static str, String)]) -> Vec<String> {
+    let widest = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
+    rows.iter().map(|(label, text)| format!("{label:widest$}  {text}")).collect()
+}
+
 /// Quotes a word for a shell. Words without special characters are not quoted, so that hints stay readable:
 /// `--requests cpu=500m,memory=1Gi`.
 pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {

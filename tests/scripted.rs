@@ -258,7 +258,7 @@ async fn whoever_loses_the_race_for_the_secret_takes_it_unless_it_says_something
         server.script(Method::GET, "/secrets/pgset-auth", 0..1, reply);
     };
     unseen();
-    up(&server).run().await.ok().says("another run made it first");
+    up(&server).run().await.ok().says("another run created it first");
     unseen();
     let output = up(&server).env("PG_PASSWORD", "second0password").run().await.exits(4);
     output.says("user-password").never_says("second0password").never_says("first0password");

@@ -40,7 +40,7 @@ pub fn objects(rendered: &[Rendered], owner: Ownership<'_>) -> Result<Vec<Object
             };
             let (id, value) = object(document, owner).map_err(wrong)?;
             if !seen.insert(id.clone()) {
-                return Err(wrong(at("", &format!("{id} is there twice"))));
+                return Err(wrong(at("", &format!("{id} is defined twice"))));
             }
             objects.push(Object { id, value, template: template.clone() });
         }
@@ -79,7 +79,7 @@ fn object(mut document: Value, owner: Ownership<'_>) -> Result<(ObjectId, Value)
     labels::add(kind, metadata, owner).map_err(|label| {
         at(
             &format!("metadata.labels[{label}]"),
-            "says whose the object is: pgset sets it, leave it out",
+            "identifies the owner of the object: pgset sets it, leave it out",
         )
     })?;
     Ok((ObjectId::new(kind, owner.namespace, &name), document))
@@ -129,7 +129,7 @@ fn namespace(
     let own = owner.namespace;
     match metadata.get("namespace").and_then(Value::as_str) {
         Some(_) if !kind.namespaced() => {
-            Err(at("metadata.namespace", &format!("has no meaning: a {kind} has no namespace")))
+            Err(at("metadata.namespace", &format!("must be left out: a {kind} has no namespace")))
         }
         Some(other) if other != own => Err(at(
             "metadata.namespace",
@@ -245,7 +245,7 @@ mod tests {
                 "apiVersion: v1\nkind: Secret\nmetadata: {name: x, labels: {app.kubernetes.io/instance: y}}",
                 "metadata.labels[app.kubernetes.io/instance]",
             ),
-            (&format!("{secret}---\n---\n{secret}"), "document 2: Secret s is there twice"),
+            (&format!("{secret}---\n---\n{secret}"), "document 2: Secret s is defined twice"),
             (
                 "apiVersion: v1\nkind: Secret\nmetadata: {nmae: x}",
                 "document 1: metadata.nmae is not a field: did you mean name?",

@@ -39,7 +39,9 @@ impl Diagnose for ManifestError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Yaml { .. } => vec!["`pgset render` prints what the templates make".to_owned()],
+            Self::Yaml { .. } => {
+                vec!["`pgset render` prints the output of the templates".to_owned()]
+            }
             Self::Document { .. } => Vec::new(),
         }
     }

@@ -191,7 +191,7 @@ pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
         Exit::Failed,
         format!("there is no set {} in namespace {}", set.name, set.namespace),
     )
-    .hint(format!("{}  # makes one", context.sibling("up")))
+    .hint(format!("{}  # creates it", context.sibling("up")))
     .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 
@@ -199,7 +199,7 @@ pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
 pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Result<(), Failure> {
     match plan::foreign(live, set) {
         None => Ok(()),
-        Some(owner) => Err(Failure::new(Exit::Refused, format!("{id} belongs to {owner}"))
+        Some(owner) => Err(Failure::new(Exit::Refused, format!("{id} is owned by {owner}"))
             .hint("another set: --name NAME")),
     }
 }
@@ -235,7 +235,7 @@ pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyho
             "storage without rights on PersistentVolumes: --storage class, or --storage claim:NAME",
         );
     }
-    Err(failure.hint("ask whoever administers the cluster for a Role with the rules above").into())
+    Err(failure.hint("ask an administrator of the cluster for a Role with the rules above").into())
 }
 
 async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<()> {
@@ -255,7 +255,7 @@ async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     };
     if live["status"]["phase"] == "Terminating" {
         return Err(Failure::new(Exit::Refused, format!("namespace {name} is being deleted"))
-            .hint("wait until it is gone, or name another with -n")
+            .hint("wait until it is deleted, or use another namespace: -n NAME")
             .into());
     }
     Ok(())

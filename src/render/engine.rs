@@ -115,12 +115,12 @@ fn render_one(environment: &Environment<'_>, name: &str, context: &Value) -> Res
     let mut out = Bounded { bytes: Vec::new(), overflown: false };
     let result = environment.get_template(name)?.render_captured_to(context, &mut out).map(|_| ());
     if out.overflown {
-        let message = format!("makes more than {} KiB", MAX_OUTPUT / 1024);
+        let message = format!("produces more than {} KiB", MAX_OUTPUT / 1024);
         return Err(Error::new(ErrorKind::WriteFailure, message));
     }
     result?;
     String::from_utf8(out.bytes)
-        .map_err(|_| Error::new(ErrorKind::WriteFailure, "makes text that is not UTF-8"))
+        .map_err(|_| Error::new(ErrorKind::WriteFailure, "produces text that is not UTF-8"))
 }
 
 /// A writer that fails after [`MAX_OUTPUT`] bytes.
@@ -161,10 +161,10 @@ fn explain(
         next = source.source();
     }
     let message = match (innermost.kind(), innermost.detail()) {
-        (ErrorKind::OutOfFuel, _) => "does not come to an end".to_owned(),
+        (ErrorKind::OutOfFuel, _) => "does not end: it takes too many steps".to_owned(),
         (ErrorKind::WriteFailure | ErrorKind::UndefinedError, Some(detail)) => detail.to_owned(),
         (ErrorKind::TemplateNotFound, Some(detail)) => {
-            format!("{detail}: only files beside it, named *.j2, can be included")
+            format!("{detail}: only files *.j2 in the same directory can be included")
         }
         (kind, None) => kind.to_string(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),

@@ -66,7 +66,7 @@ fn candidates(directory: &Path) -> Result<Vec<PathBuf>, RenderError> {
             paths.push(path);
         }
         if paths.len() > MAX_FILES {
-            return Err(wrong(directory, format!("holds more than {MAX_FILES} templates")));
+            return Err(wrong(directory, format!("contains more than {MAX_FILES} templates")));
         }
     }
     paths.sort();
@@ -78,7 +78,7 @@ fn read_one(root: &Path, path: PathBuf) -> Result<TemplateFile, RenderError> {
     if !real.starts_with(root) {
         return Err(wrong(
             &path,
-            format!("leads out of the template directory, to {}", real.display()),
+            format!("is a link to {}, outside of the template directory", real.display()),
         ));
     }
     // Checked before opening the file, because opening a named pipe would block until a process writes to
@@ -112,7 +112,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, &'static str> {
     }
     // UTF-16 without a byte order mark: every second byte of ASCII characters is 0.
     if bytes.contains(&0) {
-        return Err("holds NUL bytes: save it as UTF-8");
+        return Err("contains NUL bytes: save it as UTF-8");
     }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8")
 }
@@ -154,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_directory_without_templates_is_refused_unless_another_profile_has_some() {
-        assert!(message(&directory(&[("crunchy/_a.j2", b"")])).ends_with("holds no templates"));
-        assert!(message(&directory(&[("x.yaml.j2", b"")])).ends_with("holds no templates"));
+        assert!(message(&directory(&[("crunchy/_a.j2", b"")])).ends_with("contains no templates"));
+        assert!(message(&directory(&[("x.yaml.j2", b"")])).ends_with("contains no templates"));
         let root = directory(&[("postgres/a.yaml.j2", b"")]);
         assert_eq!(read(root.path(), "crunchy").unwrap().len(), 0);
         assert!(read(&root.path().join("nowhere"), "crunchy").is_err());
@@ -192,12 +192,12 @@ mod tests {
             root.path().join("crunchy/c.j2"),
         )
         .unwrap();
-        assert!(message(&root).contains("leads out of the template directory"));
+        assert!(message(&root).contains("outside of the template directory"));
 
         // A symbolic link to a directory outside of the template directory is refused, too.
         let root = directory(&[]);
         fs::rename(outside.path().join("secret.j2"), outside.path().join("a.yaml.j2")).unwrap();
         std::os::unix::fs::symlink(outside.path(), root.path().join("crunchy")).unwrap();
-        assert!(message(&root).contains("leads out of the template directory"));
+        assert!(message(&root).contains("outside of the template directory"));
     }
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `-o json` | [`Mode::Json`]: events on stdout, one per line |
 //! | `-q` | [`Mode::Plain`]: warnings and errors alone need no live display |
-//! | `-v` | [`Mode::Plain`]: log lines would break a live display |
+//! | `-v` | [`Mode::Plain`]: a line per change, and log lines, which would break a live display |
 //! | stderr is not a terminal, or a dumb one | [`Mode::Plain`] |
 //! | `CI` is set | [`Mode::Plain`]: nobody watches the terminal |
 //! | otherwise | [`Mode::Interactive`] |
@@ -50,9 +50,10 @@ pub struct Flags {
     pub output: Output,
     /// `--color`.
     pub color: ColorChoice,
-    /// `-q`: only warnings, important notes and errors.
+    /// `-q`: only warnings and errors.
     pub quiet: bool,
-    /// `-v`, counted. From 1 on, pgset writes a log to stderr.
+    /// `-v`, counted. From 1 on, every object and every change of state is shown. From 2 on, pgset also
+    /// writes a log to stderr.
     pub verbose: u8,
 }
 
@@ -117,8 +118,10 @@ pub struct Display {
     pub width: Option<usize>,
     /// The width of stdout; `None` if it is not a terminal, or one without cursor movement.
     pub stdout_width: Option<usize>,
-    /// Whether only warnings, important notes and errors are shown.
+    /// Whether only warnings and errors are shown.
     pub quiet: bool,
+    /// Whether every object and every change of state is shown.
+    pub verbose: bool,
 }
 
 /// Decides how output looks, by the tables at the top of this module.
@@ -148,6 +151,7 @@ pub fn display(flags: Flags, terminal: Terminal) -> Display {
         stdout_width: (terminal.stdout_is_terminal && !terminal.term_dumb)
             .then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
         quiet: flags.quiet,
+        verbose: flags.verbose > 0,
     }
 }
 
@@ -210,6 +214,7 @@ mod tests {
                 width,
                 stdout_width,
                 quiet: flags.quiet,
+                verbose: flags.verbose > 0,
             };
             assert_eq!(display(flags, terminal), expected, "{case}");
         }

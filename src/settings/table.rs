@@ -1,4 +1,4 @@
-//! The table of environment variables, for `pgset env` and for the README.
+//! The table of environment variables, for `pgset env` and for `docs/settings.md`.
 
 use std::fmt::Write as _;
 
@@ -104,7 +104,7 @@ fn cells(row: &EnvRow) -> [String; 5] {
         or_dash(&value),
         row.source.clone(),
         or_dash(row.default),
-        // Only the README needs the backticks.
+        // Only `docs/settings.md` needs the backticks.
         row.meaning.replace('`', ""),
     ]
 }
@@ -125,7 +125,7 @@ pub fn json(rows: &[EnvRow]) -> String {
     text
 }
 
-/// Formats the README's table: name, meaning, default.
+/// Formats the table of `docs/settings.md`: name, meaning, default.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from("| variable | meaning | default |\n| --- | --- | --- |\n");

@@ -7,6 +7,7 @@ use console::style;
 
 use super::{Health, ReplicaStatus, ServiceFacts, Status};
 use crate::postgres::table::{clean, render, wrap};
+use crate::text;
 
 /// Formats the status. `width` is in columns; `color` enables ANSI colours.
 #[must_use]
@@ -23,7 +24,7 @@ pub fn human(status: &Status, width: usize, color: bool) -> String {
     }
     if let Some(number @ 1..) = status.synchronous {
         let replicas = if number == 1 { "replica" } else { "replicas" };
-        let _ = write!(text, ", commits wait for {number} {replicas}");
+        let _ = write!(text, ", {number} {replicas} must confirm each commit");
     }
     text.push('\n');
     if let Some(tls) = &status.tls {
@@ -125,7 +126,7 @@ fn replication(status: &Status) -> Vec<Vec<String>> {
             replica.pod.clone().unwrap_or_else(outside),
             state,
             or_dash(row.map(|row| row.sync_state.as_str())),
-            row.and_then(|row| row.lag_bytes).map_or("-".to_owned(), bytes),
+            row.and_then(|row| row.lag_bytes).map_or("-".to_owned(), text::size),
             row.and_then(|row| row.replay_lag).map_or("-".to_owned(), delay),
             row.and_then(|row| row.replay_lsn).map_or("-".to_owned(), |lsn| lsn.to_string()),
         ]
@@ -139,7 +140,7 @@ fn slots(status: &Status) -> Vec<Vec<String>> {
             slot.name.clone(),
             slot.kind.clone(),
             if slot.active { "yes" } else { "no" }.to_owned(),
-            slot.retained_bytes.map_or("-".to_owned(), bytes),
+            slot.retained_bytes.map_or("-".to_owned(), text::size),
         ]
     };
     status.slots.iter().map(row).collect()
@@ -180,15 +181,6 @@ fn age(age: Duration) -> String {
         s @ 120..7200 => format!("{}m", s / 60),
         s @ 7200..172_800 => format!("{}h", s / 3600),
         s => format!("{}d", s / 86400),
-    }
-}
-
-fn bytes(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match UNITS.iter().find(|(size, _)| bytes >= *size) {
-        // One decimal, with integer arithmetic: an `f64` can't represent every `u64`.
-        Some((size, unit)) => format!("{}.{} {unit}", bytes / size, bytes % size * 10 / size),
-        None => format!("{bytes} B"),
     }
 }
 

@@ -105,7 +105,7 @@ fn without_a_writable_master_it_is_down() {
 #[test]
 fn anything_else_wrong_is_degraded() {
     let cases: [Case; 13] = [
-        ("pgset-1 did not say whether it is in recovery: timeout expired", |f| {
+        ("pgset-1 cannot be queried (pg_is_in_recovery() failed): timeout expired", |f| {
             f.pods[0].in_recovery = None;
             f.pods[0].no_answer = Some("timeout expired".into());
         }),
@@ -114,12 +114,12 @@ fn anything_else_wrong_is_degraded() {
             f.observation.as_mut().unwrap().replicas[0].state = "catchup".into();
         }),
         ("pgset-1 has 2 rows", |f| f.observation.as_mut().unwrap().replicas.push(row("pgset-1"))),
-        ("the master could not be asked", |f| f.observation = None),
+        ("the master cannot be queried about replication", |f| f.observation = None),
         ("pgset-1 is not ready: CrashLoopBackOff", |f| {
             f.pods[0].ready = false;
             f.pods[0].state = "CrashLoopBackOff".into();
         }),
-        ("2 pods where 3 are asked for", |f| f.desired_replicas = 3),
+        ("2 pods, expected 3", |f| f.desired_replicas = 3),
         ("pgset-1 is labelled master and is in recovery", |f| {
             f.pods[0].role_label = Some(Role::Master);
         }),
@@ -149,7 +149,7 @@ fn an_idle_slot_is_named_with_what_it_keeps() {
         });
     });
     assert_eq!(health, Health::Degraded);
-    assert_eq!(problems, "slot old is used by nobody and keeps 16 bytes of log");
+    assert_eq!(problems, "slot old is inactive and retains 16 bytes of WAL");
 }
 
 #[test]
@@ -204,8 +204,10 @@ fn commits_that_can_not_end_are_a_problem_and_a_restart_that_is_due_too() {
     }
     let status = Status::new(facts.clone());
     assert_eq!(status.health, Health::Healthy, "{:?}", status.problems);
+    let text = human(&status, 200, false);
     assert!(
-        human(&status, 200, false).lines().next().unwrap().ends_with("commits wait for 1 replica")
+        text.lines().next().unwrap().ends_with(", 1 replica must confirm each commit"),
+        "{text}"
     );
     let observation = facts.observation.as_mut().unwrap();
     observation.synchronous = 2;
@@ -217,8 +219,8 @@ fn commits_that_can_not_end_are_a_problem_and_a_restart_that_is_due_too() {
     assert_eq!(
         status.problems,
         [
-            "commits wait for 2 synchronous replicas and 0 can confirm: none ends",
-            "the master waits for a restart: max_connections (pgset up does it)",
+            "2 replicas must confirm each commit, but only 0 can: every commit waits",
+            "the master needs a restart to apply max_connections: pgset up restarts it",
         ]
     );
 }

@@ -100,13 +100,13 @@ fn a_volume_that_is_not_writable_is_given_to_its_user() {
 #[test]
 fn what_the_log_says_decides() {
     for (log, hint) in [
-        ("FATAL: password authentication failed for user \"master\"", "bring that Secret back"),
+        ("FATAL: password authentication failed for user \"master\"", "restore the Secret"),
         ("could not write: No space left on device", "the volume is full"),
         ("Read-only file system", "mounted read-only"),
-        ("error: the volume is empty but this set was initialised", "pgset down --delete-data"),
+        ("error: the volume is empty but this set was initialized", "pgset down --delete-data"),
         (
             "error: label: HTTP/1.1 403 Forbidden: cannot patch resource \"pods/status\"",
-            "names the pod in the set's Role",
+            "adds the pod to the set's Role",
         ),
     ] {
         let first = crashed(log, &healthy(2)).hints[0].clone();
@@ -165,7 +165,7 @@ fn a_refusal_names_what_refuses() {
         of(quota),
         [
             "ResourceQuota small allows pods=1,memory=512Mi; pods=1,memory=0 is used, \
-             pods=1,memory=1Gi more is asked for",
+             pods=1,memory=1Gi more is requested",
             "kubectl -n pg describe resourcequota small"
         ]
     );
@@ -173,7 +173,7 @@ fn a_refusal_names_what_refuses() {
     assert_eq!(
         of(unspecified),
         [
-            "ResourceQuota small wants every container to specify limits.cpu",
+            "ResourceQuota small requires every container to specify limits.cpu",
             "kubectl -n pg describe resourcequota small"
         ]
     );
@@ -182,7 +182,7 @@ fn a_refusal_names_what_refuses() {
                    serviceaccount \"pgset-sa\" not found";
     assert_eq!(
         of(account)[0],
-        "ServiceAccount pgset-sa is gone: the same `pgset up` once more makes it again"
+        "ServiceAccount pgset-sa does not exist: run the same `pgset up` again to create it"
     );
     let webhook = "admission webhook \"deny.example\" denied the request: no";
     assert_eq!(of(webhook)[0], "the admission webhook deny.example refuses the pod");
@@ -220,7 +220,7 @@ fn a_volume_that_can_not_be_used_comes_with_the_fix() {
         "{released}"
     );
     assert_eq!(of(Cause::VolumeClaimedByOther), "pgset up --volume-prefix PREFIX -n pg");
-    assert!(of(Cause::ClaimLost).starts_with("bring the PersistentVolume back"));
+    assert!(of(Cause::ClaimLost).starts_with("create the PersistentVolume again"));
 }
 
 #[test]
@@ -234,14 +234,14 @@ fn what_the_nodes_lack_is_said() {
     assert_eq!(
         of("0/1 nodes are available: 1 Insufficient cpu"),
         [
-            "no node has enough cpu left: the pod asks for 100; ask for less, or add a node",
+            "no node has enough cpu left: the pod requests 100; request less, or add a node",
             "kubectl describe nodes",
             "kubectl -n pg describe pod pgset-0"
         ]
     );
     assert!(of("1 node(s) had untolerated taint {x: }")[0].contains("taint"));
     assert_eq!(
-        of("waits for PersistentVolumeClaim pgset-pvc: x")[0],
+        of("waiting for PersistentVolumeClaim pgset-pvc: x")[0],
         "kubectl -n pg describe pvc pgset-pvc"
     );
 }
@@ -251,7 +251,7 @@ fn a_wedged_pod_can_be_deleted() {
     let found = hints(&pod(Cause::Wedged, "x"), &healthy(2));
     assert_eq!(
         found[0],
-        "the same `pgset up` once more with --yes deletes the pod, and keeps its claim"
+        "run the same `pgset up` again with --yes: it deletes the pod and keeps its claim"
     );
     assert_eq!(found[1], "kubectl -n pg delete pod pgset-0");
 }
@@ -261,7 +261,7 @@ fn a_timeout_says_what_is_still_waited_for() {
     let world = healthy(2).with(|world| world.snapshot.streaming = None);
     assert_eq!(
         timed_out(&world.assess(), Duration::from_secs(600)),
-        ["not ready after 10 min", "Pod pgset-1: Ready, the master is asked whether it streams"]
+        ["not ready after 10 min", "Pod pgset-1: Ready, checking replication"]
     );
 }
 
@@ -269,6 +269,6 @@ fn a_timeout_says_what_is_still_waited_for() {
 fn what_somebody_took_away_is_put_back() {
     for cause in [Cause::Replaced, Cause::Deleted] {
         let gone = trouble(Kind::StatefulSet, "pgset", cause, "x");
-        assert_eq!(hints(&gone, &healthy(2)), ["the same `pgset up` once more puts it right"]);
+        assert_eq!(hints(&gone, &healthy(2)), ["run the same `pgset up` again to restore it"]);
     }
 }

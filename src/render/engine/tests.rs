@@ -148,7 +148,7 @@ fn errors_name_variable_file_and_line() {
 fn includes_do_not_leave_the_directory() {
     for name in ["/etc/passwd", "../postgres/a.yaml.j2", "crunchy/../../x", "nowhere.j2"] {
         let message = fails(&format!("{{% include \"{name}\" %}}"));
-        assert!(message.contains("only files beside it"), "{message}");
+        assert!(message.contains("only files *.j2 in the same directory"), "{message}");
     }
 }
 
@@ -156,11 +156,11 @@ fn includes_do_not_leave_the_directory() {
 fn time_depth_and_size_are_bounded() {
     assert!(fails("{% for i in range(1000000000) %}{% endfor %}").contains("a.yaml.j2"));
     let nested = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
-    assert!(fails(nested).contains("does not come to an end"), "{}", fails(nested));
+    assert!(fails(nested).contains("does not end"), "{}", fails(nested));
     assert!(fails("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").contains("recursion limit"));
     assert!(fails("{% include \"a.yaml.j2\" %}").contains("recursion limit"));
     let large = "{% for i in range(2000) %}".to_owned() + &"x".repeat(1000) + "{% endfor %}";
-    assert!(fails(&large).contains("makes more than 1024 KiB"), "{}", fails(&large));
+    assert!(fails(&large).contains("produces more than 1024 KiB"), "{}", fails(&large));
     assert!(!fails("{{ 'x' * 1000000000 }}").is_empty());
 }
 
