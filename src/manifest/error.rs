@@ -25,6 +25,8 @@ pub enum ManifestError {
         path: String,
         /// The error.
         message: String,
+        /// What to write instead, if that is known.
+        hint: Option<String>,
     },
 }
 
@@ -40,7 +42,7 @@ impl Diagnose for ManifestError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Yaml { .. } => vec!["`pgset render` prints what the templates make".to_owned()],
-            Self::Document { .. } => Vec::new(),
+            Self::Document { hint, .. } => hint.iter().cloned().collect(),
         }
     }
 }
