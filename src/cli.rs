@@ -114,7 +114,7 @@ impl Command {
     pub fn outputs(&self) -> &'static [Output] {
         match self {
             Self::Test(_) => &[Output::Human, Output::Json, Output::Junit],
-            Self::Status(_) => &[Output::Human, Output::Json, Output::Yaml],
+            Self::Status(_) => &[Output::Human, Output::Wide, Output::Json, Output::Yaml],
             Self::Render(_) => &[Output::Human, Output::Yaml],
             Self::Connect(_) => &[Output::Human, Output::Json, Output::Yaml, Output::Env],
             Self::Psql(_) | Self::Password(_) | Self::Completions(_) | Self::Man(_) => {
@@ -262,6 +262,8 @@ pub struct SettingsArgs {
 pub enum Output {
     /// For people
     Human,
+    /// For people, with every column
+    Wide,
     /// JSON, a document or a line per event
     Json,
     /// YAML

@@ -21,7 +21,7 @@
 //! | [`certificate`] | issues, renews and checks certificates | set, values |
 //! | [`cli`] | the command line, and nothing else | image, values |
 //! | [`settings`] | validates flags, environment and defaults once | cli, environment, error, image, set, text, values |
-//! | [`render`] | renders templates to text | certificate, error, image, manifest, set, settings, values |
+//! | [`render`] | renders templates to text | certificate, error, image, manifest, set, settings, text, values |
 //! | [`plan`] | compares desired and live objects; plans steps and refusals | error, manifest, set, values |
 //! | [`postgres`] | SQL, psql, the checks of `test` and `status` | certificate, error, set, settings, text, values |
 //! | [`readiness`] | decides what is ready, what failed and why | manifest, set, text, values |

@@ -11,7 +11,7 @@ use crate::cluster::observe::Observer;
 use crate::cluster::{Cluster, Deadline};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::postgres::status::{Health, Status, human};
+use crate::postgres::status::{Health, Status, View, human};
 use crate::procedure::inspect::Subject;
 
 /// The interval of queries to PostgreSQL with `--watch`: replication changes without any Kubernetes event.
@@ -54,8 +54,9 @@ fn text(context: &Context, status: &Status) -> anyhow::Result<String> {
     Ok(match context.general.output {
         Output::Json => serde_json::to_string_pretty(status)? + "\n",
         Output::Yaml => crate::manifest::parse::to_yaml(&serde_json::to_value(status)?),
-        Output::Human | Output::Junit | Output::Env => {
-            human(status, display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
+        Output::Human | Output::Wide | Output::Junit | Output::Env => {
+            let wide = context.general.output == Output::Wide;
+            human(status, View { width: display.stdout_width, color: display.color_stdout, wide })
         }
     })
 }

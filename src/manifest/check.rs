@@ -32,11 +32,12 @@ pub fn objects(rendered: &[Rendered], owner: Ownership<'_>) -> Result<Vec<Object
     let mut seen = BTreeSet::new();
     for Rendered { template, text } in rendered {
         for (index, document) in parse::documents(template, text)?.into_iter().enumerate() {
-            let wrong = |Wrong { path, message }| ManifestError::Document {
+            let wrong = |Wrong { path, message, hint }| ManifestError::Document {
                 template: template.clone(),
                 document: index + 1,
                 path,
                 message,
+                hint,
             };
             let (id, value) = object(document, owner).map_err(wrong)?;
             if !seen.insert(id.clone()) {
@@ -50,7 +51,7 @@ pub fn objects(rendered: &[Rendered], owner: Ownership<'_>) -> Result<Vec<Object
 }
 
 fn at(path: &str, message: &str) -> Wrong {
-    Wrong { path: path.to_owned(), message: message.to_owned() }
+    Wrong { path: path.to_owned(), message: message.to_owned(), hint: None }
 }
 
 fn object(mut document: Value, owner: Ownership<'_>) -> Result<(ObjectId, Value), Wrong> {
@@ -172,6 +173,7 @@ fn encode_string_data(document: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Diagnose as _, Exit};
 
     fn parsed(text: &str) -> Result<Vec<Object>, ManifestError> {
         objects(
@@ -255,5 +257,21 @@ mod tests {
             assert!(message.contains(words), "{text}: {message}");
             assert!(message.starts_with("a.yaml.j2, document "), "{message}");
         }
+    }
+
+    #[test]
+    fn a_mode_in_octal_is_an_error_with_its_decimal_number() {
+        let error = parsed(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: x}\nspec:\n  template:\n    spec:\n      \
+             containers: []\n      volumes: [{name: a, secret: {secretName: s, defaultMode: 0400}}]\n",
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a.yaml.j2, document 1: spec.template.spec.volumes[0].secret.defaultMode must be a whole \
+             number, not a string"
+        );
+        assert_eq!(error.hints(), ["write 256: 0400 is octal, and modes are written in decimal"]);
+        assert_eq!(error.exit(), Exit::Usage);
     }
 }

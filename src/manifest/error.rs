@@ -25,6 +25,8 @@ pub enum ManifestError {
         path: String,
         /// The error.
         message: String,
+        /// What to write instead, if that is known.
+        hint: Option<String>,
     },
 }
 
@@ -42,7 +44,7 @@ impl Diagnose for ManifestError {
             Self::Yaml { .. } => {
                 vec!["`pgset render` prints the output of the templates".to_owned()]
             }
-            Self::Document { .. } => Vec::new(),
+            Self::Document { hint, .. } => hint.iter().cloned().collect(),
         }
     }
 }

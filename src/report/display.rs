@@ -68,7 +68,7 @@ pub struct Terminal {
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
-    /// Columns of the terminal at stderr, if known.
+    /// Columns of the terminal at stderr, else of the one at stdout, if known.
     pub width: Option<usize>,
     /// `CI` is set: nobody watches the terminal.
     pub ci: bool,
@@ -84,11 +84,12 @@ impl Terminal {
     /// Inspects stdout and stderr of this process. The caller must fill in the environment variables.
     #[must_use]
     pub fn attached() -> Self {
-        let stderr = console::Term::stderr();
+        let (stdout, stderr) = (console::Term::stdout(), console::Term::stderr());
+        let size = stderr.size_checked().or_else(|| stdout.size_checked());
         Self {
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
-            width: stderr.size_checked().map(|(_, columns)| usize::from(columns)),
+            width: size.map(|(_, columns)| usize::from(columns)),
             ..Self::default()
         }
     }

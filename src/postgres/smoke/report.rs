@@ -10,7 +10,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
 use super::{CheckOutcome, CheckResult};
-use crate::postgres::table::{clean, wrap};
+use crate::text::table::{clean, wrap};
 
 /// The version of the JSON document. Within one version, fields may be added but not changed.
 pub const REPORT_VERSION: u32 = 1;

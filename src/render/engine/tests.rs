@@ -186,6 +186,39 @@ fn errors_never_show_a_password() {
 }
 
 #[test]
+fn an_empty_file_is_an_error_unless_a_statement_leaves_everything_out() {
+    let render = |name, text| render_files(&[("a.yaml.j2", "a: 1\n"), (name, text)], "x");
+    for text in ["", "\n", "# only\n  # comments", "{# one #}\n---\n", "{% set a = 1 %}"] {
+        let error = render("services.yaml.j2", text).unwrap_err();
+        assert_eq!(
+            error,
+            RenderError::Empty {
+                path: "/t/crunchy/services.yaml.j2".into(),
+                replaces: true,
+                rendered: true
+            },
+            "{text:?}"
+        );
+        assert_eq!(
+            error.to_string(),
+            "template /t/crunchy/services.yaml.j2 is empty, or contains only comments"
+        );
+    }
+    for (name, replaces, rendered) in
+        [("mine.yaml.j2", false, true), ("x.conf.j2", false, true), ("run.sh", false, false)]
+    {
+        let path = PathBuf::from("/t/crunchy").join(name);
+        let expected = RenderError::Empty { path, replaces, rendered };
+        assert_eq!(render(name, "#!/bin/sh\n").unwrap_err(), expected);
+    }
+    let left_out = ["{% if false %}{% endif %}", "{%- for x in [] %}a: {{ x }}{% endfor %}"];
+    for text in left_out {
+        assert!(render("services.yaml.j2", text).is_ok(), "{text}");
+    }
+    assert!(render("_piece.j2", "").is_ok());
+}
+
+#[test]
 fn a_profile_without_templates_is_an_error() {
     assert!(render_files(&[("_a.yaml.j2", "")], "x").is_err());
 }
