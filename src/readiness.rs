@@ -17,11 +17,13 @@ mod events;
 mod explain;
 #[cfg(test)]
 mod fixtures;
+mod group;
 mod hint;
 mod milestone;
 mod mount;
 mod phase;
 mod pod;
+mod pull;
 mod service;
 mod snapshot;
 mod state;
@@ -31,7 +33,7 @@ mod trouble;
 mod view;
 mod volume;
 
-pub use assess::{Assessment, assess, timed_out};
+pub use assess::{Assessment, assess, unmet};
 pub use deletion::deletion_blocked;
 pub use explain::{Explanation, explain};
 pub use milestone::Milestone;

@@ -18,7 +18,7 @@ use crate::event::{Event, Outcome};
 use crate::manifest::Kind;
 use crate::readiness::{
     Assessment, Cause, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess,
-    explain, timed_out,
+    explain, unmet,
 };
 use crate::set::objects;
 use display::{Display, Elapsed};
@@ -182,10 +182,11 @@ impl<'a> Waiter<'a> {
             };
             (logs.current, logs.previous) = futures::join!(read(false), read(true));
         }
-        let explanation = explain(trouble, &self.snapshot(), &logs);
+        let all = self.last.as_ref().map(|last| last.troubles.as_slice()).unwrap_or_default();
+        let explanation = explain(trouble, all, &self.snapshot(), &logs);
         let mut failure = Failure::new(Exit::Failed, explanation.summary);
         failure.details = explanation.details;
-        failure.hints = explanation.hints;
+        failure.hints.extend(explanation.hint);
         failure
     }
 
@@ -294,13 +295,17 @@ impl Procedure for Waiter<'_> {
     }
 
     fn too_late(&self, work: Work<'_>, _: String) -> Failure {
-        let elapsed = self.started.elapsed();
         let what =
             if self.wait.expectation.replicas == 0 { "pods still exist" } else { "not ready" };
         let seconds = work.cluster.deadline.elapsed().as_secs();
         let mut failure = Failure::new(Exit::TimedOut, format!("{what} after {seconds} s"));
         if let Some(assessment) = &self.last {
-            failure.details = timed_out(assessment, elapsed);
+            failure.details = unmet(assessment);
+            if let Some(trouble) = assessment.troubles.first() {
+                let troubles = &assessment.troubles;
+                let explained = explain(trouble, troubles, &self.snapshot(), &Logs::default());
+                failure.hints.extend(explained.hint);
+            }
         }
         failure
             .details

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::events;
+use super::pull;
 use super::text::{one_line, says};
 use super::trouble::{AT_ONCE, CONTAINER_GRACE, Cause, Trouble};
 use crate::manifest::ObjectId;
@@ -88,7 +89,7 @@ pub(super) fn trouble(
         | "ImageInspectError"
         | "RegistryUnavailable"
         | "SignatureValidationFailed" => {
-            let text = pull_message(status, message, events);
+            let text = pull::shortened(&pull_message(status, message, events), &status.image);
             (Cause::ImagePull, if is_not_found(&text) { AT_ONCE } else { CONTAINER_GRACE }, text)
         }
         // The kubelet has not fetched the Secret or ConfigMap yet.

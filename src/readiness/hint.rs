@@ -78,7 +78,23 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What to do about a trouble, the most likely first.
+/// What to do about a trouble: the most likely advice. If it is no command, the first command that helps
+/// follows: `node n1 can't reach the registry (kubectl -n pg describe pod pgset-0)`.
+pub(super) fn hint(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Option<String> {
+    let hints = hints(trouble, snapshot, logs);
+    let first = hints.first()?;
+    let is_command = |hint: &&String| hint.starts_with("pgset ") || hint.starts_with("kubectl ");
+    let commands = ["`", "kubectl ", "mkdir ", "chown ", "apt-get ", "pgset "];
+    let holds_command = commands.iter().any(|command| first.contains(command));
+    match hints.iter().find(is_command) {
+        Some(command) if !is_command(&first) && !holds_command => {
+            Some(format!("{first} ({command})"))
+        }
+        _ => Some(first.clone()),
+    }
+}
+
+/// Everything that can be done about a trouble, the most likely first.
 pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<String> {
     let case = Case { trouble, snapshot };
     let mut hints = match trouble.cause {
@@ -117,7 +133,7 @@ fn image(case: Case<'_>) -> Vec<String> {
     let message = &case.trouble.message;
     let mut hints = Vec::new();
     if says(message, &["dial tcp", "no such host", "i/o timeout", "connection refused"]) {
-        hints.push(format!("{} can't reach the registry", case.node()));
+        return vec![format!("{} can't reach the registry", case.node())];
     } else if says(message, &["denied", "unauthorized", "authentication required", "forbidden"]) {
         hints.push(
             "the registry requires credentials: add a pull secret to the ServiceAccount's \

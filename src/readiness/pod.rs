@@ -247,6 +247,9 @@ impl Progress {
             return None;
         }
         let said = one_line(scheduled.message.as_deref().unwrap_or_default());
+        // The scheduler adds that preemption does not help, which is no cause.
+        let said = said.split_once(". preemption: ").map_or(said.as_str(), |(said, _)| said);
+        let said = said.to_owned();
         if scheduled.reason.as_deref() != Some("Unschedulable") {
             return Some(Self::quiet(format!("Pending: {said}")));
         }
@@ -301,7 +304,11 @@ impl Progress {
                 .find(|status| Some(&status.name) == first.container.as_ref())
                 .and_then(container::waiting)
                 .map_or("", |(reason, _)| reason);
-            let state = format!("{reason}: {}", first.message);
+            let state = match first.cause {
+                // Its message says all that the reason says.
+                Cause::ImagePull => first.message.clone(),
+                _ => format!("{reason}: {}", first.message),
+            };
             return Some(Self { state, troubles });
         }
         let inits = pod.status.as_ref()?.init_container_statuses.iter().flatten();

@@ -103,7 +103,8 @@ pub(super) fn text(event: &Event, color: bool, width: Option<usize>) -> String {
         }
         Event::Heartbeat { elapsed, waiting_for } => {
             let waiting_for: Vec<_> = waiting_for.iter().map(|text| one_line(text)).collect();
-            format!("still waiting after {}: {}", seconds(*elapsed), waiting_for.join(", "))
+            let label = format!("still waiting after {}:", seconds(*elapsed));
+            failure::labelled("", &label, &waiting_for.join("; "), width)
         }
         Event::Warning { message } => {
             let label = paint(&Style::new().yellow().bold(), "warning:", color).to_string();

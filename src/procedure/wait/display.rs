@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::{Audience, Event};
 use crate::manifest::{Kind, ObjectId};
-use crate::readiness::{Assessment, Milestone, ObjectState, Phase};
+use crate::readiness::{Assessment, Milestone, ObjectState, Phase, unmet};
 use crate::report::Reporter;
 
 /// After this time, the first heartbeat reports what is still missing.
@@ -33,16 +33,6 @@ pub(super) struct Elapsed {
     pub(super) wait: Duration,
     /// Since the command began.
     pub(super) command: Duration,
-}
-
-/// What a heartbeat names: the pods that are not ready. They tell what they wait for, so that the objects that
-/// wait for them need no mention.
-fn waiting_for(assessment: &Assessment) -> Vec<String> {
-    let is_waiting = |one: &&ObjectState| one.object.kind == Kind::Pod && one.phase != Phase::Ready;
-    let pods: Vec<String> = (assessment.states.iter().filter(is_waiting))
-        .map(|one| format!("{} ({})", one.object.name, one.state))
-        .collect();
-    if pods.is_empty() { assessment.waiting_for.clone() } else { pods }
 }
 
 /// What was reported about a pod.
@@ -103,7 +93,7 @@ impl<'a> Display<'a> {
                 self.milestone(object, Milestone::Deleted, elapsed.command);
             }
         }
-        self.beat(changed, &waiting_for(assessment), trouble, elapsed.wait);
+        self.beat(changed, &unmet(assessment), trouble, elapsed.wait);
     }
 
     /// The steps of a pod that are news.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::fixtures::{LATER, World, class, event, healthy, patch};
-use crate::readiness::{Cause, Explanation, Logs, Trouble, explain, timed_out};
+use crate::readiness::{Cause, Explanation, Logs, Trouble, explain, hint, unmet};
 
 fn trouble(kind: Kind, name: &str, cause: Cause, message: &str) -> Trouble {
     let uid = match kind {
@@ -18,7 +18,7 @@ fn pod(cause: Cause, message: &str) -> Trouble {
 }
 
 fn hints(trouble: &Trouble, world: &World) -> Vec<String> {
-    explain(trouble, &world.snapshot, &Logs::default()).hints
+    hint::hints(trouble, &world.snapshot, &Logs::default())
 }
 
 fn crashed(log: &str, world: &World) -> Explanation {
@@ -28,30 +28,28 @@ fn crashed(log: &str, world: &World) -> Explanation {
         ..pod(Cause::CrashLoop, "container database crashes: exit code 1, 3 restarts")
     };
     let logs = Logs { current: Some("starting".to_owned()), previous: Some(log.to_owned()) };
-    explain(&trouble, &world.snapshot, &logs)
+    explain(&trouble, &[], &world.snapshot, &logs)
 }
 
 #[test]
 fn a_crash_shows_events_exit_code_and_both_logs() {
     let long: Vec<String> = (1..=25).map(|n| format!("\x1b[31mline {n}\x07")).collect();
     let world = healthy(2)
-        .event(event("pod-0-uid", "BackOff", 7, LATER, "Back-off restarting\nfailed container"))
+        .event(event("pod-0-uid", "BackOff", 7, LATER, "Back-off restarting failed container"))
+        .event(event("pod-0-uid", "Unhealthy", 7, LATER, "Liveness probe failed\nno answer"))
         .event(event("pod-0-uid", "Pulled", 1, LATER, "not a warning"))
         .event(event("pod-1-uid", "BackOff", 1, LATER, "another pod's"));
     let found = crashed(&long.join("\n"), &world);
     assert_eq!(found.summary, "Pod pgset-0: container database crashes: exit code 1, 3 restarts");
     let mut expected = vec![
-        "event BackOff (7 times): Back-off restarting; failed container".to_owned(),
+        "event Unhealthy (7 times): Liveness probe failed; no answer".to_owned(),
         "last run: exit code 1".to_owned(),
         "previous log of database, last 20 lines:".to_owned(),
     ];
     expected.extend((6..=25).map(|n| format!("  line {n}")));
     expected.extend(["log of database:".to_owned(), "  starting".to_owned()]);
     assert_eq!(found.details, expected);
-    assert_eq!(
-        found.hints,
-        ["kubectl -n pg logs pgset-0 -c database --previous", "kubectl -n pg describe pod pgset-0"]
-    );
+    assert_eq!(found.hint.unwrap(), "kubectl -n pg logs pgset-0 -c database --previous");
 }
 
 #[test]
@@ -62,7 +60,7 @@ fn only_the_last_warnings_are_shown() {
         world = world.event(event("pod-0-uid", "Unhealthy", 1, &at, &format!("at {second}")));
     }
     world.snapshot.events.reverse();
-    let found = explain(&pod(Cause::PodFailed, "x"), &world.snapshot, &Logs::default());
+    let found = explain(&pod(Cause::PodFailed, "x"), &[], &world.snapshot, &Logs::default());
     let expected: Vec<String> = (12..17).map(|n| format!("event Unhealthy: at {n}")).collect();
     assert_eq!(found.details, expected);
 }
@@ -71,17 +69,17 @@ fn only_the_last_warnings_are_shown() {
 fn one_log_is_shown_once() {
     let same = Some("FATAL".to_owned());
     let logs = Logs { current: same.clone(), previous: same };
-    let found = explain(&pod(Cause::CrashLoop, "x"), &healthy(1).snapshot, &logs);
+    let found = explain(&pod(Cause::CrashLoop, "x"), &[], &healthy(1).snapshot, &logs);
     assert_eq!(found.details, ["previous log of database:", "  FATAL"]);
     // A container that never crashed has no previous log, but it has a current one.
-    let found = explain(&pod(Cause::ProbeFailing, "x"), &healthy(1).snapshot, &logs);
+    let found = explain(&pod(Cause::ProbeFailing, "x"), &[], &healthy(1).snapshot, &logs);
     assert_eq!(found.details, ["log of database:", "  FATAL"]);
 }
 
 #[test]
 fn a_volume_that_is_not_writable_is_given_to_its_user() {
     let denied = "mkdir: cannot create directory '/pgdata/pgset-0': Permission denied";
-    let first = |world: World| crashed(denied, &world).hints[0].clone();
+    let first = |world: World| crashed(denied, &world).hint.unwrap();
     assert_eq!(first(healthy(2)), "on node n1: chown 26:26 '/srv/pg data'");
     let nfs = "spec: {hostPath: null, nfs: {server: nfs.example, path: /nfsfileshare}}";
     assert_eq!(
@@ -92,9 +90,9 @@ fn a_volume_that_is_not_writable_is_given_to_its_user() {
     assert_eq!(first(healthy(2).pod(0, user)), "on node n1: chown 999:998 '/srv/pg data'");
     assert_eq!(
         first(healthy(2).with(|world| world.snapshot.volumes.clear())),
-        "the volume must be writable for 26:26"
+        "the volume must be writable for 26:26 (kubectl -n pg logs pgset-0 -c database --previous)"
     );
-    assert!(!crashed("all is well", &healthy(2)).hints[0].contains("chown"));
+    assert!(!crashed("all is well", &healthy(2)).hint.unwrap().contains("chown"));
 }
 
 #[test]
@@ -109,14 +107,17 @@ fn what_the_log_says_decides() {
             "adds the pod to the set's Role",
         ),
     ] {
-        let first = crashed(log, &healthy(2)).hints[0].clone();
+        let first = crashed(log, &healthy(2)).hint.unwrap();
         assert!(first.contains(hint), "{first}");
     }
     let killed =
         Trouble { out_of_memory: true, exit_code: Some(137), ..pod(Cause::CrashLoop, "x") };
-    let found = explain(&killed, &healthy(2).snapshot, &Logs::default());
+    let found = explain(&killed, &[], &healthy(2).snapshot, &Logs::default());
     assert_eq!(found.details, ["last run: killed, out of memory (exit code 137)"]);
-    assert_eq!(found.hints[0], "raise the memory limit of container database");
+    assert_eq!(
+        found.hint.unwrap(),
+        "raise the memory limit of container database (kubectl -n pg logs pgset-0 -c database --previous)"
+    );
 }
 
 #[test]
@@ -259,9 +260,34 @@ fn a_wedged_pod_can_be_deleted() {
 #[test]
 fn a_timeout_says_what_is_still_waited_for() {
     let world = healthy(2).with(|world| world.snapshot.streaming = None);
+    assert_eq!(unmet(&world.assess()), ["Pod pgset-1: Ready, checking replication"]);
+    let world = healthy(3).with(|world| world.snapshot.endpoints.clear());
+    assert_eq!(unmet(&world.assess()).len(), 3, "the Services");
+}
+
+#[test]
+fn a_cause_that_pods_share_is_told_once() {
+    let of = |name: &str, message: &str| {
+        trouble(Kind::Pod, name, Cause::ImagePull, message).in_container("database")
+    };
+    let all = [
+        of("pgset-0", "image x can't be pulled: read udp 10.0.0.1:41389: i/o timeout"),
+        of("pgset-1", "image x can't be pulled: read udp 10.0.0.1:9: i/o timeout"),
+        of("pgset-2", "image y can't be pulled: denied"),
+    ];
+    let world = healthy(3)
+        .event(event("pod-0-uid", "Failed", 2, LATER, "Error: ErrImagePull"))
+        .event(event("pod-0-uid", "FailedScheduling", 2, LATER, "unbound"))
+        .event(event("pod-0-uid", "BackOff", 2, LATER, "Back-off pulling image \"x\""));
+    let found = explain(&all[0], &all, &world.snapshot, &Logs::default());
     assert_eq!(
-        timed_out(&world.assess(), Duration::from_secs(600)),
-        ["not ready after 10 min", "Pod pgset-1: Ready, checking replication"]
+        found.summary,
+        "Pods pgset-0 and pgset-1: image x can't be pulled: read udp 10.0.0.1:41389: i/o timeout"
+    );
+    assert!(found.details.is_empty(), "{:?}", found.details);
+    assert_eq!(
+        found.hint.unwrap(),
+        "node n1 can't reach the registry (kubectl -n pg describe pod pgset-0)"
     );
 }
 

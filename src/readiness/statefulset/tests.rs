@@ -232,7 +232,11 @@ fn an_old_pod_that_never_gets_ready_is_wedged() {
         revision: "pgset-bad".to_owned(),
     };
     assert_eq!(wedged().assess().wedged, [pod]);
-    wedged().assert_state("Pod pgset-1", Phase::Troubled, "ErrImagePull: not found");
+    wedged().assert_state(
+        "Pod pgset-1",
+        Phase::Troubled,
+        "image crunchydata/crunchy-postgres:centos7-9.5-1.2.6 can't be pulled: not found",
+    );
 }
 
 #[test]
