@@ -19,7 +19,7 @@
 //! | [`manifest`] | parses text into objects; kinds, their order, ownership labels | error |
 //! | [`set`] | the replica set as a value: identity, names, objects, topology, rights | error, image, manifest, values |
 //! | [`certificate`] | issues, renews and checks certificates | set, values |
-//! | [`cli`] | the command line, and nothing else | image, values |
+//! | [`cli`] | the command line, and nothing else | environment, image, text, values |
 //! | [`settings`] | validates flags, environment and defaults once | cli, environment, error, image, set, text, values |
 //! | [`render`] | renders templates to text | certificate, error, image, manifest, set, settings, values |
 //! | [`plan`] | compares desired and live objects; plans steps and refusals | error, manifest, set, values |

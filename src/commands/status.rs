@@ -54,7 +54,7 @@ fn text(context: &Context, status: &Status) -> anyhow::Result<String> {
     Ok(match context.general.output {
         Output::Json => serde_json::to_string_pretty(status)? + "\n",
         Output::Yaml => crate::manifest::parse::to_yaml(&serde_json::to_value(status)?),
-        Output::Human | Output::Junit | Output::Env => {
+        Output::Human | Output::Wide | Output::Junit | Output::Env => {
             human(status, display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
         }
     })

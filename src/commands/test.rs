@@ -76,7 +76,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let text = match context.general.output {
         Output::Json => serde_json::to_string_pretty(&report)? + "\n",
         Output::Junit => report.junit()?,
-        Output::Human | Output::Yaml | Output::Env => {
+        Output::Human | Output::Wide | Output::Yaml | Output::Env => {
             report.human(display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
         }
     };

@@ -221,7 +221,7 @@ mod tests {
             (
                 "PGSET_OUTPUT",
                 "xml",
-                "output format \"xml\" (from PGSET_OUTPUT) must be human or json or yaml or junit or env",
+                "output format \"xml\" (from PGSET_OUTPUT) must be human or wide or json or yaml or junit or env",
             ),
             (
                 "PGSET_COLOR",
