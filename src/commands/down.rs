@@ -155,7 +155,7 @@ async fn ask(
     if agreed {
         return Ok(());
     }
-    Err(Failure::new(Exit::Refused, "nothing was deleted").into())
+    Err(Failure::cancelled().into())
 }
 
 /// Where an object's data is stored.

@@ -147,7 +147,7 @@ impl Procedure for Grow<'_> {
                 let grows = self.growth.detail();
                 let question = format!("The volumes grow: {grows}, which run on. Go on?");
                 if !self.work.context.confirm(&question).await? {
-                    return Err(Failure::new(Exit::Refused, "nothing was changed")
+                    return Err(Failure::cancelled()
                         .hint("without --size (PGSET_SIZE) the claims stay as they are")
                         .into());
                 }

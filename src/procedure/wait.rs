@@ -197,7 +197,8 @@ impl<'a> Waiter<'a> {
             pod.name, pod.revision
         );
         if !self.work.context.confirm(&question).await? {
-            return Err(Failure::new(Exit::Refused, format!("pod {} was left as it is", pod.name))
+            let message = format!("cancelled, pod {} was not deleted", pod.name);
+            return Err(Failure::new(Exit::Refused, message)
                 .hint(format!("kubectl -n {} delete pod {}", self.work.namespace(), pod.name))
                 .into());
         }
