@@ -171,7 +171,7 @@ impl Diagnose for ClusterError {
                 ],
                 401 => vec!["the credentials are not accepted (any more): log in again".into()],
                 404 if status.message.starts_with("namespaces ") => {
-                    vec!["kubectl create namespace NAME, or name another with -n".into()]
+                    vec!["pgset up --create-namespace creates it; another namespace: -n NAME".into()]
                 }
                 _ => Vec::new(),
             },

@@ -15,8 +15,8 @@ use crate::procedure::expectation::{expectation, pods, scope};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::{
-    Ending, Work, apply, configure, connection, desired, grow, live, login, password_file, slots,
-    tls, topology,
+    Ending, Work, apply, configure, connection, desired, grow, live, login, namespace,
+    password_file, slots, tls, topology,
 };
 use crate::render::NEWEST_SERVER;
 use crate::set::objects;
@@ -37,13 +37,24 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     context.begin("up", &settings.set, &target);
 
     let purpose = Purpose::Up(ending, conflicts);
-    let planning = Planning { settings: &settings, templates: &templates, draft: &draft, purpose };
+    let planning = Planning {
+        settings: &settings,
+        templates: &templates,
+        draft: &draft,
+        purpose,
+        create_namespace: args.create_namespace,
+    };
     let planned = Box::pin(planning.plan(&cluster)).await?;
     planned.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
     let work = Work { context, cluster: &cluster, set: &settings.set, topology: &planned.topology };
     context.interrupt.check(|| "nothing was touched".to_owned(), &context.again)?;
     let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;
 
+    let ending = if args.create_namespace {
+        namespace::create(work, planned.live.namespace, ending).await?
+    } else {
+        ending
+    };
     let applied = Box::pin(write(work, &settings, &planned, ending, conflicts)).await?;
     let message = match ending {
         Ending::DryRun(_) => "nothing was written: this was a dry run".to_owned(),
