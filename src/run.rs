@@ -44,6 +44,13 @@ fn run(arguments: &[OsString]) -> ExitCode {
         return early(&error);
     }
     let reporter = Reporter::new(display);
+    // Their output does not depend on settings.
+    if !matches!(cli.command, Command::Completions(_) | Command::Man(_)) {
+        environment
+            .warnings()
+            .into_iter()
+            .for_each(|warning| reporter.emit(Event::warning(warning)));
+    }
     let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(supervise(
