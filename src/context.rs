@@ -192,7 +192,7 @@ impl Context {
     /// Asks a yes/no question.
     pub async fn confirm(&self, question: &str) -> anyhow::Result<bool> {
         let question = question.to_owned();
-        self.ask(move |prompt| prompt.confirm(&question, true)).await
+        self.ask(move |prompt| prompt.confirm(&question)).await
     }
 
     /// Asks the user to type the set's name.

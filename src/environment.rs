@@ -115,33 +115,51 @@ pub struct NotUnicode {
 #[derive(Clone, Default)]
 pub struct Environment {
     values: BTreeMap<&'static str, OsString>,
+    /// The names of variables that are probably meant for pgset, but that it does not read.
+    unknown: Vec<String>,
 }
 
 impl Environment {
-    /// Reads the process's environment, of it only what [`VARIABLES`] names.
+    /// Reads the process's environment: the values of what [`VARIABLES`] names, and the names of other
+    /// `PGSET_` variables.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn read() -> Self {
-        let values = VARIABLES
-            .iter()
-            .filter_map(|variable| Some((variable.name, std::env::var_os(variable.name)?)))
-            .collect();
-        Self { values }
+        let pairs = std::env::vars_os();
+        // A name that is not UTF-8 is not pgset's.
+        Self::from_pairs(pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value))))
     }
 
-    /// An environment of these pairs, for tests; names that pgset does not know are left out, as
-    /// they are by [`Environment::read`].
+    /// An environment of these pairs. Of names that pgset does not know, the values are left out.
     #[must_use]
     pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: AsRef<str>,
         V: Into<OsString>,
     {
-        let values = pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((Variable::named(name.as_ref())?.name, value.into())))
-            .collect();
-        Self { values }
+        let mut environment = Self::default();
+        for (name, value) in pairs {
+            let (name, value) = (name.as_ref(), value.into());
+            match Variable::named(name) {
+                Some(variable) => drop(environment.values.insert(variable.name, value)),
+                None if is_meant_for_pgset(name) && !value.is_empty() => {
+                    environment.unknown.push(name.to_owned());
+                }
+                None => {}
+            }
+        }
+        environment.unknown.sort();
+        environment
+    }
+
+    /// A warning for each `PGSET_` variable that pgset does not know, with the closest name.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let warning = |name: &String| match closest(name) {
+            Some(known) => format!("unknown variable {name}: did you mean {known}?"),
+            None => format!("unknown variable {name}: pgset env lists the known variables"),
+        };
+        self.unknown.iter().map(warning).collect()
     }
 
     /// The value of a variable, if it is set and not empty.
@@ -171,6 +189,34 @@ impl Environment {
     }
 }
 
+/// Whether the name begins with `PGSET_`, and is not one of the variables with which Kubernetes describes the
+/// Services `pgset`, `pgset-master` and so on to the pods of their namespace: `PGSET_SERVICE_HOST`,
+/// `PGSET_PORT_5432_TCP_ADDR`.
+fn is_meant_for_pgset(name: &str) -> bool {
+    let of_a_service = name.ends_with("_PORT")
+        || ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"].iter().any(|part| name.contains(part));
+    name.starts_with("PGSET_") && !of_a_service
+}
+
+/// The known variable that is probably meant: `PG_PASSWORD` for `PGSET_PASSWORD`, `PGSET_REPLICAS` for
+/// `PGSET_REPLICA`.
+fn closest(unknown: &str) -> Option<&'static str> {
+    /// Less similar words are probably unrelated.
+    const SIMILAR: f64 = 0.7;
+    let rest = unknown.strip_prefix("PGSET_")?;
+    for prefix in ["PG_", ""] {
+        if let Some(variable) = Variable::named(&format!("{prefix}{rest}")) {
+            return Some(variable.name);
+        }
+    }
+    let names = VARIABLES.iter().filter_map(|variable| {
+        let similarity = strsim::jaro(rest, variable.name.strip_prefix("PGSET_")?);
+        Some((similarity, variable.name))
+    });
+    let best = names.max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(similarity, _)| *similarity > SIMILAR).map(|(_, name)| name)
+}
+
 /// Names only: values may be passwords.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -191,6 +237,58 @@ mod tests {
         assert_eq!(environment.get(&PG_DATABASE), Ok(Some("shop")));
         assert!(!environment.is_set(&PG_USER));
         assert_eq!(environment.values.len(), 2);
+        assert_eq!(environment.warnings(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn unknown_variables_are_named_with_the_closest_one() {
+        for (name, known) in [
+            ("PGSET_REPLICA", Some("PGSET_REPLICAS")),
+            ("PGSET_NAMESPCE", Some("PGSET_NAMESPACE")),
+            ("PGSET_TLSSECRET", Some("PGSET_TLS_SECRET")),
+            ("PGSET_VERSION", None),
+            ("PGSET_PASSWORD", Some("PG_PASSWORD")),
+            ("PGSET_USER", Some("PG_USER")),
+            ("PGSET_KUBECONFIG", Some("KUBECONFIG")),
+            ("PGSET_XYZ", None),
+        ] {
+            let environment = Environment::from_pairs([(name, "s3cret")]);
+            let warnings = environment.warnings();
+            assert_eq!(warnings.len(), 1, "{name}");
+            match known {
+                Some(known) => {
+                    let expected = format!("unknown variable {name}: did you mean {known}?");
+                    assert_eq!(warnings[0], expected);
+                }
+                None => assert!(warnings[0].contains("pgset env"), "{}", warnings[0]),
+            }
+            assert!(!warnings[0].contains("s3cret") && !format!("{environment:?}").contains("s3"));
+        }
+    }
+
+    /// Kubernetes sets the variables of Services in the pods of their namespace. pgset may run in one.
+    #[test]
+    fn other_variables_are_not_warned_about() {
+        let names = [
+            "PGSET_SERVICE_HOST",
+            "PGSET_SERVICE_PORT",
+            "PGSET_SERVICE_PORT_POSTGRES",
+            "PGSET_PORT",
+            "PGSET_PORT_5432_TCP",
+            "PGSET_PORT_5432_TCP_ADDR",
+            "PGSET_MASTER_SERVICE_HOST",
+            "PGSET_MASTER_PORT",
+            "PGSETX",
+            "PGHOST",
+        ];
+        let environment = Environment::from_pairs(names.map(|name| (name, "10.0.0.1")));
+        assert_eq!(environment.warnings(), Vec::<String>::new());
+        // Empty is unset.
+        assert_eq!(Environment::from_pairs([("PGSET_XYZ", "")]).warnings(), Vec::<String>::new());
+        for variable in VARIABLES {
+            let of_pgset = variable.name.starts_with("PGSET_");
+            assert_eq!(is_meant_for_pgset(variable.name), of_pgset, "{}", variable.name);
+        }
     }
 
     #[cfg(unix)]

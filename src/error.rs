@@ -20,7 +20,8 @@ pub enum Exit {
     Usage,
     /// The cluster can't be reached, or it denies access.
     NoCluster,
-    /// A conflict with an object that this set does not own, or an operation that is refused for safety.
+    /// A conflict with an object that this set does not own, an operation that is refused for safety, or a
+    /// question that was answered with no.
     Refused,
     /// A check of `pgset test` failed.
     SmokeTest,
@@ -87,6 +88,12 @@ impl Failure {
     /// A failure that ends pgset with `exit`.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into(), details: Vec::new(), hints: Vec::new() }
+    }
+
+    /// The failure when the user answers a question with no before anything was changed.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::new(Exit::Refused, "cancelled, nothing was changed")
     }
 
     /// Adds a hint.

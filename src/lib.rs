@@ -11,7 +11,7 @@
 //! | [`error`] | the `Diagnose` trait, exit codes, cause chains and hints | |
 //! | [`environment`] | the only reader of environment variables | |
 //! | [`terminal`] | the terminal's size and modes | |
-//! | `text` | word wrap, shell quoting, percent-encoding | |
+//! | `text` | word wrap, shell quoting, percent-encoding, the program's name | |
 //! | [`values`] | newtypes of single values: names, quantities, durations, secrets | |
 //! | [`interrupt`] | Ctrl-C and SIGTERM | error |
 //! | [`prompt`] | questions to the user; refused without a terminal | error |
@@ -19,7 +19,7 @@
 //! | [`manifest`] | parses text into objects; kinds, their order, ownership labels | error |
 //! | [`set`] | the replica set as a value: identity, names, objects, topology, rights | error, image, manifest, values |
 //! | [`certificate`] | issues, renews and checks certificates | set, values |
-//! | [`cli`] | the command line, and nothing else | image, values |
+//! | [`cli`] | the command line, and nothing else | environment, image, text, values |
 //! | [`settings`] | validates flags, environment and defaults once | cli, environment, error, image, set, text, values |
 //! | [`render`] | renders templates to text | certificate, error, image, manifest, set, settings, text, values |
 //! | [`plan`] | compares desired and live objects; plans steps and refusals | error, manifest, set, values |
@@ -32,7 +32,7 @@
 //! | `procedure` | operations with several steps that can be resumed | certificate, cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, readiness, render, report, set, settings, terminal, text, values |
 //! | `sandbox` | a small Kubernetes to try pgset on, imported only by its command | error, values |
 //! | [`commands`] | one file per subcommand | cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, procedure, render, sandbox, set, settings, terminal, text, values |
-//! | `run` | the composition root: from the command line to an exit code | cli, cluster, commands, context, environment, error, event, image, interrupt, manifest, plan, postgres, prompt, render, report, sandbox, settings |
+//! | `run` | the composition root: from the command line to an exit code | cli, cluster, commands, context, environment, error, event, image, interrupt, manifest, plan, postgres, prompt, render, report, sandbox, settings, text |
 //!
 //! `values`, `image`, `manifest`, `set`, `certificate`, `settings`, `render`, `plan`, `postgres` and
 //! `readiness` are pure: they take values and return values, without I/O.

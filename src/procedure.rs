@@ -19,6 +19,7 @@ pub(crate) mod inspect;
 pub(crate) mod kubelet;
 pub(crate) mod live;
 pub(crate) mod login;
+pub(crate) mod namespace;
 pub(crate) mod password_file;
 pub(crate) mod planning;
 pub(crate) mod pods;

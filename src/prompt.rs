@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
+use console::{Key, Term};
 use dialoguer::Input;
 use dialoguer::theme::Theme;
 
@@ -12,13 +13,14 @@ use crate::error::{Diagnose, Exit};
 
 /// A way to ask the user.
 pub trait Prompt: Send + Sync {
-    /// Asks a yes-or-no question. If `default_no` is set, Enter alone means no, otherwise yes.
+    /// Asks a yes-or-no question. Enter alone and Ctrl-D mean no.
     ///
     /// # Errors
     /// When there is no answer.
-    fn confirm(&self, question: &str, default_no: bool) -> Result<bool, PromptError>;
+    fn confirm(&self, question: &str) -> Result<bool, PromptError>;
 
-    /// Asks the user to type `expected` (the set's name). Returns whether the input matches.
+    /// Asks the user to type `expected` (the set's name). Returns whether the input matches; Ctrl-D does
+    /// not.
     ///
     /// # Errors
     /// When there is no answer.
@@ -95,7 +97,7 @@ pub fn choose(yes: bool) -> Box<dyn Prompt> {
 pub struct Yes;
 
 impl Prompt for Yes {
-    fn confirm(&self, _: &str, _: bool) -> Result<bool, PromptError> {
+    fn confirm(&self, _: &str) -> Result<bool, PromptError> {
         Ok(true)
     }
     fn type_name(&self, _: &str, _: &str) -> Result<bool, PromptError> {
@@ -108,7 +110,7 @@ impl Prompt for Yes {
 pub struct Unattended;
 
 impl Prompt for Unattended {
-    fn confirm(&self, question: &str, _: bool) -> Result<bool, PromptError> {
+    fn confirm(&self, question: &str) -> Result<bool, PromptError> {
         Err(PromptError::NoTerminal { question: question.to_owned() })
     }
     fn type_name(&self, question: &str, _: &str) -> Result<bool, PromptError> {
@@ -127,31 +129,31 @@ impl Prompt for Unattended {
 pub struct Terminal;
 
 impl Prompt for Terminal {
-    fn confirm(&self, question: &str, default_no: bool) -> Result<bool, PromptError> {
-        let choices = if default_no { "[y/N]" } else { "[Y/n]" };
+    fn confirm(&self, question: &str) -> Result<bool, PromptError> {
         loop {
-            if let Some(answer) = yes_or_no(&read_line(question, choices)?, default_no) {
+            let answer = read_line(question, "[y/N]")?.unwrap_or_default();
+            if let Some(answer) = yes_or_no(&answer) {
                 return Ok(answer);
             }
         }
     }
 
     fn type_name(&self, question: &str, expected: &str) -> Result<bool, PromptError> {
-        Ok(read_line(question, "")?.trim() == expected)
+        Ok(read_line(question, "")?.is_some_and(|name| name.trim() == expected))
     }
 }
 
 /// Parses an answer; `None` if it is invalid.
-fn yes_or_no(answer: &str, default_no: bool) -> Option<bool> {
+fn yes_or_no(answer: &str) -> Option<bool> {
     match answer.trim().to_lowercase().as_str() {
-        "" => Some(!default_no),
         "y" | "yes" => Some(true),
-        "n" | "no" => Some(false),
+        "" | "n" | "no" => Some(false),
         _ => None,
     }
 }
 
-fn read_line(question: &str, choices: &str) -> Result<String, PromptError> {
+/// Reads a line. `None` is Ctrl-D.
+fn read_line(question: &str, choices: &str) -> Result<Option<String>, PromptError> {
     // On Ctrl-C the library sends SIGINT to this process, which would end it while it reads the line. With
     // a signal handler installed, the read returns an error instead, and the terminal is restored.
     let _handlers = signal_handlers();
@@ -161,13 +163,65 @@ fn read_line(question: &str, choices: &str) -> Result<String, PromptError> {
         let _ = writeln!(io::stderr(), "{reasons}");
     }
     let prompt = if choices.is_empty() { short.to_owned() } else { format!("{short} {choices}") };
-    let answer =
-        Input::<String>::with_theme(&Bare).with_prompt(prompt).allow_empty(true).interact_text();
-    answer.map_err(|dialoguer::Error::IO(source)| {
+    edit_line(&prompt).map_err(|source| {
         // The next output starts on a new line. If the terminal is gone, ignore the error.
         let _ = writeln!(io::stderr());
         unanswered(question, source)
     })
+}
+
+/// Shows the prompt and lets the user edit a line. The library ignores Ctrl-D, so the first key is read
+/// before: Ctrl-D ends the input of a terminal only at the start of a line.
+fn edit_line(prompt: &str) -> io::Result<Option<String>> {
+    let terminal = Term::stderr();
+    if !terminal.is_term() {
+        // Its keys could not be read.
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    terminal.write_str(&format!("{prompt} "))?;
+    let first = loop {
+        match first_key(&terminal.read_key()?) {
+            FirstKey::Ignored => {}
+            FirstKey::End => {
+                terminal.write_line("")?;
+                return Ok(None);
+            }
+            FirstKey::Enter => {
+                terminal.write_line("")?;
+                return Ok(Some(String::new()));
+            }
+            FirstKey::Text(first) => break first,
+        }
+    };
+    // The library writes the prompt again.
+    terminal.clear_line()?;
+    let input = Input::<String>::with_theme(&Bare).with_prompt(prompt).with_initial_text(first);
+    match input.allow_empty(true).interact_text_on(&terminal) {
+        Ok(line) => Ok(Some(line)),
+        Err(dialoguer::Error::IO(source)) => Err(source),
+    }
+}
+
+/// The meaning of a key at the start of a line.
+#[derive(Debug, PartialEq, Eq)]
+enum FirstKey {
+    /// Ctrl-D: there is no input.
+    End,
+    /// An empty line.
+    Enter,
+    /// The first character of a line.
+    Text(char),
+    /// A key that edits nothing in an empty line.
+    Ignored,
+}
+
+fn first_key(key: &Key) -> FirstKey {
+    match key {
+        Key::Char('\u{4}') => FirstKey::End,
+        Key::Enter => FirstKey::Enter,
+        Key::Char(c) if !c.is_control() => FirstKey::Text(*c),
+        _ => FirstKey::Ignored,
+    }
 }
 
 /// Splits off the reasons from the question itself. The library redraws the prompt for each typed key,
@@ -231,14 +285,27 @@ mod tests {
     #[test]
     fn answers() {
         for yes in ["y", "Y", "yes", " YES "] {
-            assert_eq!(yes_or_no(yes, true), Some(true), "{yes}");
+            assert_eq!(yes_or_no(yes), Some(true), "{yes}");
         }
-        for no in ["n", "No", "NO"] {
-            assert_eq!(yes_or_no(no, false), Some(false), "{no}");
+        for no in ["", " ", "n", "No", "NO"] {
+            assert_eq!(yes_or_no(no), Some(false), "{no}");
         }
-        assert_eq!(yes_or_no("", true), Some(false));
-        assert_eq!(yes_or_no("", false), Some(true));
-        assert_eq!(yes_or_no("maybe", true), None);
+        assert_eq!(yes_or_no("maybe"), None);
+    }
+
+    #[test]
+    fn ctrl_d_at_the_start_of_a_line_ends_the_input() {
+        for (key, expected) in [
+            (Key::Char('\u{4}'), FirstKey::End),
+            (Key::Enter, FirstKey::Enter),
+            (Key::Char('y'), FirstKey::Text('y')),
+            (Key::Char('ü'), FirstKey::Text('ü')),
+            (Key::Char('\u{15}'), FirstKey::Ignored),
+            (Key::Backspace, FirstKey::Ignored),
+            (Key::ArrowUp, FirstKey::Ignored),
+        ] {
+            assert_eq!(first_key(&key), expected, "{key:?}");
+        }
     }
 
     #[test]
@@ -253,7 +320,7 @@ mod tests {
     #[test]
     fn without_a_terminal_a_question_is_refused_with_the_flag_to_add() {
         for error in [
-            Unattended.confirm("take down pgset?", true).unwrap_err(),
+            Unattended.confirm("take down pgset?").unwrap_err(),
             Unattended.type_name("take down pgset?", "pgset").unwrap_err(),
             unanswered("take down pgset?", io::ErrorKind::UnexpectedEof.into()),
         ] {
@@ -282,7 +349,7 @@ mod tests {
 
     #[test]
     fn yes_answers_everything() {
-        assert!(Yes.confirm("go on?", true).unwrap());
+        assert!(Yes.confirm("go on?").unwrap());
         assert!(Yes.type_name("name?", "pgset").unwrap());
     }
 }

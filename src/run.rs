@@ -17,6 +17,7 @@ use crate::interrupt;
 use crate::prompt;
 use crate::report::{self, Display, Reporter, Terminal};
 use crate::settings::general::{General, general};
+use crate::text;
 
 /// Runs the program. The first argument is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -28,7 +29,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(arguments: &[OsString]) -> ExitCode {
     let cli = match crate::cli::parse(arguments.to_vec()) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, arguments),
     };
     let environment = Environment::read();
     let general = match general(&cli.global, &environment, cli.command.outputs()) {
@@ -43,6 +44,13 @@ fn run(arguments: &[OsString]) -> ExitCode {
         return early(&error);
     }
     let reporter = Reporter::new(display);
+    // Their output does not depend on settings.
+    if !matches!(cli.command, Command::Completions(_) | Command::Man(_)) {
+        environment
+            .warnings()
+            .into_iter()
+            .for_each(|warning| reporter.emit(Event::warning(warning)));
+    }
     let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(supervise(
@@ -177,12 +185,29 @@ fn early(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(report.exit.code())
 }
 
-/// Exits with 0 for `--help` and `--version`, and with a usage error for everything else.
-fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+/// Prints help, the version or a usage error. Exits with 0 for `--help` and `--version`, and with a usage error
+/// for everything else.
+fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let program = arguments.first().map_or(text::PROGRAM, |program| text::program(program));
+    // If writing fails, there is no other way to report the error.
+    let _ = if program == text::PROGRAM { error.print() } else { print_as(error, program) };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
         _ => ExitCode::from(Exit::Usage.code()),
+    }
+}
+
+/// Prints help or an error with the commands as the user calls the program.
+fn print_as(error: &clap::Error, program: &str) -> std::io::Result<()> {
+    let stderr = error.use_stderr();
+    let colors = if stderr { console::colors_enabled_stderr() } else { console::colors_enabled() };
+    let rendered = error.render();
+    let rendered = if colors { rendered.ansi().to_string() } else { rendered.to_string() };
+    let text = text::as_called(&rendered, program);
+    if stderr {
+        std::io::stderr().write_all(text.as_bytes())
+    } else {
+        std::io::stdout().write_all(text.as_bytes())
     }
 }
 

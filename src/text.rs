@@ -1,8 +1,10 @@
-//! Formats text for terminals, shells and URIs.
+//! Formats text for terminals, shells and URIs, and commands as the user calls the program.
 
 pub(crate) mod table;
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use textwrap::core::Word;
@@ -121,9 +123,121 @@ pub(crate) fn percent_encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, UNRESERVED)
 }
 
+/// The program's name, as users type it.
+pub(crate) const PROGRAM: &str = "pgset";
+/// The program's name as a plugin of kubectl, whose file is `kubectl-pgset`.
+pub(crate) const PLUGIN: &str = "kubectl pgset";
+
+/// The commands of pgset. A test compares them with the command line.
+pub(crate) const SUBCOMMANDS: [&str; 15] = [
+    "up",
+    "scale",
+    "test",
+    "status",
+    "down",
+    "psql",
+    "connect",
+    "password",
+    "render",
+    "diff",
+    "templates",
+    "env",
+    "sandbox",
+    "completions",
+    "man",
+];
+
+/// The program's name, from the first argument of the process.
+pub(crate) fn program(first: &OsStr) -> &'static str {
+    match Path::new(first).file_name() {
+        Some(name) if name == "kubectl-pgset" => PLUGIN,
+        _ => PROGRAM,
+    }
+}
+
+/// Writes the commands in a text as the user called the program: `pgset up` becomes `kubectl pgset up`.
+///
+/// Replaces only commands: `pgset` before a subcommand or a flag. Names such as `pgset-0` and
+/// `secret/pgset` stay.
+pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
+    if program == PROGRAM {
+        return Cow::Borrowed(text);
+    }
+    let mut called = String::new();
+    let mut copied = 0;
+    for (at, _) in text.match_indices(PROGRAM) {
+        let after = at + PROGRAM.len();
+        if is_command(&text[..at], &text[after..]) {
+            called.push_str(&text[copied..at]);
+            called.push_str(program);
+            copied = after;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    called.push_str(&text[copied..]);
+    Cow::Owned(called)
+}
+
+/// Whether the program's name between these texts is a command.
+fn is_command(before: &str, after: &str) -> bool {
+    let joined = |c: char| c.is_alphanumeric() || "-_/.".contains(c);
+    if before.ends_with(joined) || before.ends_with("kubectl ") {
+        return false;
+    }
+    let Some(rest) = after.strip_prefix(' ') else { return false };
+    if let Some(flag) = rest.strip_prefix('-') {
+        return flag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
+    }
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
+    SUBCOMMANDS.contains(&&rest[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_are_written_as_the_user_called_the_program() {
+        for (text, expected) in [
+            ("pgset up", "kubectl pgset up"),
+            ("run `pgset status --watch`", "run `kubectl pgset status --watch`"),
+            ("pgset --version", "kubectl pgset --version"),
+            ("pgset -n shop up && pgset test", "kubectl pgset -n shop up && kubectl pgset test"),
+            ("env $(pgset connect -o env) psql", "env $(kubectl pgset connect -o env) psql"),
+            ("  pgset down  # keeps the data", "  kubectl pgset down  # keeps the data"),
+            ("pgset is up: 2 pods ready", "pgset is up: 2 pods ready"),
+            ("a pgset uploads nothing", "a pgset uploads nothing"),
+            ("pgset up-to-date", "pgset up-to-date"),
+            ("kubectl pgset up", "kubectl pgset up"),
+            ("kubectl-pgset up", "kubectl-pgset up"),
+            ("./pgset up, /usr/bin/pgset up", "./pgset up, /usr/bin/pgset up"),
+            ("my.pgset up, xpgset up, 1pgset up", "my.pgset up, xpgset up, 1pgset up"),
+            ("kubectl delete pod pgset-0", "kubectl delete pod pgset-0"),
+            ("kubectl -n pgset get pods", "kubectl -n pgset get pods"),
+            ("secret/pgset - kept", "secret/pgset - kept"),
+            ("pgset - a tool", "pgset - a tool"),
+            ("pgset", "pgset"),
+            ("größe: pgset env, pgset man.", "größe: kubectl pgset env, kubectl pgset man."),
+        ] {
+            assert_eq!(as_called(text, PLUGIN), expected);
+            assert_eq!(as_called(text, PROGRAM), text);
+        }
+    }
+
+    #[test]
+    fn the_program_is_named_by_its_file() {
+        for (first, expected) in [
+            ("pgset", PROGRAM),
+            ("/usr/local/bin/kubectl-pgset", PLUGIN),
+            ("kubectl-pgset", PLUGIN),
+            ("/opt/kubectl-pgset/pgset", PROGRAM),
+            ("", PROGRAM),
+        ] {
+            assert_eq!(program(OsStr::new(first)), expected, "{first}");
+        }
+    }
 
     #[test]
     fn lines_break_at_spaces_only_and_no_word_is_cut() {

@@ -18,6 +18,8 @@ if [ -z "$pgset" ]; then
   cargo build --release --quiet
   pgset=$PWD/target/release/pgset
 fi
+# pgset warns about variables that it does not know.
+unset PGSET_BINARY
 work=$(mktemp -d)
 HOME=$work; export HOME
 run=$(printf '%05d' $((RANDOM % 100000)))

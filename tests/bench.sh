@@ -18,6 +18,8 @@ if [ -z "$pgset" ]; then
   pgset=$PWD/target/release/pgset
 fi
 before=${PGSET_BEFORE:-}
+# pgset warns about variables that it does not know.
+unset PGSET_BINARY PGSET_BEFORE
 work=$(mktemp -d)
 run=$(printf '%05d' $((RANDOM % 100000)))
 # An image that does not exist on any node, because running pods would disturb the measurement.

@@ -189,9 +189,42 @@ async fn a_volume_of_another_set_is_named_with_its_owner() {
 async fn a_namespace_that_is_not_there_or_is_going() {
     let server = Server::start().await;
     let output = up(&server).args("-n nowhere").run().await.exits(1).says("nowhere");
-    output.says("kubectl create namespace nowhere");
+    output.says("pgset up -n nowhere --create-namespace").says("kubectl create namespace nowhere");
     server.put("/api/v1/namespaces/going", json!({"status": {"phase": "Terminating"}}));
     up(&server).args("-n going").run().await.exits(4).says("being deleted");
+    assert_eq!(server.writes(), []);
+}
+
+#[tokio::test]
+async fn the_namespace_is_created_on_request_only() {
+    const NAMESPACE: &str = "/api/v1/namespaces/nowhere";
+    let server = Server::start().await;
+    let up = |line: &str| up(&server).args("-n nowhere --create-namespace").args(line);
+    for dry_run in ["--dry-run", "--dry-run=server"] {
+        let call = pgset(&server, "up --storage class -n nowhere --create-namespace");
+        let output = call.args(dry_run).run().await.ok();
+        output.says("namespace/nowhere would be created").says("nothing was written");
+        assert_eq!(server.object(NAMESPACE), None, "{dry_run}");
+        assert!(server.writes().iter().all(|write| write.path.contains("dryRun=All")));
+    }
+    server.deny("namespaces");
+    server.forget();
+    let output = up("").run().await.exits(3);
+    output.says("create namespaces in the whole cluster").says("ClusterRole");
+    assert_eq!(server.writes(), []);
+
+    let server = Server::start().await;
+    let up = |line: &str| self::up(&server).args("-n nowhere --create-namespace").args(line);
+    up("").run().await.ok().says("namespace/nowhere created");
+    let writes = server.writes();
+    let first = writes.first().map(|write| write.path.clone()).unwrap_or_default();
+    assert!(first.starts_with("/api/v1/namespaces?fieldManager=pgset"), "{first}");
+    assert!(server.object("/apis/apps/v1/namespaces/nowhere/statefulsets/pgset").is_some());
+
+    // An existing namespace is not changed, and the right to create it is not needed.
+    server.forget();
+    server.deny("namespaces");
+    up("").run().await.ok().never_says("namespace/nowhere");
     assert_eq!(server.writes(), []);
 }
 

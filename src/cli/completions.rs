@@ -1,14 +1,21 @@
 //! `pgset completions`.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 
-use super::Cli;
+use super::command;
 
 const AFTER_HELP: &str = "\
 Examples:
   pgset completions bash > /etc/bash_completion.d/pgset
   pgset completions zsh > \"${fpath[1]}/_pgset\"
-  pgset completions fish > ~/.config/fish/completions/pgset.fish";
+  pgset completions fish > ~/.config/fish/completions/pgset.fish
+
+These scripts complete commands, options and fixed values. To complete names
+from the cluster, too (sets, namespaces, contexts, storage classes), load the
+completion from the program when the shell starts, for example in ~/.bashrc:
+  source <(COMPLETE=bash pgset)
+  source <(COMPLETE=zsh pgset)
+  COMPLETE=fish pgset | source";
 
 /// Arguments of `pgset completions`.
 #[derive(Args, Clone, Debug)]
@@ -38,6 +45,6 @@ pub fn completions(shell: Shell) -> String {
         Shell::Fish => clap_complete::Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(generator, &mut Cli::command(), "pgset", &mut script);
+    clap_complete::generate(generator, &mut command(), "pgset", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }

@@ -2,20 +2,24 @@
 
 use clap::Args;
 
-use super::SettingsArgs;
+use super::{NameArg, SettingsArgs};
 
 const AFTER_HELP: &str = "\
 Examples:
   pgset diff
+  pgset diff orders -n shop
   pgset diff --image postgres:17 --size 20Gi
 
-Asks the API server by a dry run; secrets are masked.
-Exit code 0: no difference; 1: some.";
+The API server checks the objects in a dry run. Secrets are masked.
+Exit code 0: no difference; 1: there are differences; 2: bad usage or input.";
 
 /// Arguments of `pgset diff`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = AFTER_HELP)]
 pub struct DiffArgs {
+    /// Name of the set.
+    #[command(flatten)]
+    pub name: NameArg,
     /// Settings of the set.
     #[command(flatten)]
     pub settings: SettingsArgs,

@@ -2,19 +2,28 @@
 
 use clap::Args;
 
+use super::NameArg;
+
 const AFTER_HELP: &str = "\
 Examples:
   pgset down
-  pgset down --yes
+  pgset down orders -n shop --yes
   pgset down --delete-data
 
-Shows what goes and what stays, and asks. Without a terminal it needs --yes.";
+Shows what is deleted and what is kept, and asks. Without a terminal it needs
+--yes. After `pgset down`, `pgset up` creates the set again with its data.";
 
 /// Arguments of `pgset down`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct DownArgs {
-    /// Delete claims, volumes and passwords too; asks for the set's name
+    /// Name of the set.
+    #[command(flatten)]
+    pub name: NameArg,
+    /// Delete the data and the passwords, too
+    ///
+    /// Deletes the claims, the volumes that pgset created, and the Secret with the passwords. This cannot be
+    /// undone. You are asked to type the set's name; --yes answers that, too.
     #[arg(long)]
     pub delete_data: bool,
 }

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man;
 
-use super::Cli;
+use super::command;
 
 /// Arguments of `pgset man`.
 #[derive(Args, Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub fn man() -> String {
 }
 
 fn write(page: &mut Vec<u8>) -> io::Result<()> {
-    let program = Cli::command();
+    let program = command();
     let main = Man::new(program.clone());
     let mut text = Vec::new();
     main.render_title(&mut text)?;

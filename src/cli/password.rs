@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 const SHOW_HELP: &str = "\
 Examples:
@@ -16,9 +16,10 @@ Examples:
   pgset password rotate superuser replication user
   pass show db/user | pgset password rotate user --password-file -
 
-First the new password is put beside the old one in the Secret, then PostgreSQL
-takes it, then it is the Secret's. Killed anywhere and run again, it goes on.
-Sessions stay; whoever logs in afterwards needs the new password.";
+The new password is first stored beside the current one in the Secret, then set
+in PostgreSQL, then made the current one in the Secret. If the command is
+interrupted, run it again: it resumes with the same password. Open sessions
+stay; every new login needs the new password.";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -37,9 +38,9 @@ pub struct PasswordArgs {
 /// What to do with a password.
 #[derive(Clone, Debug, Subcommand)]
 pub enum PasswordCommand {
-    /// Print a password, alone
+    /// Print a password and nothing else
     Show(ShowArgs),
-    /// Give roles new passwords, in PostgreSQL and in the Secret
+    /// Set new passwords of roles, in PostgreSQL and in the Secret
     Rotate(RotateArgs),
 }
 
@@ -47,29 +48,38 @@ pub enum PasswordCommand {
 #[derive(Args, Clone, Copy, Debug)]
 #[command(after_help = SHOW_HELP)]
 pub struct ShowArgs {
-    /// Whose
-    #[arg(value_name = "ROLE", default_value = "user")]
+    /// superuser, replication or user
+    ///
+    /// The role whose password is printed: the superuser postgres, the role that replicas stream as, or the
+    /// application's role.
+    #[arg(value_name = "ROLE", default_value = "user", hide_possible_values = true)]
     pub role: RoleKind,
 }
 
 /// Arguments of `pgset password rotate`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = ROTATE_HELP)]
+#[command(after_help = ROTATE_HELP, next_help_heading = "Options")]
 pub struct RotateArgs {
-    /// Whose [default: user]
-    #[arg(value_name = "ROLE")]
+    /// superuser, replication, user [default: user]
+    ///
+    /// The roles whose password is rotated: the superuser postgres, the role that replicas stream as, the
+    /// application's role.
+    #[arg(value_name = "ROLE", hide_possible_values = true, help_heading = None::<&'static str>)]
     pub roles: Vec<RoleKind>,
-    /// Take the new password from this file, or from stdin (-) [default: made]
-    #[arg(long, value_name = "FILE")]
+    /// File with the new password, or -
+    ///
+    /// - is standard input. Only for a single role. Without it the password is generated: 32 letters and
+    /// digits. A file that every user can read is refused.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
 }
 
 /// A role of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum RoleKind {
-    /// postgres
+    /// The superuser postgres
     Superuser,
-    /// The role by which replicas stream
+    /// The role that replicas stream as
     Replication,
     /// The application's role
     User,

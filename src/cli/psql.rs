@@ -7,27 +7,34 @@ Examples:
   pgset psql
   pgset psql --replica
   pgset psql -U testuser -d userdb
-  echo 'select 1' | pgset psql -- -At
   pgset psql -- -c '\\l+'
+  echo 'select 1' | pgset psql -- -At
+  pgset psql < script.sql
 
-psql runs in the pod, as postgres, over the pod's own socket: neither kubectl,
-nor psql here, nor a password is needed. Files that it names (\\i, -f) are the
-pod's; a script from here comes in by stdin. It ends with psql's exit code.";
+psql runs in the pod as the superuser postgres, over the pod's Unix socket: this
+machine needs neither kubectl, nor psql, nor a password. Files that psql names
+(\\i, -f) are files of the pod; standard input is read from this machine. The
+exit code is psql's.";
 
 /// Arguments of `pgset psql`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct PsqlArgs {
-    /// On a replica, which only reads: any that is ready, or the pod of this number
+    /// Connect to a replica
+    ///
+    /// Replicas are read-only. Without N it is any replica that is ready; N is the number of the pod: 1 for
+    /// NAME-1. Without this option psql connects to the master.
     #[arg(long, value_name = "N", num_args = 0..=1)]
     pub replica: Option<Option<u32>>,
-    /// Act as this role (SET ROLE) [default: the superuser postgres]
+    /// Role to act as [default: postgres]
+    ///
+    /// psql logs in as the superuser and runs SET ROLE.
     #[arg(short = 'U', long, value_name = "ROLE")]
     pub user: Option<String>,
     /// Database [default: the application's]
     #[arg(short, long, value_name = "DATABASE")]
     pub database: Option<String>,
-    /// Arguments of psql itself
-    #[arg(last = true, value_name = "ARGS")]
+    /// Arguments of psql, after --
+    #[arg(last = true, value_name = "ARGS", help_heading = None::<&'static str>)]
     pub args: Vec<String>,
 }

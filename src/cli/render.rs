@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::SettingsArgs;
 
@@ -12,7 +12,7 @@ Examples:
   pgset render --output-dir manifests
   pgset render --list
 
-Talks to no cluster. The Secret is left out unless --show-secrets is given.";
+Connects to no cluster. Secrets are printed only with --show-secrets.";
 
 /// `--kube-version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,26 +36,30 @@ impl KubeVersion {
     }
 }
 
-/// The oldest minor version of Kubernetes that pgset is tried on.
+/// The oldest minor version of Kubernetes that pgset supports.
 const OLDEST: u32 = 20;
 
 /// Arguments of `pgset render`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct RenderArgs {
     /// Settings of the set.
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Name each template and where it comes from, and render nothing
+    /// List the templates and render nothing
+    ///
+    /// Prints the path of each template and where it comes from: pgset or your directory.
     #[arg(long, conflicts_with_all = ["output_dir", "show_secrets"])]
     pub list: bool,
-    /// Write a file per object into this directory
-    #[arg(long, value_name = "DIR")]
+    /// Write a file per object to this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output_dir: Option<PathBuf>,
-    /// The Kubernetes that the objects are for, such as 1.20 [default: a current one]
+    /// Version of Kubernetes [default: a current one]
+    ///
+    /// The objects are for this version, such as 1.20 or v1.33.2; 1.20 is the oldest.
     #[arg(long, value_name = "VERSION", value_parser = KubeVersion::parse)]
     pub kube_version: Option<KubeVersion>,
-    /// Print the Secret, too: it holds the passwords
+    /// Print the Secrets, too: they contain passwords
     #[arg(long)]
     pub show_secrets: bool,
 }

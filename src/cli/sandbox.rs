@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -12,27 +12,41 @@ Examples:
   pgset up && pgset test && pgset scale --replicas 3 && pgset down
   pgset sandbox stop --delete
 
-Its pods are processes of this machine, with this machine's PostgreSQL
-(13 to 18) and libnss-wrapper. It is for trying and testing: to run
-something, take a real cluster. Linux only.";
+The pods are processes of this machine. They need its PostgreSQL (13 to 18) and
+libnss-wrapper. The sandbox is for trials and tests, not for production. Linux
+only.";
 
 const START_AFTER_HELP: &str = "\
-Standard output is one line for a shell:
-  eval \"$(pgset sandbox start)\"";
+Examples:
+  pgset sandbox start
+  eval \"$(pgset sandbox start)\"   # sets KUBECONFIG in this shell";
 
 const RUN_AFTER_HELP: &str = "\
-Without --directory it is a sandbox of its own, of which nothing is left.
-
 Examples:
   pgset sandbox run -- sh -c 'pgset up && pgset test && pgset down -y'
-  pgset sandbox run -- bash   # to look around; exit ends it";
+  pgset sandbox run -- bash   # an interactive shell; exit ends the sandbox
+
+Without --directory the sandbox is a new one, which is deleted at the end.";
+
+const STATUS_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox status";
+
+const LOGS_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox logs | less";
+
+const STOP_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox stop
+  pgset sandbox stop --delete";
 
 /// Arguments of `pgset sandbox`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct SandboxArgs {
-    /// Where it lives [default: /tmp/pgset-sandbox-UID]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Its directory [default: /tmp/pgset-sandbox-UID]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
@@ -42,31 +56,40 @@ pub struct SandboxArgs {
 /// What to do with a sandbox.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SandboxCommand {
-    /// Start it in the background; what was in it when it was stopped comes back
+    /// Start the sandbox in the background
+    ///
+    /// Its objects and data are those of the last time, unless they were deleted.
     #[command(after_help = START_AFTER_HELP)]
     Start,
-    /// Say whether it runs, and where; exit code 1 when it does not
+    /// Show whether the sandbox is running, and where
+    ///
+    /// Exit code 1 if it is not running.
+    #[command(after_help = STATUS_AFTER_HELP)]
     Status,
-    /// Print what it said since it was first started
+    /// Print the log of the sandbox since its first start
+    #[command(after_help = LOGS_AFTER_HELP)]
     Logs,
-    /// Stop it and all that runs in it; what is in it stays
+    /// Stop the sandbox and its pods; keep its objects and data
+    #[command(after_help = STOP_AFTER_HELP)]
     Stop {
-        /// Delete what is in it, the data of its volumes included
-        #[arg(long)]
+        /// Delete its objects and data, too
+        #[arg(long, help_heading = "Options")]
         delete: bool,
     },
-    /// Start one, run a command with KUBECONFIG set, stop it, and end as the command did
+    /// Start a sandbox, run a command with KUBECONFIG set, stop the sandbox
+    ///
+    /// The exit code is that of the command.
     #[command(after_help = RUN_AFTER_HELP)]
     Run {
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
-    /// Be the process in the background
+    /// Run as the background process
     #[command(hide = true)]
     Serve {
         /// Delete the directory at the end
-        #[arg(long)]
+        #[arg(long, help_heading = "Options")]
         passing: bool,
     },
 }

@@ -2,21 +2,33 @@
 
 use clap::Args;
 
+use super::NameArg;
+
 const AFTER_HELP: &str = "\
 Examples:
   pgset scale --replicas 3
-  pgset scale --replicas 1 --name orders -n shop
+  pgset scale orders -n shop --replicas 1
 
-Fewer pods go from the top; their claims and data stay.";
+Scaling down deletes the pods with the highest numbers. Their claims and their
+data are kept.";
 
 /// Arguments of `pgset scale`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct ScaleArgs {
-    /// Number of pods, the master included
+    /// Name of the set.
+    #[command(flatten)]
+    pub name: NameArg,
+    /// Number of pods, including the master
+    ///
+    /// 3 is one master and two replicas. The maximum is 31, or 6 with the article's image, because of
+    /// `max_wal_senders`.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub replicas: String,
     /// Do not wait until the pods are ready and stream
+    ///
+    /// When the number shrinks, the replication slots of the deleted replicas stay, and keep WAL on the
+    /// master, until the command is run without this option.
     #[arg(long)]
     pub no_wait: bool,
 }

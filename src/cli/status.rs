@@ -2,9 +2,12 @@
 
 use clap::Args;
 
+use super::NameArg;
+
 const AFTER_HELP: &str = "\
 Examples:
   pgset status
+  pgset status orders -n shop
   pgset status --watch
   pgset status -o json | jq .
 
@@ -12,9 +15,14 @@ Exit code 0: healthy; 1: degraded or down.";
 
 /// Arguments of `pgset status`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct StatusArgs {
-    /// Show it again whenever it changes, until Ctrl-C
+    /// Name of the set.
+    #[command(flatten)]
+    pub name: NameArg,
+    /// Show the status again after every change
+    ///
+    /// Until Ctrl-C, without a time limit. PostgreSQL is queried every 2 seconds.
     #[arg(short, long)]
     pub watch: bool,
 }

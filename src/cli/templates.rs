@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 
 /// Arguments of `pgset templates`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  pgset templates export templates")]
 pub struct TemplatesArgs {
     /// What to do with them.
     #[command(subcommand)]
@@ -15,17 +16,17 @@ pub struct TemplatesArgs {
 /// The commands of `pgset templates`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TemplatesCommand {
-    /// Write the built-in templates into a directory, to start from
+    /// Write the built-in templates to a directory, as a starting point
     #[command(after_help = "\
 Examples:
   pgset templates export templates
   pgset up --templates templates
 
-Keep only what you change: a template that is missing is taken from the binary.
-No file is replaced.")]
+Delete the files that you do not change: the built-in template is used for each
+missing file. Existing files are never overwritten.")]
     Export {
-        /// The directory; made if it is not there
-        #[arg(value_name = "DIR")]
+        /// The directory; created if it does not exist
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
 }

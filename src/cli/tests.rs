@@ -1,5 +1,8 @@
 //! What the command line takes and refuses.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use super::*;
 
 fn parsed(line: &str) -> Cli {
@@ -16,7 +19,7 @@ fn words(line: &str) -> impl Iterator<Item = OsString> {
 
 #[test]
 fn the_definition_is_sound() {
-    Cli::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]
@@ -153,10 +156,16 @@ fn what_is_no_use_is_refused_with_exit_code_2() {
         ("up --storage class --storage claim:x", "--storage"),
         ("up --timeout soon", "must be a duration from 1ms to 168h"),
         ("up --timeout -5", "must be a duration from 1ms to 168h"),
-        ("up -o xml", "junit"),
+        ("up -o xml", "[possible values: human, json]"),
+        ("up -o junit", "[possible values: human, json]"),
+        ("-o junit up", "[possible values: human, json]"),
+        ("-o xml up", "junit"),
+        ("templates export x -o yaml", "[possible values: human, json]"),
+        ("psql -o json", "[possible values: human]"),
+        ("status orders --name shop", "two names for one set: the argument is 'orders'"),
+        ("up orders extra", "extra"),
         ("up --profile mysql", "crunchy"),
         ("completions powershell", "zsh"),
-        ("up extra", "extra"),
     ] {
         let error = refused(line);
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -186,22 +195,219 @@ fn passwords_are_refused_without_printing_them() {
 }
 
 #[test]
-fn help_has_examples_and_exit_codes() {
-    let mut program = Cli::command();
-    assert!(program.render_long_help().to_string().contains("Exit codes: 0 done; 1 failed;"));
-    for command in program.get_subcommands_mut() {
-        let name = command.get_name().to_owned();
-        if name == "templates" {
+fn the_argument_is_the_name_of_the_set() {
+    for line in [
+        "up orders",
+        "test orders",
+        "status orders",
+        "down orders",
+        "connect orders",
+        "diff orders",
+        "scale orders --replicas 3",
+        "scale --replicas 3 orders",
+        "--name orders status orders",
+        "up --name orders",
+    ] {
+        assert_eq!(parsed(line).global.name.as_deref(), Some("orders"), "{line}");
+    }
+    assert_eq!(parsed("status").global.name, None);
+    // Invalid names have the same error as with `--name`.
+    assert_eq!(parsed("up 3").global.name.as_deref(), Some("3"));
+}
+
+#[test]
+fn each_command_has_its_own_formats() {
+    for command in command().get_subcommands() {
+        let name = command.get_name();
+        let output = command.get_arguments().find(|arg| arg.get_id() == "output").expect(name);
+        let values = output.get_possible_values();
+        let values: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
+        let formats: Vec<String> = outputs(name).iter().map(ToString::to_string).collect();
+        assert_eq!(values, formats, "{name}");
+        assert_eq!(output.is_hide_set(), formats.len() == 1, "{name}");
+    }
+    for line in ["-o wide status", "status -o wide", "-o json status -o wide"] {
+        assert_eq!(parsed(line).global.output, Some(Output::Wide), "{line}");
+    }
+    assert_eq!(parsed("templates export here -o json").global.output, Some(Output::Json));
+    assert_eq!(parsed("-o json templates export here").global.output, Some(Output::Json));
+}
+
+/// All commands without subcommands of their own, with the names that lead to them.
+fn leaves() -> Vec<(String, clap::Command)> {
+    fn collect(path: &str, command: &clap::Command, found: &mut Vec<(String, clap::Command)>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.has_subcommands() {
+            command.get_subcommands().for_each(|inner| collect(&path, inner, found));
+        }
+        found.push((path.trim().to_owned(), command.clone()));
+    }
+    let mut program = command().term_width(80);
+    program.build();
+    let mut found = Vec::new();
+    collect("", &program, &mut found);
+    found
+}
+
+#[test]
+fn the_short_help_has_one_line_of_80_columns_per_option() {
+    for (path, mut command) in leaves() {
+        let help = command.render_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{path}: {line}");
+        }
+        let shown = command.get_opts().chain(command.get_arguments().filter(|arg| {
+            !arg.is_positional() && !arg.get_num_args().is_some_and(|n| n.takes_values())
+        }));
+        for arg in shown.filter(|arg| !arg.is_hide_set()) {
+            let long = format!("--{}", arg.get_long().unwrap());
+            let lines: Vec<&str> = help
+                .lines()
+                .filter(|line| line.trim_start().starts_with('-') || line.contains(", --"))
+                .filter(|line| {
+                    line.split([' ', '[']).any(|word| word.trim_end_matches('.') == long)
+                })
+                .collect();
+            assert!(!lines.is_empty(), "{path}: {long}");
+            // The text follows on the same line, after two spaces.
+            let text = lines[0].trim_start().split_once("  ");
+            assert!(text.is_some_and(|(_, text)| !text.trim().is_empty()), "{path}: {}", lines[0]);
+        }
+        // A wrapped line would start with spaces and a word.
+        let options = help.split("\nExamples:").next().unwrap_or_default();
+        for line in options.lines().filter(|line| line.starts_with("      ")) {
+            assert!(line.trim_start().starts_with("--"), "{path}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_global_options_are_the_last_group_and_appear_once() {
+    for (path, mut command) in leaves() {
+        for help in [command.render_help(), command.render_long_help()] {
+            let help = help.to_string();
+            assert_eq!(help.matches("Global options:").count(), 1, "{path}");
+            let (_, globals) = help.split_once("Global options:\n").unwrap();
+            let globals = globals.split("\nExamples:").next().unwrap_or_default();
+            assert!(globals.contains("--kubeconfig") && globals.contains("--help"), "{path}");
+            let heading = |line: &&str| line.ends_with(':') && !line.starts_with(' ');
+            assert_eq!(globals.lines().find(heading), None, "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_long_help_explains_the_settings() {
+    let mut program = command();
+    program.build();
+    let up = program.find_subcommand_mut("up").unwrap();
+    let help = up.render_long_help().to_string();
+    let mut last = 0;
+    for heading in [
+        "\nArguments:\n",
+        "\nReplication:\n",
+        "\nImage:\n",
+        "\nStorage:\n",
+        "\nPostgreSQL (official image only):\n",
+        "\nTLS (official image only):\n",
+        "\nPods (official image only):\n",
+        "\nTemplates:\n",
+        "\nOptions:\n",
+        "\nGlobal options:\n",
+    ] {
+        let at = help.find(heading).unwrap_or_else(|| panic!("{heading} is missing in {help}"));
+        assert!(at > last, "{heading}");
+        last = at;
+    }
+    for variable in crate::environment::VARIABLES {
+        let is_option = variable.meaning.contains("(`--") && variable.name.starts_with("PGSET_");
+        if is_option {
+            assert!(help.contains(&format!("Variable: {}\n", variable.name)), "{}", variable.name);
+        }
+    }
+    // The option of `scale` is required and has no variable.
+    let scale = program.find_subcommand_mut("scale").unwrap();
+    assert!(!scale.render_long_help().to_string().contains("PGSET_REPLICAS"));
+}
+
+#[test]
+fn every_help_has_examples() {
+    for (path, mut command) in leaves() {
+        if command.is_hide_set() {
             continue;
         }
-        let help = command.render_help().to_string();
-        assert!(help.contains("Examples:"), "{name}");
+        for help in [command.render_help(), command.render_long_help()] {
+            assert!(help.to_string().contains("Examples:\n"), "{path}");
+        }
     }
+    let long = command().render_long_help().to_string();
+    assert!(long.contains("Exit codes: 0 done; 1 failed;"));
     for exit in [crate::error::Exit::TimedOut, crate::error::Exit::SmokeTest] {
-        assert!(AFTER_HELP.contains(&exit.code().to_string()));
+        assert!(AFTER_LONG_HELP.contains(&exit.code().to_string()));
     }
+    assert!(AFTER_LONG_HELP.starts_with(AFTER_HELP.split("\n\n").next().unwrap()));
     assert_eq!(refused("--help").exit_code(), 0);
-    assert_eq!(refused("--version").to_string(), format!("pgset {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(refused("up --help").exit_code(), 0);
+    for line in ["--version", "-V"] {
+        assert_eq!(refused(line).to_string(), format!("pgset {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn the_examples_can_be_parsed() {
+    let mut parsed = 0;
+    for (path, command) in leaves() {
+        let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in notes.lines().filter(|line| line.starts_with("  ")) {
+            // `COMPLETE=bash pgset` is no command line.
+            for (at, _) in line.match_indices("pgset ").filter(|_| !line.contains("COMPLETE=")) {
+                if line[..at].ends_with(['/', '-']) {
+                    continue;
+                }
+                let end = ["  ", " |", " >", " <", " &&", ")", "\"", "; "]
+                    .map(|end| line[at..].find(end));
+                let end = end.into_iter().flatten().min().map_or(line.len(), |end| at + end);
+                // A command in quotes ends with a quote too many.
+                let Some(words) = shlex::split(&line[at..end]) else { continue };
+                if let Err(error) = parse(words.into_iter().map(OsString::from)) {
+                    panic!("{path}: {line}: {error}");
+                }
+                parsed += 1;
+            }
+        }
+    }
+    assert!(parsed > 40, "{parsed}");
+}
+
+#[test]
+fn the_plugin_of_kubectl_names_itself() {
+    let words = ["/usr/bin/kubectl-pgset", "status", "--help"].map(OsString::from);
+    let help = parse(words).unwrap_err().to_string();
+    assert!(help.contains("Usage: kubectl pgset status [OPTIONS] [NAME]"), "{help}");
+    let help = crate::text::as_called(&help, crate::text::PLUGIN);
+    assert!(help.contains("  kubectl pgset status --watch\n"), "{help}");
+    let error = parse(["kubectl-pgset", "upp"].map(OsString::from)).unwrap_err().to_string();
+    assert!(error.contains("Usage: kubectl pgset [OPTIONS] <COMMAND>"), "{error}");
+}
+
+#[test]
+fn the_commands_are_known_by_name() {
+    let program = command();
+    let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+    let known = text::SUBCOMMANDS.into_iter();
+    let known: Vec<&str> =
+        known.filter(|name| cfg!(feature = "sandbox") || *name != "sandbox").collect();
+    assert_eq!(names, known);
+    for (name, rest) in names.iter().map(|name| match *name {
+        "scale" => (*name, " --replicas 3"),
+        "password" => (*name, " show"),
+        "templates" => (*name, " export x"),
+        "completions" => (*name, " bash"),
+        "sandbox" => (*name, " status"),
+        _ => (*name, ""),
+    }) {
+        assert_eq!(parsed(&format!("{name}{rest}")).command.name(), name);
+    }
 }
 
 #[test]
@@ -233,5 +439,5 @@ fn examples_and_notes_fit_80_columns() {
         }
         command.get_subcommands().for_each(check);
     }
-    check(&Cli::command());
+    check(&command());
 }

@@ -2,38 +2,59 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 
-use super::SettingsArgs;
+use super::{NameArg, SettingsArgs};
 
 const AFTER_HELP: &str = "\
 Examples:
   pgset up
+  pgset up orders -n shop --create-namespace
   pgset up --replicas 3 --storage class:fast --size 10Gi
   pgset up --postgres-version 16 --requests cpu=1,memory=2Gi
+  pgset up --set work_mem=64MB --tls
   pgset up --dry-run=server
   CCP_IMAGE_TAG=centos7-9.5-1.2.6 pgset up --storage hostpath:/srv/pgset
 
-Run again, it changes what differs and nothing else.";
+Run it again at any time: it changes what differs and nothing else.";
 
 /// Arguments of `pgset up`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct UpArgs {
+    /// Name of the set.
+    #[command(flatten)]
+    pub name: NameArg,
     /// Settings of the set.
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Change nothing: show what would change (client), or let the API server check it too (server)
+    /// Change nothing
+    ///
+    /// Prints what would be created and changed.
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true,
           default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
-    /// Apply, and do not wait
+    /// Apply the objects and do not wait
+    ///
+    /// Servers that are running read new PostgreSQL settings and TLS settings at the next `pgset up` without
+    /// this option.
     #[arg(long)]
     pub no_wait: bool,
-    /// Take the application's password from this file, or from stdin (-)
-    #[arg(long, value_name = "FILE")]
+    /// Create the namespace if it does not exist
+    ///
+    /// An existing namespace is not changed. Needs the right to create namespaces, which are cluster-scoped.
+    #[arg(long)]
+    pub create_namespace: bool,
+    /// File with the application's password, or -
+    ///
+    /// - is standard input. A file that every user can read is refused. Without it the password is taken
+    /// from `PG_PASSWORD`, else generated: 32 letters and digits. Only for a new set: `pgset password
+    /// rotate` changes the password of an existing set.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
     /// Take over fields that another manager owns
+    ///
+    /// Without it, a conflict with another field manager, such as kubectl, ends the command with exit code 4.
     #[arg(long)]
     pub force_conflicts: bool,
 }
@@ -41,8 +62,8 @@ pub struct UpArgs {
 /// `--dry-run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
-    /// Compare with what is there
+    /// Compare with the live objects
     Client,
-    /// Let the API server check, and keep nothing
+    /// Send the objects to the API server, which checks and discards them
     Server,
 }

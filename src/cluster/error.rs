@@ -171,7 +171,7 @@ impl Diagnose for ClusterError {
                 ],
                 401 => vec!["the server does not accept the credentials: log in again".into()],
                 404 if status.message.starts_with("namespaces ") => {
-                    vec!["kubectl create namespace NAME, or choose another namespace with -n".into()]
+                    vec!["pgset up --create-namespace creates it; another namespace: -n NAME".into()]
                 }
                 _ => Vec::new(),
             },

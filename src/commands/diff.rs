@@ -29,7 +29,13 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let cluster = context.cluster(&target).await?;
     let purpose = Purpose::Diff;
-    let planning = Planning { settings: &settings, templates: &templates, draft: &draft, purpose };
+    let planning = Planning {
+        settings: &settings,
+        templates: &templates,
+        draft: &draft,
+        purpose,
+        create_namespace: false,
+    };
     let Planned { live, plan, .. } = Box::pin(planning.plan(&cluster)).await?;
     let growth = plan.growth.as_ref().map(|growth| format!("{}\n", growth.detail()));
     let plan = plan.without_growth(&live.objects);

@@ -188,7 +188,7 @@ async fn ask(
     if agreed {
         return Ok(());
     }
-    Err(Failure::new(Exit::Refused, "cancelled, nothing was changed").into())
+    Err(Failure::cancelled().into())
 }
 
 /// The objects by kind: `StatefulSet pgset; Services pgset, pgset-master`. An object that holds data is named

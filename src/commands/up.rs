@@ -15,8 +15,8 @@ use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::{
-    Ending, Work, apply, configure, connection, desired, grow, live, login, password_file, slots,
-    tls, topology,
+    Ending, Work, apply, configure, connection, desired, grow, live, login, namespace,
+    password_file, slots, tls, topology,
 };
 use crate::render::NEWEST_SERVER;
 use crate::set::objects;
@@ -35,7 +35,13 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let cluster = context.cluster(&target).await?;
     let purpose = Purpose::Up(ending, conflicts);
-    let planning = Planning { settings: &settings, templates: &templates, draft: &draft, purpose };
+    let planning = Planning {
+        settings: &settings,
+        templates: &templates,
+        draft: &draft,
+        purpose,
+        create_namespace: args.create_namespace,
+    };
     let planned = Box::pin(planning.plan(&cluster)).await?;
     context.begin("up", &settings.set, &target, details(&settings, planned.replicas));
     planned.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
@@ -43,6 +49,11 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
     let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;
 
+    let ending = if args.create_namespace {
+        namespace::create(work, planned.live.namespace, ending).await?
+    } else {
+        ending
+    };
     let applied = Box::pin(write(work, &settings, &planned, ending, conflicts)).await?;
     match ending {
         Ending::DryRun(_) => context.finish("nothing was written: this was a dry run", started),

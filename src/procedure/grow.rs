@@ -147,7 +147,7 @@ impl Procedure for Grow<'_> {
                 let grows = self.growth.detail();
                 let question = format!("Enlarge {grows} (the pods keep running)?");
                 if !self.work.context.confirm(&question).await? {
-                    return Err(Failure::new(Exit::Refused, "cancelled, nothing was changed")
+                    return Err(Failure::cancelled()
                         .hint("without --size (PGSET_SIZE) the claims keep their size")
                         .into());
                 }

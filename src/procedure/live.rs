@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
+use super::namespace::{self, Namespace};
 use crate::cluster::objects::Freshness;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
@@ -28,6 +29,8 @@ pub(crate) const READS: usize = 16;
 pub(crate) struct Live {
     /// The server's version.
     pub(crate) version: ServerVersion,
+    /// Whether the namespace of the set exists.
+    pub(crate) namespace: Namespace,
     /// The requested objects that exist; every claim of the set, including claims of deleted pods; and the
     /// volumes of all sets, if they may be read.
     pub(crate) objects: BTreeMap<ObjectId, Value>,
@@ -42,8 +45,7 @@ pub(crate) struct Live {
 /// account, the namespace, and the live objects.
 ///
 /// # Errors
-/// When the cluster can't be reached, a right is missing, or the namespace does not exist or is being
-/// deleted.
+/// When the cluster can't be reached, a right is missing, or the namespace is being deleted.
 pub(crate) async fn read(
     cluster: &Cluster,
     settings: &Settings,
@@ -55,7 +57,7 @@ pub(crate) async fn read(
     // on the version.
     let version = cluster.version().await?;
     let set = &settings.set;
-    let namespace = check_namespace(cluster, set);
+    let namespace = namespace::read(cluster, set);
     let missing = check_rights(cluster, rights(&version));
     let storage = check_storage(cluster, settings, freshness);
     let selector = set.selector();
@@ -68,14 +70,14 @@ pub(crate) async fn read(
         futures::join!(missing, namespace, storage, claims, volumes, orphans, objects);
     // Checked in this order, so that the user sees the missing right and not the failed read.
     missing?;
-    namespace?;
+    let namespace = namespace?;
     let mut all = objects?;
     for (kind, found) in
         [(Kind::PersistentVolumeClaim, claims?), (Kind::PersistentVolume, volumes?)]
     {
         all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
     }
-    Ok(Live { version, objects: all, storage: storage?, orphans: orphans? })
+    Ok(Live { version, namespace, objects: all, storage: storage?, orphans: orphans? })
 }
 
 /// The volumes of all sets of pgset, because two sets must not share a directory.
@@ -236,29 +238,6 @@ pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyho
         );
     }
     Err(failure.hint("ask an administrator of the cluster for a Role with the rules above").into())
-}
-
-async fn check_namespace(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<()> {
-    let name = set.namespace.as_str();
-    let id = ObjectId::new(Kind::Namespace, name, name);
-    let live = match cluster.get(&id).await {
-        Ok(live) => live,
-        // Rights in one namespace do not include the right to read the Namespace object.
-        Err(e) if e.is_forbidden() => return Ok(()),
-        Err(e) => return Err(e.into()),
-    };
-    let Some(live) = live else {
-        return Err(Failure::new(Exit::Failed, format!("there is no namespace {name}"))
-            .hint(format!("kubectl create namespace {name}"))
-            .hint("another namespace: -n NAME")
-            .into());
-    };
-    if live["status"]["phase"] == "Terminating" {
-        return Err(Failure::new(Exit::Refused, format!("namespace {name} is being deleted"))
-            .hint("wait until it is deleted, or use another namespace: -n NAME")
-            .into());
-    }
-    Ok(())
 }
 
 /// Checks the storage early. Otherwise the only symptom would be a claim that stays Pending.

@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::manifest::{Object, ObjectId, ServerVersion};
 use crate::plan::{self, Action, Options, Plan};
+use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::{Ending, configure, desired, live, scale, tls};
 use crate::render::{Inputs, TemplateSet};
 use crate::set::{Topology, objects, rights};
@@ -65,6 +66,8 @@ pub(crate) struct Planning<'a> {
     pub(crate) draft: &'a [Object],
     /// What the plan is for.
     pub(crate) purpose: Purpose,
+    /// Whether the namespace is created if it does not exist.
+    pub(crate) create_namespace: bool,
 }
 
 /// The plan, and what it is based on.
@@ -113,6 +116,12 @@ impl Planning<'_> {
         let rights =
             |version: &ServerVersion| rights::up(set, self.draft, self.purpose.waits(), version);
         let mut live = live::read(cluster, self.settings, ids, freshness, rights).await?;
+        if live.namespace == Namespace::Missing {
+            if !self.create_namespace {
+                return Err(namespace::missing(set).into());
+            }
+            live::check_rights(cluster, rights::creating_namespace(set)).await?;
+        }
         if capabilities.tls.is_there() {
             tls::read_given(cluster, self.settings, &mut live).await?;
         }

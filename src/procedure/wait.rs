@@ -198,12 +198,10 @@ impl<'a> Waiter<'a> {
             pod.name, pod.revision
         );
         if !self.work.context.confirm(&question).await? {
-            return Err(Failure::new(
-                Exit::Refused,
-                format!("cancelled, pod {} was not deleted", pod.name),
-            )
-            .hint(format!("kubectl -n {} delete pod {}", self.work.namespace(), pod.name))
-            .into());
+            let message = format!("cancelled, pod {} was not deleted", pod.name);
+            return Err(Failure::new(Exit::Refused, message)
+                .hint(format!("kubectl -n {} delete pod {}", self.work.namespace(), pod.name))
+                .into());
         }
         let id = objects::pod(self.work.set, &pod.name);
         if self.work.cluster.delete(&id, &pod.uid).await? {

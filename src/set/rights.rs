@@ -77,6 +77,12 @@ pub fn up(
     once(rights)
 }
 
+/// The right to create the set's namespace (`up --create-namespace`).
+#[must_use]
+pub fn creating_namespace(set: &SetIdentity) -> Vec<Right> {
+    vec![on(Kind::Namespace, "create", set)]
+}
+
 /// Removes duplicates. Keeps the order of the first occurrences.
 fn once(rights: Vec<Right>) -> Vec<Right> {
     let mut seen = std::collections::BTreeSet::new();

@@ -64,6 +64,10 @@ pub(crate) async fn check(
     if at_start.is_empty() || change.rolls || ending != Ending::Wait {
         return Ok(Consent::NotAsked);
     }
-    restart::agree(work.context, &at_start.join(", "), order).await?;
+    if !restart::agree(work.context, &at_start.join(", "), order).await? {
+        return Err(Failure::cancelled()
+            .hint("leave out what needs a restart, or answer yes")
+            .into());
+    }
     Ok(Consent::Given)
 }

@@ -30,8 +30,8 @@ pub(super) struct Pending {
 /// Asks whether the pods may be restarted.
 ///
 /// # Errors
-/// When the user declines.
-pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow::Result<()> {
+/// When there is no answer.
+pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow::Result<bool> {
     let how = match order {
         Order::ReplicasFirst => "the replicas one by one, then the master",
         Order::MasterFirst => "the master, then the replicas one by one",
@@ -39,12 +39,7 @@ pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow
     let question = format!(
         "Restart {how}, to apply {what} (PostgreSQL reads it only at startup; each restart closes the pod's connections)?"
     );
-    if context.confirm(&question).await? {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Refused, "cancelled, the servers were not restarted")
-        .hint("leave out the settings that need a restart, or answer yes")
-        .into())
+    context.confirm(&question).await
 }
 
 /// Restarts the pods that need it.
@@ -183,7 +178,14 @@ impl Procedure for Restart<'_> {
         match step {
             Step::FindOrder => self.find_order().await?,
             Step::Ask(order) => {
-                agree(self.work.context, &self.words(), order).await?;
+                let context = self.work.context;
+                if !agree(context, &self.words(), order).await? {
+                    let message =
+                        "cancelled: the settings are written, but no server was restarted";
+                    return Err(Failure::new(Exit::Refused, message)
+                        .hint(format!("{}  # asks again", context.again))
+                        .into());
+                }
                 self.facts.consent = Consent::Given;
             }
             Step::AwaitReplay(master) => {

@@ -145,7 +145,9 @@ fn waiting_reasons_have_their_cause_and_grace() {
         let trouble = world.assert_trouble(POD, cause, grace);
         assert_eq!(trouble.container.as_deref(), Some("database"));
         assert_eq!(world.state(POD).phase, Phase::Troubled);
-        assert!(world.state(POD).state.starts_with(reason), "{}", world.state(POD).state);
+        // The message of a failed pull says all that the reason says.
+        let begin = if cause == Cause::ImagePull { "image " } else { reason };
+        assert!(world.state(POD).state.starts_with(begin), "{}", world.state(POD).state);
 
         let status = serde_json::json!({"reason": reason, "message": message});
         let in_init =

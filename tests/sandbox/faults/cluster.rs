@@ -268,7 +268,7 @@ pub(super) async fn a_namespace_that_is_going_gets_nothing() {
     }
     assert_eq!(world.faults().writes(), []);
     let output = world.pgset("up -n nowhere").run().await.exits(1);
-    output.says("kubectl create namespace nowhere");
+    output.says("pgset up -n nowhere --create-namespace").says("kubectl create namespace nowhere");
     world.stop().await;
 }
 
