@@ -160,7 +160,7 @@ pub(crate) fn program(first: &OsStr) -> &'static str {
 /// Replaces only commands: `pgset` before a subcommand or a flag. Names such as `pgset-0` and
 /// `secret/pgset` stay.
 pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
-    if program == PROGRAM {
+    if program != PLUGIN {
         return Cow::Borrowed(text);
     }
     let mut called = String::new();

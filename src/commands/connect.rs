@@ -58,7 +58,7 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
             crate::text::labelled(&connection::rows(context, &addresses)).join("\n") + "\n"
         }
     };
-    context.reporter.print(&text)?;
+    context.reporter.say(&text)?;
     Ok(Exit::Done)
 }
 

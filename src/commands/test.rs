@@ -81,7 +81,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
             report.human(width, display.color_stdout, display.verbose)
         }
     };
-    context.reporter.print(&text)?;
+    context.reporter.say(&text)?;
     Ok(if report.passed { Exit::Done } else { Exit::SmokeTest })
 }
 

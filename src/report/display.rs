@@ -52,6 +52,8 @@ pub struct Flags {
     pub color: ColorChoice,
     /// `-q`: only warnings and errors.
     pub quiet: bool,
+    /// How the user called the program, for commands in hints; the default is `pgset`.
+    pub program: &'static str,
     /// `-v`, counted. From 1 on, every object and every change of state is shown. From 2 on, pgset also
     /// writes a log to stderr.
     pub verbose: u8,
@@ -123,6 +125,8 @@ pub struct Display {
     pub quiet: bool,
     /// Whether every object and every change of state is shown.
     pub verbose: bool,
+    /// How the user called the program.
+    pub program: &'static str,
 }
 
 /// Decides how output looks, by the tables at the top of this module.
@@ -153,6 +157,7 @@ pub fn display(flags: Flags, terminal: Terminal) -> Display {
             .then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
         quiet: flags.quiet,
         verbose: flags.verbose > 0,
+        program: flags.program,
     }
 }
 
@@ -171,8 +176,13 @@ mod tests {
     };
     const PIPE: Terminal =
         Terminal { stdout_is_terminal: false, stderr_is_terminal: false, width: None, ..TTY };
-    const HUMAN: Flags =
-        Flags { output: Output::Human, color: ColorChoice::Auto, quiet: false, verbose: 0 };
+    const HUMAN: Flags = Flags {
+        output: Output::Human,
+        color: ColorChoice::Auto,
+        quiet: false,
+        program: "",
+        verbose: 0,
+    };
 
     #[test]
     fn the_truth_table() {
@@ -216,6 +226,7 @@ mod tests {
                 stdout_width,
                 quiet: flags.quiet,
                 verbose: flags.verbose > 0,
+                program: "",
             };
             assert_eq!(display(flags, terminal), expected, "{case}");
         }

@@ -14,6 +14,7 @@ use crate::event::{Audience, Event, Outcome};
 use crate::manifest::ObjectId;
 use crate::readiness::{Milestone, Phase};
 use crate::terminal::Kept;
+use crate::text::as_called;
 
 use super::display::{DEFAULT_WIDTH, Display};
 use super::failure;
@@ -190,6 +191,7 @@ impl Board {
         if self.rows.is_empty() || self.bars.is_hidden() {
             self.stderr.line(&text);
         } else {
+            let text = as_called(&text, self.display.program);
             // The terminal may be gone, so ignore the error.
             let _ = self.bars.println(text);
         }

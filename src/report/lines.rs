@@ -177,7 +177,7 @@ mod tests {
         };
         assert_eq!(
             plain(&event),
-            "still waiting after 30 s: pod/pgset-1 Cloning, pod/pgset-2 Pending"
+            "still waiting after 30 s: pod/pgset-1 Cloning; pod/pgset-2 Pending"
         );
     }
 
