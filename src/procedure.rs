@@ -16,6 +16,7 @@ pub(crate) mod existing;
 pub(crate) mod expectation;
 pub(crate) mod grow;
 pub(crate) mod inspect;
+pub(crate) mod inventory;
 pub(crate) mod kubelet;
 pub(crate) mod live;
 pub(crate) mod login;

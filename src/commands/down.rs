@@ -2,19 +2,15 @@
 
 use std::time::Instant;
 
-use serde_json::Value;
-
 use crate::cli::DownArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::event::{Audience, Event, Outcome};
-use crate::manifest::{Kind, ObjectId};
+use crate::manifest::Kind;
 use crate::procedure::delete::Objects;
+use crate::procedure::inventory::{data, listed, whereabouts};
 use crate::procedure::{Work, delete, erase, live, stop, topology};
-use crate::set::topology::SYSTEM_IDENTIFIER;
 use crate::set::{SetIdentity, Topology, objects, rights};
-use crate::text;
-use crate::values::Quantity;
 
 /// Deletes a set: pods first, in order. Deletes the data only with `--delete-data`.
 ///
@@ -122,28 +118,6 @@ fn kept_rows(context: &Context, staying: &Objects) -> Vec<(&'static str, String)
     ]
 }
 
-/// `data on 2 volumes (2.0 GiB), passwords in Secret pgset-auth`.
-fn data(staying: &Objects) -> String {
-    let claims = || staying.iter().filter(|(id, _)| id.kind == Kind::PersistentVolumeClaim);
-    let capacity = |(_, claim): (&ObjectId, &Value)| {
-        let capacity = claim["status"]["capacity"]["storage"].as_str()?;
-        Some(capacity.parse::<Quantity>().ok()?.bytes())
-    };
-    let size: Option<u64> = claims().map(capacity).sum();
-    let size = size.map(|size| format!(" ({})", text::size(size))).unwrap_or_default();
-    let mut words = match claims().count() {
-        0 => Vec::new(),
-        1 => vec![format!("data on 1 volume{size}")],
-        count => vec![format!("data on {count} volumes{size}")],
-    };
-    let secrets = staying.keys().filter(|id| id.kind == Kind::Secret && id.name.ends_with("-auth"));
-    words.extend(secrets.map(|id| format!("passwords in {id}")));
-    if words.is_empty() {
-        words.extend(staying.keys().map(ToString::to_string));
-    }
-    words.join(", ")
-}
-
 fn nothing(set: &SetIdentity, staying: &Objects) -> String {
     let place = format!("{} in namespace {}", set.name, set.namespace);
     if staying.is_empty() {
@@ -189,45 +163,4 @@ async fn ask(
         return Ok(());
     }
     Err(Failure::cancelled().into())
-}
-
-/// The objects by kind: `StatefulSet pgset; Services pgset, pgset-master`. An object that holds data is named
-/// with the place of the data.
-fn listed(objects: &Objects) -> String {
-    let mut kinds: Vec<(Kind, Vec<String>)> = Vec::new();
-    for (id, value) in objects {
-        let place = whereabouts(id, value).map(|place| format!(" ({place})")).unwrap_or_default();
-        let name = format!("{}{place}", id.name);
-        match kinds.iter_mut().find(|(kind, _)| *kind == id.kind) {
-            Some((_, names)) => names.push(name),
-            None => kinds.push((id.kind, vec![name])),
-        }
-    }
-    let words = kinds.iter().map(|(kind, names)| format!("{} {}", kind.name(), names.join(", ")));
-    words.collect::<Vec<_>>().join("; ")
-}
-
-/// Where an object's data is stored.
-fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
-    let spec = &value["spec"];
-    match id.kind {
-        Kind::PersistentVolume => {
-            if let Some(server) = spec["nfs"]["server"].as_str() {
-                return Some(format!("nfs://{server}{}", spec["nfs"]["path"].as_str()?));
-            }
-            let path = spec["hostPath"]["path"].as_str().or(spec["local"]["path"].as_str())?;
-            Some(format!("{path} on the node"))
-        }
-        Kind::PersistentVolumeClaim => {
-            spec["volumeName"].as_str().map(|volume| format!("volume {volume}"))
-        }
-        Kind::Secret if value["type"] == "kubernetes.io/tls" => {
-            Some("the CA that clients trust".to_owned())
-        }
-        Kind::Secret => Some("the passwords of the data".to_owned()),
-        Kind::ConfigMap if value["data"][SYSTEM_IDENTIFIER].is_string() => {
-            Some("identifies the data".to_owned())
-        }
-        _ => None,
-    }
 }
