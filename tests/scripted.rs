@@ -8,6 +8,7 @@ use crate::support::pgset::Pgset;
 use crate::support::server::{Reply, Server};
 use crate::support::{CRUNCHY_TAG, seconds};
 
+mod complete;
 mod input;
 
 const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/pg/statefulsets/pgset";
@@ -189,9 +190,7 @@ async fn a_volume_of_another_set_is_named_with_its_owner() {
 async fn a_namespace_that_is_not_there_or_is_going() {
     let server = Server::start().await;
     let output = up(&server).args("-n nowhere").run().await.exits(1).says("nowhere");
-    output
-        .says("pgset up -n nowhere --create-namespace")
-        .says("kubectl create namespace nowhere");
+    output.says("pgset up -n nowhere --create-namespace").says("kubectl create namespace nowhere");
     server.put("/api/v1/namespaces/going", json!({"status": {"phase": "Terminating"}}));
     up(&server).args("-n going").run().await.exits(4).says("being deleted");
     assert_eq!(server.writes(), []);
