@@ -10,6 +10,7 @@ use crate::support::{CRUNCHY_TAG, seconds};
 
 mod complete;
 mod input;
+mod prompt;
 
 const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/pg/statefulsets/pgset";
 

@@ -54,7 +54,9 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
         Output::Json => serde_json::to_string_pretty(&document())? + "\n",
         Output::Yaml => crate::manifest::parse::to_yaml(&document()),
         Output::Env => variables(&addresses, side),
-        Output::Human | Output::Wide | Output::Junit => connection::human(context, &addresses) + "\n",
+        Output::Human | Output::Wide | Output::Junit => {
+            connection::human(context, &addresses) + "\n"
+        }
     };
     context.reporter.print(&text)?;
     Ok(Exit::Done)
