@@ -15,6 +15,7 @@ use crate::environment;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::interrupt::Interrupt;
+use crate::postgres::address::Connection;
 use crate::prompt::Prompt;
 use crate::render::TemplateSet;
 use crate::report::Reporter;
@@ -62,7 +63,7 @@ impl Context {
         tokio::select! {
             cluster = connecting => Ok(cluster.context("connecting")??),
             exit = self.interrupt.wait() => {
-                Err(crate::interrupt::interrupted(exit, "nothing was touched", &self.again).into())
+                Err(crate::interrupt::interrupted(exit, "nothing was changed", &self.again).into())
             }
             () = tokio::time::sleep(timeout) => {
                 let reason = format!("it did not end within {} s", timeout.as_secs());
@@ -122,13 +123,20 @@ impl Context {
         crate::context::command_line::sibling(command, &self.global)
     }
 
-    /// Reports which set the command works on.
-    pub fn begin(&self, command: &'static str, set: &SetIdentity, target: &Target) {
+    /// Reports which set the command works on. `details` says with what: `postgres:17`, `2 pods`.
+    pub fn begin(
+        &self,
+        command: &'static str,
+        set: &SetIdentity,
+        target: &Target,
+        details: Vec<String>,
+    ) {
         self.reporter.emit(Event::Started {
             command,
             set: set.name.to_string(),
             namespace: set.namespace.to_string(),
             context: target.context.clone(),
+            details,
         });
     }
 
@@ -142,14 +150,26 @@ impl Context {
         self.reporter.emit(Event::note(message));
     }
 
-    /// Reports a note that is shown even with `-q`: where data is kept.
-    pub fn note_that_matters(&self, message: impl Into<String>) {
-        self.reporter.emit(Event::note_that_matters(message));
+    /// Reports a note that is shown with `-v` only.
+    pub fn detail(&self, message: impl Into<String>) {
+        self.reporter.emit(Event::detail(message));
     }
 
     /// Reports that the command succeeded.
     pub fn finish(&self, message: impl Into<String>, started: Instant) {
-        self.reporter.emit(Event::Finished { message: message.into(), elapsed: started.elapsed() });
+        self.finish_with(message, started, None, Vec::new());
+    }
+
+    /// The same, with how clients connect and what to use next.
+    pub fn finish_with(
+        &self,
+        message: impl Into<String>,
+        started: Instant,
+        connection: Option<Connection>,
+        next: Vec<(&'static str, String)>,
+    ) {
+        let (message, elapsed) = (message.into(), started.elapsed());
+        self.reporter.emit(Event::Finished { message, elapsed, connection, next });
     }
 
     /// Asks a yes/no question.

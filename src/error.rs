@@ -8,7 +8,7 @@ use std::error::Error;
 
 use serde::Serialize;
 
-/// How pgset ends. The exit codes are documented in the README and are stable.
+/// How pgset ends. The exit codes are documented in `docs/exit-codes.md` and are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::manifest::ObjectId;
-use crate::readiness::Phase;
+use crate::postgres::address::Connection;
+use crate::readiness::{Milestone, Phase};
 
 /// The version of the event lines. Within one version, fields may be added but not changed.
 pub const EVENT_VERSION: u32 = 1;
@@ -32,6 +33,16 @@ pub enum Outcome {
     WouldConfigure,
 }
 
+/// Who is told about an event. Programs (`-o json`) are told about every event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody.
+    #[default]
+    Everybody,
+    /// Whoever asks for details with `-v`.
+    Verbose,
+}
+
 /// An event. It never contains a secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -46,6 +57,9 @@ pub enum Event {
         namespace: String,
         /// The kubeconfig's context; empty inside a cluster.
         context: String,
+        /// What the command works with: `postgres:17`, `2 pods`, `class standard`.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        details: Vec<String>,
     },
     /// An object was processed.
     Object {
@@ -56,6 +70,9 @@ pub enum Event {
         /// The reason or other details (`keeps 4 replicas: kubectl owns spec.replicas`).
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
+        /// Who is told.
+        #[serde(skip)]
+        audience: Audience,
     },
     /// The state of an object that pgset waits for has changed.
     State {
@@ -65,6 +82,23 @@ pub enum Event {
         phase: Phase,
         /// Its state for people: `Pulling image`, `Cloning 40 %`, `Ready, streaming`.
         state: String,
+        /// Time since the wait began.
+        #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
+        elapsed: Duration,
+        /// Who is told.
+        #[serde(skip)]
+        audience: Audience,
+    },
+    /// A pod that pgset waits for has completed a step.
+    Milestone {
+        /// The pod.
+        object: ObjectId,
+        /// The step.
+        #[serde(flatten)]
+        milestone: Milestone,
+        /// Time since the command began.
+        #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
+        elapsed: Duration,
     },
     /// Nothing has changed for a while; pgset is still waiting.
     Heartbeat {
@@ -83,9 +117,9 @@ pub enum Event {
     Note {
         /// The text.
         message: String,
-        /// Whether it is also shown with `-q`: where kept data is, what is left to do.
+        /// Who is told.
         #[serde(skip)]
-        matters: bool,
+        audience: Audience,
     },
     /// The command succeeded.
     Finished {
@@ -94,6 +128,12 @@ pub enum Event {
         /// How long the command took.
         #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
         elapsed: Duration,
+        /// How clients connect to the set.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        connection: Option<Connection>,
+        /// What to use next, with a label each: `password`, `pgset password show`.
+        #[serde(skip)]
+        next: Vec<(&'static str, String)>,
     },
     /// The command failed. This is the last event.
     Failed {
@@ -111,12 +151,29 @@ impl Event {
 
     /// Information: where to connect, what to run next.
     pub fn note(message: impl Into<String>) -> Self {
-        Self::Note { message: message.into(), matters: false }
+        Self::Note { message: message.into(), audience: Audience::Everybody }
     }
 
-    /// A note that is also shown with `-q`: where kept data is.
-    pub fn note_that_matters(message: impl Into<String>) -> Self {
-        Self::Note { message: message.into(), matters: true }
+    /// A note that is shown with `-v` only.
+    pub fn detail(message: impl Into<String>) -> Self {
+        Self::Note { message: message.into(), audience: Audience::Verbose }
+    }
+
+    /// Who is told.
+    #[must_use]
+    pub fn audience(&self) -> Audience {
+        match self {
+            Self::Object { audience, .. }
+            | Self::State { audience, .. }
+            | Self::Note { audience, .. } => *audience,
+            _ => Audience::Everybody,
+        }
+    }
+
+    /// What happened to an object.
+    #[must_use]
+    pub fn object(object: ObjectId, outcome: Outcome, detail: Option<String>) -> Self {
+        Self::Object { object, outcome, detail, audience: Audience::Everybody }
     }
 }
 

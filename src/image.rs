@@ -101,12 +101,12 @@ impl Profile {
             Self::Crunchy(image) => Limit {
                 pods: image.replicas_limit(),
                 max_wal_senders: image.max_wal_senders_default(),
-                cloned: "as one that is being cloned needs two",
+                cloned: "one of them needs two while it is cloned",
             },
             Self::Postgres(image) => Limit {
                 pods: image.replicas_limit(),
                 max_wal_senders: official::MAX_WAL_SENDERS,
-                cloned: "as each that is being cloned needs two",
+                cloned: "each of them needs two while it is cloned",
             },
         }
     }

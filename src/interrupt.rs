@@ -57,7 +57,7 @@ impl Interrupt {
 #[must_use]
 pub fn interrupted(exit: Exit, done: &str, next: &str) -> Failure {
     let signal = if exit == Exit::Terminated { "terminated" } else { "interrupted" };
-    Failure::new(exit, format!("{signal}: {done}")).hint(format!("{next}  # goes on"))
+    Failure::new(exit, format!("{signal}: {done}")).hint(format!("{next}  # resumes"))
 }
 
 impl Interrupter {

@@ -21,14 +21,14 @@
 //! | [`certificate`] | issues, renews and checks certificates | set, values |
 //! | [`cli`] | the command line, and nothing else | environment, image, text, values |
 //! | [`settings`] | validates flags, environment and defaults once | cli, environment, error, image, set, text, values |
-//! | [`render`] | renders templates to text | certificate, error, image, manifest, set, settings, values |
+//! | [`render`] | renders templates to text | certificate, error, image, manifest, set, settings, text, values |
 //! | [`plan`] | compares desired and live objects; plans steps and refusals | error, manifest, set, values |
 //! | [`postgres`] | SQL, psql, the checks of `test` and `status` | certificate, error, set, settings, text, values |
 //! | [`readiness`] | decides what is ready, what failed and why | manifest, set, text, values |
-//! | [`event`] | what happened, as data | error, manifest, readiness |
+//! | [`event`] | what happened, as data | error, manifest, postgres, readiness |
 //! | [`report`] | formats events as text, for users and scripts | error, event, manifest, readiness, terminal, text |
 //! | [`cluster`] | all communication with Kubernetes | error, manifest, readiness, set, text |
-//! | [`context`] | what all commands share: flags, cluster, prompts, reporter | cli, cluster, environment, event, interrupt, prompt, render, report, set, settings, terminal, text |
+//! | [`context`] | what all commands share: flags, cluster, prompts, reporter | cli, cluster, environment, event, interrupt, postgres, prompt, render, report, set, settings, terminal, text |
 //! | [`complete`] | completion of values while the user types | cli, cluster, context, environment, image, manifest, set, settings, text |
 //! | `procedure` | operations with several steps that can be resumed | certificate, cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, readiness, render, report, set, settings, terminal, text, values |
 //! | `sandbox` | a small Kubernetes to try pgset on, imported only by its command | error, values |

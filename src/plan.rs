@@ -154,7 +154,7 @@ pub fn plan(
         let of_set =
             object.id.kind == Kind::StatefulSet && object.id.name == options.set.name.as_str();
         let again =
-            growing.as_ref().filter(|_| of_set).map(|_| "made again around its pods".into());
+            growing.as_ref().filter(|_| of_set).map(|_| "recreated while its pods run".into());
         let detail = again.or_else(|| options.replicas.filter(|_| of_set)?.detail());
         steps.push(Step { object, action, detail });
     }

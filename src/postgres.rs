@@ -13,7 +13,6 @@ pub mod rotation;
 pub mod slots;
 pub mod smoke;
 pub mod status;
-mod table;
 pub mod tls;
 
 pub use psql::{Connection, ExecOutput, Script, ScriptError};

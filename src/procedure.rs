@@ -78,7 +78,7 @@ impl Work<'_> {
     /// A hint with the command that resumes.
     #[must_use]
     pub(crate) fn resume(&self) -> String {
-        format!("{}  # goes on", self.context.again)
+        format!("{}  # resumes", self.context.again)
     }
 }
 

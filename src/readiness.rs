@@ -17,9 +17,13 @@ mod events;
 mod explain;
 #[cfg(test)]
 mod fixtures;
+mod group;
 mod hint;
+mod milestone;
+mod mount;
 mod phase;
 mod pod;
+mod pull;
 mod service;
 mod snapshot;
 mod state;
@@ -29,9 +33,10 @@ mod trouble;
 mod view;
 mod volume;
 
-pub use assess::{Assessment, assess, timed_out};
+pub use assess::{Assessment, assess, unmet};
 pub use deletion::deletion_blocked;
 pub use explain::{Explanation, explain};
+pub use milestone::Milestone;
 pub use phase::Phase;
 pub use snapshot::{Endpoint, Expectation, Logs, Snapshot, Streaming, StreamingReplica};
 pub use state::{ObjectState, WedgedPod};

@@ -12,6 +12,7 @@ mod lines;
 mod plain;
 mod reporter;
 mod stream;
+mod summary;
 
 pub use display::{ColorChoice, Display, Flags, Mode, Output, Terminal, display};
 pub use lines::{name, sanitize};

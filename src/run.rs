@@ -28,21 +28,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(arguments: &[OsString]) -> ExitCode {
+    let program = arguments.first().map_or(text::PROGRAM, |program| text::program(program));
+    let early = |error: &anyhow::Error| early(error, program);
     let environment = Environment::read();
     match complete::run(arguments, &environment) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
-        Err(error) => return usage(&error, arguments),
+        Err(error) => return usage(&error, program),
     }
     let cli = match crate::cli::parse(arguments.to_vec()) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, arguments),
+        Err(error) => return usage(&error, program),
     };
     let general = match general(&cli.global, &environment, cli.command.outputs()) {
         Ok(general) => general,
         Err(error) => return early(&error.into()),
     };
-    let display = match display(&general, &cli.command, &environment) {
+    let display = match display(&general, &cli.command, &environment, program) {
         Ok(display) => display,
         Err(error) => return early(&error),
     };
@@ -75,7 +77,7 @@ fn run(arguments: &[OsString]) -> ExitCode {
     match reporter.finish() {
         // A reader of the events must not mistake an incomplete stream for a complete one.
         Err(error) if exit == Exit::Done => early(&anyhow::Error::new(error).context(
-            "the command is done, but its events could not all be written to standard output",
+            "the command is done, but some of its events could not be written to standard output",
         )),
         _ => ExitCode::from(exit.code()),
     }
@@ -183,9 +185,10 @@ fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
 }
 
 /// Prints an error that occurs before the output format is known.
-fn early(error: &anyhow::Error) -> ExitCode {
+fn early(error: &anyhow::Error, program: &str) -> ExitCode {
     let report = Report::of(error, diagnosed);
     let text = report::failure::render(&report, false, None) + "\n";
+    let text = text::as_called(&text, program);
     // If writing to stderr fails, there is no other way to report the error.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(report.exit.code())
@@ -193,8 +196,7 @@ fn early(error: &anyhow::Error) -> ExitCode {
 
 /// Prints help, the version or a usage error. Exits with 0 for `--help` and `--version`, and with a usage error
 /// for everything else.
-fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
-    let program = arguments.first().map_or(text::PROGRAM, |program| text::program(program));
+fn usage(error: &clap::Error, program: &str) -> ExitCode {
     // If writing fails, there is no other way to report the error.
     let _ = if program == text::PROGRAM { error.print() } else { print_as(error, program) };
     match error.kind() {
@@ -221,6 +223,7 @@ fn display(
     general: &General,
     command: &Command,
     environment: &Environment,
+    program: &'static str,
 ) -> anyhow::Result<Display> {
     // Commands that print a document on stdout show their events in the human format.
     let events = matches!(command, Command::Up(_) | Command::Scale(_) | Command::Down(_));
@@ -236,6 +239,7 @@ fn display(
         },
         quiet: general.quiet,
         verbose: general.verbosity,
+        program,
     };
     let terminal = Terminal {
         ci: environment.is_set(&environment::CI),
@@ -247,18 +251,19 @@ fn display(
     Ok(report::display(flags, terminal))
 }
 
-/// Sets up logging: `-v` logs decisions, `-vv` requests, `-vvv` everything that the libraries log.
+/// Sets up logging: `-vv` logs requests, `-vvv` more, `-vvvv` everything that the libraries log.
 /// `PGSET_LOG` overrides these. Headers and bodies are never logged, because they contain secrets.
 fn log(general: &General) -> anyhow::Result<()> {
     let filter = match (&general.log, general.verbosity) {
         (Some(filter), _) => filter.as_str(),
-        (None, 0) => return Ok(()),
-        (None, 1) => "pgset=debug",
-        (None, 2) => "pgset=trace,kube=debug",
+        // With one -v the events are told in full, which is not a log.
+        (None, 0 | 1) => return Ok(()),
+        (None, 2) => "pgset=debug",
+        (None, 3) => "pgset=trace,kube=debug",
         (None, _) => "pgset=trace,kube=debug,kube_client=debug,kube_runtime=debug,hyper_util=debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|e| Failure::new(Exit::Usage, format!("PGSET_LOG is no filter: {e}")))?;
+        .map_err(|e| Failure::new(Exit::Usage, format!("PGSET_LOG is not a valid filter: {e}")))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

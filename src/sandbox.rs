@@ -15,7 +15,7 @@
 //! processes, and writes their state into the pod's status. The controller sees that the pod is
 //! ready, and creates the next one.
 //!
-//! Anything that neither pgset nor the kubectl commands listed in the README use is left out.
+//! Anything that neither pgset nor the kubectl commands listed in `docs/sandbox.md` use is left out.
 
 pub mod access;
 mod admission;
@@ -94,7 +94,7 @@ impl Sandbox {
         let (journal, (objects, version)) =
             Journal::open(&place.journal()).map_err(|e| place.unwritable(&e))?;
         let (listener, address) = serve::listen(&place).await?;
-        tracing::info!(%address, postgres = %tools.postgres.display(), "the sandbox starts");
+        tracing::info!(%address, postgres = %tools.postgres.display(), "the sandbox is starting");
         let token = random(32);
         let tls = serve::Tls::new(address).map_err(|e| PlaceError::Tls(e.to_string()))?;
         place.write_kubeconfig(address, &tls.pem, &token)?;
@@ -140,7 +140,7 @@ impl Sandbox {
     pub async fn stop(self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.node.stop().await;
-        tracing::info!("the sandbox is stopped");
+        tracing::info!("the sandbox has stopped");
         node::processes::kill_all(&self.place);
     }
 }

@@ -1,26 +1,107 @@
 //! Formats text for terminals, shells and URIs, and commands as the user calls the program.
 
+pub(crate) mod table;
+
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use textwrap::core::Word;
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// Wraps the text at `width` columns. A longer word (a path, a URL) is not broken, so that users can copy it.
+/// Wraps the text at `width` columns. A longer word (a path, a URL) and a command are not broken, so that
+/// users can copy them.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
     let options = Options::new(width)
         .break_words(false)
-        .word_separator(WordSeparator::AsciiSpace)
+        .word_separator(WordSeparator::Custom(words))
         .word_splitter(WordSplitter::NoHyphenation)
         .wrap_algorithm(WrapAlgorithm::FirstFit);
     textwrap::wrap(text, options)
+}
+
+/// Splits a line into words. A command is one word.
+fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    let last_quote = line.rfind('`').unwrap_or_default();
+    let (mut words, mut start, mut end) = (Vec::new(), 0, 0);
+    let (mut quoted, mut command) = (false, None);
+    for word in WordSeparator::AsciiSpace.find_words(line) {
+        let known = Command::including(command, word.word);
+        let within = known.is_some() || (quoted && last_quote >= end);
+        if end > start && !within {
+            words.push(Word::from(&line[start..end]));
+            start = end;
+        }
+        end += word.word.len() + word.whitespace.len();
+        quoted ^= word.word.matches('`').count() % 2 == 1;
+        command = Command::after(known, word.word);
+    }
+    if end > start {
+        words.push(Word::from(&line[start..end]));
+    }
+    Box::new(words.into_iter())
+}
+
+/// A command without backticks, as far as its end can be known: `pgset up --tls`, `kubectl get pods`.
+/// Commands with other arguments are written in backticks.
+#[derive(Clone, Copy)]
+enum Command {
+    /// The next word is a part of it: the subcommand, or the value of a flag.
+    Any,
+    /// The next word is a part of it if it is a flag.
+    Flag,
+    /// The rest is a part of it, up to a punctuation mark.
+    Rest,
+}
+
+impl Command {
+    /// The command that ends before `word`, if `word` continues it.
+    fn including(command: Option<Self>, word: &str) -> Option<Self> {
+        command.filter(|command| match command {
+            Self::Any => true,
+            Self::Flag => word.starts_with('-'),
+            Self::Rest => !word.starts_with('('),
+        })
+    }
+
+    /// The command that includes `word`, if one does and does not end there.
+    fn after(command: Option<Self>, word: &str) -> Option<Self> {
+        if word.ends_with([',', ';', ':', '.', ')', '`', '"']) {
+            return None;
+        }
+        match (command, word.trim_start_matches(['(', '`', '"'])) {
+            (Some(Self::Rest), _) | (None, "kubectl") => Some(Self::Rest),
+            (Some(Self::Flag), "-n" | "--name") | (None, "pgset") => Some(Self::Any),
+            (Some(_), _) => Some(Self::Flag),
+            (None, _) => None,
+        }
+    }
 }
 
 /// Wraps the text for a line on which `indent` columns are already used, and indents the following lines by
 /// `indent`.
 pub(crate) fn wrap_hanging(text: &str, indent: usize, width: usize) -> String {
     wrap(text, width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
+}
+
+/// A number of bytes for people: `512 B`, `3 GiB`, `22.8 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(size, _)| bytes >= *size) {
+        // One decimal, with integer arithmetic: an `f64` can't represent every `u64`.
+        Some((size, unit)) => match bytes % size * 10 / size {
+            0 => format!("{} {unit}", bytes / size),
+            tenths => format!("{}.{tenths} {unit}", bytes / size),
+        },
+        None => format!("{bytes} B"),
+    }
+}
+
+/// Lines of a label and a text, the texts aligned: `read only       postgresql://...`.
+pub(crate) fn labelled(rows: &[(&'static str, String)]) -> Vec<String> {
+    let widest = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
+    rows.iter().map(|(label, text)| format!("{label:widest$}  {text}")).collect()
 }
 
 /// Quotes a word for a shell. Words without special characters are not quoted, so that hints stay readable:
@@ -79,7 +160,7 @@ pub(crate) fn program(first: &OsStr) -> &'static str {
 /// Replaces only commands: `pgset` before a subcommand or a flag. Names such as `pgset-0` and
 /// `secret/pgset` stay.
 pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
-    if program == PROGRAM {
+    if program != PLUGIN {
         return Cow::Borrowed(text);
     }
     let mut called = String::new();
@@ -174,6 +255,32 @@ mod tests {
         let text = wrap_hanging("one two three four five six seven", 2, 22);
         assert_eq!(text, "one two three four\n  five six seven");
         assert_eq!(wrap_hanging("one\ntwo", 2, usize::MAX), "one\n  two");
+    }
+
+    #[test]
+    fn commands_are_not_broken() {
+        let lines = |text| wrap(text, 10).into_iter().map(Cow::into_owned).collect::<Vec<_>>();
+        for (text, expected) in [
+            (
+                "no TLS; pgset up --tls encrypts them",
+                &["no TLS;", "pgset up --tls", "encrypts", "them"] as &[&str],
+            ),
+            ("a restart (pgset up does it)", &["a restart", "(pgset up", "does it)"]),
+            ("pgset up -n demo --tls: again", &["pgset up -n demo --tls:", "again"]),
+            (
+                "still there; kubectl -n demo delete pod pgset-0",
+                &["still", "there;", "kubectl -n demo delete pod pgset-0"],
+            ),
+            ("kubectl get pods, then the rest", &["kubectl get pods,", "then the", "rest"]),
+            (
+                "the same `pgset up --size 2Gi` again",
+                &["the same", "`pgset up --size 2Gi`", "again"],
+            ),
+            ("a lone ` breaks nothing here", &["a lone `", "breaks", "nothing", "here"]),
+            ("set pgset: no answer", &["set pgset:", "no answer"]),
+        ] {
+            assert_eq!(lines(text), expected, "{text}");
+        }
     }
 
     #[test]

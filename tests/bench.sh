@@ -156,6 +156,7 @@ for n in $(seq 0 "$runs"); do
   [ -z "$before" ] || clock status "$before" >>"$work/before-status.ms"
 done
 many=$(peak_memory "$pgset" status -o json -n "$namespace")
+[ -z "$before" ] || before_many=$(peak_memory "$before" status -o json -n "$namespace")
 kubectl -n "$namespace" delete statefulset pgset --cascade=orphan >/dev/null
 kubectl -n "$namespace" delete pods --all --wait=false >/dev/null
 
@@ -188,6 +189,7 @@ was "the same again" again
 row "\`pgset status\` of 500 pods" "$status ms" "at most 1000 ms" "$status <= 1000"
 was "\`pgset status\` of 500 pods" status
 row "peak memory of that" "$(megabytes "$many") MB" "at most 60 MB" "$many > 0 && $many <= 60 * 1024"
+[ -z "$before" ] || row "peak memory of that, the other build" "$(megabytes "$before_many") MB" "" ""
 row "\`pgset --version\`" "$version ms" "at most 10 ms" "$version <= 10"
 was "\`pgset --version\`" version
 row "peak memory of \`pgset up\`" "$(megabytes "$peak") MB" "at most 30 MB" "$peak > 0 && $peak <= 30 * 1024"

@@ -13,3 +13,4 @@ mod render;
 mod sandbox;
 mod scripted;
 mod support;
+mod words;

@@ -217,7 +217,7 @@ async fn the_namespace_is_created_on_request_only() {
 
     let server = Server::start().await;
     let up = |line: &str| self::up(&server).args("-n nowhere --create-namespace").args(line);
-    up("").run().await.ok().says("namespace/nowhere created");
+    up("-v").run().await.ok().says("namespace/nowhere created");
     let writes = server.writes();
     let first = writes.first().map(|write| write.path.clone()).unwrap_or_default();
     assert!(first.starts_with("/api/v1/namespaces?fieldManager=pgset"), "{first}");
@@ -293,7 +293,7 @@ async fn whoever_loses_the_race_for_the_secret_takes_it_unless_it_says_something
         server.script(Method::GET, "/secrets/pgset-auth", 0..1, reply);
     };
     unseen();
-    up(&server).run().await.ok().says("another run made it first");
+    up(&server).run().await.ok().says("another run created it first");
     unseen();
     let output = up(&server).env("PG_PASSWORD", "second0password").run().await.exits(4);
     output.says("user-password").never_says("second0password").never_says("first0password");

@@ -55,7 +55,7 @@ impl Dates {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// A key of the Secret does not contain PEM of the right kind.
-    #[error("{key} holds no {what} in PEM")]
+    #[error("{key} contains no {what} in PEM format")]
     NotPem {
         /// The Secret's key.
         key: &'static str,
@@ -71,10 +71,10 @@ pub enum Unfit {
     #[error("tls.key is not the key of tls.crt")]
     OtherKey,
     /// The certificate has expired.
-    #[error("tls.crt, or what it was signed by, expired: {0}")]
+    #[error("tls.crt or its issuer expired: {0}")]
     Expired(String),
     /// The certificate is not valid yet.
-    #[error("tls.crt, or what it was signed by, is not valid yet: {0}")]
+    #[error("tls.crt or its issuer is not valid yet: {0}")]
     TooEarly(String),
     /// No CA in `ca.crt` signed the certificate.
     #[error("tls.crt was not signed by a CA in ca.crt: {0}")]
@@ -134,12 +134,12 @@ pub fn check(
         return Err(Unfit::NotPem { key: super::CERTIFICATE, what: "certificate" });
     };
     let dates = dates_of(own)
-        .ok_or(Unfit::NotPem { key: super::CERTIFICATE, what: "certificate that can be read" })?;
+        .ok_or(Unfit::NotPem { key: super::CERTIFICATE, what: "readable certificate" })?;
     check_key(own, key)?;
     let mut roots = RootCertStore::empty();
     let (taken, _) = roots.add_parsable_certificates(all_of(authorities));
     if taken == 0 {
-        return Err(Unfit::NotPem { key: super::CA_CERTIFICATE, what: "certificate of a CA" });
+        return Err(Unfit::NotPem { key: super::CA_CERTIFICATE, what: "CA certificate" });
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -185,13 +185,13 @@ fn unfit(error: Error) -> Unfit {
     };
     match error {
         Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
-            Unfit::Expired(format!("it was good until {}", at(not_after)))
+            Unfit::Expired(format!("it was valid until {}", at(not_after)))
         }
         Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
-            Unfit::TooEarly(format!("it is good from {} on", at(not_before)))
+            Unfit::TooEarly(format!("it is valid from {}", at(not_before)))
         }
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            Unfit::Untrusted("no chain of signatures leads to one".to_owned())
+            Unfit::Untrusted("no chain of certificates leads to such a CA".to_owned())
         }
         other => Unfit::Untrusted(other.to_string()),
     }

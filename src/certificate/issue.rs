@@ -21,7 +21,7 @@ const BEFORE: i64 = 3600;
 
 /// Why a certificate could not be issued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a certificate could not be made: {0}")]
+#[error("a certificate could not be generated: {0}")]
 pub struct IssueError(String);
 
 impl From<rcgen::Error> for IssueError {
@@ -78,7 +78,7 @@ pub fn renew(
     }
     let trusted: String = authorities.iter().map(|ca| ca.pem.as_str()).collect();
     let why = match there {
-        None => Some("made".to_owned()),
+        None => Some("generated".to_owned()),
         Some(there) => replaced(there, &trusted, names, now),
     };
     let (certificate, key) = match (&why, there) {
@@ -86,13 +86,15 @@ pub fn renew(
         (None, Some(there)) => (there.certificate.clone(), there.key.clone()),
         _ => {
             let signer = authorities.iter().find(signs);
-            let signer = signer.ok_or_else(|| IssueError("no CA lives long enough".to_owned()))?;
+            let signer =
+                signer.ok_or_else(|| IssueError("no CA is valid long enough".to_owned()))?;
             issue(signer, &names_with_own(there, names), now)?
         }
     };
     let keys: String =
         authorities.iter().filter_map(|ca| Some(lf(&ca.key.as_ref()?.serialize_pem()))).collect();
-    let why = why.unwrap_or_else(|| "another CA is to take over in time".to_owned());
+    let why =
+        why.unwrap_or_else(|| "a second CA was added, which will replace the first".to_owned());
     Ok(Renewal::Renewed {
         certificates: Certificates {
             authorities: trusted,

@@ -43,7 +43,7 @@ fn authorities_in(certificates: &Certificates) -> usize {
 #[test]
 fn what_is_made_is_good_for_every_way_to_the_set() {
     let (certificates, why) = made(None, now());
-    assert_eq!(why, "made");
+    assert_eq!(why, "generated");
     let dates = fits(
         &certificates,
         &[
@@ -74,7 +74,7 @@ fn what_is_made_is_good_for_every_way_to_the_set() {
     let late = fits(&certificates, &["pgset-master"], after(366)).unwrap_err();
     assert_eq!(
         late.to_string(),
-        "tls.crt, or what it was signed by, expired: it was good until 2027-11-24T12:00:00Z"
+        "tls.crt or its issuer expired: it was valid until 2027-11-24T12:00:00Z"
     );
 }
 
@@ -142,7 +142,7 @@ fn a_ca_whose_key_was_taken_away_is_still_trusted() {
     let first = made(None, now()).0;
     let without = Certificates { authority_keys: Secret::new(String::new()), ..first.clone() };
     let (second, why) = made(Some(&without), after(1));
-    assert_eq!(why, "another CA is to take over in time");
+    assert_eq!(why, "a second CA was added, which will replace the first");
     assert_eq!(second.certificate, first.certificate);
     assert!(second.authorities.starts_with(&first.authorities));
     let (third, _) = made(Some(&second), after(300));
@@ -173,7 +173,10 @@ fn what_somebody_broke_is_made_anew() {
     let other = made(None, now()).0;
     let broken = [
         (Certificates { key: other.key.clone(), ..good.clone() }, "not the key of tls.crt"),
-        (Certificates { certificate: "x".into(), ..good.clone() }, "tls.crt holds no certificate"),
+        (
+            Certificates { certificate: "x".into(), ..good.clone() },
+            "tls.crt contains no certificate",
+        ),
         (Certificates { key: Secret::new("x".into()), ..good.clone() }, "no private key"),
         (Certificates { authorities: other.authorities, ..good.clone() }, "not signed by a CA"),
     ];

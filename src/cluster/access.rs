@@ -63,7 +63,7 @@ impl Cluster {
         let uri = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         let answer: Value = self
             .call(
-                &format!("asking whether we may {right}"),
+                &format!("checking the right to {right}"),
                 with_body(Method::POST, uri, "application/json", &review),
             )
             .await?;

@@ -181,10 +181,10 @@ fn reason(error: &KubeconfigError, known: &[String]) -> String {
             format!("it has no context {name:?} (it has: {})", known.join(", "))
         }
         KubeconfigError::CurrentContextNotSet => match known {
-            [] => "it holds no context".to_owned(),
+            [] => "it contains no context".to_owned(),
             known => {
                 format!(
-                    "it names no current context: choose one with --context (it has: {})",
+                    "it has no current context: choose one with --context (it has: {})",
                     known.join(", ")
                 )
             }
@@ -261,10 +261,10 @@ mod tests {
     #[test]
     fn a_kubeconfig_without_a_current_context_says_what_there_is() {
         let error = KubeconfigError::CurrentContextNotSet;
-        assert_eq!(reason(&error, &[]), "it holds no context");
+        assert_eq!(reason(&error, &[]), "it contains no context");
         assert_eq!(
             reason(&error, &["one".to_owned(), "two".to_owned()]),
-            "it names no current context: choose one with --context (it has: one, two)"
+            "it has no current context: choose one with --context (it has: one, two)"
         );
     }
 }

@@ -13,7 +13,7 @@ pub(super) const MISSING_FILE: &str = "which does not exist";
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// There is no kubeconfig, and this process does not run in a pod.
-    #[error("there is no cluster to talk to: no kubeconfig was found")]
+    #[error("there is no cluster to connect to: no kubeconfig was found")]
     NoKubeconfig,
     /// The kubeconfig can't be used.
     #[error("the kubeconfig can't be used: {reason}")]
@@ -138,19 +138,19 @@ impl Diagnose for ClusterError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NoKubeconfig => {
-                let named = "your cluster: --kubeconfig FILE, KUBECONFIG, or a file at ~/.kube/config";
+                let named = "to use your cluster: --kubeconfig FILE, KUBECONFIG, or the file ~/.kube/config";
                 let mut hints = vec![named.to_owned()];
                 if HAS_SANDBOX {
-                    hints.push("pgset sandbox start  # no cluster yet: a small one in a process of this machine, to try pgset on".to_owned());
+                    hints.push("pgset sandbox start  # no cluster yet: starts a small one on this machine, to try pgset".to_owned());
                 }
                 hints
             }
             Self::Kubeconfig { reason } if reason.ends_with(MISSING_FILE) => {
-                vec!["unset KUBECONFIG, or have it name a file that is there".into()]
+                vec!["unset KUBECONFIG, or set it to a file that exists".into()]
             }
             Self::Kubeconfig { .. } => vec!["kubectl config get-contexts".into()],
             Self::Unreachable { server, .. } if HAS_SANDBOX && is_of_a_sandbox(server) => vec![
-                "pgset sandbox start  # it is a sandbox's address, and none runs there".into(),
+                "pgset sandbox start  # the address is of a sandbox that is not running".into(),
             ],
             Self::CredentialPlugin { .. } => {
                 vec!["log in again with the tool that the kubeconfig names, then run pgset again".into()]
@@ -158,18 +158,18 @@ impl Diagnose for ClusterError {
             Self::Unreachable { reason, .. } if reason.contains("UnknownIssuer") => vec![
                 "the kubeconfig's certificate-authority is not the one that signed the server's certificate"
                     .into(),
-                "another cluster: --context NAME or --kubeconfig FILE".into(),
+                "to use another cluster: --context NAME or --kubeconfig FILE".into(),
             ],
             Self::Unreachable { .. } | Self::GaveUp { .. } => vec![
-                "kubectl cluster-info  # does anybody get an answer?".into(),
-                "another cluster: --context NAME or --kubeconfig FILE".into(),
+                "kubectl cluster-info  # checks whether the API server answers".into(),
+                "to use another cluster: --context NAME or --kubeconfig FILE".into(),
             ],
             Self::Refused { status, .. } => match status.code {
                 403 if status.message.contains("\"system:anonymous\"") => vec![
-                    "the kubeconfig's user has no credentials: log in, or name another context with --context"
+                    "the kubeconfig's user has no credentials: log in, or choose another context with --context"
                         .into(),
                 ],
-                401 => vec!["the credentials are not accepted (any more): log in again".into()],
+                401 => vec!["the server does not accept the credentials: log in again".into()],
                 404 if status.message.starts_with("namespaces ") => {
                     vec!["pgset up --create-namespace creates it; another namespace: -n NAME".into()]
                 }

@@ -51,7 +51,7 @@ impl Cluster {
             Ok(result) => result,
             Err(_) => Err(ClusterError::Exec {
                 pod,
-                reason: format!("no end within {} s", timeout.as_secs()),
+                reason: format!("the command did not end within {} s", timeout.as_secs()),
             }),
         }
     }
@@ -99,7 +99,7 @@ impl Cluster {
 }
 
 /// The reason if the end of a program is unknown.
-pub(super) const BROKEN: &str = "the connection broke before it ended";
+pub(super) const BROKEN: &str = "the connection broke before the command ended";
 
 /// The output and the status of a program; `None` if the connection broke. In that case the library does
 /// not close the output streams, so reading them would never end, but the status future completes without
@@ -141,7 +141,7 @@ pub(super) fn exit_code(
         .find(|cause| cause.reason.as_deref() == Some("ExitCode"))
         .and_then(|cause| cause.message.as_deref()?.parse().ok())
         .ok_or_else(|| {
-            status.message.clone().unwrap_or_else(|| "it could not be started".to_owned())
+            status.message.clone().unwrap_or_else(|| "the command could not be started".to_owned())
         })
 }
 

@@ -60,7 +60,7 @@ impl Cluster {
             Ok(value) if value["metadata"]["name"] == id.name.as_str() => Ok(Some(value)),
             // Reject a response that is not the requested object: otherwise unrelated JSON would look like
             // a Secret without keys.
-            Ok(_) => Err(self.garbled(&action, "it is no such object")),
+            Ok(_) => Err(self.garbled(&action, "it is not the requested object")),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
         }

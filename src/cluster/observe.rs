@@ -145,7 +145,7 @@ impl Observer {
                 self.trouble = Some(words);
             }
             Err(Denied::Unauthorized(words)) if self.cluster.renew(self.generation) => {
-                tracing::debug!(kind, words, "credentials read anew");
+                tracing::debug!(kind, words, "credentials reloaded");
                 self.begin();
             }
             Err(Denied::Unauthorized(words)) => {
@@ -155,7 +155,7 @@ impl Observer {
                 return Err(refused(kind, &words, "Forbidden", 403));
             }
             Err(Denied::Forbidden(words)) => {
-                tracing::debug!(kind, words, "left out");
+                tracing::debug!(kind, words, "access denied, left out");
                 self.missing.retain(|m| *m != kind);
             }
         }

@@ -75,7 +75,7 @@ impl Cluster {
         };
         let mut process = match tokio::time::timeout(self.deadline.remaining(), starting).await {
             Ok(process) => process.map_err(|e| refusal(program.pod, e))?,
-            Err(_) => return Err(broken("it was not started in time")),
+            Err(_) => return Err(broken("the command was not started in time")),
         };
         let (Some(stdin), Some(stdout), Some(status)) =
             (process.stdin(), process.stdout(), process.take_status())

@@ -55,9 +55,9 @@ pub async fn end(cluster: &Cluster, id: &ObjectId) -> Result<End, ClusterError> 
             // It runs as long as it takes.
             Some("Running") if Instant::now() < cluster.deadline.at() => None,
             phase if Instant::now() >= until => {
-                let phase = phase.unwrap_or("gone");
+                let phase = phase.unwrap_or("deleted");
                 Some(End::NotStarted(format!(
-                    "pod {} did not start within {} s ({phase}): can the volume be mounted?",
+                    "pod {} did not start within {} s ({phase}): check whether its volume can be mounted",
                     id.name,
                     START_WITHIN.as_secs()
                 )))

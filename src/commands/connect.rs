@@ -19,7 +19,7 @@ use crate::settings::Tls;
 /// Prints the addresses of the set and the role to connect as.
 pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> {
     if args.ca_certificate && context.general.output != Output::Human {
-        let message = "--ca-certificate prints PEM: it goes with no other --output";
+        let message = "--ca-certificate prints PEM: it can't be combined with another --output";
         return Err(Failure::new(Exit::Usage, message).into());
     }
     let target = context.target().await?;
@@ -55,10 +55,10 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
         Output::Yaml => crate::manifest::parse::to_yaml(&document()),
         Output::Env => variables(&addresses, side),
         Output::Human | Output::Wide | Output::Junit => {
-            connection::human(context, &addresses) + "\n"
+            crate::text::labelled(&connection::rows(context, &addresses)).join("\n") + "\n"
         }
     };
-    context.reporter.print(&text)?;
+    context.reporter.say(&text)?;
     Ok(Exit::Done)
 }
 
@@ -72,7 +72,7 @@ async fn ca_certificate(
     let Some(tls) = tls else {
         let message = format!("{} has no certificate: its connections are not encrypted", set.name);
         return Err(Failure::new(Exit::Failed, message)
-            .hint(format!("{}  # encrypts them", context.sibling("up --tls")))
+            .hint(format!("{}  # encrypts the connections", context.sibling("up --tls")))
             .into());
     };
     let id = objects::secret(set, &tls.secret);
@@ -80,7 +80,7 @@ async fn ca_certificate(
     let authorities = secret.map(|secret| tls::certificates_of(&secret).authorities);
     let Some(authorities) = authorities.filter(|authorities| !authorities.is_empty()) else {
         return Err(Failure::new(Exit::Failed, format!("{id} has no ca.crt"))
-            .hint(format!("{}  # makes it again, where pgset made it", context.sibling("up")))
+            .hint(format!("{}  # creates it again if pgset generated it", context.sibling("up")))
             .into());
     };
     context.reporter.print(&authorities)?;

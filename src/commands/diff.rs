@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use console::Style;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use similar::TextDiff;
@@ -44,7 +45,9 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
         .buffered(live::READS)
         .try_collect()
         .await?;
-    let text = growth.unwrap_or_default() + &texts.concat();
+    let color = context.reporter.display().color_stdout;
+    let texts = texts.iter().map(|text| if color { painted(text) } else { text.clone() });
+    let text = growth.unwrap_or_default() + &texts.collect::<String>();
     context.reporter.print(&text)?;
     Ok(if text.is_empty() { Exit::Done } else { Exit::Failed })
 }
@@ -60,15 +63,30 @@ async fn one(
     let (before, after) = (before.map(|v| shown(v.clone(), None)), shown(after, before));
     let before = before.map(|v| parse::to_yaml(&v)).unwrap_or_default();
     let after = parse::to_yaml(&after);
-    if before == after {
-        return Ok(String::new());
-    }
-    let name = object.id.to_string();
-    let diff = TextDiff::from_lines(&before, &after);
-    Ok(diff
-        .unified_diff()
-        .header(&format!("live {name}"), &format!("with pgset {name}"))
-        .to_string())
+    Ok(unified(&object.id.to_string(), &before, &after))
+}
+
+/// A unified diff with three lines of context. Empty if there is no difference.
+fn unified(name: &str, before: &str, after: &str) -> String {
+    let diff = TextDiff::from_lines(before, after);
+    diff.unified_diff().header(&format!("live {name}"), &format!("with pgset {name}")).to_string()
+}
+
+/// Colours a unified diff as git does.
+fn painted(diff: &str) -> String {
+    let mut is_header = true;
+    let paint = |line: &str| {
+        is_header &= !line.starts_with("@@");
+        let style = match line.chars().next() {
+            _ if is_header => Style::new().bold(),
+            Some('@') => Style::new().cyan(),
+            Some('-') => Style::new().red(),
+            Some('+') => Style::new().green(),
+            _ => Style::new(),
+        };
+        format!("{}\n", style.apply_to(line).force_styling(true))
+    };
+    diff.lines().map(paint).collect()
 }
 
 /// Removes the fields that the server manages, and masks secrets. A changed value is marked as changed; its
@@ -118,5 +136,45 @@ mod tests {
         );
         assert_eq!(shown(secret("dHdv"), Some(&before))["data"]["p"], "*** (changed)");
         assert_eq!(shown(secret("b25l"), Some(&before))["data"]["p"], "***");
+    }
+
+    fn script(changed: &str) -> String {
+        let line = |n: usize| if n == 6 { changed.to_owned() } else { format!("echo {n}") };
+        (1..12).map(|n| line(n) + "\n").collect()
+    }
+
+    fn config(script: &str) -> String {
+        parse::to_yaml(&json!({"kind": "ConfigMap", "data": {"bootstrap.sh": script, "x": "y"}}))
+    }
+
+    #[test]
+    fn a_script_differs_line_by_line() {
+        let (before, after) = (config(&script("  echo \"a\"")), config(&script("-- b")));
+        let diff = "\
+--- live ConfigMap pgset
++++ with pgset ConfigMap pgset
+@@ -6,7 +6,7 @@
+     echo 3
+     echo 4
+     echo 5
+-      echo \"a\"
++    -- b
+     echo 7
+     echo 8
+     echo 9
+";
+        assert_eq!(unified("ConfigMap pgset", &before, &after), diff);
+        assert_eq!(unified("ConfigMap pgset", &after, &after), "");
+        let painted = painted(diff);
+        assert_eq!(console::strip_ansi_codes(&painted), diff);
+        for line in [
+            "\u{1b}[1m--- live ConfigMap pgset\u{1b}[0m",
+            "\u{1b}[36m@@ -6,7 +6,7 @@\u{1b}[0m",
+            "\u{1b}[31m-      echo \"a\"\u{1b}[0m",
+            "\u{1b}[32m+    -- b\u{1b}[0m",
+            "     echo 7",
+        ] {
+            assert!(painted.lines().any(|painted| painted == line), "{line:?}: {painted:?}");
+        }
     }
 }

@@ -7,12 +7,14 @@ use serde_json::Value;
 use crate::cli::DownArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::event::{Event, Outcome};
+use crate::event::{Audience, Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
 use crate::procedure::delete::Objects;
 use crate::procedure::{Work, delete, erase, live, stop, topology};
 use crate::set::topology::SYSTEM_IDENTIFIER;
 use crate::set::{SetIdentity, Topology, objects, rights};
+use crate::text;
+use crate::values::Quantity;
 
 /// Deletes a set: pods first, in order. Deletes the data only with `--delete-data`.
 ///
@@ -23,7 +25,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     if args.delete_data && !context.prompt.answers() {
         return Err(Failure::new(
             Exit::Usage,
-            "--delete-data has the set's name typed, and there is no terminal to type it at",
+            "--delete-data asks for the set's name, and there is no terminal to type it",
         )
         .hint(format!("{} --yes  # deletes the data without a question", context.again))
         .into());
@@ -31,7 +33,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
-    context.begin("down", &set, &target);
+    context.begin("down", &set, &target, Vec::new());
     let version = cluster.version().await?;
     let (all, topology) =
         futures::join!(live::of_set(&cluster, &set), topology::read(&cluster, &set));
@@ -50,7 +52,8 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
         (rest, data)
     };
     if going.is_empty() {
-        context.finish(nothing(&set, &staying), started);
+        let next = if staying.is_empty() { Vec::new() } else { kept_rows(context, &staying) };
+        context.finish_with(nothing(&set, &staying), started, None, next);
         return Ok(Exit::Done);
     }
     let mut kinds: Vec<Kind> = going.keys().map(|id| id.kind).collect();
@@ -74,18 +77,13 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     if let Some(reason) = files_stay {
         return Err(files_left(&set, &kept, &reason, &context.again).into());
     }
-    for (id, value) in &staying {
-        let detail = whereabouts(id, value);
-        context.reporter.emit(Event::Object { object: id.clone(), outcome: Outcome::Kept, detail });
+    for (object, value) in &staying {
+        let (object, outcome, detail) = (object.clone(), Outcome::Kept, whereabouts(object, value));
+        let audience = Audience::Verbose;
+        context.reporter.emit(Event::Object { object, outcome, detail, audience });
     }
-    if !staying.is_empty() {
-        context.note_that_matters(format!(
-            "the data is kept: `{}` finds it again, `{}` deletes it",
-            context.sibling("up"),
-            context.sibling("down --delete-data")
-        ));
-    }
-    context.finish(format!("{} is down", set.name), started);
+    let next = if staying.is_empty() { Vec::new() } else { kept_rows(context, &staying) };
+    context.finish_with(format!("{} is down", set.name), started, None, next);
     Ok(Exit::Done)
 }
 
@@ -107,12 +105,43 @@ fn files_left(set: &SetIdentity, kept: &Objects, reason: &str, next: &str) -> Fa
     Failure::new(
         Exit::Failed,
         format!(
-            "the files of {} could not be deleted; they stay, and what opens them: {reason}",
+            "the files of {} could not be deleted; they are kept, and so are their volumes and passwords: {reason}",
             set.name
         ),
     )
     .hint(format!("{next}  # once the volume can be mounted"))
-    .hint(format!("{abandon}  # gives the files up, wherever they are"))
+    .hint(format!("{abandon}  # deletes these objects and leaves the files where they are"))
+}
+
+/// What is kept, and the commands that use it.
+fn kept_rows(context: &Context, staying: &Objects) -> Vec<(&'static str, String)> {
+    vec![
+        ("kept", data(staying)),
+        ("start again", context.sibling("up")),
+        ("delete", context.sibling("down --delete-data")),
+    ]
+}
+
+/// `data on 2 volumes (2.0 GiB), passwords in Secret pgset-auth`.
+fn data(staying: &Objects) -> String {
+    let claims = || staying.iter().filter(|(id, _)| id.kind == Kind::PersistentVolumeClaim);
+    let capacity = |(_, claim): (&ObjectId, &Value)| {
+        let capacity = claim["status"]["capacity"]["storage"].as_str()?;
+        Some(capacity.parse::<Quantity>().ok()?.bytes())
+    };
+    let size: Option<u64> = claims().map(capacity).sum();
+    let size = size.map(|size| format!(" ({})", text::size(size))).unwrap_or_default();
+    let mut words = match claims().count() {
+        0 => Vec::new(),
+        1 => vec![format!("data on 1 volume{size}")],
+        count => vec![format!("data on {count} volumes{size}")],
+    };
+    let secrets = staying.keys().filter(|id| id.kind == Kind::Secret && id.name.ends_with("-auth"));
+    words.extend(secrets.map(|id| format!("passwords in {id}")));
+    if words.is_empty() {
+        words.extend(staying.keys().map(ToString::to_string));
+    }
+    words.join(", ")
 }
 
 fn nothing(set: &SetIdentity, staying: &Objects) -> String {
@@ -120,8 +149,7 @@ fn nothing(set: &SetIdentity, staying: &Objects) -> String {
     if staying.is_empty() {
         return format!("nothing to do: there is no set {place}");
     }
-    let kept: Vec<String> = staying.keys().map(ToString::to_string).collect();
-    format!("nothing to do: {place} is down, its data is kept ({})", kept.join(", "))
+    format!("nothing to do: {place} is down")
 }
 
 /// Shows which objects are deleted and which are kept, and asks for confirmation.
@@ -138,24 +166,45 @@ async fn ask(
     } else {
         format!("namespace {}, context {kube_context}", set.namespace)
     };
-    let mut lines = vec![format!("pgset down takes down set {} ({place}):", set.name)];
-    for (title, objects) in [("delete", going), ("keep", staying)] {
-        for (id, value) in objects {
-            let note = whereabouts(id, value).map(|w| format!("  ({w})")).unwrap_or_default();
-            lines.push(format!("  {title:<6} {id}{note}"));
-        }
+    let mut lines = vec![format!("pgset down deletes set {} ({place}):", set.name)];
+    lines.push(format!("  delete  {}", listed(going)));
+    if !staying.is_empty() {
+        lines.push(format!("  keep    {}", listed(staying)));
     }
-    context.note_that_matters(lines.join("\n"));
+    let message = lines.join("\n");
+    // Without a question nobody reads it before the objects are deleted.
+    if context.prompt.answers() && !context.global.yes {
+        context.note(message);
+    } else {
+        context.detail(message);
+    }
     let agreed = if args.delete_data {
-        let question = "This deletes the data for good. Type the set's name to go on:";
+        let question =
+            "The data will be deleted and can't be restored. Type the set's name to continue:";
         context.type_name(question, set.name.as_str()).await?
     } else {
-        context.confirm("Take it down?").await?
+        context.confirm(&format!("Delete set {}?", set.name)).await?
     };
     if agreed {
         return Ok(());
     }
     Err(Failure::cancelled().into())
+}
+
+/// The objects by kind: `StatefulSet pgset; Services pgset, pgset-master`. An object that holds data is named
+/// with the place of the data.
+fn listed(objects: &Objects) -> String {
+    let mut kinds: Vec<(Kind, Vec<String>)> = Vec::new();
+    for (id, value) in objects {
+        let place = whereabouts(id, value).map(|place| format!(" ({place})")).unwrap_or_default();
+        let name = format!("{}{place}", id.name);
+        match kinds.iter_mut().find(|(kind, _)| *kind == id.kind) {
+            Some((_, names)) => names.push(name),
+            None => kinds.push((id.kind, vec![name])),
+        }
+    }
+    let words = kinds.iter().map(|(kind, names)| format!("{} {}", kind.name(), names.join(", ")));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// Where an object's data is stored.
@@ -175,9 +224,9 @@ fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
         Kind::Secret if value["type"] == "kubernetes.io/tls" => {
             Some("the CA that clients trust".to_owned())
         }
-        Kind::Secret => Some("the passwords that open the data".to_owned()),
+        Kind::Secret => Some("the passwords of the data".to_owned()),
         Kind::ConfigMap if value["data"][SYSTEM_IDENTIFIER].is_string() => {
-            Some("whose data it is".to_owned())
+            Some("identifies the data".to_owned())
         }
         _ => None,
     }

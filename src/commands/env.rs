@@ -24,7 +24,7 @@ pub async fn run(args: &EnvArgs, context: &Context) -> anyhow::Result<Exit> {
     let rows = table::table(&context.environment, &in_force);
     let text = match context.general.output {
         Output::Json => table::json(&rows),
-        _ => table::human(&rows, context.reporter.display().stdout_width.unwrap_or(usize::MAX)),
+        _ => table::human(&rows, context.reporter.display().stdout_width),
     };
     context.reporter.print(&text)?;
     match wrong {

@@ -33,7 +33,7 @@ async fn show(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
         passwords::password(&secret, key).ok_or_else(|| credentials::lacks(&set, key))?;
     if passwords::password(&secret, &passwords::pending(key)).is_some_and(|next| next != password) {
         context.warn(format!(
-            "a rotation was interrupted, so PostgreSQL may have a newer one already: {} goes on",
+            "a rotation was interrupted: PostgreSQL may have a newer password; to resume: {}",
             context.sibling(&format!("password rotate {}", args.role))
         ));
     }
@@ -53,7 +53,7 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
         None => None,
     };
     let cluster = context.cluster(&target).await?;
-    context.begin("password rotate", &set, &target);
+    context.begin("password rotate", &set, &target, Vec::new());
     let found = existing::find(&cluster, &set, rights::rotating(&set)).await?;
     let Existing { statefulset, topology } = found.ok_or_else(|| live::no_set(&set, context))?;
     check(objects::capabilities(&statefulset), &roles, given.as_ref())?;
@@ -76,7 +76,7 @@ fn roles(args: &RotateArgs) -> Result<Vec<RoleKind>, Failure> {
     roles.sort();
     roles.dedup();
     if args.password_file.is_some() && roles.len() > 1 {
-        let message = "one password for several roles: --password-file is for one role at a time";
+        let message = "--password-file sets the password of one role, but several roles are named";
         return Err(Failure::new(Exit::Usage, message)
             .hint("pgset password rotate user --password-file FILE"));
     }
@@ -93,7 +93,7 @@ fn check(
         && roles.contains(&RoleKind::Replication)
     {
         return Err(Failure::new(Exit::Refused, reason)
-            .hint("pgset password rotate superuser user  # the others can be"));
+            .hint("pgset password rotate superuser user  # rotates the other passwords"));
     }
     if let Some(given) = given
         && let Err(invalid) = check_password(given.expose(), capabilities.writes_unquoted_sql)

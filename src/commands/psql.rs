@@ -42,13 +42,12 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
     let (namespace, container) = (set.namespace.as_str(), sql::CONTAINER);
     let program = Program { namespace, pod: &pod, container, argv: command, terminal };
     let code = if terminal {
-        let role =
-            if args.replica.is_some() { "a replica, which only reads" } else { "the master" };
-        context.note(format!("{pod}, {role}; \\q ends"));
+        let role = if args.replica.is_some() { "a read-only replica" } else { "the master" };
+        context.note(format!("connecting to pod {pod}, {role}; type \\q to quit"));
         let code = psql::on_a_terminal(&cluster, program).await?;
         if code > 128 {
             context.warn(format!(
-                "psql in {pod} was ended by signal {}: is the pod gone?",
+                "psql in pod {pod} was ended by signal {}: the pod may have been deleted",
                 code - 128
             ));
         }

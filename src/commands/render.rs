@@ -40,7 +40,7 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         for Object { id, .. } in secrets {
             let what = holds(id, &settings.set);
             context.note(format!(
-                "{id} is left out: it holds {what}; --show-secrets prints it, `pgset up` makes it"
+                "{id} is left out: contains {what}; --show-secrets prints it, `pgset up` creates it"
             ));
         }
     }
@@ -54,7 +54,7 @@ fn text(objects: &[Object], set: &SetIdentity, secrets: bool) -> String {
         text.push_str("---\n");
         if object.id.kind == Kind::Secret && !secrets {
             let _ =
-                writeln!(text, "# {} is left out: it holds {}", object.id, holds(&object.id, set));
+                writeln!(text, "# {} is left out: contains {}", object.id, holds(&object.id, set));
         } else {
             text.push_str(&parse::to_yaml(&object.value));
         }
@@ -82,7 +82,7 @@ fn write_files(
     secrets: bool,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory)
-        .with_context(|| format!("making {}", directory.display()))?;
+        .with_context(|| format!("creating directory {}", directory.display()))?;
     for (number, object) in ordered(objects).into_iter().enumerate() {
         let secret = object.id.kind == Kind::Secret;
         if secret && !secrets {

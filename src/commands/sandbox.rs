@@ -48,14 +48,14 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
             let said = if background::stop(&place, |words| context.warn(words)).await? {
                 "the sandbox is stopped"
             } else {
-                "no sandbox ran"
+                "no sandbox was running"
             };
             let shown = place.directory().display();
             if *and_delete {
                 delete(&place)?;
                 context.note(format!("{said}; {shown} is deleted"));
             } else {
-                context.note(format!("{said}; what is in it stays in {shown}"));
+                context.note(format!("{said}; its data is kept in {shown}"));
             }
             Ok(Exit::Done)
         }
@@ -66,7 +66,7 @@ fn start(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     background::spawn(place, Stdio::null(), Lifetime::UntilStopped, context.general.verbosity)?;
     let message = format!(
-        "the sandbox runs, for trying and testing; pgset sandbox stop{} ends it",
+        "the sandbox is running, for trying and testing only; to stop it: pgset sandbox stop{}",
         place.flag()
     );
     context.finish(message, started);
@@ -99,7 +99,7 @@ async fn serve(place: Place, passing: bool, context: &Context) -> anyhow::Result
 
 fn status(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     let Some(pid) = place.running() else {
-        context.note(format!("no sandbox runs in {}", place.directory().display()));
+        context.note(format!("no sandbox is running in {}", place.directory().display()));
         return Ok(Exit::Failed);
     };
     let kubeconfig = place.kubeconfig();

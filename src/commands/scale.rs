@@ -11,7 +11,7 @@ use crate::event::{Event, Outcome};
 use crate::manifest::object::MANAGER;
 use crate::plan::{self, Path};
 use crate::procedure::existing::{self, Existing};
-use crate::procedure::expectation::{expectation, pods, scope};
+use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::{Work, live, scale, slots};
 use crate::set::{SetIdentity, objects, rights};
@@ -24,7 +24,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let set = context.set(Some(&target))?;
     let wanted = resolve::replicas(&args.replicas, Source::Flag("--replicas"), None)?.value;
     let cluster = context.cluster(&target).await?;
-    context.begin("scale", &set, &target);
+    context.begin("scale", &set, &target, Vec::new());
 
     let id = objects::statefulset(&set);
     let version = cluster.version().await?;
@@ -43,26 +43,35 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let applied = scale.run().await?;
     let detail = detail(before, wanted.get(), owner.as_deref(), &set);
     let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };
-    context.reporter.emit(Event::Object { object: id, outcome, detail });
+    context.reporter.emit(Event::object(id, outcome, detail));
     let shrinks = before > wanted.get();
     if args.no_wait && has_slots && shrinks {
         let again = &context.again;
         context.note(format!(
-            "their replication slots keep log until this is run: {again}  # without --no-wait"
+            "the replication slots of the deleted pods keep WAL until this is run: {again}  # without --no-wait"
         ));
     }
     if !args.no_wait {
         let expectation = expectation(&set, work.topology, &applied, wanted.get(), &version);
         let scope = scope(&set, &applied, version);
-        let done = "the number of pods is asked for";
+        let done = "the number of pods is set";
         wait::until_ready(work, Wait { scope, expectation, done }).await?;
         if has_slots {
             // Also without a change of the number: an interrupted run may have left slots.
             slots::drop_beyond(work, wanted.get()).await?;
         }
     }
-    let state = if args.no_wait { "is asked for" } else { "is ready" };
-    context.finish(format!("{} {state}: {}", set.name, pods(wanted.get())), started);
+    let message = if args.no_wait {
+        let status = context.sibling("status");
+        format!(
+            "{} is set to {}, not waited for: `{status}` shows its state",
+            set.name,
+            count(wanted.get())
+        )
+    } else {
+        format!("{} is ready: {}", set.name, pods(wanted.get()))
+    };
+    context.finish(message, started);
     Ok(Exit::Done)
 }
 
@@ -78,13 +87,13 @@ fn detail(before: u32, after: u32, owner: Option<&str>, set: &SetIdentity) -> Op
     let mut words = Vec::new();
     if before != after {
         words.push(format!("replicas {before} -> {after}"));
-        words.extend(owner.map(|owner| format!("{owner} had set it before")));
+        words.extend(owner.map(|owner| format!("last set by {owner}")));
     }
     if after < before {
         words.push(if before - after == 1 {
-            format!("{} goes, its data is kept", set.pod(after))
+            format!("{} is deleted, its data is kept", set.pod(after))
         } else {
-            format!("{} to {} go, their data is kept", set.pod(after), set.pod(before - 1))
+            format!("{} to {} are deleted, their data is kept", set.pod(after), set.pod(before - 1))
         });
     }
     (!words.is_empty()).then(|| words.join("; "))
@@ -105,11 +114,11 @@ mod tests {
         assert_eq!(said(2, 3, None).unwrap(), "replicas 2 -> 3");
         assert_eq!(
             said(3, 2, Some("kubectl")).unwrap(),
-            "replicas 3 -> 2; kubectl had set it before; pgset-2 goes, its data is kept"
+            "replicas 3 -> 2; last set by kubectl; pgset-2 is deleted, its data is kept"
         );
         assert_eq!(
             said(4, 2, None).unwrap(),
-            "replicas 4 -> 2; pgset-2 to pgset-3 go, their data is kept"
+            "replicas 4 -> 2; pgset-2 to pgset-3 are deleted, their data is kept"
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::cluster::observe::Observer;
 use crate::cluster::{Cluster, Deadline};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::postgres::status::{Health, Status, human};
+use crate::postgres::status::{Health, Status, View, human};
 use crate::procedure::inspect::Subject;
 
 /// The interval of queries to PostgreSQL with `--watch`: replication changes without any Kubernetes event.
@@ -32,7 +32,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
         // Scripts always get a document. Users only need the error.
         if matches!(context.general.output, Output::Json | Output::Yaml) {
             let absent = Status::absent(set.name.as_str(), set.namespace.as_str());
-            context.reporter.print(&text(context, &absent)?)?;
+            context.reporter.say(&text(context, &absent)?)?;
         }
         return Err(live::no_set(&set, context).into());
     };
@@ -41,7 +41,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
     }
     let snapshot = subject.snapshot().await?;
     let status = Status::new(subject.facts(&snapshot).await?);
-    context.reporter.print(&text(context, &status)?)?;
+    context.reporter.say(&text(context, &status)?)?;
     Ok(exit(&status))
 }
 
@@ -55,7 +55,8 @@ fn text(context: &Context, status: &Status) -> anyhow::Result<String> {
         Output::Json => serde_json::to_string_pretty(status)? + "\n",
         Output::Yaml => crate::manifest::parse::to_yaml(&serde_json::to_value(status)?),
         Output::Human | Output::Wide | Output::Junit | Output::Env => {
-            human(status, display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
+            let wide = context.general.output == Output::Wide;
+            human(status, View { width: display.stdout_width, color: display.color_stdout, wide })
         }
     })
 }
@@ -88,7 +89,7 @@ async fn watch(context: &Context, subject: &Subject) -> anyhow::Result<Exit> {
             let people = !matches!(context.general.output, Output::Json | Output::Yaml);
             let terminal = people && context.reporter.display().stdout_width.is_some();
             let clear = if terminal { "\x1b[H\x1b[J" } else { "" };
-            context.reporter.print(&format!("{clear}{text}"))?;
+            context.reporter.say(&format!("{clear}{text}"))?;
             shown = text;
         }
         ask_at = Instant::now() + ASK_EVERY;

@@ -15,22 +15,22 @@ pub fn run(args: &TemplatesArgs, context: &Context) -> anyhow::Result<Exit> {
     if let Some((path, _)) = files.iter().find(|(path, _)| directory.join(path).exists()) {
         return Err(Failure::new(
             Exit::Refused,
-            format!("{} is there already, nothing was written", directory.join(path).display()),
+            format!("{} already exists, nothing was written", directory.join(path).display()),
         )
-        .hint("name another directory, or move the file away")
+        .hint("use another directory, or move the file")
         .into());
     }
     for (path, text) in files {
         let file = directory.join(path);
         if let Some(parent) = file.parent() {
             std::fs::create_dir_all(parent)
-                .with_context(|| format!("making {}", parent.display()))?;
+                .with_context(|| format!("creating directory {}", parent.display()))?;
         }
         files::write(&file, text, false)?;
         context.reporter.print(&format!("{}\n", file.display()))?;
     }
     context.note(format!(
-        "edit them, delete those that stay as they are, and use them with --templates {}",
+        "edit the templates, delete the unchanged ones, and use the others with --templates {}",
         directory.display()
     ));
     Ok(Exit::Done)

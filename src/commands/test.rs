@@ -77,10 +77,11 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         Output::Json => serde_json::to_string_pretty(&report)? + "\n",
         Output::Junit => report.junit()?,
         Output::Human | Output::Wide | Output::Yaml | Output::Env => {
-            report.human(display.stdout_width.unwrap_or(usize::MAX), display.color_stdout)
+            let width = display.stdout_width.unwrap_or(usize::MAX);
+            report.human(width, display.color_stdout, display.verbose)
         }
     };
-    context.reporter.print(&text)?;
+    context.reporter.say(&text)?;
     Ok(if report.passed { Exit::Done } else { Exit::SmokeTest })
 }
 

@@ -11,7 +11,7 @@ use crate::error::Exit;
 use crate::manifest::{Kind, ObjectId};
 use crate::postgres::address::Addresses;
 use crate::procedure::configure::Consent;
-use crate::procedure::expectation::{expectation, pods, scope};
+use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::{
@@ -20,7 +20,7 @@ use crate::procedure::{
 };
 use crate::render::NEWEST_SERVER;
 use crate::set::objects;
-use crate::settings::Settings;
+use crate::settings::{Settings, Storage};
 
 /// Creates the set or updates it to match the settings, and waits until every replica streams.
 ///
@@ -34,8 +34,6 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let templates = context.templates(&settings)?;
     let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
     let cluster = context.cluster(&target).await?;
-    context.begin("up", &settings.set, &target);
-
     let purpose = Purpose::Up(ending, conflicts);
     let planning = Planning {
         settings: &settings,
@@ -45,9 +43,10 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         create_namespace: args.create_namespace,
     };
     let planned = Box::pin(planning.plan(&cluster)).await?;
+    context.begin("up", &settings.set, &target, details(&settings, planned.replicas));
     planned.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
     let work = Work { context, cluster: &cluster, set: &settings.set, topology: &planned.topology };
-    context.interrupt.check(|| "nothing was touched".to_owned(), &context.again)?;
+    context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
     let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;
 
     let ending = if args.create_namespace {
@@ -56,16 +55,37 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         ending
     };
     let applied = Box::pin(write(work, &settings, &planned, ending, conflicts)).await?;
-    let message = match ending {
-        Ending::DryRun(_) => "nothing was written: this was a dry run".to_owned(),
-        Ending::NoWait => not_waited_for(work, &planned),
+    match ending {
+        Ending::DryRun(_) => context.finish("nothing was written: this was a dry run", started),
+        Ending::NoWait => context.finish(not_waited_for(work, &planned), started),
         Ending::Wait => {
-            Box::pin(follow(work, &settings, &planned, &applied, consent)).await?;
-            format!("{} is up: {}", settings.set.name, pods(planned.replicas))
+            let addresses = Box::pin(follow(work, &settings, &planned, &applied, consent)).await?;
+            finish(context, &planned, &addresses, started);
         }
-    };
-    context.finish(message, started);
+    }
     Ok(Exit::Done)
+}
+
+/// What the command works with, for its first line.
+fn details(settings: &Settings, replicas: u32) -> Vec<String> {
+    let storage = match &settings.storage {
+        Storage::Class { name: None } => "default class".to_owned(),
+        Storage::Class { name: Some(name) } => format!("class {name}"),
+        Storage::Claim { name } => format!("claim {name}"),
+        other => other.to_string(),
+    };
+    vec![settings.image.to_string(), count(replicas), storage]
+}
+
+/// Reports that the set is up and how to connect. If nothing has changed, the user knows the commands.
+fn finish(context: &Context, planned: &Planned, addresses: &Addresses<'_>, started: Instant) {
+    let (unchanged, next) = if planned.plan.is_unchanged() {
+        (", nothing changed", addresses.uris())
+    } else {
+        ("", connection::rows(context, addresses))
+    };
+    let message = format!("{} is up{unchanged}: {}", addresses.set.name, pods(planned.replicas));
+    context.finish_with(message, started, Some(addresses.connection()), next);
 }
 
 fn ending(args: &UpArgs) -> Ending {
@@ -113,20 +133,27 @@ async fn write(
 
 fn not_waited_for(work: Work<'_>, planned: &Planned) -> String {
     if configure::changes(&planned.plan, &planned.live.objects, work.set) || planned.tls.is_new() {
-        work.context.warn("the servers do not read their new settings now, as nobody waits for it: the next `pgset up` has them do it");
+        work.context.warn(format!(
+            "--no-wait: the servers do not load their new settings yet; `{}` loads them",
+            work.context.sibling("up")
+        ));
     }
-    let state = if planned.plan.is_unchanged() { "is as it should be" } else { "is applied" };
-    format!("{} {state}; `{}` looks at it", work.set.name, work.context.sibling("status"))
+    let state = if planned.plan.is_unchanged() { "is up to date" } else { "is applied" };
+    format!(
+        "{} {state}, not waited for: `{}` shows its state",
+        work.set.name,
+        work.context.sibling("status")
+    )
 }
 
-/// Waits for the set, makes the servers use the new configuration, and prints how to connect.
-async fn follow(
-    work: Work<'_>,
-    settings: &Settings,
+/// Waits for the set and makes the servers use the new configuration. Returns how clients connect.
+async fn follow<'a>(
+    work: Work<'a>,
+    settings: &'a Settings,
     planned: &Planned,
     statefulset: &Value,
     consent: Consent,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Addresses<'a>> {
     let Planned { live, replicas, tls, .. } = planned;
     let version = &live.version;
     let wait = Wait {
@@ -158,16 +185,14 @@ async fn follow(
         slots::drop_beyond(work, *replicas).await?;
     }
     left_policy(work, settings).await;
-    let addresses = Addresses {
+    Ok(Addresses {
         set: work.set,
         user: settings.credentials.user.as_str(),
         database: settings.credentials.database.as_str(),
         has_replica: *replicas > 1,
         password: None,
         verified,
-    };
-    work.context.note(connection::human(work.context, &addresses));
-    Ok(())
+    })
 }
 
 /// Warns about a NetworkPolicy that is no longer wanted: `up` deletes nothing, so the policy still blocks
@@ -182,7 +207,7 @@ async fn left_policy(work: Work<'_>, settings: &Settings) {
         && live::check_ours(&policy, &id, work.set).is_ok()
     {
         work.context.warn(format!(
-            "{id} is left from before and still in force; kubectl -n {} delete networkpolicy {}",
+            "{id} still exists and is in effect, although --network-policy is off; to delete it: kubectl -n {} delete networkpolicy {}",
             work.namespace(),
             id.name
         ));

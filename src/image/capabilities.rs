@@ -61,17 +61,17 @@ impl Capabilities {
     /// Crunchy's images: their entry point configures PostgreSQL and replication.
     const CRUNCHY: Self = Self {
         configuration: Ability::No(
-            "must not be given with an image of Crunchy's, which writes its own configuration",
+            "must not be given with a Crunchy image, which writes its own configuration",
         ),
         tls: Ability::No(
-            "is not to be had with Crunchy's images: they set up PostgreSQL themselves",
+            "is not supported with Crunchy's images: they configure PostgreSQL themselves",
         ),
         has_topology: false,
         names_pods_in_role: false,
         has_replication_slots: false,
         has_pod_settings: false,
         rotation_of_replication_password: Ability::No(
-            "the replication password of Crunchy's images can't be replaced: each replica keeps it in its recovery.conf from the time when it was cloned, and would not find its master again",
+            "the replication password of Crunchy's images can't be replaced: each replica stored it in its recovery.conf when it was cloned, and could not connect to its master again",
         ),
         writes_unquoted_sql: true,
         defaults_to_nfs: true,

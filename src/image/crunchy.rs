@@ -203,11 +203,11 @@ mod tests {
             ("17", "must have a tag that ends in the version of Crunchy's containers"),
             ("centos7-9.5", "must have a tag that ends in the version of Crunchy's containers"),
             ("centos7-9.5-1.2.6-a-b", "must have a tag that ends in the version"),
-            ("centos7-9.5-1.2.5", "1.2.5 does not know PG_MODE=set"),
-            ("centos7-9.5-1.2.5-1", "1.2.5-1 does not know PG_MODE=set"),
-            ("centos7-11.5-2.4.3", "PG_MODE=set is gone from 2.4.3"),
-            ("centos7-12.4-4.4.0", "PG_MODE=set is gone from 4.4.0"),
-            ("ubi8-13.3-4.4", "PG_MODE=set is gone from 4.4"),
+            ("centos7-9.5-1.2.5", "1.2.5 does not support PG_MODE=set"),
+            ("centos7-9.5-1.2.5-1", "1.2.5-1 does not support PG_MODE=set"),
+            ("centos7-11.5-2.4.3", "2.4.3 no longer supports PG_MODE=set"),
+            ("centos7-12.4-4.4.0", "4.4.0 no longer supports PG_MODE=set"),
+            ("ubi8-13.3-4.4", "4.4 no longer supports PG_MODE=set"),
         ] {
             let error = Crunchy::from_tag(tag).unwrap_err();
             assert!(error.to_string().contains(reason), "{tag}: {error}");

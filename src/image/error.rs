@@ -18,7 +18,7 @@ pub enum ImageError {
         bad: char,
     },
     /// A repository with upper-case letters.
-    #[error("must have a repository without capitals")]
+    #[error("must have a repository without upper-case letters")]
     Capitals {
         /// The component in lower case.
         mended: String,
@@ -53,8 +53,8 @@ pub enum ImageError {
     },
     /// A version of the containers that is too old.
     #[error(
-        "must be of Crunchy's containers 1.2.6 to 2.4.2: {version} does not know PG_MODE=set, \
-         which makes the pods of a set find their roles"
+        "must be of Crunchy's containers 1.2.6 to 2.4.2: {version} does not support \
+         PG_MODE=set, with which the pods of a set determine their roles"
     )]
     TooOld {
         /// The version.
@@ -62,8 +62,8 @@ pub enum ImageError {
     },
     /// A version of the containers that is too new.
     #[error(
-        "must be of Crunchy's containers 1.2.6 to 2.4.2: PG_MODE=set is gone from {version}, \
-         so that its pods would not find their roles"
+        "must be of Crunchy's containers 1.2.6 to 2.4.2: {version} no longer supports \
+         PG_MODE=set, so the pods of a set could not determine their roles"
     )]
     TooNew {
         /// The version.
@@ -71,14 +71,14 @@ pub enum ImageError {
     },
     /// A PostgreSQL version that lacks features that the bootstrap script needs.
     #[error(
-        "must be PostgreSQL 13 to 18: {major} has no pg_verifybackup, which checks a clone, and no limit on the WAL that a dead replica holds"
+        "must be PostgreSQL 13 to 18: {major} has no pg_verifybackup, which checks a clone, and no limit for the WAL that is kept for a dead replica"
     )]
     PostgresTooOld {
         /// The major version.
         major: u32,
     },
     /// A PostgreSQL version that is newer than this version of pgset supports.
-    #[error("must be PostgreSQL 13 to 18: {major} is not known to this version of pgset")]
+    #[error("must be PostgreSQL 13 to 18: {major} is not supported by this version of pgset")]
     PostgresTooNew {
         /// The major version.
         major: u32,

@@ -24,7 +24,7 @@ impl FromStr for MajorVersion {
             Err(_) => Err(Invalid::new(format!(
                 "must be a major version of PostgreSQL, {OLDEST} to {NEWEST}"
             ))
-            .hint("a minor version, or a variant: --image postgres:17.2-bookworm")),
+            .hint("for a minor version or a variant: --image postgres:17.2-bookworm")),
         }
     }
 }

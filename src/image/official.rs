@@ -107,7 +107,7 @@ mod tests {
         let old = read("postgres:12.4").unwrap_err();
         assert!(old.to_string().contains("12 has no pg_verifybackup"), "{old}");
         let new = read("registry:5000/postgres:19").unwrap_err();
-        assert!(new.to_string().contains("19 is not known"), "{new}");
+        assert!(new.to_string().contains("19 is not supported"), "{new}");
         assert!(old.hint().is_some() && new.hint().is_some());
     }
 }

@@ -182,7 +182,7 @@ mod tests {
             ),
             ("postgres:1:2", "must not contain ':' (in the tag)"),
             ("postgres:$TAG", "must not contain '$' (in the tag)"),
-            ("Postgres:17", "must have a repository without capitals"),
+            ("Postgres:17", "must have a repository without upper-case letters"),
             ("a//b", "must not have an empty component between slashes"),
             ("/b", "must not have an empty component between slashes"),
             ("a/-b", "must have components that begin and end with a letter or digit, not \"-b\""),

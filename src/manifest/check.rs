@@ -32,15 +32,16 @@ pub fn objects(rendered: &[Rendered], owner: Ownership<'_>) -> Result<Vec<Object
     let mut seen = BTreeSet::new();
     for Rendered { template, text } in rendered {
         for (index, document) in parse::documents(template, text)?.into_iter().enumerate() {
-            let wrong = |Wrong { path, message }| ManifestError::Document {
+            let wrong = |Wrong { path, message, hint }| ManifestError::Document {
                 template: template.clone(),
                 document: index + 1,
                 path,
                 message,
+                hint,
             };
             let (id, value) = object(document, owner).map_err(wrong)?;
             if !seen.insert(id.clone()) {
-                return Err(wrong(at("", &format!("{id} is there twice"))));
+                return Err(wrong(at("", &format!("{id} is defined twice"))));
             }
             objects.push(Object { id, value, template: template.clone() });
         }
@@ -50,7 +51,7 @@ pub fn objects(rendered: &[Rendered], owner: Ownership<'_>) -> Result<Vec<Object
 }
 
 fn at(path: &str, message: &str) -> Wrong {
-    Wrong { path: path.to_owned(), message: message.to_owned() }
+    Wrong { path: path.to_owned(), message: message.to_owned(), hint: None }
 }
 
 fn object(mut document: Value, owner: Ownership<'_>) -> Result<(ObjectId, Value), Wrong> {
@@ -79,7 +80,7 @@ fn object(mut document: Value, owner: Ownership<'_>) -> Result<(ObjectId, Value)
     labels::add(kind, metadata, owner).map_err(|label| {
         at(
             &format!("metadata.labels[{label}]"),
-            "says whose the object is: pgset sets it, leave it out",
+            "identifies the owner of the object: pgset sets it, leave it out",
         )
     })?;
     Ok((ObjectId::new(kind, owner.namespace, &name), document))
@@ -129,7 +130,7 @@ fn namespace(
     let own = owner.namespace;
     match metadata.get("namespace").and_then(Value::as_str) {
         Some(_) if !kind.namespaced() => {
-            Err(at("metadata.namespace", &format!("has no meaning: a {kind} has no namespace")))
+            Err(at("metadata.namespace", &format!("must be left out: a {kind} has no namespace")))
         }
         Some(other) if other != own => Err(at(
             "metadata.namespace",
@@ -172,6 +173,7 @@ fn encode_string_data(document: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Diagnose as _, Exit};
 
     fn parsed(text: &str) -> Result<Vec<Object>, ManifestError> {
         objects(
@@ -245,7 +247,7 @@ mod tests {
                 "apiVersion: v1\nkind: Secret\nmetadata: {name: x, labels: {app.kubernetes.io/instance: y}}",
                 "metadata.labels[app.kubernetes.io/instance]",
             ),
-            (&format!("{secret}---\n---\n{secret}"), "document 2: Secret s is there twice"),
+            (&format!("{secret}---\n---\n{secret}"), "document 2: Secret s is defined twice"),
             (
                 "apiVersion: v1\nkind: Secret\nmetadata: {nmae: x}",
                 "document 1: metadata.nmae is not a field: did you mean name?",
@@ -255,5 +257,21 @@ mod tests {
             assert!(message.contains(words), "{text}: {message}");
             assert!(message.starts_with("a.yaml.j2, document "), "{message}");
         }
+    }
+
+    #[test]
+    fn a_mode_in_octal_is_an_error_with_its_decimal_number() {
+        let error = parsed(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: x}\nspec:\n  template:\n    spec:\n      \
+             containers: []\n      volumes: [{name: a, secret: {secretName: s, defaultMode: 0400}}]\n",
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a.yaml.j2, document 1: spec.template.spec.volumes[0].secret.defaultMode must be a whole \
+             number, not a string"
+        );
+        assert_eq!(error.hints(), ["write 256: 0400 is octal, and modes are written in decimal"]);
+        assert_eq!(error.exit(), Exit::Usage);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::manifest::escape::scalar;
+use crate::manifest::escape::{block, scalar};
 
 /// The keys that come first, in this order. All other keys follow in alphabetical order.
 const FIRST: [&str; 6] = ["apiVersion", "kind", "metadata", "name", "namespace", "spec"];
@@ -44,8 +44,7 @@ fn mapping(out: &mut String, map: &Map<String, Value>, indent: usize) {
             }
             leaf => {
                 out.push(' ');
-                out.push_str(&inline(leaf));
-                out.push('\n');
+                push_leaf(out, leaf, indent + 2);
             }
         }
     }
@@ -60,11 +59,18 @@ fn sequence(out: &mut String, list: &[Value], indent: usize) {
         match value {
             Value::Object(map) if !map.is_empty() => mapping(out, map, indent + 2),
             Value::Array(list) if !list.is_empty() => sequence(out, list, indent + 2),
-            leaf => {
-                out.push_str(&inline(leaf));
-                out.push('\n');
-            }
+            leaf => push_leaf(out, leaf, indent + 2),
         }
+    }
+}
+
+/// Writes a leaf and ends the line. A text of several lines becomes a block, indented by `indent`.
+fn push_leaf(out: &mut String, leaf: &Value, indent: usize) {
+    if let Some(block) = leaf.as_str().and_then(|string| block(string, indent)) {
+        out.push_str(&block);
+    } else {
+        out.push_str(&inline(leaf));
+        out.push('\n');
     }
 }
 
@@ -101,6 +107,7 @@ mod tests {
         let document = json!({
             "kind": "Pod", "apiVersion": "v1", "spec": {"args": ["a", "1", ["x"], {"b": {}, "name": "yes"}], "n": 1},
             "metadata": {"labels": {"a.b/c": "x:y"}, "name": "p"}, "data": [],
+            "scripts": {"a": "if x\n  y\n", "b": ["1\n2", {"name": "c", "d": "3\n4\n"}]},
         });
         let yaml = "\
 apiVersion: v1
@@ -118,6 +125,18 @@ spec:
     b: {}
   \"n\": 1
 data: []
+scripts:
+  a: |
+    if x
+      y
+  b:
+  - |-
+    1
+    2
+  - name: c
+    d: |
+      3
+      4
 ";
         assert_eq!(to_yaml(&document), yaml);
     }
@@ -129,6 +148,7 @@ data: []
             any::<i64>().prop_map(Value::from),
             any::<String>().prop_map(Value::from),
             "[a-z0-9.~_-]{0,5}".prop_map(Value::from),
+            "[a#:\\-.|>\t \n]{0,12}".prop_map(Value::from),
         ];
         let key = prop_oneof!["[a-z0-9]{0,4}", any::<String>()]
             .prop_filter("merge keys are refused", |key| key != "<<");

@@ -25,6 +25,8 @@ pub enum ManifestError {
         path: String,
         /// The error.
         message: String,
+        /// What to write instead, if that is known.
+        hint: Option<String>,
     },
 }
 
@@ -39,8 +41,10 @@ impl Diagnose for ManifestError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Yaml { .. } => vec!["`pgset render` prints what the templates make".to_owned()],
-            Self::Document { .. } => Vec::new(),
+            Self::Yaml { .. } => {
+                vec!["`pgset render` prints the output of the templates".to_owned()]
+            }
+            Self::Document { hint, .. } => hint.iter().cloned().collect(),
         }
     }
 }

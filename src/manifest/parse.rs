@@ -76,7 +76,7 @@ impl Budget {
         let values = self.values.get().checked_sub(1);
         let bytes = self.bytes.get().checked_sub(bytes);
         let (Some(values), Some(bytes)) = (values, bytes) else {
-            return Err(E::custom("holds too many values: aliases count as what they stand for"));
+            return Err(E::custom("contains too many values: an alias counts as all its values"));
         };
         self.values.set(values);
         self.bytes.set(bytes);
@@ -140,7 +140,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.0.spend(0)?;
         Number::from_f64(value)
             .map(Value::Number)
-            .ok_or_else(|| E::custom("a number is infinite, or none"))
+            .ok_or_else(|| E::custom("a number is infinite or NaN"))
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
@@ -196,7 +196,7 @@ impl Visitor<'_> for Key<'_> {
     fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<String, E> {
         self.budget.spend(key.len())?;
         if key == "<<" {
-            return Err(E::custom("merge keys (<<) are not supported: write the fields out"));
+            return Err(E::custom("merge keys (<<) are not supported: write all fields"));
         }
         if self.seen.contains_key(key) {
             return Err(E::custom(format!("duplicate key {key:?}")));

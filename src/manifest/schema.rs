@@ -30,6 +30,8 @@ pub(super) struct Wrong {
     pub(super) path: String,
     /// The error: `is not a field: did you mean ...`.
     pub(super) message: String,
+    /// What to write instead, if that is known.
+    pub(super) hint: Option<String>,
 }
 
 /// Checks a document. The kind must be one that pgset applies.
@@ -54,9 +56,20 @@ pub(super) fn check(kind: Kind, document: &Value) -> Result<(), Wrong> {
 fn against<'de, T: Deserialize<'de>>(document: &Value) -> Result<(), Wrong> {
     let blamed = Cell::new(None);
     let checked = Checked { value: document, at: &Path::Root, blamed: &blamed };
-    T::deserialize(checked)
-        .map(drop)
-        .map_err(|Message(message)| Wrong { path: blamed.take().unwrap_or_default(), message })
+    T::deserialize(checked).map(drop).map_err(|Message(message)| {
+        let Blamed { path, hint } = blamed.take().unwrap_or_default();
+        Wrong { path, message, hint }
+    })
+}
+
+/// The highest mode of a file, in octal as everybody knows it.
+const MAX_MODE: i64 = 0o777;
+
+/// The innermost value with an error.
+#[derive(Default)]
+struct Blamed {
+    path: String,
+    hint: Option<String>,
 }
 
 /// The path of a value.
@@ -84,18 +97,38 @@ impl fmt::Display for Path<'_> {
 struct Checked<'a> {
     value: &'a Value,
     at: &'a Path<'a>,
-    /// The path of the innermost value with an error.
-    blamed: &'a Cell<Option<String>>,
+    /// The innermost value with an error.
+    blamed: &'a Cell<Option<Blamed>>,
 }
 
 impl Checked<'_> {
     /// Records the path of the value with the error, unless an inner value already did.
     fn blame<T>(self, result: Result<T, Message>) -> Result<T, Message> {
         if result.is_err() {
-            let path = self.blamed.take().unwrap_or_else(|| self.at.to_string());
-            self.blamed.set(Some(path));
+            let this = || Blamed { path: self.at.to_string(), hint: self.decimal_mode() };
+            self.blamed.set(Some(self.blamed.take().unwrap_or_else(this)));
         }
         result
+    }
+
+    /// Whether this is the mode of a file.
+    fn is_mode(self) -> bool {
+        matches!(self.at, Path::Field(_, "mode" | "defaultMode"))
+    }
+
+    /// A hint for a mode in octal, such as `0400`. YAML 1.1 reads it as octal and YAML 1.2 in decimal; the
+    /// parser avoids the choice and reads a string.
+    fn decimal_mode(self) -> Option<String> {
+        let written = match self.value {
+            _ if !self.is_mode() => return None,
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        let is_octal = written.bytes().all(|byte| byte.is_ascii_digit());
+        let mode = i64::from_str_radix(&written, 8).ok().filter(|mode| *mode <= MAX_MODE);
+        let mode = mode.filter(|_| is_octal)?;
+        Some(format!("write {mode}: {written} is octal, and modes are written in decimal"))
     }
 
     fn entries<'de, V: Visitor<'de>>(
@@ -111,7 +144,8 @@ impl Checked<'_> {
         let Some(unknown) = map.keys().find(|key| !fields.contains(&key.as_str())) else {
             return Ok(());
         };
-        self.blamed.set(Some(Path::Field(self.at, unknown).to_string()));
+        let path = Path::Field(self.at, unknown).to_string();
+        self.blamed.set(Some(Blamed { path, hint: None }));
         Err(Message(match closest(unknown, fields) {
             Some(meant) => format!("is not a field: did you mean {meant}?"),
             None => "is not a field".to_owned(),
@@ -168,12 +202,20 @@ impl<'de> Deserializer<'de> for Checked<'_> {
         self.deserialize_any(visitor)
     }
 
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+        let number = self.value.as_i64().filter(|_| self.is_mode());
+        if number.is_some_and(|mode| !(0..=MAX_MODE).contains(&mode)) {
+            return self.blame(Err(Message(format!("must be from 0 to {MAX_MODE}"))));
+        }
+        self.deserialize_any(visitor)
+    }
+
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
         visitor.visit_unit()
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        bool i8 i16 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
         unit unit_struct seq tuple tuple_struct map enum identifier
     }
 }
@@ -313,8 +355,43 @@ mod tests {
     use super::*;
 
     fn wrong(kind: Kind, document: &Value) -> String {
-        let Wrong { path, message } = check(kind, document).unwrap_err();
+        let Wrong { path, message, .. } = check(kind, document).unwrap_err();
         format!("{path} {message}")
+    }
+
+    #[test]
+    fn a_mode_in_octal_gets_its_decimal_number() {
+        let set = |mode: Value| {
+            let secret = json!({"name": "a", "secret": {"secretName": "s", "defaultMode": mode}});
+            json!({"spec": {"template": {"spec": {"containers": [], "volumes": [secret]}}}})
+        };
+        for (mode, message, hint) in [
+            (
+                json!("0400"),
+                "must be a whole number, not a string",
+                Some("write 256: 0400 is octal, and modes are written in decimal"),
+            ),
+            (
+                json!(644),
+                "must be from 0 to 511",
+                Some("write 420: 644 is octal, and modes are written in decimal"),
+            ),
+            (json!(888), "must be from 0 to 511", None),
+            (json!(-1), "must be from 0 to 511", None),
+            (json!("0999"), "must be a whole number, not a string", None),
+            (json!("secret"), "must be a whole number, not a string", None),
+            (json!(true), "must be a whole number, not a boolean", None),
+        ] {
+            let wrong = check(Kind::StatefulSet, &set(mode)).unwrap_err();
+            assert_eq!(wrong.path, "spec.template.spec.volumes[0].secret.defaultMode");
+            assert_eq!((wrong.message.as_str(), wrong.hint.as_deref()), (message, hint));
+        }
+        for mode in [0, 256, 288, 0o777] {
+            assert_eq!(check(Kind::StatefulSet, &set(json!(mode))), Ok(()));
+        }
+        // A label may have the same name.
+        let label = json!({"metadata": {"labels": {"mode": "0400"}}, "data": {"mode": "0644"}});
+        assert_eq!(check(Kind::ConfigMap, &label), Ok(()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! apply costs one request, a missing apply loses the change.
 
 use serde_json::{Map, Value};
+use similar::{DiffOp, TextDiff};
 
 use super::path::{Path, Segment};
 use super::{fields, lists};
@@ -54,6 +55,36 @@ pub fn difference(desired: &Value, live: &Value) -> Difference {
     }
     walk.no_longer_wanted(desired.as_object(), live, own, &Path::default());
     walk.found
+}
+
+/// Longer values are not quoted.
+const MAX_QUOTED: usize = 60;
+
+/// Says in one line how a scalar changes: `1Gi -> 2Gi`. Of a long text, such as a script, it says how many
+/// lines differ, never the text: `12 lines changed`. `None` if a value is not a scalar.
+#[must_use]
+pub(super) fn change(from: &Value, to: &Value) -> Option<String> {
+    let (from, to) = (scalar(from)?, scalar(to)?);
+    if [&from, &to].iter().all(|text| !text.contains('\n') && text.chars().count() <= MAX_QUOTED) {
+        return Some(format!("{from} -> {to}"));
+    }
+    let lines = |op: &DiffOp| match *op {
+        DiffOp::Equal { .. } => 0,
+        DiffOp::Delete { old_len, .. } => old_len,
+        DiffOp::Insert { new_len, .. } => new_len,
+        DiffOp::Replace { old_len, new_len, .. } => old_len.max(new_len),
+    };
+    let lines: usize = TextDiff::from_lines(&from, &to).ops().iter().map(lines).sum();
+    Some(if lines == 1 { "1 line changed".to_owned() } else { format!("{lines} lines changed") })
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// The field managers of one part of the object.
@@ -288,4 +319,30 @@ fn same(desired: &Value, live: &Value, path: &Path) -> bool {
 fn is_quantity(path: &Path) -> bool {
     matches!(path.name_from_end(1), Some("requests" | "limits" | "capacity"))
         || matches!(path.name_from_end(0), Some("sizeLimit" | "divisor"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_one_short_line() {
+        let script = |changed: &str| {
+            let line =
+                |n: usize| if n.is_multiple_of(3) { changed.to_owned() } else { n.to_string() };
+            json!((1..37).map(|n| line(n) + "\n").collect::<String>())
+        };
+        for (from, to, expected) in [
+            (json!("1Gi"), json!("2Gi"), Some("1Gi -> 2Gi")),
+            (json!(1), json!(true), Some("1 -> true")),
+            (script("old"), script("new"), Some("12 lines changed")),
+            (json!("a\nb\n"), json!("a\n"), Some("1 line changed")),
+            (json!("a"), json!("x".repeat(61)), Some("1 line changed")),
+            (json!({}), json!("a"), None),
+        ] {
+            assert_eq!(change(&from, &to).as_deref(), expected);
+        }
+    }
 }

@@ -26,7 +26,7 @@ impl Growth {
         let claims: Vec<_> =
             self.claims.iter().map(|(id, from)| format!("{} ({from})", id.name)).collect();
         let claims = if claims.is_empty() { "new claims".to_owned() } else { claims.join(", ") };
-        format!("{claims} to {}; {} is made again around its pods", self.to, self.set)
+        format!("{claims} to {}; {} is recreated while its pods run", self.to, self.set)
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((growth.to.as_str(), replicas), ("2Gi", json!(3)));
         assert_eq!(
             growth.detail(),
-            "pgdata-pgset-0 (1Gi) to 2Gi; StatefulSet pgset is made again around its pods"
+            "pgdata-pgset-0 (1Gi) to 2Gi; StatefulSet pgset is recreated while its pods run"
         );
     }
 

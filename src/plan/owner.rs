@@ -45,8 +45,8 @@ impl fmt::Display for Owner {
             }
             Self::Helm { release } => write!(f, "the Helm release {release}"),
             Self::Controller { kind, name } => write!(f, "{kind} {name}"),
-            Self::Manager(manager) => write!(f, "somebody else: {manager} made it"),
-            Self::Unknown => f.write_str("somebody else: pgset did not make it"),
+            Self::Manager(manager) => write!(f, "another client (created by {manager})"),
+            Self::Unknown => f.write_str("another client (not created by pgset)"),
         }
     }
 }
@@ -156,9 +156,9 @@ mod tests {
                     {"manager": "kcm", "operation": "Update", "subresource": "status"},
                     {"manager": "kubectl-create", "operation": "Update"},
                 ]}),
-                "somebody else: kubectl-create made it",
+                "another client (created by kubectl-create)",
             ),
-            (json!({"namespace": "pg"}), "somebody else: pgset did not make it"),
+            (json!({"namespace": "pg"}), "another client (not created by pgset)"),
         ] {
             assert_eq!(owner(&metadata).as_deref(), Some(name));
         }

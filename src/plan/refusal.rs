@@ -8,16 +8,16 @@ use crate::manifest::{Kind, ObjectId};
 /// Why a plan was refused. Nothing has been written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
-    /// The object exists and does not belong to the set.
-    #[error("{object} belongs to {owner}")]
+    /// The object exists and is not owned by the set.
+    #[error("{object} is owned by {owner}")]
     Foreign {
         /// The object.
         object: ObjectId,
         /// The owner.
         owner: Owner,
     },
-    /// Data was kept, but the Secret with its passwords is gone.
-    #[error("{kept} was kept, but its passwords are gone: there is no {secret}")]
+    /// Data was kept, but the Secret with its passwords does not exist.
+    #[error("{kept} was kept, but {secret} with its passwords does not exist")]
     SecretGone {
         /// The volume or claim.
         kept: ObjectId,
@@ -25,7 +25,7 @@ pub enum Refusal {
         secret: ObjectId,
     },
     /// The image sets passwords, users and the database only when it initializes the data.
-    #[error("{secret} holds other values than those given ({}), and the data was made with them", keys.join(", "))]
+    #[error("{secret} contains other values than those given ({}), and the data was created with the values in it", keys.join(", "))]
     FirstStartOnly {
         /// The Secret.
         secret: ObjectId,
@@ -81,7 +81,7 @@ pub enum Refusal {
         claim: String,
     },
     /// The volume is bound to a claim of another owner.
-    #[error("{volume} is taken by the claim {claim}")]
+    #[error("{volume} is bound to the claim {claim}")]
     Taken {
         /// The volume.
         volume: ObjectId,
@@ -90,7 +90,7 @@ pub enum Refusal {
     },
     /// Two sets with the same name would store their data in the same directories.
     #[error(
-        "{path} holds the data of the set of the same name in namespace {namespace} ({volume})"
+        "{path} contains the data of the set of the same name in namespace {namespace} ({volume})"
     )]
     SharedDirectory {
         /// The other set's volume.
@@ -130,14 +130,14 @@ impl Diagnose for Refusal {
             }
             Self::Foreign { .. } => &["--name NAME (PGSET_NAME) gives the set another name"],
             Self::SecretGone { .. } => &[
-                "set PG_ROOT_PASSWORD, PG_PRIMARY_PASSWORD and PG_PASSWORD to the passwords that the data was made with",
+                "set PG_ROOT_PASSWORD, PG_PRIMARY_PASSWORD and PG_PASSWORD to the passwords of the data",
                 "pgset down --delete-data (deletes the data)",
             ],
             Self::FirstStartOnly { keys, .. } => {
                 let variables: Vec<_> = keys.iter().map(|key| variable(key)).collect();
                 return vec![
-                    format!("unset {} to go on with those that are there", variables.join(" ")),
-                    "a new password for roles that are there: pgset password rotate, with --password-file FILE to choose it".to_owned(),
+                    format!("unset {} to keep the values in the Secret", variables.join(" ")),
+                    "to change the password of an existing role: pgset password rotate, with --password-file FILE to choose it".to_owned(),
                 ];
             }
             Self::Immutable { object, .. } if object.kind == Kind::StatefulSet => {
@@ -147,11 +147,11 @@ impl Diagnose for Refusal {
                 "pgset down (keeps the data), then pgset up with the new storage, which starts without data",
             ],
             Self::Immutable { object, .. } if object.kind == Kind::PersistentVolume => {
-                &["--volume-prefix PREFIX (PGSET_VOLUME_PREFIX) makes volumes with other names"]
+                &["--volume-prefix PREFIX (PGSET_VOLUME_PREFIX) creates volumes with other names"]
             }
-            Self::Immutable { .. } => &["--name NAME (PGSET_NAME) makes another set"],
+            Self::Immutable { .. } => &["--name NAME (PGSET_NAME) creates another set"],
             Self::Shrinks { from, .. } | Self::GrowsStatic { from, .. } => {
-                return vec![format!("--size {from} (PGSET_SIZE) leaves it as it is")];
+                return vec![format!("--size {from} (PGSET_SIZE) keeps the current size")];
             }
             Self::Released { volume, .. } => {
                 return vec![format!(
@@ -160,14 +160,14 @@ impl Diagnose for Refusal {
                 )];
             }
             Self::Taken { .. } => {
-                &["--volume-prefix PREFIX (PGSET_VOLUME_PREFIX) makes volumes with other names"]
+                &["--volume-prefix PREFIX (PGSET_VOLUME_PREFIX) creates volumes with other names"]
             }
             Self::SharedDirectory { .. } => &["--name NAME, or another directory with --storage"],
             Self::Terminating { object } => {
                 let namespace =
                     object.namespace.as_ref().map(|n| format!(" -n {n}")).unwrap_or_default();
                 return vec![format!(
-                    "kubectl wait --for=delete {}/{}{namespace}, then the same command again",
+                    "kubectl wait --for=delete {}/{}{namespace}, then run the same command again",
                     object.kind.name().to_lowercase(),
                     object.name
                 )];

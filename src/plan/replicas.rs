@@ -8,6 +8,9 @@ use super::path::Path;
 use crate::manifest::object::MANAGER;
 use crate::values::Replicas;
 
+/// The owner in messages if no field manager is recorded.
+const NO_OWNER: &str = "another client";
+
 /// What to do about `spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplicasDecision {
@@ -96,7 +99,7 @@ pub fn replicas(
             Ok(replicas) if replicas != Replicas::DEFAULT => ReplicasDecision::Keep(replicas),
             Ok(replicas) => ReplicasDecision::Apply(replicas),
             // A number larger than pgset ever applies was set by another manager.
-            Err(_) => ReplicasDecision::LeaveOut { live: count, owner: "nobody".to_owned() },
+            Err(_) => ReplicasDecision::LeaveOut { live: count, owner: NO_OWNER.to_owned() },
         }),
     }
 }

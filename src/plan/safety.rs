@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::difference::Difference;
+use super::difference::{self, Difference};
 use super::owner::foreign;
 use super::path::{Path, Segment};
 use super::{Options, Refusal};
@@ -68,26 +68,16 @@ pub(super) fn change(
     }
     for fixed in immutable(object.id.kind) {
         if let Some(path) = difference.paths().find(|path| path.is_within(&fixed)) {
-            let from = at(live, path).and_then(scalar);
-            let to = at(&object.value, path).and_then(scalar);
-            let change = from.zip(to).filter(|_| object.id.kind != Kind::Secret);
+            let values = at(live, path).zip(at(&object.value, path));
+            let values = values.filter(|_| object.id.kind != Kind::Secret);
             return Err(Refusal::Immutable {
                 object: object.id.clone(),
                 path: path.clone(),
-                change: change.map(|(from, to)| format!("{from} -> {to}")),
+                change: values.and_then(|(from, to)| difference::change(from, to)),
             });
         }
     }
     Ok(())
-}
-
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
 }
 
 /// The value at a path of fields and positions.

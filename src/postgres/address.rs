@@ -29,6 +29,22 @@ pub struct Addresses<'a> {
     pub verified: bool,
 }
 
+/// How clients connect to a set, for programs. Contains no password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Connection {
+    /// The connection URI of the master's Service.
+    pub read_write: String,
+    /// The connection URI of the replicas' Service, if there are replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<String>,
+    /// The application's database.
+    pub database: String,
+    /// The application's role.
+    pub user: String,
+    /// The name of the Secret that contains the passwords.
+    pub secret: String,
+}
+
 /// The two Services for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -79,22 +95,42 @@ impl Addresses<'_> {
         format!("{}-ca.crt", self.set.name)
     }
 
-    /// The text for people. `password` and `ca` are the commands that print the password and the CA
-    /// certificate, `psql` is the command that opens psql.
+    /// The addresses without a password, for the last event of a command.
     #[must_use]
-    pub fn human(&self, password: &str, ca: &str, psql: &str) -> String {
-        let mut lines = vec![format!("read and write:  {}", self.uri(Side::Master))];
-        if self.has_replica {
-            lines.push(format!("read only:       {}", self.uri(Side::Replica)));
+    pub fn connection(&self) -> Connection {
+        let open = Self { password: None, ..self.clone() };
+        Connection {
+            read_write: open.uri(Side::Master),
+            read_only: self.has_replica.then(|| open.uri(Side::Replica)),
+            database: self.database.to_owned(),
+            user: self.user.to_owned(),
+            secret: self.set.secret(),
         }
+    }
+
+    /// The addresses for people, with a label each.
+    #[must_use]
+    pub fn uris(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![("read and write", self.uri(Side::Master))];
+        if self.has_replica {
+            rows.push(("read only", self.uri(Side::Replica)));
+        }
+        rows
+    }
+
+    /// The commands that a client needs next, with a label each. `password` and `ca` are the commands that
+    /// print the password and the CA certificate, `psql` is the command that opens psql.
+    #[must_use]
+    pub fn commands(&self, password: &str, ca: &str, psql: &str) -> Vec<(&'static str, String)> {
+        let mut rows = Vec::new();
         if self.password.is_none() {
-            lines.push(format!("password:        {password}"));
+            rows.push(("password", password.to_owned()));
         }
         if self.verified {
-            lines.push(format!("certificate:     {ca} > {}", self.ca_file()));
+            rows.push(("certificate", format!("{ca} > {}", self.ca_file())));
         }
-        lines.push(format!("from here:       {psql}"));
-        lines.join("\n")
+        rows.push(("psql", psql.to_owned()));
+        rows
     }
 
     /// The libpq environment variables for a Service.
@@ -165,12 +201,19 @@ mod tests {
     fn a_password_shows_only_where_it_was_asked_for() {
         let (set, secret) = (set(), Secret::new("p@ss w:rd".to_owned()));
         let mut addresses = Addresses { has_replica: true, ..alone(&set) };
+        let owned = |rows: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
+            rows.iter().map(|(label, text)| (*label, (*text).to_owned())).collect()
+        };
         assert_eq!(
-            addresses.human("pgset password show", "", "pgset psql"),
-            "read and write:  postgresql://testuser@pgset-master.demo.svc:5432/userdb\n\
-             read only:       postgresql://testuser@pgset-replica.demo.svc:5432/userdb\n\
-             password:        pgset password show\n\
-             from here:       pgset psql"
+            addresses.uris(),
+            owned(&[
+                ("read and write", "postgresql://testuser@pgset-master.demo.svc:5432/userdb"),
+                ("read only", "postgresql://testuser@pgset-replica.demo.svc:5432/userdb"),
+            ])
+        );
+        assert_eq!(
+            addresses.commands("pgset password show", "", "pgset psql"),
+            owned(&[("password", "pgset password show"), ("psql", "pgset psql")])
         );
         let text = addresses.document("user-password", None).to_string();
         assert!(!text.contains("\"password\""), "{text}");
@@ -178,6 +221,7 @@ mod tests {
         assert_eq!(addresses.variables(Side::Replica).len(), 4);
 
         addresses.password = Some(&secret);
+        assert!(!format!("{:?}", addresses.connection()).contains("p%40ss"));
         assert_eq!(
             addresses.uri(Side::Master),
             "postgresql://testuser:p%40ss%20w%3Ard@pgset-master.demo.svc:5432/userdb"
@@ -191,14 +235,10 @@ mod tests {
         let set = set();
         let addresses = Addresses { verified: true, ..alone(&set) };
         let uri = "postgresql://testuser@pgset-master.demo.svc:5432/userdb?sslmode=verify-full&sslrootcert=pgset-ca.crt";
+        assert_eq!(addresses.uris(), [("read and write", uri.to_owned())]);
         assert_eq!(
-            addresses.human("pgset password show", "pgset connect --ca-certificate", "pgset psql"),
-            format!(
-                "read and write:  {uri}\n\
-                 password:        pgset password show\n\
-                 certificate:     pgset connect --ca-certificate > pgset-ca.crt\n\
-                 from here:       pgset psql"
-            )
+            addresses.commands("pgset password show", "pgset connect --ca-certificate", "")[1],
+            ("certificate", "pgset connect --ca-certificate > pgset-ca.crt".to_owned())
         );
         let variables = addresses.variables(Side::Master);
         assert_eq!(variables[4], ("PGSSLMODE", "verify-full".to_owned()));
@@ -212,7 +252,8 @@ mod tests {
     fn a_master_alone_has_no_replica_to_read_from() {
         let set = set();
         let addresses = alone(&set);
-        assert!(!addresses.human("", "", "").contains("read only"));
+        assert_eq!(addresses.uris().len(), 1);
+        assert_eq!(addresses.connection().read_only, None);
         assert_eq!(addresses.document("k", None)["replica"], Value::Null);
     }
 }

@@ -285,7 +285,7 @@ impl State {
                 _ => {}
             }
         }
-        let state = state.ok_or_else(|| "psql did not print what was asked for".to_owned())?;
+        let state = state.ok_or_else(|| "psql did not print the expected output".to_owned())?;
         Ok(Self { pending, errors, ..state })
     }
 }

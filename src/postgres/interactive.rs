@@ -95,10 +95,10 @@ pub fn check(args: &[String]) -> Result<(), Failure> {
     if !args.iter().any(|argument| connects_with_password(argument) || sets_password(argument)) {
         return Ok(());
     }
-    let message = "psql's arguments must not hold a password: command lines stand in audit logs and in lists of processes";
+    let message = "psql's arguments must not contain a password: command lines are visible in audit logs and in lists of processes";
     Err(Failure::new(Exit::Usage, message)
-        .hint("SQL that holds one: pgset psql < FILE")
-        .hint("no login needs one here: the superuser is trusted, and -U ROLE acts as any other"))
+        .hint("SQL with a password: pgset psql < FILE")
+        .hint("no password is needed: the superuser is trusted, and -U ROLE acts as another role"))
 }
 
 /// Whether the argument is a URI with `user:password@`, or a connection string or URI with `password=`.

@@ -59,7 +59,7 @@ fn server_options() -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
     /// psql cuts an input line at the first NUL.
-    #[error("the {0} holds a NUL character, which PostgreSQL can't take")]
+    #[error("the {0} contains a NUL character, which PostgreSQL does not accept")]
     Nul(&'static str),
 }
 
@@ -248,9 +248,11 @@ impl Trouble {
     pub fn hint(&self, service: &str) -> Option<String> {
         let says = |needle: &str| self.message.contains(needle);
         if says("password authentication failed") || says("no password supplied") {
-            Some("users and passwords are made on the first start of an empty volume only: the Secret must be the one that the volume was initialised with".to_owned())
+            Some("users and passwords are created only at the first start of an empty volume: use the Secret that the volume was initialised with".to_owned())
         } else if says("could not translate host name") {
-            Some(format!("kubectl get service {service}: does it exist, and has it endpoints?"))
+            Some(format!(
+                "kubectl get service {service}: does it exist, and does it have endpoints?"
+            ))
         } else if says("refused") || says("timeout expired") || says("o route to host") {
             Some(format!("kubectl get endpoints {service}: which pods does it reach?"))
         } else if says("pg_hba.conf") {

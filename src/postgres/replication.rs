@@ -160,7 +160,7 @@ pub enum ObserveError {
     #[error("{0}")]
     Psql(String),
     /// psql printed something else.
-    #[error("psql did not print what was asked for")]
+    #[error("psql did not print the expected output")]
     NoServerRow,
 }
 

@@ -38,7 +38,7 @@ pub fn beyond(set: &SetIdentity, pods: u32, answer: &ExecOutput) -> Vec<PodSlot>
         let ordinal: u32 = digits.parse().ok()?;
         let is_pods = ordinal.to_string() == digits && ordinal >= pods;
         let user = (row.get("active") == Some(&true.into())).then(|| {
-            let who = text("application_name").unwrap_or("somebody").to_owned();
+            let who = text("application_name").unwrap_or("a client").to_owned();
             match text("client_addr") {
                 Some(address) => format!("{who} at {address}"),
                 None => who,

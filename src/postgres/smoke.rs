@@ -172,8 +172,8 @@ pub struct CheckList {
 }
 
 impl CheckList {
-    /// Decides what is tested and from where. The master is asked from a replica's pod and the
-    /// replicas from the master's, so that answers come over the network.
+    /// Decides what is tested and from where. The master is queried from a replica's pod and the
+    /// replicas from the master's, so that the connections use the network.
     pub fn new(subject: &Subject<'_>, marker: &Marker) -> Result<Self, ScriptError> {
         CheckListBuilder { subject, marker, checks: Vec::new() }.build()
     }
@@ -192,7 +192,7 @@ impl CheckList {
             result.id == needed && matches!(result.outcome, CheckOutcome::Passed { .. })
         });
         let title = self.checks.iter().find(|c| c.id == needed).map_or(needed, |c| &c.title);
-        (!passed).then(|| CheckOutcome::skipped(format!("needs that {title}")))
+        (!passed).then(|| CheckOutcome::skipped(format!("requires: {title}")))
     }
 }
 
@@ -281,7 +281,7 @@ impl CheckListBuilder<'_> {
     ) -> Result<(), ScriptError> {
         if replicas.is_empty() {
             let alone = CheckOutcome::skipped("the set has one pod: there is no replica");
-            self.decided("marker", "what is written on the master is read on every replica", alone);
+            self.decided("marker", "data written on the master is read on every replica", alone);
             return Ok(());
         }
         let set = self.subject.set;
@@ -317,7 +317,7 @@ impl CheckListBuilder<'_> {
         let table = self.marker.table.clone();
         self.script(
             "marker-clean",
-            "the marker leaves nothing behind".to_owned(),
+            "the marker is removed".to_owned(),
             client,
             &clean,
             Probe::MarkerClean { table },
@@ -394,7 +394,8 @@ impl CheckListBuilder<'_> {
         let sql = format!(
             "{verified}select row_to_json(r) from (select 'tls' as kind, ssl, version from pg_stat_ssl where pid = pg_backend_pid()) r;\n{plain}select row_to_json(r) from (select 'plain' as kind) r;\n"
         );
-        let title = format!("{service} proves who it is over TLS, and refuses plain connections");
+        let title =
+            format!("{service} has a valid certificate and refuses connections without TLS");
         let probe = Probe::Tls { service: service.to_owned() };
         self.script(&format!("tls/{service}"), title, client, &sql, probe);
         Ok(())

@@ -16,7 +16,7 @@ use crate::set::Role;
 
 use super::replication::{Observation, ReplicaRow, SlotRow};
 
-pub use human::human;
+pub use human::{View, human};
 pub use problems::disagreements;
 use problems::{pod_problems, replication_problems, volume_problems, why_down};
 pub use tls::{TlsMode, TlsStatus};

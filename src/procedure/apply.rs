@@ -68,7 +68,7 @@ pub(crate) async fn apply(
                     statefulset = live;
                 }
                 let (object, detail) = (step.object.id, step.detail);
-                said.say(index, Event::Object { object, outcome, detail });
+                said.say(index, Event::object(object, outcome, detail));
             }
             Err(e) => {
                 error.get_or_insert(e);
@@ -180,7 +180,7 @@ async fn adopt(
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     let id = &step.object.id;
     let live = work.cluster.get(id).await?.ok_or_else(|| {
-        Failure::new(Exit::Refused, format!("{id} was made and deleted by somebody else just now"))
+        Failure::new(Exit::Refused, format!("{id} was created and deleted by another client"))
             .hint("run the same command again")
     })?;
     live::check_ours(&live, id, work.set)?;
@@ -188,11 +188,11 @@ async fn adopt(
         return Ok((step, Outcome::Created, Some(live)));
     }
     if *id == objects::certificates(work.set) {
-        step.detail = Some("another run was first; its certificate is used".to_owned());
+        step.detail = Some("another run wrote it first; its certificate is used".to_owned());
         return Ok((step, Outcome::Unchanged, Some(live)));
     }
     plan::adopt_secret(&step.object, &live, options.generated)?;
-    step.detail = Some("another run made it first; its passwords are used".to_owned());
+    step.detail = Some("another run created it first; its passwords are used".to_owned());
     Ok((step, Outcome::Unchanged, Some(live)))
 }
 
@@ -206,7 +206,7 @@ fn refused(work: Work<'_>, error: ClusterError, step: &Step) -> anyhow::Error {
             Exit::Refused,
             format!("{} has fields that can't be changed: {error}", step.object.id),
         )
-        .hint("pgset down keeps the data; pgset up then makes the set with the new settings")
+        .hint("pgset down keeps the data; pgset up then creates the set with the new settings")
         .into();
     }
     if !error.is_conflict() {
@@ -216,7 +216,7 @@ fn refused(work: Work<'_>, error: ClusterError, step: &Step) -> anyhow::Error {
     let words = error.status().map(|s| s.message.clone()).unwrap_or_default();
     Failure::new(
         Exit::Refused,
-        format!("{} is managed by somebody else, too: {words}", step.object.id),
+        format!("{} has fields that another field manager owns: {words}", step.object.id),
     )
     .hint(format!("{} --force-conflicts  # takes these fields over", work.context.again))
     .into()

@@ -3,11 +3,14 @@
 use crate::context::Context;
 use crate::postgres::address::Addresses;
 
-/// The text that `up` shows at its end and `connect` prints.
-pub(crate) fn human(context: &Context, addresses: &Addresses<'_>) -> String {
-    addresses.human(
+/// What `up` shows at its end and `connect` prints: the addresses, and the commands that a client needs
+/// next, with a label each.
+pub(crate) fn rows(context: &Context, addresses: &Addresses<'_>) -> Vec<(&'static str, String)> {
+    let mut rows = addresses.uris();
+    rows.extend(addresses.commands(
         &context.sibling("password show"),
         &context.sibling("connect --ca-certificate"),
         &context.sibling("psql"),
-    )
+    ));
+    rows
 }

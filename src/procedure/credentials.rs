@@ -27,7 +27,7 @@ pub(crate) async fn secret(cluster: &Cluster, set: &SetIdentity) -> anyhow::Resu
     let id = objects::passwords(set);
     let Some(secret) = cluster.get(&id).await? else {
         return Err(Failure::new(Exit::Failed, format!("there is no Secret {name}"))
-            .hint(format!("{}  # makes the set, and its passwords", set.command("up")))
+            .hint(format!("{}  # creates the set and its passwords", set.command("up")))
             .into());
     };
     live::check_ours(&secret, &id, set)?;

@@ -11,7 +11,7 @@ use super::{LOOK_EVERY, Next, Procedure, Work, live, run};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::error::{Exit, Failure};
-use crate::event::{Event, Outcome};
+use crate::event::{Audience, Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::{self, Phase};
 
@@ -50,11 +50,7 @@ pub(crate) async fn delete(work: Work<'_>, going: Objects) -> anyhow::Result<()>
             .buffer_unordered(live::READS);
         while let Some(object) = gone.try_next().await? {
             done += 1;
-            context.reporter.emit(Event::Object {
-                object,
-                outcome: Outcome::Deleted,
-                detail: None,
-            });
+            context.reporter.emit(Event::object(object, Outcome::Deleted, None));
         }
     }
     Ok(())
@@ -97,6 +93,8 @@ impl Procedure for Gone<'_> {
                     object: self.id.clone(),
                     phase: Phase::Terminating,
                     state: format!("Terminating: {holder}"),
+                    elapsed: self.began.elapsed(),
+                    audience: Audience::Everybody,
                 });
             }
             self.holder = holder.or(self.holder.take());
@@ -105,7 +103,7 @@ impl Procedure for Gone<'_> {
     }
 
     fn next(is_there: &bool) -> Next<Self::Step> {
-        if *is_there { Next::Wait("it is still there".to_owned()) } else { Next::Done }
+        if *is_there { Next::Wait("it still exists".to_owned()) } else { Next::Done }
     }
 
     async fn act(&mut self, step: Self::Step) -> anyhow::Result<()> {
@@ -113,15 +111,15 @@ impl Procedure for Gone<'_> {
     }
 
     fn done(&self) -> String {
-        format!("{} is on its way out", self.id)
+        format!("{} is being deleted", self.id)
     }
 
     fn too_late(&self, work: Work<'_>, _: String) -> Failure {
-        let reason = self.holder.as_deref().unwrap_or("nobody is seen to hold it");
+        let reason = self.holder.as_deref().unwrap_or("pgset found no cause");
         let seconds = work.cluster.deadline.elapsed().as_secs();
         Failure::new(
             Exit::TimedOut,
-            format!("{} is still there after {seconds} s: {reason}", self.id),
+            format!("{} still exists after {seconds} s: {reason}", self.id),
         )
         .hint(work.resume())
     }

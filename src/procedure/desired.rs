@@ -99,8 +99,8 @@ pub(crate) fn passwords(settings: &Settings, live: &Live) -> anyhow::Result<Pass
     let one = |key, given: &Option<Secret>| match given {
         Some(given) => Ok(given.clone()),
         None => passwords::password(secret, key).ok_or_else(|| {
-            Failure::new(Exit::Refused, format!("{id} has no key {key}, which opens the data"))
-                .hint("put it back, or delete the set and its data: pgset down --delete-data")
+            Failure::new(Exit::Refused, format!("{id} has no key {key}, a password of the data"))
+                .hint("restore the key, or delete the set and its data: pgset down --delete-data")
         }),
     };
     let credentials = &settings.credentials;

@@ -51,7 +51,7 @@ pub(crate) async fn erase(
     let user = annotations[ANNOTATION_USER].as_str().and_then(|user| user.parse().ok());
     let statefulset = going.get(&objects::statefulset(set));
     let Some(pod) = eraser(set, claim, made_with, user, statefulset) else {
-        return Ok(Some("the image that could delete them is not known".to_owned()));
+        return Ok(Some("the image or user to delete them with is not known".to_owned()));
     };
     let claim_id = ObjectId::new(Kind::PersistentVolumeClaim, work.namespace(), claim);
     if work.cluster.get(&claim_id).await?.is_none() {

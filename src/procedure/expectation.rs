@@ -50,6 +50,11 @@ fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
         .max()
 }
 
+/// `1 pod`, `3 pods`.
+pub(crate) fn count(replicas: u32) -> String {
+    if replicas == 1 { "1 pod".to_owned() } else { format!("{replicas} pods") }
+}
+
 /// `2 pods ready, 1 replica streaming`.
 pub(crate) fn pods(replicas: u32) -> String {
     match replicas {

@@ -132,7 +132,7 @@ impl Procedure for Grow<'_> {
         }
         match (facts.deleted, &facts.finalizers) {
             (false, _) => Next::Act(Step::Orphan),
-            (true, Some(held)) => Next::Wait(format!("is still being deleted: {held} holds it")),
+            (true, Some(held)) => Next::Wait(format!("is still being deleted: finalizers {held}")),
             (true, None) => Next::Done,
         }
     }
@@ -145,10 +145,10 @@ impl Procedure for Grow<'_> {
             }
             Step::Ask => {
                 let grows = self.growth.detail();
-                let question = format!("The volumes grow: {grows}, which run on. Go on?");
+                let question = format!("Enlarge {grows} (the pods keep running)?");
                 if !self.work.context.confirm(&question).await? {
                     return Err(Failure::cancelled()
-                        .hint("without --size (PGSET_SIZE) the claims stay as they are")
+                        .hint("without --size (PGSET_SIZE) the claims keep their size")
                         .into());
                 }
                 self.facts.agreed = true;
@@ -156,11 +156,9 @@ impl Procedure for Grow<'_> {
             Step::Grow(claim, from) => {
                 self.work.cluster.merge(&claim, &self.larger(), false).await?;
                 self.facts.small.retain(|(other, _)| *other != claim);
-                self.work.context.reporter.emit(Event::Object {
-                    object: claim,
-                    outcome: Outcome::Configured,
-                    detail: Some(format!("{from} -> {}", self.growth.to)),
-                });
+                let detail = Some(format!("{from} -> {}", self.growth.to));
+                let event = Event::object(claim, Outcome::Configured, detail);
+                self.work.context.reporter.emit(event);
             }
             Step::Orphan => {
                 self.work.cluster.orphan(&self.growth.set, &self.uid).await?;
@@ -198,7 +196,7 @@ fn stuck(claim: &ObjectId, growth: &Growth, error: ClusterError) -> anyhow::Erro
     }
     Failure::new(Exit::Refused, format!("{claim} can't grow to {}: {error}", growth.to))
         .hint(format!(
-            "kubectl get storageclass  # which classes allow it (ALLOWVOLUMEEXPANSION)? {} stays as it is without --size",
+            "kubectl get storageclass  # ALLOWVOLUMEEXPANSION: the classes that allow it; without --size, the {} keep their size",
             Kind::PersistentVolumeClaim.plural()
         ))
         .into()

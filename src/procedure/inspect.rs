@@ -69,9 +69,9 @@ impl Subject {
                     let said = observer.trouble().unwrap_or("no reason given");
                     return Err(Failure::new(
                         Exit::NoCluster,
-                        format!("the API server does not say what there is: {said}"),
+                        format!("the API server does not return the set's objects: {said}"),
                     )
-                    .hint("kubectl cluster-info  # does anybody get an answer?")
+                    .hint("kubectl cluster-info  # checks whether the API server answers")
                     .into());
                 }
             }

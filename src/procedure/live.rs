@@ -193,7 +193,7 @@ pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
         Exit::Failed,
         format!("there is no set {} in namespace {}", set.name, set.namespace),
     )
-    .hint(format!("{}  # makes one", context.sibling("up")))
+    .hint(format!("{}  # creates it", context.sibling("up")))
     .hint("another set: --name NAME, another namespace: -n NAMESPACE")
 }
 
@@ -201,7 +201,7 @@ pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
 pub(crate) fn check_ours(live: &Value, id: &ObjectId, set: &SetIdentity) -> Result<(), Failure> {
     match plan::foreign(live, set) {
         None => Ok(()),
-        Some(owner) => Err(Failure::new(Exit::Refused, format!("{id} belongs to {owner}"))
+        Some(owner) => Err(Failure::new(Exit::Refused, format!("{id} is owned by {owner}"))
             .hint("another set: --name NAME")),
     }
 }
@@ -237,7 +237,7 @@ pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyho
             "storage without rights on PersistentVolumes: --storage class, or --storage claim:NAME",
         );
     }
-    Err(failure.hint("ask whoever administers the cluster for a Role with the rules above").into())
+    Err(failure.hint("ask an administrator of the cluster for a Role with the rules above").into())
 }
 
 /// Checks the storage early. Otherwise the only symptom would be a claim that stays Pending.

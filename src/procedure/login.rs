@@ -28,7 +28,7 @@ pub(crate) async fn verify(
     let credentials = match credentials::credentials(work.cluster, work.set).await {
         Ok(credentials) => credentials,
         Err(error) => {
-            work.context.warn(format!("whether the passwords fit was not tested: {error}"));
+            work.context.warn(format!("the login was not tested: {error}"));
             return Ok(());
         }
     };
@@ -45,13 +45,17 @@ pub(crate) async fn verify(
         format!("the set runs, but {} can't log in: {}", credentials.user, trouble.message),
     );
     let hint = if trouble.is_unreachable() {
-        format!("does Service {} lead to the master? pgset status", work.set.master())
+        format!(
+            "{}  # shows the endpoints of Service {}",
+            work.context.sibling("status"),
+            work.set.master()
+        )
     } else if credentials.rotating {
         let rotate = work.context.sibling("password rotate user");
-        format!("{rotate}  # goes on where it was interrupted")
+        format!("{rotate}  # resumes with the same password")
     } else {
         format!(
-            "the volume was initialised with other passwords than those in Secret {}: put those back, or start anew with pgset down --delete-data",
+            "the data was initialized with other passwords than those in Secret {}: restore that Secret, or delete the data with pgset down --delete-data",
             work.set.secret()
         )
     };

@@ -73,7 +73,7 @@ pub(crate) async fn create(
     let id = id(work.set);
     let emit = |outcome, detail: Option<&str>| {
         let detail = detail.map(str::to_owned);
-        work.context.reporter.emit(Event::Object { object: id.clone(), outcome, detail });
+        work.context.reporter.emit(Event::object(id.clone(), outcome, detail));
     };
     if ending != Ending::DryRun(DryRun::Client) {
         let name = work.namespace();

@@ -59,7 +59,7 @@ async fn from_stdin(context: &Context) -> anyhow::Result<Vec<u8>> {
     tokio::select! {
         read = stdin.read_to_end(&mut bytes) => read.context("reading the password from stdin")?,
         exit = context.interrupt.wait() => {
-            let done = "nothing was touched";
+            let done = "nothing was changed";
             return Err(crate::interrupt::interrupted(exit, done, &context.again).into());
         }
     };
@@ -78,7 +78,7 @@ fn from_file(file: &Path) -> anyhow::Result<Vec<u8>> {
     }
     // A pipe of the shell (`<(pass show db)`) is private, whatever its mode.
     if metadata.is_file() && metadata.mode() & 0o004 != 0 {
-        let message = format!("password file {} can be read by everybody", file.display());
+        let message = format!("password file {} can be read by every user", file.display());
         return Err(Failure::new(Exit::Usage, message)
             .hint(format!("chmod 600 {}", crate::text::shell_word(&file.to_string_lossy())))
             .into());

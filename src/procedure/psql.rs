@@ -87,7 +87,7 @@ pub(crate) async fn on_a_pipe(session: Session) -> anyhow::Result<i32> {
         // The reader has closed the pipe, as `head` does.
         Ok(error) = broken => match error.kind() {
             io::ErrorKind::BrokenPipe => Ok(0),
-            _ => Err(error).context("printing what psql says"),
+            _ => Err(error).context("printing the output of psql"),
         },
         error = fed => error.map(|()| 0).context("reading stdin"),
     }

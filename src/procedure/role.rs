@@ -21,9 +21,9 @@ pub(crate) async fn changed(
     let Some(role) = cluster.get(&id).await? else {
         return Err(Failure::new(
             Exit::Failed,
-            format!("{id} is missing: pods label themselves by it"),
+            format!("{id} does not exist: pods need it to label themselves"),
         )
-        .hint(format!("{}  # makes it again", set.command("up")))
+        .hint(format!("{}  # creates it again", set.command("up")))
         .into());
     };
     live::check_ours(&role, &id, set)?;

@@ -118,7 +118,7 @@ impl Rotation<'_> {
                 self.progress.start_again();
                 if self.conflicts >= CONFLICTS {
                     let name = self.work.set.secret();
-                    let message = format!("Secret {name} is changed by somebody else all the time");
+                    let message = format!("Secret {name} is repeatedly changed by another client");
                     let failure = Failure::new(Exit::Refused, message);
                     return Err(failure.hint(self.work.context.again.clone()).into());
                 }
@@ -134,13 +134,13 @@ impl Rotation<'_> {
     async fn alter(&mut self) -> anyhow::Result<()> {
         let (name, password) = (self.name()?, self.progress.password().clone());
         let script = Script::new(self.master, &rotation::statements(&name, &password)?);
-        let failed = format!("giving {name} its new password on {}", self.master);
+        let failed = format!("changing the password of {name} on pod {}", self.master);
         let output = sql::run(self.work.cluster, self.work.namespace(), &script)
             .await
             .with_context(|| failed.clone())?;
         if let Some(trouble) = output.trouble() {
             return Err(Failure::new(Exit::Failed, format!("{failed}: {trouble}"))
-                .hint(format!("{}  # goes on with the same password", self.work.context.again))
+                .hint(format!("{}  # resumes with the same password", self.work.context.again))
                 .into());
         }
         self.progress.altered();
@@ -180,7 +180,7 @@ impl Rotation<'_> {
             let pod_name = work.set.pod(ordinal);
             if !is_ready(&pod) {
                 work.context
-                    .note(format!("{pod_name} is not ready: it reads the Secret when it starts"));
+                    .note(format!("Pod {pod_name}: not ready; reads the Secret when it starts"));
                 continue;
             }
             let exec = Exec {
@@ -195,9 +195,9 @@ impl Rotation<'_> {
             if output.code != 0 {
                 let said = output.stderr.trim().lines().last().unwrap_or("no message").to_owned();
                 let message =
-                    format!("{pod_name}: {name} can't log in with its new passfile: {said}");
+                    format!("pod {pod_name}: {name} can't log in with its new passfile: {said}");
                 return Err(Failure::new(Exit::Failed, message)
-                    .hint(format!("{}  # goes on with the same password", work.context.again))
+                    .hint(format!("{}  # resumes with the same password", work.context.again))
                     .into());
             }
         }
@@ -229,7 +229,8 @@ impl Rotation<'_> {
             if missing.is_empty() && seen.error.is_none() {
                 return Ok(Poll::Ready(()));
             }
-            let reason = seen.error.unwrap_or_else(|| format!("{} does not", missing.join(", ")));
+            let reason =
+                seen.error.unwrap_or_else(|| format!("waiting for {}", missing.join(", ")));
             if Instant::now() >= until {
                 return Err(not_streaming(work, Exit::Failed, &reason).into());
             }
@@ -253,7 +254,7 @@ impl Rotation<'_> {
                 Exit::Failed,
                 format!("{name} can't log in with the new password: {}", trouble.message),
             )
-            .hint(format!("{}  # what is there, and what is wrong", work.context.sibling("status")))
+            .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
             .into()),
         }
     }
@@ -275,7 +276,7 @@ impl Procedure for Rotation<'_> {
         let stored = self.stored();
         if self.progress.choose(&stored) && !self.told {
             self.told = true;
-            self.work.context.note(format!("{}: an interrupted rotation goes on", self.role));
+            self.work.context.note(format!("{}: resuming an interrupted rotation", self.role));
         }
         Ok(self.progress.facts(&stored))
     }
@@ -303,7 +304,7 @@ impl Procedure for Rotation<'_> {
         if self.progress.has_altered() {
             "PostgreSQL and the Secret have the new password".to_owned()
         } else if self.stored().pending.is_some() {
-            "the new password is kept in the Secret, and is not in force yet".to_owned()
+            "the new password is stored in the Secret, but is not in effect yet".to_owned()
         } else {
             "nothing was changed".to_owned()
         }

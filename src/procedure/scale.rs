@@ -8,7 +8,7 @@ use super::{Next, Procedure, Work, configure, live, role, run};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
-use crate::event::{Event, Outcome};
+use crate::event::{Audience, Event, Outcome};
 use crate::image::{ImageReference, Profile, ProfileName};
 use crate::manifest::{Object, ObjectId};
 use crate::plan;
@@ -124,13 +124,12 @@ impl Procedure for Scale<'_> {
                 if let Some(role) = role {
                     role::apply(self.work.cluster, role)
                         .await
-                        .context("naming the pods in their Role")?;
+                        .context("updating the pod names in the Role")?;
                     let (object, outcome) = (role.id.clone(), Outcome::Configured);
-                    self.work.context.reporter.emit(Event::Object {
-                        object,
-                        outcome,
-                        detail: None,
-                    });
+                    // Bookkeeping: the user asked for another number of pods.
+                    let (detail, audience) = (None, Audience::Verbose);
+                    let event = Event::Object { object, outcome, detail, audience };
+                    self.work.context.reporter.emit(event);
                 }
                 self.facts.named = true;
             }
@@ -141,7 +140,7 @@ impl Procedure for Scale<'_> {
     fn done(&self) -> String {
         let named = self.facts.named && self.role.is_some();
         match (self.facts.asked, named) {
-            (true, _) => "the number of pods is asked for".to_owned(),
+            (true, _) => "the new number of pods is requested".to_owned(),
             (false, true) => {
                 "the Role is updated, but the number of pods is not changed yet".to_owned()
             }
@@ -191,7 +190,8 @@ async fn check_synchronous(work: Work<'_>, live: &Value, wanted: Replicas) -> an
     let config = work.cluster.get(&objects::config(work.set)).await?.unwrap_or_default();
     let number = configure::postgresql_conf(&config).map_or(0, synchronous::of_set);
     if synchronous::check(number, wanted.get()).is_err() {
-        let hint = format!("{} --synchronous 0  # no commit waits", work.set.command("up"));
+        let hint =
+            format!("{} --synchronous 0  # commits wait for no replica", work.set.command("up"));
         return Err(too_few(number, wanted.get(), Some(hint)).into());
     }
     Ok(())
@@ -200,7 +200,7 @@ async fn check_synchronous(work: Work<'_>, live: &Value, wanted: Replicas) -> an
 /// The failure when a set has too few pods for the number of replicas that must confirm each commit.
 pub(crate) fn too_few(synchronous: u32, pods: u32, hint: Option<String>) -> Failure {
     let words = format!(
-        "a commit waits for {synchronous} replica{} (--synchronous): none would ever end in a set of {pods}, the master included",
+        "{synchronous} replica{} must confirm each commit (--synchronous): in a set of {pods}, the master included, no commit would complete",
         if synchronous == 1 { "" } else { "s" }
     );
     let failure = Failure::new(Exit::Refused, words);

@@ -61,34 +61,34 @@ pub(crate) async fn choose(
     for pod in &found {
         let Some(ordinal) = pods::ordinal(set, pod) else { continue };
         let name = set.pod(ordinal);
-        let role = pods::label(pod).unwrap_or("nothing");
+        let role = pods::label(pod).unwrap_or("(none)");
         match wanted {
             Wanted::Replica(other) if other != ordinal => continue,
             // Do not report each replica when the master is wanted, or the other way round.
             Wanted::Master | Wanted::AnyReplica if role != label => continue,
             _ if role != label => {
-                seen.push(format!("{name} is labelled {role}, not {label}"));
+                seen.push(format!("pod {name} is labelled name={role}, not name={label}"));
                 continue;
             }
             _ => {}
         }
         if !is_ready(pod) {
-            seen.push(format!("{name} is not ready"));
+            seen.push(format!("pod {name} is not ready"));
             continue;
         }
         match sql::observe(work.cluster, work.namespace(), &name).await {
             Ok(server) if server.in_recovery != (wanted == Wanted::Master) => return Ok(name),
             Ok(server) => {
                 let is = if server.in_recovery { "in recovery" } else { "not in recovery" };
-                seen.push(format!("{name} is labelled {label}, but is {is}"));
+                seen.push(format!("pod {name} is labelled name={label}, but PostgreSQL is {is}"));
             }
-            Err(error) => seen.push(format!("{name} does not answer: {error}")),
+            Err(error) => seen.push(format!("PostgreSQL in pod {name} does not answer: {error}")),
         }
     }
     let place = format!("set {} in namespace {}", set.name, set.namespace);
     let what = wanted.described(set);
     Err(Failure::new(Exit::Failed, format!("there is no {what} to connect to: {place}"))
         .details(seen)
-        .hint(format!("{}  # what is there, and what is wrong", work.context.sibling("status")))
+        .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
         .into())
 }

@@ -53,7 +53,7 @@ impl Slots<'_> {
         let context = self.work.context;
         for name in std::mem::take(&mut self.dropped) {
             if !self.left.iter().any(|slot| slot.name == name) {
-                context.note(format!("replication slot {name} dropped: its pod is gone"));
+                context.detail(format!("replication slot {name} dropped: its pod is deleted"));
             }
         }
         for slot in &self.left {
@@ -61,7 +61,7 @@ impl Slots<'_> {
                 && self.told.insert(slot.name.clone())
             {
                 context.note(format!(
-                    "replication slot {} is still used by {user}: waits until it is idle",
+                    "replication slot {} is still used by {user}: waiting until it is inactive",
                     slot.name
                 ));
             }
@@ -118,15 +118,13 @@ impl Procedure for Slots<'_> {
     }
 
     fn done(&self) -> String {
-        "the pods are gone, slots are left".to_owned()
+        "the pods are deleted, some replication slots are not dropped yet".to_owned()
     }
 
     fn too_late(&self, work: Work<'_>, why: String) -> Failure {
         Failure::new(Exit::TimedOut, why)
-            .hint(
-                "a slot keeps the log that its user still needs: end that user, or leave it the slot",
-            )
-            .hint(format!("{}  # drops it once it is idle", work.context.again))
+            .hint("a slot keeps the WAL that its client needs: stop that client, or keep the slot")
+            .hint(format!("{}  # drops the slot once it is inactive", work.context.again))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Work, live, pods, sql};
 use crate::cluster::Cluster;
 use crate::error::{Exit, Failure};
-use crate::event::{Event, Outcome};
+use crate::event::{Audience, Event, Outcome};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::postgres::identity;
 use crate::readiness::Snapshot;
@@ -56,7 +56,7 @@ pub(crate) async fn record(
     let Some(master) = pods::master(set, work.topology, &snapshot.pods) else { return Ok(()) };
     let script = identity::ask(pods::name(master));
     let output = sql::run(work.cluster, work.namespace(), &script).await?;
-    let identifier = identity::parse(&output).context("asking the master who it is")?;
+    let identifier = identity::parse(&output).context("reading the master's system identifier")?;
     let written = match there {
         None => work.cluster.create(&object(set, &id, &identifier), false).await,
         Some(there) => {
@@ -77,7 +77,7 @@ pub(crate) async fn record(
             if recorded.as_ref() != Some(&identifier) {
                 return Err(Failure::new(
                     Exit::Refused,
-                    format!("{id} names other data than the master's, {identifier}"),
+                    format!("{id} has another system identifier than the master's, {identifier}"),
                 )
                 .into());
             }
@@ -86,7 +86,9 @@ pub(crate) async fn record(
     }
     let detail = Some(format!("system identifier {identifier}"));
     let outcome = if there.is_none() { Outcome::Created } else { Outcome::Configured };
-    work.context.reporter.emit(Event::Object { object: id, outcome, detail });
+    // Bookkeeping: the user did not ask for it.
+    let audience = Audience::Verbose;
+    work.context.reporter.emit(Event::Object { object: id, outcome, detail, audience });
     Ok(())
 }
 

@@ -18,10 +18,10 @@ use crate::event::{Event, Outcome};
 use crate::manifest::Kind;
 use crate::readiness::{
     Assessment, Cause, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess,
-    explain, timed_out,
+    explain, unmet,
 };
 use crate::set::objects;
-use display::Display;
+use display::{Display, Elapsed};
 
 /// The pause between two queries to PostgreSQL.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -182,10 +182,11 @@ impl<'a> Waiter<'a> {
             };
             (logs.current, logs.previous) = futures::join!(read(false), read(true));
         }
-        let explanation = explain(trouble, &self.snapshot(), &logs);
+        let all = self.last.as_ref().map(|last| last.troubles.as_slice()).unwrap_or_default();
+        let explanation = explain(trouble, all, &self.snapshot(), &logs);
         let mut failure = Failure::new(Exit::Failed, explanation.summary);
         failure.details = explanation.details;
-        failure.hints = explanation.hints;
+        failure.hints.extend(explanation.hint);
         failure
     }
 
@@ -193,7 +194,7 @@ impl<'a> Waiter<'a> {
     async fn unwedge(&mut self, pod: &WedgedPod) -> anyhow::Result<()> {
         self.unwedged.push(pod.uid.clone());
         let question = format!(
-            "Pod {} is not ready and runs an old revision ({}); Kubernetes will not replace it by itself. Delete the pod (its data stays)?",
+            "Pod {} is not ready, runs an old revision ({}), and is not replaced by the StatefulSet controller. Delete the pod (its data is kept)?",
             pod.name, pod.revision
         );
         if !self.work.context.confirm(&question).await? {
@@ -204,13 +205,9 @@ impl<'a> Waiter<'a> {
         }
         let id = objects::pod(self.work.set, &pod.name);
         if self.work.cluster.delete(&id, &pod.uid).await? {
-            self.work.context.reporter.emit(Event::Object {
-                object: id,
-                outcome: Outcome::Deleted,
-                detail: Some(
-                    "it ran an old revision and never got ready; its claim is kept".into(),
-                ),
-            });
+            let detail = "it ran an old revision and never became ready; its claim is kept";
+            let event = Event::object(id, Outcome::Deleted, Some(detail.into()));
+            self.work.context.reporter.emit(event);
         }
         Ok(())
     }
@@ -240,7 +237,10 @@ impl Procedure for Waiter<'_> {
         let snapshot = self.snapshot_with_classes().await;
         self.ask(&snapshot);
         let assessment = assess(&snapshot, &self.wait.expectation);
-        self.display.show(&assessment, self.observer.trouble(), self.started.elapsed());
+        let elapsed =
+            Elapsed { wait: self.started.elapsed(), command: self.work.cluster.deadline.elapsed() };
+        let is_answered = snapshot.streaming.is_some();
+        self.display.show(&assessment, is_answered, self.observer.trouble(), elapsed);
         let mut facts = Facts {
             snapshot,
             ready: assessment.ready,
@@ -293,13 +293,17 @@ impl Procedure for Waiter<'_> {
     }
 
     fn too_late(&self, work: Work<'_>, _: String) -> Failure {
-        let elapsed = self.started.elapsed();
         let what =
-            if self.wait.expectation.replicas == 0 { "pods are still there" } else { "not ready" };
+            if self.wait.expectation.replicas == 0 { "pods still exist" } else { "not ready" };
         let seconds = work.cluster.deadline.elapsed().as_secs();
         let mut failure = Failure::new(Exit::TimedOut, format!("{what} after {seconds} s"));
         if let Some(assessment) = &self.last {
-            failure.details = timed_out(assessment, elapsed);
+            failure.details = unmet(assessment);
+            if let Some(trouble) = assessment.troubles.first() {
+                let troubles = &assessment.troubles;
+                let explained = explain(trouble, troubles, &self.snapshot(), &Logs::default());
+                failure.hints.extend(explained.hint);
+            }
         }
         failure
             .details
@@ -307,7 +311,7 @@ impl Procedure for Waiter<'_> {
         let context = work.context;
         failure
             .hint(format!("{}; --timeout 30m waits longer", work.resume()))
-            .hint(format!("{}  # what is there, and what is wrong", context.sibling("status")))
+            .hint(format!("{}  # shows the pods and problems", context.sibling("status")))
     }
 
     /// Waits for a change, the end of a grace period, an answer of PostgreSQL, or the time of the next query.

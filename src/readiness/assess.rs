@@ -1,12 +1,13 @@
 //! Applies all rules to a snapshot.
 
-use std::time::Duration;
-
+use super::group::{groups, is_alike, is_same_trouble, named};
+use super::phase::Phase;
 use super::snapshot::{Expectation, Snapshot};
 use super::state::{ObjectReadiness, ObjectState, WedgedPod};
 use super::trouble::{Cause, Trouble};
 use super::view::View;
-use super::{claim, pod, service, statefulset, text, volume};
+use super::{claim, pod, service, statefulset, volume};
+use crate::manifest::Kind;
 
 /// The result of the rules for a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,17 +68,23 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
     }
 }
 
-/// The message for a passed deadline without a known cause: it lists the rules that do not hold yet.
+/// What is still missing at a passed deadline, each cause once: the current problems, root causes first.
+/// Without a problem, the states of the pods that are not ready, or else the rules that do not hold.
 #[must_use]
-pub fn timed_out(assessment: &Assessment, elapsed: Duration) -> Vec<String> {
-    let mut lines = vec![format!("not ready after {}", text::duration(elapsed))];
-    lines.extend(assessment.waiting_for.iter().cloned());
-    lines.extend(
-        assessment
-            .troubles
-            .iter()
-            .map(|trouble| format!("{}: {}", trouble.object, trouble.message))
-            .filter(|line| !assessment.waiting_for.contains(line)),
-    );
-    lines
+pub fn unmet(assessment: &Assessment) -> Vec<String> {
+    let troubles = assessment.troubles.iter().map(|trouble| (&trouble.object, trouble));
+    let troubles: Vec<String> = groups(troubles, is_same_trouble)
+        .iter()
+        .map(|group| format!("{}: {}", named(&group.objects), group.common.message))
+        .collect();
+    if !troubles.is_empty() {
+        return troubles;
+    }
+    let is_waiting = |one: &&ObjectState| one.object.kind == Kind::Pod && one.phase != Phase::Ready;
+    let pods = assessment.states.iter().filter(is_waiting).map(|one| (&one.object, &one.state));
+    let pods: Vec<String> = groups(pods, |a, b| is_alike(a, b))
+        .iter()
+        .map(|group| format!("{}: {}", named(&group.objects), group.common))
+        .collect();
+    if pods.is_empty() { assessment.waiting_for.clone() } else { pods }
 }

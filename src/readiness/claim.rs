@@ -44,7 +44,7 @@ fn judge_one(view: View<'_>, claim: &PersistentVolumeClaim) -> ObjectReadiness {
             ObjectReadiness::ready(object, format!("Bound{to}"))
         }
         Some("Lost") => {
-            let message = format!("its volume {} is gone", volume.unwrap_or("(unknown)"));
+            let message = format!("its volume {} does not exist", volume.unwrap_or("(unknown)"));
             let trouble = trouble(view, claim, Cause::ClaimLost, AT_ONCE, message.clone());
             let state = format!("Lost: {message}");
             ObjectReadiness::waiting(object, Phase::Pending, state).troubled(vec![trouble])
@@ -75,7 +75,7 @@ fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> ObjectReadiness {
     let object = view.id(Kind::PersistentVolumeClaim, view::name(&claim.metadata));
     let events = view.events(Kind::PersistentVolumeClaim, &claim.metadata);
     if waits_for_pod(view, claim, &events) {
-        let mut readiness = ObjectReadiness::ready(object, "Pending: waits for its first pod");
+        let mut readiness = ObjectReadiness::ready(object, "Pending: waiting for its first pod");
         readiness.state.phase = Phase::Pending;
         return readiness;
     }
@@ -91,7 +91,7 @@ fn pending(view: View<'_>, claim: &PersistentVolumeClaim) -> ObjectReadiness {
 }
 
 /// Whether the claim is not bound until a pod uses it (`WaitForFirstConsumer`), and no pod does yet.
-/// Waiting for such a claim would never end.
+/// pgset must not wait for such a claim: it would wait until its deadline.
 fn waits_for_pod(view: View<'_>, claim: &PersistentVolumeClaim, events: &[&Event]) -> bool {
     let name = view::name(&claim.metadata);
     if view.snapshot.pods.iter().any(|pod| Snapshot::claims_of(pod).contains(&name)) {
@@ -205,7 +205,7 @@ fn unfit(view: View<'_>, claim: &PersistentVolumeClaim) -> Option<Trouble> {
         reasons.push(format!("{} {reason}", view::name(&candidate.metadata)));
     }
     let message = if reasons.is_empty() {
-        "no PersistentVolume fits: there is none of its storage class".to_owned()
+        "no PersistentVolume fits: none has its storage class".to_owned()
     } else {
         format!("no PersistentVolume fits: {}", reasons.join("; "))
     };

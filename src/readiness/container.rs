@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::events;
+use super::pull;
 use super::text::{one_line, says};
 use super::trouble::{AT_ONCE, CONTAINER_GRACE, Cause, Trouble};
 use crate::manifest::ObjectId;
@@ -88,7 +89,7 @@ pub(super) fn trouble(
         | "ImageInspectError"
         | "RegistryUnavailable"
         | "SignatureValidationFailed" => {
-            let text = pull_message(status, message, events);
+            let text = pull::shortened(&pull_message(status, message, events), &status.image);
             (Cause::ImagePull, if is_not_found(&text) { AT_ONCE } else { CONTAINER_GRACE }, text)
         }
         // The kubelet has not fetched the Secret or ConfigMap yet.
@@ -113,7 +114,7 @@ pub(super) fn trouble(
 }
 
 fn crash_message(status: &ContainerStatus) -> String {
-    let end = last_end(status).map_or_else(|| "it ended".to_owned(), ending);
+    let end = last_end(status).map_or_else(|| "no exit code reported".to_owned(), ending);
     let times = if status.restart_count == 1 { "restart" } else { "restarts" };
     format!("container {} crashes: {end}, {} {times}", status.name, status.restart_count)
 }
@@ -166,9 +167,9 @@ pub(super) fn probe_trouble(
     }
     // A busy kubelet may run the first probe late, so without an event from it the budget is larger.
     let budget = budget(probe) + if said.is_some() { Duration::ZERO } else { UNSAID };
-    let text = said.unwrap_or("no answer");
+    let text = said.unwrap_or("no reason reported");
     let message =
-        format!("the readiness probe fails for longer than its {}: {text}", seconds(budget));
+        format!("the readiness probe has failed for more than {}: {text}", seconds(budget));
     let uid = pod.metadata.uid.as_deref();
     Some(Trouble {
         restarts: Some(status.restart_count),

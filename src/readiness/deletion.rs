@@ -22,8 +22,8 @@ pub fn deletion_blocked(object: &Value, pods: &[Pod]) -> Option<String> {
         .collect();
     let held = match finalizers.as_slice() {
         [] => None,
-        [only] => Some(format!("held by the finalizer {only}")),
-        several => Some(format!("held by the finalizers {}", several.join(", "))),
+        [only] => Some(format!("blocked by finalizer {only}")),
+        several => Some(format!("blocked by finalizers {}", several.join(", "))),
     };
     let who = holders(object, metadata, pods);
     match (held, who) {
@@ -49,13 +49,13 @@ fn holders(object: &Value, metadata: &Value, pods: &[Pod]) -> Option<String> {
             let owned = pods.iter().filter(|pod| {
                 pod.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
             });
-            listed("its pods are still there:", owned)
+            listed("its pods still exist:", owned)
         }
         "Pod" => {
             let node = object.pointer("/spec/nodeName").and_then(Value::as_str)?;
             let node = one_line(node);
             Some(format!(
-                "the kubelet of node {node} has not said yet that its containers have ended"
+                "the kubelet of node {node} has not reported yet that its containers have stopped"
             ))
         }
         _ => None,
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(
             deletion_blocked(&claim, &pods()).as_deref(),
             Some(
-                "held by the finalizer kubernetes.io/pvc-protection: mounted by Pod pgset-0 \
+                "blocked by finalizer kubernetes.io/pvc-protection: mounted by Pod pgset-0 \
                  (Running on n1)"
             )
         );
@@ -133,7 +133,7 @@ mod tests {
         let object = deleted("Service", &["a.example/x", "b.example/y"], &Value::Null);
         assert_eq!(
             deletion_blocked(&object, &[]).as_deref(),
-            Some("held by the finalizers a.example/x, b.example/y")
+            Some("blocked by finalizers a.example/x, b.example/y")
         );
     }
 
@@ -146,10 +146,7 @@ mod tests {
 
         let set = deleted("StatefulSet", &["foregroundDeletion"], &Value::Null);
         let text = deletion_blocked(&set, &pods()).unwrap();
-        assert!(
-            text.contains("its pods are still there: Pod pgset-0 (Running on n1), Pod"),
-            "{text}"
-        );
+        assert!(text.contains("its pods still exist: Pod pgset-0 (Running on n1), Pod"), "{text}");
     }
 
     #[test]
@@ -157,7 +154,7 @@ mod tests {
         let pod = deleted("Pod", &[], &json!({"nodeName": "n1"}));
         assert_eq!(
             deletion_blocked(&pod, &[]).as_deref(),
-            Some("the kubelet of node n1 has not said yet that its containers have ended")
+            Some("the kubelet of node n1 has not reported yet that its containers have stopped")
         );
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::text;
+use super::{mount, text};
 use crate::manifest::Kind;
 
 /// The time when it was last seen.
@@ -63,7 +63,12 @@ pub(super) fn is_one_of(event: &Event, reasons: &[&str]) -> bool {
     reasons.contains(&reason(event))
 }
 
-/// Its message on one line.
+/// Its message on one line. Messages about volumes are shortened.
 pub(super) fn message(event: &Event) -> String {
-    text::one_line(event.message.as_deref().unwrap_or_default())
+    let message = event.message.as_deref().unwrap_or_default();
+    if is_one_of(event, &mount::REASONS) {
+        mount::shortened(message)
+    } else {
+        text::one_line(message)
+    }
 }

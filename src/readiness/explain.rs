@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::snapshot::{Logs, Snapshot};
 use super::text;
 use super::trouble::{Cause, Trouble};
-use super::{events, hint};
+use super::{events, group, hint};
+use crate::manifest::ObjectId;
 
 /// The number of log lines shown.
 const LOG_LINES: usize = 20;
@@ -21,13 +22,19 @@ pub struct Explanation {
     pub summary: String,
     /// The evidence, one printable line each: warning events, the container's exit, its log.
     pub details: Vec<String>,
-    /// What to do: each is a literal command or a sentence, the most likely first.
-    pub hints: Vec<String>,
+    /// What to do: a literal command, or a sentence with the command that helps.
+    pub hint: Option<String>,
 }
 
-/// Explains a trouble with the objects in the cluster and the container's log.
+/// Explains a trouble with the objects in the cluster and the container's log. `all` are the current
+/// troubles: other objects with the same one are named with it.
 #[must_use]
-pub fn explain(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Explanation {
+pub fn explain(
+    trouble: &Trouble,
+    all: &[Trouble],
+    snapshot: &Snapshot,
+    logs: &Logs,
+) -> Explanation {
     let mut details = warnings(trouble, snapshot);
     details.extend(ending(trouble));
     let container = trouble.container.as_deref().unwrap_or_default();
@@ -41,10 +48,24 @@ pub fn explain(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Explanati
         details.extend(log_lines(&format!("log of {container}"), logs.current.as_ref()));
     }
     Explanation {
-        summary: format!("{}: {}", trouble.object, text::one_line(&trouble.message)),
+        summary: format!("{}: {}", subject(trouble, all), text::one_line(&trouble.message)),
         details,
-        hints: hint::hints(trouble, snapshot, logs),
+        hint: hint::hint(trouble, snapshot, logs),
     }
+}
+
+/// The objects that have this trouble.
+fn subject(trouble: &Trouble, all: &[Trouble]) -> String {
+    let is_same = |other: &&Trouble| {
+        other.object.kind == trouble.object.kind && group::is_same_trouble(other, &trouble)
+    };
+    let mut objects: Vec<&ObjectId> =
+        all.iter().filter(is_same).map(|other| &other.object).collect();
+    if !objects.contains(&&trouble.object) {
+        objects.push(&trouble.object);
+    }
+    objects.sort_unstable();
+    group::named(&objects)
 }
 
 /// The last warning events of the object, oldest first: `event FailedMount (3 times): ...`.
@@ -57,6 +78,7 @@ fn warnings(trouble: &Trouble, snapshot: &Snapshot) -> Vec<String> {
     let mut warnings: Vec<&Event> = (snapshot.events.iter())
         .filter(|event| event.type_.as_deref() == Some("Warning"))
         .filter(|event| events::is_about(event, trouble.object.kind, &object))
+        .filter(|event| adds(event, trouble))
         .collect();
     warnings.sort_by_key(|event| events::last_seen(event));
     let skipped = warnings.len().saturating_sub(EVENTS);
@@ -71,6 +93,20 @@ fn warnings(trouble: &Trouble, snapshot: &Snapshot) -> Vec<String> {
             format!("event {reason}{times}: {}", events::message(event))
         })
         .collect()
+}
+
+/// Whether the event tells more than the trouble. The kubelet repeats a failed pull in three events, and a
+/// crash in its back-off. A pod that has a container was scheduled, whatever failed before.
+fn adds(event: &Event, trouble: &Trouble) -> bool {
+    let message = events::message(event);
+    let repeats = match events::reason(event) {
+        "BackOff" => true,
+        "Failed" => trouble.cause == Cause::ImagePull || message.starts_with("Error: "),
+        "FailedScheduling" => trouble.container.is_some(),
+        _ => false,
+    };
+    let cause = text::one_line(&trouble.message);
+    !repeats && !group::is_alike(&message, &cause)
 }
 
 fn ending(trouble: &Trouble) -> Option<String> {

@@ -78,7 +78,23 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What to do about a trouble, the most likely first.
+/// What to do about a trouble: the most likely advice. If it is no command, the first command that helps
+/// follows: `node n1 can't reach the registry (kubectl -n pg describe pod pgset-0)`.
+pub(super) fn hint(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Option<String> {
+    let hints = hints(trouble, snapshot, logs);
+    let first = hints.first()?;
+    let is_command = |hint: &&String| hint.starts_with("pgset ") || hint.starts_with("kubectl ");
+    let commands = ["`", "kubectl ", "mkdir ", "chown ", "apt-get ", "pgset "];
+    let holds_command = commands.iter().any(|command| first.contains(command));
+    match hints.iter().find(is_command) {
+        Some(command) if !is_command(&first) && !holds_command => {
+            Some(format!("{first} ({command})"))
+        }
+        _ => Some(first.clone()),
+    }
+}
+
+/// Everything that can be done about a trouble, the most likely first.
 pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<String> {
     let case = Case { trouble, snapshot };
     let mut hints = match trouble.cause {
@@ -88,7 +104,7 @@ pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<
         Cause::FailedMount => volume::mount(case),
         Cause::FailedCreate => refused(case),
         Cause::CreateContainerConfig | Cause::Replaced | Cause::Deleted => {
-            vec![again("puts it right")]
+            vec![again(" to restore it")]
         }
         Cause::Wedged => wedged(case),
         Cause::NoStorageClass => volume::classes(case),
@@ -110,17 +126,17 @@ pub(super) fn hints(trouble: &Trouble, snapshot: &Snapshot, logs: &Logs) -> Vec<
 /// The hint repeats no flags, because they are not known here; without them `pgset up` would apply other
 /// settings.
 fn again(what: &str) -> String {
-    format!("the same `pgset up` once more {what}")
+    format!("run the same `pgset up` again{what}")
 }
 
 fn image(case: Case<'_>) -> Vec<String> {
     let message = &case.trouble.message;
     let mut hints = Vec::new();
     if says(message, &["dial tcp", "no such host", "i/o timeout", "connection refused"]) {
-        hints.push(format!("{} can't reach the registry", case.node()));
+        return vec![format!("{} can't reach the registry", case.node())];
     } else if says(message, &["denied", "unauthorized", "authentication required", "forbidden"]) {
         hints.push(
-            "the registry wants credentials for it: name a pull secret in the ServiceAccount's \
+            "the registry requires credentials: add a pull secret to the ServiceAccount's \
              imagePullSecrets"
                 .to_owned(),
         );
@@ -156,23 +172,23 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
         hints.push("the volume is mounted read-only: make it writable".to_owned());
     }
     if says(&text, &["no space left on device"]) {
-        hints.push("the volume is full: make room on it, or use a bigger one".to_owned());
+        hints.push("the volume is full: free space on it, or use a larger volume".to_owned());
     }
     if says(&text, &["password authentication failed"]) {
         hints.push(
-            "the data knows other passwords than the set's Secret: passwords are set when the data \
-             directory is made, never again; bring that Secret back"
+            "the passwords of the data are not those in the set's Secret: they are set only when \
+             the data directory is created; restore the Secret that was used then"
                 .to_owned(),
         );
     }
     if says(&text, &["pods/status"]) && says(&text, &["forbidden"]) {
         let up = case.pgset("up");
         hints.push(format!(
-            "{up}  # names the pod in the set's Role; `pgset scale` does so by itself"
+            "{up}  # adds the pod to the set's Role; `pgset scale` does this automatically"
         ));
     }
-    if says(&text, &["this set was initialised"]) {
-        hints.push(format!("{}  # gives the data up", case.pgset("down --delete-data")));
+    if says(&text, &["this set was initialized"]) {
+        hints.push(format!("{}  # deletes the data", case.pgset("down --delete-data")));
     }
     let container = case.trouble.container.as_deref();
     let container = container.map_or_else(String::new, |name| format!(" -c {name}"));
@@ -205,16 +221,16 @@ fn unschedulable(case: Case<'_>) -> Vec<String> {
             continue;
         }
         let asks = case.spec().and_then(|spec| asked(spec, resource));
-        let asks = asks.map_or_else(String::new, |asks| format!(": the pod asks for {asks}"));
+        let asks = asks.map_or_else(String::new, |asks| format!(": the pod requests {asks}"));
         hints
-            .push(format!("no node has enough {resource} left{asks}; ask for less, or add a node"));
+            .push(format!("no node has enough {resource} left{asks}; request less, or add a node"));
     }
     for (needle, sentence) in [
-        ("too many pods", "the nodes are full of pods: add a node"),
-        ("taint", "a node's taint keeps the pod away: tolerate it, or remove it"),
-        ("node affinity", "no node has the labels that the pod or its volume asks for"),
-        ("node selector", "no node has the labels that the pod asks for"),
-        ("anti-affinity", "each pod wants a node of its own: add a node"),
+        ("too many pods", "every node has its maximum number of pods: add a node"),
+        ("taint", "a node has a taint: add a toleration to the pod, or remove the taint"),
+        ("node affinity", "no node has the labels that the pod or its volume requires"),
+        ("node selector", "no node has the labels that the pod requires"),
+        ("anti-affinity", "each pod must run on a different node: add a node"),
         ("unschedulable", "a node is cordoned: `kubectl uncordon NODE`"),
     ] {
         if says(message, &[needle]) && !hints.iter().any(|hint| hint == sentence) {
@@ -247,7 +263,7 @@ fn refused(case: Case<'_>) -> Vec<String> {
         let mut hints = Vec::new();
         if let (Some(asked), Some(used), Some(limit)) = (asked, used, limit) {
             hints.push(format!(
-                "ResourceQuota {quota} allows {limit}; {used} is used, {asked} more is asked for"
+                "ResourceQuota {quota} allows {limit}; {used} is used, {asked} more is requested"
             ));
         }
         hints.push(case.kubectl(&format!("describe resourcequota {quota}")));
@@ -256,7 +272,7 @@ fn refused(case: Case<'_>) -> Vec<String> {
     if let Some(quota) = word_after(message, "failed quota: ") {
         let missing = message.split_once("must specify ").map_or("resources", |(_, rest)| rest);
         return vec![
-            format!("ResourceQuota {quota} wants every container to specify {missing}"),
+            format!("ResourceQuota {quota} requires every container to specify {missing}"),
             case.kubectl(&format!("describe resourcequota {quota}")),
         ];
     }
@@ -273,7 +289,7 @@ fn refused(case: Case<'_>) -> Vec<String> {
     if let Some(account) = word_after(message, "error looking up service account ") {
         let account = account.rsplit('/').next().unwrap_or(account);
         return vec![
-            format!("ServiceAccount {account} is gone: {}", again("makes it again")),
+            format!("ServiceAccount {account} does not exist: {}", again(" to create it")),
             case.kubectl("get serviceaccounts"),
         ];
     }
@@ -286,7 +302,7 @@ fn refused(case: Case<'_>) -> Vec<String> {
 
 fn wedged(case: Case<'_>) -> Vec<String> {
     vec![
-        again("with --yes deletes the pod, and keeps its claim"),
+        again(" with --yes: it deletes the pod and keeps its claim"),
         case.kubectl(&format!("delete pod {}", case.name())),
     ]
 }

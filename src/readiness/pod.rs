@@ -2,13 +2,14 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
+use super::milestone::{self, Milestone};
 use super::phase::Phase;
 use super::snapshot::Snapshot;
 use super::state::{ObjectReadiness, WedgedPod};
 use super::text::{one_line, says};
 use super::trouble::{AT_ONCE, Cause, RETRIED_GRACE, Trouble, WEDGE_GRACE};
 use super::view::{self, View};
-use super::{container, events};
+use super::{container, events, mount};
 use crate::manifest::{Kind, ObjectId};
 use crate::set::Role;
 
@@ -35,25 +36,33 @@ pub(super) fn judge(
     let replaced = view.is_replaced_by_update(ordinal, pod);
     if view::is_ready(pod) {
         let ready = if replaced {
-            ObjectReadiness::waiting(object, Phase::Pending, "Ready, waits for its update")
+            ObjectReadiness::waiting(object, Phase::Pending, "Ready, will be updated")
         } else {
             serving(view, object, ordinal)
         };
-        return (ready, None);
+        let mut reached = milestone::before_ready(view.snapshot, pod);
+        reached.push(Milestone::Ready);
+        if ready.waiting.is_none() {
+            reached.extend(serves_as(view, ordinal));
+        }
+        return (ready.reached(reached), None);
     }
     let progress = Progress::of(view, &object, pod, claims);
     if !replaced {
         let troubles = if is_known_current(view) { progress.troubles } else { Vec::new() };
+        let reached = milestone::before_ready(view.snapshot, pod);
         let readiness = ObjectReadiness::waiting(object, Phase::Pending, progress.state);
-        return (readiness.troubled(troubles), None);
+        return (readiness.troubled(troubles).reached(reached), None);
     }
     // Problems of an old pod do not count, because the update may fix them. With parallel pod management,
     // an update still proceeds from the highest ordinal down and waits until each pod is ready. That pod
     // may itself be waiting for this one.
     let until = match (view.ordered(), view.updated_above(ordinal)) {
-        (true, _) => "it is".to_owned(),
-        (false, Some(above)) => format!("{above} is, which may be waiting for it"),
-        (false, None) => return pending(&format!("{}, waits for its update", progress.state)),
+        (true, _) => "it is ready".to_owned(),
+        (false, Some(above)) => {
+            format!("{above} is ready, and {above} may be waiting for {}", object.name)
+        }
+        (false, None) => return pending(&format!("{}, will be updated", progress.state)),
     };
     let (trouble, wedged) = wedge(&object, pod, &progress.state, &until);
     let readiness = ObjectReadiness::waiting(object, Phase::Pending, progress.state);
@@ -66,7 +75,7 @@ pub(super) fn judge_above(view: View<'_>, pod: &Pod) -> ObjectReadiness {
     if view::is_terminating(&pod.metadata) {
         return ObjectReadiness::waiting(object, Phase::Terminating, terminating(pod));
     }
-    ObjectReadiness::waiting(object, Phase::Pending, "waits for its removal")
+    ObjectReadiness::waiting(object, Phase::Pending, "will be deleted")
 }
 
 /// Whether the controller has observed the applied template, so that old and new pods can be distinguished.
@@ -77,8 +86,8 @@ fn is_known_current(view: View<'_>) -> bool {
 fn wedge(object: &ObjectId, pod: &Pod, state: &str, until: &str) -> (Trouble, Option<WedgedPod>) {
     let uid = pod.metadata.uid.as_deref();
     let message = format!(
-        "it is of an old revision and not ready ({state}), and the controller does not replace it \
-         before {until}"
+        "it runs an old revision and is not ready ({state}); the StatefulSet controller does not \
+         replace it until {until}"
     );
     let trouble = Trouble::new(object.clone(), uid, Cause::Wedged, WEDGE_GRACE, message);
     let wedged = uid.map(|uid| WedgedPod {
@@ -100,7 +109,7 @@ fn missing(
         .filter(|_| view.ordered());
     let state = match (before, refused) {
         (Some(before), _) => {
-            format!("not created yet: waits for {} (OrderedReady)", view.expected.set.pod(before))
+            format!("not created yet: waiting for {} (OrderedReady)", view.expected.set.pod(before))
         }
         (None, Some(refused)) => format!("not created: {refused}"),
         (None, None) => "not created yet".to_owned(),
@@ -111,8 +120,8 @@ fn missing(
 fn stranger(pod: &Pod) -> String {
     let owner = pod.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true));
     match owner {
-        Some(owner) => format!("belongs to {} {}, not to this StatefulSet", owner.kind, owner.name),
-        None => "belongs to nobody; waits to be adopted".to_owned(),
+        Some(owner) => format!("owned by {} {}, not by this StatefulSet", owner.kind, owner.name),
+        None => "not owned by a StatefulSet yet".to_owned(),
     }
 }
 
@@ -133,6 +142,14 @@ fn node(pod: &Pod) -> String {
     name.map_or_else(|| "its node".to_owned(), |name| format!("its node {name}"))
 }
 
+/// The last step of a pod that serves.
+fn serves_as(view: View<'_>, ordinal: u32) -> Option<Milestone> {
+    if view.expected.topology.role(ordinal) == Role::Master {
+        return Some(Milestone::MasterReady);
+    }
+    view.expected.want_streaming.then_some(Milestone::Streaming)
+}
+
 /// The verdict for a ready pod. A replica must also stream if that is required.
 fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> ObjectReadiness {
     if view.expected.topology.role(ordinal) == Role::Master {
@@ -151,9 +168,9 @@ fn serving(view: View<'_>, object: ObjectId, ordinal: u32) -> ObjectReadiness {
     let error = streaming.and_then(|streaming| streaming.error.as_deref());
     let state = match (states.first(), error) {
         (Some(state), _) => format!("Ready, not streaming: {}", one_line(state)),
-        (None, Some(error)) => format!("Ready, not known to stream: {}", one_line(error)),
+        (None, Some(error)) => format!("Ready, cannot check replication: {}", one_line(error)),
         (None, None) if view.expected.want_streaming && streaming.is_none() => {
-            "Ready, the master is asked whether it streams".to_owned()
+            "Ready, checking replication".to_owned()
         }
         (None, None) if view.expected.want_streaming => "Ready, not streaming yet".to_owned(),
         (None, None) => "Ready".to_owned(),
@@ -201,12 +218,12 @@ impl Progress {
             .flatten()
             .filter(|text| !text.is_empty())
             .collect();
-        let text = if text.is_empty() { "for no given reason".to_owned() } else { text.join(": ") };
+        let text = if text.is_empty() { "no reason reported".to_owned() } else { text.join(": ") };
         // The controller itself recreates an evicted pod.
         let evicted = reason == "Evicted"
             || view::condition(pod, "DisruptionTarget").is_some_and(|c| c.status == "True");
         if evicted {
-            return Some(Self::quiet(format!("Failed, waits to be made again: {text}")));
+            return Some(Self::quiet(format!("Failed, will be created again: {text}")));
         }
         let uid = pod.metadata.uid.as_deref();
         let message = format!("the pod failed: {text}");
@@ -224,12 +241,15 @@ impl Progress {
             return None;
         }
         let Some(scheduled) = view::condition(pod, "PodScheduled") else {
-            return Some(Self::quiet("Pending: waits for a node"));
+            return Some(Self::quiet("Pending: waiting for a node"));
         };
         if scheduled.status == "True" {
             return None;
         }
         let said = one_line(scheduled.message.as_deref().unwrap_or_default());
+        // The scheduler adds that preemption does not help, which is no cause.
+        let said = said.split_once(". preemption: ").map_or(said.as_str(), |(said, _)| said);
+        let said = said.to_owned();
         if scheduled.reason.as_deref() != Some("Unschedulable") {
             return Some(Self::quiet(format!("Pending: {said}")));
         }
@@ -245,7 +265,7 @@ impl Progress {
                 && mounted.contains(&t.object.name.as_str())
         });
         let message = match root {
-            Some(root) => format!("waits for {}: {}", root.object, root.message),
+            Some(root) => format!("waiting for {}: {}", root.object, root.message),
             None => said,
         };
         let uid = pod.metadata.uid.as_deref();
@@ -260,7 +280,7 @@ impl Progress {
         if !waits.any(|reason| ["ContainerCreating", "PodInitializing"].contains(&reason)) {
             return None;
         }
-        let failed = last(events, &["FailedMount", "FailedAttachVolume"])?;
+        let failed = last(events, &mount::REASONS)?;
         // The kubelet pulls images after it has mounted all volumes, so a later pull means that the mount
         // succeeded.
         let since = last(events, &["Pulling", "Pulled", "Created", "Started"]);
@@ -284,7 +304,11 @@ impl Progress {
                 .find(|status| Some(&status.name) == first.container.as_ref())
                 .and_then(container::waiting)
                 .map_or("", |(reason, _)| reason);
-            let state = format!("{reason}: {}", first.message);
+            let state = match first.cause {
+                // Its message says all that the reason says.
+                Cause::ImagePull => first.message.clone(),
+                _ => format!("{reason}: {}", first.message),
+            };
             return Some(Self { state, troubles });
         }
         let inits = pod.status.as_ref()?.init_container_statuses.iter().flatten();
@@ -316,7 +340,7 @@ impl Progress {
         let troubles =
             statuses.filter_map(|s| container::probe_trouble(object, pod, s, said)).collect();
         let state = match said {
-            _ if starts => "Running, PostgreSQL starts".to_owned(),
+            _ if starts => "Running, PostgreSQL is starting".to_owned(),
             Some(said) => format!("Running, not ready: {said}"),
             None => "Running, not ready".to_owned(),
         };

@@ -35,10 +35,10 @@ fn master(view: View<'_>, name: &str) -> ObjectReadiness {
     let expected = view.expected.topology.master();
     let unmet = match ready.iter().collect::<Vec<_>>().as_slice() {
         [] if view.expected.replicas == 0 || expected.is_none() => None,
-        // The images label the master's pod themselves, and go on without a word when they may not.
+        // The master's pod labels itself. If it has no permission to do so, the images report no error.
         [] => match expected.and_then(|ordinal| view.pod(ordinal)) {
             Some(pod) if view::is_ready(pod) && !is_labelled(pod, name) => Some(format!(
-                "no ready endpoint: {} does not carry the label name={name}",
+                "no ready endpoint: {} has no label name={name}",
                 view::name(&pod.metadata)
             )),
             _ => Some("no ready endpoint".to_owned()),

@@ -1,23 +1,26 @@
-//! Where the objects of a set stand: what the rule for each kind answers.
+//! The state of the objects of a set: the result of the rule for each kind.
 
 use serde::Serialize;
 
+use super::milestone::Milestone;
 use super::phase::Phase;
 use super::trouble::{Cause, Trouble};
 use crate::manifest::ObjectId;
 
-/// Where one object stands.
+/// The state of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObjectState {
-    /// Which.
+    /// The object.
     pub object: ObjectId,
-    /// In short.
+    /// Its phase.
     pub phase: Phase,
-    /// In words: `Pulling image`, `Cloning 40 %`, `Ready, streaming`. One line.
+    /// Its state for people: `Pulling image`, `Cloning 40 %`, `Ready, streaming`. One line.
     pub state: String,
+    /// The steps that a pod has completed, in their order. Empty for other objects.
+    pub reached: Vec<Milestone>,
 }
 
-/// A pod that has to be deleted before the controller goes on; its claim is kept.
+/// A pod that must be deleted so that the controller continues; its claim is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WedgedPod {
     /// Its name.
@@ -39,20 +42,28 @@ pub(super) struct ObjectReadiness {
 impl ObjectReadiness {
     /// Nothing is waited for.
     pub(super) fn ready(object: ObjectId, state: impl Into<String>) -> Self {
-        let state = ObjectState { object, phase: Phase::Ready, state: state.into() };
+        let state = state.into();
+        let state = ObjectState { object, phase: Phase::Ready, state, reached: Vec::new() };
         Self { state, waiting: None, troubles: Vec::new() }
     }
 
-    /// The state is what is waited to change.
+    /// The object is not ready: pgset waits until this state changes.
     pub(super) fn waiting(object: ObjectId, phase: Phase, state: impl Into<String>) -> Self {
         let state = state.into();
         let waiting = Some(state.clone());
-        Self { state: ObjectState { object, phase, state }, waiting, troubles: Vec::new() }
+        let state = ObjectState { object, phase, state, reached: Vec::new() };
+        Self { state, waiting, troubles: Vec::new() }
     }
 
-    /// The same, with what is wrong.
+    /// The same, with the steps that the pod has completed.
+    pub(super) fn reached(mut self, reached: Vec<Milestone>) -> Self {
+        self.state.reached = reached;
+        self
+    }
+
+    /// The same, with problems.
     pub(super) fn troubled(mut self, troubles: Vec<Trouble>) -> Self {
-        // A probe that fails within its budget is how every server starts.
+        // Every server fails its probe while it starts.
         let shows = troubles.iter().any(|trouble| trouble.cause != Cause::ProbeFailing);
         if shows && self.state.phase == Phase::Pending {
             self.state.phase = Phase::Troubled;

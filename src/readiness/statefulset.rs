@@ -14,6 +14,9 @@ use crate::manifest::Kind;
 /// The first minor version of Kubernetes with `availableReplicas` in the status.
 const AVAILABLE_REPLICAS_SINCE: u32 = 22;
 
+/// The state while the controller has not processed the object or its last change.
+const CONTROLLER: &str = "waiting for the StatefulSet controller";
+
 /// Judges the StatefulSet.
 pub(super) fn judge(view: View<'_>) -> ObjectReadiness {
     let object = view.id(Kind::StatefulSet, view.expected.set.name.as_str());
@@ -27,15 +30,15 @@ pub(super) fn judge(view: View<'_>) -> ObjectReadiness {
                 applied,
                 Cause::Deleted,
                 MISSING_GRACE,
-                "somebody deleted it",
+                "deleted by another client",
             )]),
         };
     };
     let uid = set.metadata.uid.as_deref();
     if applied.is_some() && uid.is_some() && applied != uid {
-        let message = "somebody replaced it: it has another UID than the one that was applied";
+        let message = "replaced by another client: its UID is not the UID of the applied object";
         let trouble = Trouble::new(object.clone(), uid, Cause::Replaced, AT_ONCE, message);
-        return ObjectReadiness::waiting(object, Phase::Pending, "replaced by somebody")
+        return ObjectReadiness::waiting(object, Phase::Pending, "replaced by another client")
             .troubled(vec![trouble]);
     }
     if view::is_terminating(&set.metadata) {
@@ -67,13 +70,13 @@ fn ready_state(view: View<'_>) -> String {
 fn first_unmet(view: View<'_>, set: &StatefulSet) -> Option<String> {
     let generation = set.metadata.generation.unwrap_or(0);
     let (Some(spec), Some(status)) = (set.spec.as_ref(), set.status.as_ref()) else {
-        return Some("the controller has not seen it yet".to_owned());
+        return Some(CONTROLLER.to_owned());
     };
     if view.expected.statefulset_generation.is_some_and(|applied| generation < applied) {
-        return Some("what was applied is not seen yet".to_owned());
+        return Some("the applied change is not visible yet".to_owned());
     }
     if status.observed_generation != Some(generation) {
-        return Some("the controller has not seen the change yet".to_owned());
+        return Some(CONTROLLER.to_owned());
     }
     count_unmet(view, spec, status)
         .or_else(|| (!view.on_delete()).then(|| update_unmet(view, status)).flatten())
@@ -88,7 +91,7 @@ fn count_unmet(
     let wanted = view.expected.replicas;
     let asked = spec.replicas.unwrap_or(1);
     if i64::from(asked) != i64::from(wanted) {
-        return Some(format!("somebody set replicas to {asked}: {wanted} wanted"));
+        return Some(format!("another client set replicas to {asked}, expected {wanted}"));
     }
     let number = |count: Option<i32>| count.and_then(|c| u32::try_from(c).ok()).unwrap_or(0);
     let exist = number(Some(status.replicas));
@@ -107,10 +110,8 @@ fn count_unmet(
             return Some(format!("{available} of {wanted} {noun} ready for {least} s"));
         }
     }
-    (exist > wanted).then(|| {
-        let pods = if exist == 1 { "pod" } else { "pods" };
-        format!("{exist} {pods}: {} to go", exist - wanted)
-    })
+    (exist > wanted)
+        .then(|| format!("{} still to be deleted", counted((exist - wanted) as usize, "pod")))
 }
 
 fn update_unmet(view: View<'_>, status: &StatefulSetStatus) -> Option<String> {
@@ -129,9 +130,9 @@ fn update_unmet(view: View<'_>, status: &StatefulSetStatus) -> Option<String> {
 fn pods_unmet(view: View<'_>) -> Option<String> {
     for ordinal in 0..view.expected.replicas {
         let name = view.expected.set.pod(ordinal);
-        let Some(pod) = view.pod(ordinal) else { return Some(format!("{name} is not there")) };
+        let Some(pod) = view.pod(ordinal) else { return Some(format!("{name} does not exist")) };
         if !view.owns(pod) {
-            return Some(format!("{name} is not owned by it"));
+            return Some(format!("{name} is not owned by this StatefulSet"));
         }
         if !view::is_ready(pod) {
             return Some(format!("{name} is not ready"));
@@ -141,7 +142,7 @@ fn pods_unmet(view: View<'_>) -> Option<String> {
         }
     }
     let above = view.pods_above();
-    above.first().map(|pod| format!("{} is still there", view::name(&pod.metadata)))
+    above.first().map(|pod| format!("{} still to be deleted", view::name(&pod.metadata)))
 }
 
 /// Why the API server refuses to create the missing pods.

@@ -1,6 +1,4 @@
-//! Cleans text from other sources for printing; parses quantities and formats durations.
-
-use std::time::Duration;
+//! Cleans text from other sources for printing.
 
 /// Cleans one line: removes escape sequences, control characters (tabs become spaces) and characters that
 /// change the text direction.
@@ -38,15 +36,6 @@ pub(super) fn says(text: &str, needles: &[&str]) -> bool {
     needles.iter().any(|needle| text.contains(needle))
 }
 
-/// `45 s`, `10 min`, `10 min 5 s`.
-pub(super) fn duration(duration: Duration) -> String {
-    match (duration.as_secs() / 60, duration.as_secs() % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    }
-}
-
 /// `1 pod`, `2 pods`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
@@ -73,12 +62,5 @@ mod tests {
     fn the_last_lines_are_kept() {
         assert_eq!(last_lines("1\n2\n3\n", 2), ["2", "3"]);
         assert_eq!(last_lines("", 2), Vec::<String>::new());
-    }
-
-    #[test]
-    fn durations() {
-        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (600, "10 min"), (605, "10 min 5 s")] {
-            assert_eq!(duration(Duration::from_secs(seconds)), text);
-        }
     }
 }

@@ -175,7 +175,7 @@ pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// The condition Ready is True, and the pod is not on its way out.
+/// Whether the condition Ready is True and the pod is not being deleted.
 #[must_use]
 pub fn is_ready(pod: &Pod) -> bool {
     !is_terminating(&pod.metadata)

@@ -13,9 +13,8 @@ use crate::manifest::Kind;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_NAMESPACE};
 use crate::values::quantity;
 
-/// Judges the set's own volumes that can't be used. One that is Available or bound to a claim of the
-/// set needs no word; nor does any other as long as every claim is bound, or will be: spare volumes
-/// are allowed to be lost.
+/// Judges the set's own volumes that can't be used. A volume that is Available or bound to a claim of the set
+/// is not reported. If every claim is bound or can be bound, no volume is: spare volumes may be unusable.
 pub(super) fn judge(view: View<'_>) -> Vec<ObjectReadiness> {
     let wanted = view.snapshot.claims.iter().filter(|claim| view.is_wanted(claim));
     let starved = wanted
@@ -69,7 +68,8 @@ fn unusable(view: View<'_>, volume: &PersistentVolume) -> Option<(Cause, String)
             let ours = namespace == view.expected.set.namespace.as_str()
                 && view.snapshot.claim(name).is_some_and(|claim| view.is_wanted(claim));
             (!ours).then(|| {
-                (Cause::VolumeClaimedByOther, format!("it belongs to the claim {namespace}/{name}"))
+                let message = format!("it is bound to the claim {namespace}/{name}");
+                (Cause::VolumeClaimedByOther, message)
             })
         }
     }
@@ -137,7 +137,7 @@ fn taken(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<Str
         && by.name == claim.metadata.name
         && (uid.is_none() || uid == claim.metadata.uid.as_deref());
     let (namespace, name) = claimed_by(volume)?;
-    (!same).then(|| format!("belongs to the claim {namespace}/{name}"))
+    (!same).then(|| format!("is bound to the claim {namespace}/{name}"))
 }
 
 fn unlike(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<String> {
@@ -164,5 +164,5 @@ fn unlike(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<St
     let selector = wants.selector.as_ref().and_then(|selector| selector.match_labels.as_ref());
     let (name, value) =
         selector.into_iter().flatten().find(|(name, value)| labels.get(*name) != Some(value))?;
-    Some(format!("lacks the label {name}={value}"))
+    Some(format!("has no label {name}={value}"))
 }

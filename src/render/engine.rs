@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use serde_json::Map;
 
 use super::context::context;
-use super::set::{SCRIPT, TEXT};
+use super::set::{SCRIPT, TEXT, Template, TemplateOrigin};
 use super::{Inputs, Passwords, RenderError, TemplateSet};
 use crate::manifest::Rendered;
 use crate::manifest::escape::yaml_safe;
@@ -30,7 +30,7 @@ const RECURSION: usize = 200;
 ///
 /// # Errors
 /// When there is no template, and for the first template with an error. The error names file, line and
-/// variable.
+/// variable. When a file of the user's own is empty.
 pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Rendered>, RenderError> {
     let mut environment = environment()?;
     let is_script = |name: &str| name.ends_with(SCRIPT);
@@ -51,20 +51,49 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
                 (key, text)
             }
         };
+        refuse_empty(templates, name, template, &text)?;
         files.insert(key.to_owned(), text.into());
     }
     context["files"] = files.into();
     let context = Value::from(minijinja::value::Serde(context));
     let mut rendered = Vec::new();
-    for (name, _) in templates.rendered() {
+    for (name, template) in templates.rendered() {
         let text = render_one(&environment, name, &context)
             .map_err(|error| explain(&error, name, templates, inputs))?;
+        refuse_empty(templates, name, template, &text)?;
         rendered.push(Rendered { template: templates.shown(name), text });
     }
     if rendered.is_empty() {
         return Err(RenderError::NoTemplates { profile: templates.profile });
     }
     Ok(rendered)
+}
+
+/// Refuses a file of the user's own that produces nothing, unless it has a statement that may decide so: the
+/// built-in templates leave objects out in this way.
+fn refuse_empty(
+    templates: &TemplateSet,
+    name: &str,
+    template: &Template,
+    text: &str,
+) -> Result<(), RenderError> {
+    let TemplateOrigin::File(path) = &template.origin else { return Ok(()) };
+    let is_nothing = |line: &str| line.is_empty() || line.starts_with('#') || line == "---";
+    let rendered = !name.ends_with(SCRIPT);
+    if !text.lines().all(|line| is_nothing(line.trim())) || (rendered && decides(&template.text)) {
+        return Ok(());
+    }
+    let replaces = templates.is_built_in(name);
+    Err(RenderError::Empty { path: path.clone(), replaces, rendered })
+}
+
+/// Whether a template has a statement that may leave something out.
+fn decides(template: &str) -> bool {
+    let keyword = |statement: &str| {
+        let word = statement.trim_start_matches(['-', '+']).split_whitespace().next();
+        word.is_some_and(|word| ["if", "for", "include", "import", "from"].contains(&word))
+    };
+    template.split("{%").skip(1).any(keyword)
 }
 
 fn environment<'source>() -> Result<Environment<'source>, RenderError> {
@@ -115,12 +144,12 @@ fn render_one(environment: &Environment<'_>, name: &str, context: &Value) -> Res
     let mut out = Bounded { bytes: Vec::new(), overflown: false };
     let result = environment.get_template(name)?.render_captured_to(context, &mut out).map(|_| ());
     if out.overflown {
-        let message = format!("makes more than {} KiB", MAX_OUTPUT / 1024);
+        let message = format!("produces more than {} KiB", MAX_OUTPUT / 1024);
         return Err(Error::new(ErrorKind::WriteFailure, message));
     }
     result?;
     String::from_utf8(out.bytes)
-        .map_err(|_| Error::new(ErrorKind::WriteFailure, "makes text that is not UTF-8"))
+        .map_err(|_| Error::new(ErrorKind::WriteFailure, "produces text that is not UTF-8"))
 }
 
 /// A writer that fails after [`MAX_OUTPUT`] bytes.
@@ -161,10 +190,10 @@ fn explain(
         next = source.source();
     }
     let message = match (innermost.kind(), innermost.detail()) {
-        (ErrorKind::OutOfFuel, _) => "does not come to an end".to_owned(),
+        (ErrorKind::OutOfFuel, _) => "does not end: it takes too many steps".to_owned(),
         (ErrorKind::WriteFailure | ErrorKind::UndefinedError, Some(detail)) => detail.to_owned(),
         (ErrorKind::TemplateNotFound, Some(detail)) => {
-            format!("{detail}: only files beside it, named *.j2, can be included")
+            format!("{detail}: only files *.j2 in the same directory can be included")
         }
         (kind, None) => kind.to_string(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),

@@ -117,6 +117,11 @@ impl TemplateSet {
             .map(|(name, template)| (name.as_str(), template))
     }
 
+    /// Whether the profile has a built-in file of this name.
+    pub(super) fn is_built_in(&self, name: &str) -> bool {
+        BUILT_IN.iter().any(|(profile, known, _)| *profile == self.profile && *known == name)
+    }
+
     /// The name of a template in errors: its path, or its name if it is built in.
     pub(super) fn shown(&self, name: &str) -> String {
         match self.templates.get(name).map(|template| &template.origin) {

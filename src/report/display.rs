@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `-o json` | [`Mode::Json`]: events on stdout, one per line |
 //! | `-q` | [`Mode::Plain`]: warnings and errors alone need no live display |
-//! | `-v` | [`Mode::Plain`]: log lines would break a live display |
+//! | `-v` | [`Mode::Plain`]: a line per change, and log lines, which would break a live display |
 //! | stderr is not a terminal, or a dumb one | [`Mode::Plain`] |
 //! | `CI` is set | [`Mode::Plain`]: nobody watches the terminal |
 //! | otherwise | [`Mode::Interactive`] |
@@ -50,9 +50,12 @@ pub struct Flags {
     pub output: Output,
     /// `--color`.
     pub color: ColorChoice,
-    /// `-q`: only warnings, important notes and errors.
+    /// `-q`: only warnings and errors.
     pub quiet: bool,
-    /// `-v`, counted. From 1 on, pgset writes a log to stderr.
+    /// How the user called the program, for commands in hints; the default is `pgset`.
+    pub program: &'static str,
+    /// `-v`, counted. From 1 on, every object and every change of state is shown. From 2 on, pgset also
+    /// writes a log to stderr.
     pub verbose: u8,
 }
 
@@ -67,7 +70,7 @@ pub struct Terminal {
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
-    /// Columns of the terminal at stderr, if known.
+    /// Columns of the terminal at stderr, else of the one at stdout, if known.
     pub width: Option<usize>,
     /// `CI` is set: nobody watches the terminal.
     pub ci: bool,
@@ -83,11 +86,12 @@ impl Terminal {
     /// Inspects stdout and stderr of this process. The caller must fill in the environment variables.
     #[must_use]
     pub fn attached() -> Self {
-        let stderr = console::Term::stderr();
+        let (stdout, stderr) = (console::Term::stdout(), console::Term::stderr());
+        let size = stderr.size_checked().or_else(|| stdout.size_checked());
         Self {
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
-            width: stderr.size_checked().map(|(_, columns)| usize::from(columns)),
+            width: size.map(|(_, columns)| usize::from(columns)),
             ..Self::default()
         }
     }
@@ -117,8 +121,12 @@ pub struct Display {
     pub width: Option<usize>,
     /// The width of stdout; `None` if it is not a terminal, or one without cursor movement.
     pub stdout_width: Option<usize>,
-    /// Whether only warnings, important notes and errors are shown.
+    /// Whether only warnings and errors are shown.
     pub quiet: bool,
+    /// Whether every object and every change of state is shown.
+    pub verbose: bool,
+    /// How the user called the program.
+    pub program: &'static str,
 }
 
 /// Decides how output looks, by the tables at the top of this module.
@@ -148,6 +156,8 @@ pub fn display(flags: Flags, terminal: Terminal) -> Display {
         stdout_width: (terminal.stdout_is_terminal && !terminal.term_dumb)
             .then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
         quiet: flags.quiet,
+        verbose: flags.verbose > 0,
+        program: flags.program,
     }
 }
 
@@ -166,8 +176,13 @@ mod tests {
     };
     const PIPE: Terminal =
         Terminal { stdout_is_terminal: false, stderr_is_terminal: false, width: None, ..TTY };
-    const HUMAN: Flags =
-        Flags { output: Output::Human, color: ColorChoice::Auto, quiet: false, verbose: 0 };
+    const HUMAN: Flags = Flags {
+        output: Output::Human,
+        color: ColorChoice::Auto,
+        quiet: false,
+        program: "",
+        verbose: 0,
+    };
 
     #[test]
     fn the_truth_table() {
@@ -210,6 +225,8 @@ mod tests {
                 width,
                 stdout_width,
                 quiet: flags.quiet,
+                verbose: flags.verbose > 0,
+                program: "",
             };
             assert_eq!(display(flags, terminal), expected, "{case}");
         }

@@ -55,6 +55,14 @@ pub(super) fn labelled(indent: &str, label: &str, text: &str, width: Option<usiz
     format!("{indent}{label} {}", wrap_hanging(text.trim_end(), hanging, width))
 }
 
+/// Wraps a text without a label.
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
+    match width.map(|width| width.min(WIDEST)).filter(|width| *width >= NARROWEST) {
+        Some(width) => wrap_hanging(text, 0, width),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,15 +10,18 @@ use std::time::{Duration, Instant};
 use console::Style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::Event;
+use crate::event::{Audience, Event, Outcome};
 use crate::manifest::ObjectId;
-use crate::readiness::Phase;
+use crate::readiness::{Milestone, Phase};
 use crate::terminal::Kept;
+use crate::text::as_called;
 
 use super::display::{DEFAULT_WIDTH, Display};
+use super::failure;
 use super::lines::{self, one_line, paint};
 use super::reporter::Sink;
 use super::stream::Stream;
+use super::summary::Summary;
 
 const TICK: Duration = Duration::from_millis(100);
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
@@ -47,6 +50,7 @@ impl Interactive {
             term,
             bars: MultiProgress::with_draw_target(target),
             rows: Vec::new(),
+            summary: Summary::default(),
             tick: 0,
         };
         Self { board: Arc::new(Mutex::new(board)), ticker: None, quiet: None }
@@ -77,10 +81,21 @@ impl Interactive {
 
 impl Sink for Interactive {
     fn emit(&mut self, event: &Event) {
+        if event.audience() == Audience::Verbose {
+            return;
+        }
+        if let Event::Object { object, outcome, detail, .. } = event {
+            self.board().object(object, *outcome, detail.as_deref());
+            return;
+        }
+        self.board().say_objects();
         match event {
-            Event::State { object, phase, state } => {
+            Event::State { object, phase, state, .. } => {
                 self.board().update(object, *phase, state);
                 self.start_ticker();
+            }
+            Event::Milestone { object, milestone, elapsed } => {
+                self.board().milestone(object, *milestone, *elapsed);
             }
             // The live lines already show the state with its age.
             Event::Heartbeat { .. } => {}
@@ -140,16 +155,43 @@ struct Board {
     term: Option<console::Term>,
     bars: MultiProgress,
     rows: Vec<Row>,
+    summary: Summary,
     tick: usize,
 }
 
 impl Board {
-    /// Prints a line above the live ones.
+    /// Prints an event above the live lines.
     fn say(&mut self, event: &Event) {
         let text = lines::text(event, self.display.color_stderr, Some(self.width()));
+        self.print(text);
+    }
+
+    fn object(&mut self, object: &ObjectId, outcome: Outcome, detail: Option<&str>) {
+        let color = self.display.color_stderr;
+        if let Some(line) = self.summary.object(object, outcome, detail, color) {
+            self.print(line);
+        }
+    }
+
+    /// Says what happened to the objects so far, before something else is said.
+    fn say_objects(&mut self) {
+        for line in self.summary.objects(self.display.color_stderr) {
+            self.print(line);
+        }
+    }
+
+    /// Notes a step of a pod. With the last one, its live line shows all steps.
+    fn milestone(&mut self, pod: &ObjectId, milestone: Milestone, elapsed: Duration) {
+        let Some(steps) = self.summary.milestone(pod, milestone, elapsed) else { return };
+        let phase = if milestone == Milestone::Deleted { Phase::Gone } else { Phase::Ready };
+        self.update(pod, phase, &steps);
+    }
+
+    fn print(&mut self, text: String) {
         if self.rows.is_empty() || self.bars.is_hidden() {
             self.stderr.line(&text);
         } else {
+            let text = as_called(&text, self.display.program);
             // The terminal may be gone, so ignore the error.
             let _ = self.bars.println(text);
         }
@@ -167,7 +209,7 @@ impl Board {
                 .expect("the template is a constant that the tests draw");
             let bar = self.bars.insert(at, ProgressBar::new_spinner().with_style(style));
             let (object, since) = (object.clone(), Instant::now());
-            let name = lines::name(&object);
+            let name = lines::subject(&object);
             self.rows.insert(at, Row { object, name, phase, state, since, bar });
         }
         self.redraw();
@@ -203,7 +245,7 @@ impl Board {
             return;
         }
         self.tick = usize::MAX;
-        let lines = self.lines();
+        let lines = self.settled();
         self.clear();
         for row in self.rows.drain(..) {
             self.bars.remove(&row.bar);
@@ -223,6 +265,23 @@ impl Board {
             let age = (row.turns() && age >= OLD).then_some(age);
             Line { glyph, name: &row.name, names, phase: row.phase, state: &row.state, age }
                 .text(width, color)
+        };
+        self.rows.iter().map(line).collect()
+    }
+
+    /// The last states as text: wrapped where live lines are cut.
+    fn settled(&self) -> Vec<String> {
+        let (width, color) = (self.width(), self.display.color_stderr);
+        let names = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
+        let line = |row: &Row| {
+            let style = lines::phase_style(row.phase);
+            let glyph = paint(&style, glyph(row.phase, self.tick), color);
+            let label = format!("{glyph} {:names$} ", row.name);
+            let state = failure::labelled("", &label, &row.state, Some(width.saturating_sub(1)));
+            match state.strip_prefix(&label) {
+                Some(state) => format!("{label}{}", paint(&style, state, color)),
+                None => state,
+            }
         };
         self.rows.iter().map(line).collect()
     }

@@ -43,8 +43,10 @@ mod tests {
 
     use super::*;
     use crate::error::{Exit, Report};
+    use crate::event::Audience;
     use crate::manifest::{Kind, ObjectId};
-    use crate::readiness::Phase;
+    use crate::postgres::address::Connection;
+    use crate::readiness::{Milestone, Phase};
 
     fn value(event: &Event) -> serde_json::Value {
         serde_json::to_value(Line { version: EVENT_VERSION, event }).unwrap()
@@ -55,8 +57,15 @@ mod tests {
         let object = ObjectId::new(Kind::Pod, "demo", "pgset-1");
         let state = "Cloning 40 %".to_owned();
         assert_eq!(
-            value(&Event::State { object, phase: Phase::Pending, state }),
+            value(&Event::State {
+                object: object.clone(),
+                phase: Phase::Pending,
+                state,
+                elapsed: Duration::from_millis(1500),
+                audience: Audience::Verbose,
+            }),
             json!({"version": 1, "event": "state", "phase": "pending", "state": "Cloning 40 %",
+                   "elapsed_seconds": 1.5,
                    "object": {"kind": "Pod", "namespace": "demo", "name": "pgset-1"}})
         );
         assert_eq!(
@@ -65,6 +74,32 @@ mod tests {
                 waiting_for: vec![]
             }),
             json!({"version": 1, "event": "heartbeat", "elapsed_seconds": 30.001, "waiting_for": []})
+        );
+        let milestone = Milestone::Cloned { bytes: 24_000_000 };
+        assert_eq!(
+            value(&Event::Milestone { object, milestone, elapsed: Duration::from_secs(3) }),
+            json!({"version": 1, "event": "milestone", "milestone": "cloned", "bytes": 24_000_000,
+                   "object": {"kind": "Pod", "namespace": "demo", "name": "pgset-1"},
+                   "elapsed_seconds": 3.0})
+        );
+        let connection = Connection {
+            read_write: "postgresql://testuser@pgset-master.demo.svc:5432/userdb".into(),
+            read_only: None,
+            database: "userdb".into(),
+            user: "testuser".into(),
+            secret: "pgset-auth".into(),
+        };
+        assert_eq!(
+            value(&Event::Finished {
+                message: "pgset is up".into(),
+                elapsed: Duration::from_secs(4),
+                connection: Some(connection),
+                next: vec![("psql", "pgset psql".into())],
+            }),
+            json!({"version": 1, "event": "finished", "message": "pgset is up",
+                   "elapsed_seconds": 4.0, "database": "userdb", "user": "testuser",
+                   "secret": "pgset-auth",
+                   "read_write": "postgresql://testuser@pgset-master.demo.svc:5432/userdb"})
         );
         let failure = Report {
             exit: Exit::TimedOut,

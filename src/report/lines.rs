@@ -6,8 +6,10 @@ use std::time::Duration;
 use console::{Style, StyledObject};
 
 use crate::event::{Event, Outcome};
-use crate::manifest::ObjectId;
+use crate::manifest::{Kind, ObjectId};
 use crate::readiness::Phase;
+
+use crate::text::labelled;
 
 use super::failure;
 
@@ -15,6 +17,11 @@ use super::failure;
 #[must_use]
 pub fn name(object: &ObjectId) -> String {
     format!("{}/{}", object.kind.name().to_lowercase(), object.name)
+}
+
+/// What a summary calls the object: the name alone for a pod, otherwise as [`name`].
+pub(super) fn subject(object: &ObjectId) -> String {
+    if object.kind == Kind::Pod { object.name.clone() } else { name(object) }
 }
 
 /// Makes external text (a log line, a server's message) safe for a terminal: removes escape sequences and
@@ -49,6 +56,15 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// Tenths of a second, for the steps of pods: `0.4 s`, `4 min 5 s`.
+pub(super) fn tenths(elapsed: Duration) -> String {
+    if elapsed.as_secs() < 60 {
+        // Cut, not rounded: a step must not seem later than the command's end.
+        return format!("{}.{} s", elapsed.as_secs(), elapsed.subsec_millis() / 100);
+    }
+    seconds(elapsed)
+}
+
 /// Whole seconds, for longer durations: `30 s`, `4 min 5 s`.
 pub(super) fn seconds(elapsed: Duration) -> String {
     match elapsed.as_secs() {
@@ -60,15 +76,18 @@ pub(super) fn seconds(elapsed: Duration) -> String {
 /// The text of an event, without a final newline. The sink decides whether it is shown.
 pub(super) fn text(event: &Event, color: bool, width: Option<usize>) -> String {
     match event {
-        Event::Started { command, set, namespace, context } => {
-            let place = if context.is_empty() {
-                format!("{command} {set}: namespace {namespace}")
-            } else {
-                format!("{command} {set}: namespace {namespace}, context {context}")
-            };
-            paint(&Style::new().dim(), one_line(&place), color).to_string()
+        Event::Started { command, set, namespace, context, details } => {
+            let mut facts = vec![format!("namespace {namespace}")];
+            if !context.is_empty() {
+                facts.push(format!("context {context}"));
+            }
+            facts.extend(details.iter().cloned());
+            let text = one_line(&facts.join(", "));
+            let label = format!("{command} {set}:");
+            paint(&Style::new().dim(), failure::labelled("", &label, &text, width), color)
+                .to_string()
         }
-        Event::Object { object, outcome, detail } => {
+        Event::Object { object, outcome, detail, .. } => {
             let (style, word) = outcome_word(*outcome);
             let mut line = format!("{} {}", name(object), paint(&style, word, color));
             if let Some(detail) = detail {
@@ -76,36 +95,34 @@ pub(super) fn text(event: &Event, color: bool, width: Option<usize>) -> String {
             }
             line
         }
-        Event::State { object, phase, state } => {
+        Event::State { object, phase, state, .. } => {
             format!("{} {}", name(object), paint(&phase_style(*phase), one_line(state), color))
+        }
+        Event::Milestone { object, milestone, elapsed } => {
+            format!("{} {milestone:?} ({})", name(object), tenths(*elapsed))
         }
         Event::Heartbeat { elapsed, waiting_for } => {
             let waiting_for: Vec<_> = waiting_for.iter().map(|text| one_line(text)).collect();
-            format!("still waiting after {}: {}", seconds(*elapsed), waiting_for.join(", "))
+            let label = format!("still waiting after {}:", seconds(*elapsed));
+            failure::labelled("", &label, &waiting_for.join("; "), width)
         }
         Event::Warning { message } => {
             let label = paint(&Style::new().yellow().bold(), "warning:", color).to_string();
             failure::labelled("", &label, &sanitize(message), width)
         }
         Event::Note { message, .. } => sanitize(message).into_owned(),
-        Event::Finished { message, elapsed } => {
-            let message = paint(&Style::new().green(), sanitize(message), color);
-            format!("{message} ({})", duration(*elapsed))
+        Event::Finished { message, elapsed, next, .. } => {
+            let message = format!("{} ({})", sanitize(message), duration(*elapsed));
+            let message = failure::wrapped(&message, width);
+            let mut lines = vec![paint(&Style::new().green(), message, color).to_string()];
+            lines.extend(labelled(next).into_iter().map(|line| sanitize(&line).into_owned()));
+            lines.join("\n")
         }
         Event::Failed { failure } => failure::render(failure, color, width),
     }
 }
 
-/// Whether an event is shown with `-q`.
-pub(super) fn matters(event: &Event) -> bool {
-    match event {
-        Event::Warning { .. } | Event::Failed { .. } => true,
-        Event::Note { matters, .. } => *matters,
-        _ => false,
-    }
-}
-
-fn outcome_word(outcome: Outcome) -> (Style, &'static str) {
+pub(super) fn outcome_word(outcome: Outcome) -> (Style, &'static str) {
     match outcome {
         Outcome::Created => (Style::new().green(), "created"),
         Outcome::Configured => (Style::new().yellow(), "configured"),
@@ -140,7 +157,7 @@ mod tests {
     #[test]
     fn an_object_reads_like_kubectls() {
         let object = ObjectId::new(Kind::Service, "demo", "pgset-master");
-        let event = |outcome, detail| Event::Object { object: object.clone(), outcome, detail };
+        let event = |outcome, detail| Event::object(object.clone(), outcome, detail);
         assert_eq!(plain(&event(Outcome::Created, None)), "service/pgset-master created");
         assert_eq!(
             plain(&event(Outcome::Unchanged, Some("keeps 4 replicas".into()))),
@@ -160,7 +177,7 @@ mod tests {
         };
         assert_eq!(
             plain(&event),
-            "still waiting after 30 s: pod/pgset-1 Cloning, pod/pgset-2 Pending"
+            "still waiting after 30 s: pod/pgset-1 Cloning; pod/pgset-2 Pending"
         );
     }
 
@@ -171,6 +188,7 @@ mod tests {
             set: "pgset".into(),
             namespace: "demo".into(),
             context: context.into(),
+            details: Vec::new(),
         };
         assert_eq!(plain(&started("kind")), "up pgset: namespace demo, context kind");
         assert_eq!(plain(&started("")), "up pgset: namespace demo");
@@ -193,14 +211,5 @@ mod tests {
         assert_eq!(sanitize("\u{1b}[2Jgone\u{7}\ra\tb\n"), "gonea    b\n");
         assert_eq!(sanitize("\u{9b}31mred"), "red");
         assert_eq!(one_line("two\n lines\u{1b}[1A"), "two lines");
-    }
-
-    #[test]
-    fn quiet_keeps_what_matters() {
-        assert!(matters(&Event::warning("w")));
-        assert!(matters(&Event::note_that_matters("n")));
-        assert!(!matters(&Event::note("n")));
-        let finished = Event::Finished { message: "up".into(), elapsed: Duration::ZERO };
-        assert!(!matters(&finished));
     }
 }

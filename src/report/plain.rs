@@ -1,8 +1,9 @@
-//! One line per change: for logs, pipes and CI.
+//! Lines of text: for logs, pipes and CI.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::event::Event;
+use crate::event::{Audience, Event};
 use crate::manifest::ObjectId;
 use crate::readiness::Phase;
 
@@ -10,17 +11,22 @@ use super::display::Display;
 use super::lines;
 use super::reporter::Sink;
 use super::stream::Stream;
+use super::summary::{Summary, pod_line};
 
-/// Writes lines to stderr. A state is printed when it changes, not when the same event is repeated.
+/// From this time on, a pod that is not ready tells each change of its state.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// Writes lines to stderr: a summary, or with `-v` each object and each change of a state.
 pub(super) struct Plain {
     display: Display,
     stderr: Stream,
+    summary: Summary,
     said: HashMap<ObjectId, (Phase, String)>,
 }
 
 impl Plain {
     pub(super) fn new(display: Display, stderr: Stream) -> Self {
-        Self { display, stderr, said: HashMap::new() }
+        Self { display, stderr, summary: Summary::default(), said: HashMap::new() }
     }
 
     /// Whether the state is new. A changed percentage is not, because a log does not need a line for each.
@@ -38,20 +44,67 @@ impl Plain {
             }
         }
     }
+
+    fn say(&mut self, event: &Event) {
+        let line = lines::text(event, self.display.color_stderr, self.display.width);
+        self.stderr.line(&line);
+    }
+
+    /// Says what happened to the objects so far, before something else is said.
+    fn say_objects(&mut self) {
+        for line in self.summary.objects(self.display.color_stderr) {
+            self.stderr.line(&line);
+        }
+    }
+
+    fn condense(&mut self, event: &Event) {
+        let color = self.display.color_stderr;
+        if event.audience() == Audience::Verbose {
+            return;
+        }
+        if let Event::Object { object, outcome, detail, .. } = event {
+            if let Some(line) = self.summary.object(object, *outcome, detail.as_deref(), color) {
+                self.stderr.line(&line);
+            }
+            return;
+        }
+        self.say_objects();
+        match event {
+            Event::Milestone { object, milestone, elapsed } => {
+                if let Some(steps) = self.summary.milestone(object, *milestone, *elapsed) {
+                    let line = pod_line(object, &steps, color, self.display.width);
+                    self.stderr.line(&line);
+                }
+            }
+            Event::State { phase: Phase::Ready | Phase::Gone, .. } => {}
+            Event::State { object, phase, state, elapsed, .. } => {
+                if *elapsed >= SLOW && self.is_news(object, *phase, state) {
+                    self.say(event);
+                }
+            }
+            _ => self.say(event),
+        }
+    }
 }
 
 impl Sink for Plain {
     fn emit(&mut self, event: &Event) {
-        if self.display.quiet && !lines::matters(event) {
-            return;
+        match event {
+            Event::Warning { .. } | Event::Failed { .. } => {
+                self.say_objects();
+                self.say(event);
+            }
+            _ if self.display.quiet => {}
+            _ if !self.display.verbose => self.condense(event),
+            Event::State { object, phase, state, .. } => {
+                if self.is_news(object, *phase, state) {
+                    self.say(event);
+                }
+            }
+            // The states tell the same.
+            Event::Milestone { .. } => {}
+            _ => self.say(event),
         }
-        if let Event::State { object, phase, state } = event
-            && !self.is_news(object, *phase, state)
-        {
-            return;
-        }
-        let line = lines::text(event, self.display.color_stderr, self.display.width);
-        self.stderr.line(&line);
     }
 }
 
@@ -69,6 +122,7 @@ mod tests {
     use super::*;
     use crate::event::Outcome;
     use crate::manifest::Kind;
+    use crate::readiness::Milestone;
     use crate::report::{Buffer, Flags, Terminal, display};
 
     fn told(flags: Flags, events: &[Event]) -> String {
@@ -81,64 +135,99 @@ mod tests {
         buffer.text()
     }
 
-    fn pod(phase: Phase, state: &str) -> Event {
+    fn pod(phase: Phase, state: &str, seconds: u64) -> Event {
         let object = ObjectId::new(Kind::Pod, "demo", "pgset-1");
-        Event::State { object, phase, state: state.into() }
+        let (elapsed, audience) = (Duration::from_secs(seconds), Audience::Everybody);
+        Event::State { object, phase, state: state.into(), elapsed, audience }
+    }
+
+    fn step(milestone: Milestone, seconds: u64) -> Event {
+        let object = ObjectId::new(Kind::Pod, "demo", "pgset-1");
+        Event::Milestone { object, milestone, elapsed: Duration::from_secs(seconds) }
     }
 
     fn story() -> Vec<Event> {
-        let object = ObjectId::new(Kind::StatefulSet, "demo", "pgset");
+        let object = |kind, name| ObjectId::new(kind, "demo", name);
+        let created = |kind, name| Event::object(object(kind, name), Outcome::Created, None);
         vec![
             Event::Started {
                 command: "up",
                 set: "pgset".into(),
                 namespace: "demo".into(),
                 context: "kind".into(),
+                details: vec!["postgres:17".into(), "2 pods".into()],
             },
-            Event::Object { object, outcome: Outcome::Created, detail: None },
-            pod(Phase::Pending, "Pulling"),
-            pod(Phase::Pending, "Pulling"),
-            pod(Phase::Pending, "Cloning 40 %"),
-            pod(Phase::Pending, "Cloning 41.5 %"),
+            created(Kind::Service, "pgset"),
+            created(Kind::StatefulSet, "pgset"),
+            Event::detail("nobody has to know"),
+            pod(Phase::Pending, "Pulling", 1),
+            step(Milestone::VolumeBound, 1),
+            pod(Phase::Pending, "Cloning 40 %", 12),
+            pod(Phase::Pending, "Cloning 41.5 %", 13),
             Event::Heartbeat {
-                elapsed: Duration::from_secs(30),
-                waiting_for: vec!["pod/pgset-1 Cloning".into()],
+                elapsed: Duration::from_secs(43),
+                waiting_for: vec!["pgset-1 (Cloning)".into()],
             },
             Event::warning("the password is \"password\""),
-            pod(Phase::Troubled, "Pulling"),
-            pod(Phase::Pending, "Pulling"),
-            pod(Phase::Ready, "Ready, streaming"),
+            pod(Phase::Troubled, "Pulling", 44),
+            step(Milestone::Ready, 45),
+            pod(Phase::Ready, "Ready, streaming", 46),
+            step(Milestone::Streaming, 46),
             Event::note("connect to pgset-master"),
-            Event::note_that_matters("the data is kept in pgset-pvc"),
-            Event::Finished { message: "pgset is up".into(), elapsed: Duration::from_secs(4) },
+            Event::Finished {
+                message: "pgset is up".into(),
+                elapsed: Duration::from_secs(47),
+                connection: None,
+                next: vec![
+                    ("psql", "pgset psql".into()),
+                    ("password", "pgset password show".into()),
+                ],
+            },
         ]
     }
 
     #[test]
-    fn a_line_per_change() {
+    fn a_summary_and_each_change_of_a_slow_pod() {
         let expected = "\
-up pgset: namespace demo, context kind
-statefulset/pgset created
-pod/pgset-1 Pulling
+up pgset: namespace demo, context kind, postgres:17, 2 pods
+service/pgset, statefulset/pgset created
 pod/pgset-1 Cloning 40 %
-still waiting after 30 s: pod/pgset-1 Cloning
+still waiting after 43 s: pgset-1 (Cloning)
 warning: the password is \"password\"
 pod/pgset-1 Pulling
-pod/pgset-1 Pulling
-pod/pgset-1 Ready, streaming
+pgset-1  volume bound 1.0 s, streaming 46.0 s
 connect to pgset-master
-the data is kept in pgset-pvc
-pgset is up (4.0 s)
+pgset is up (47.0 s)
+psql      pgset psql
+password  pgset password show
 ";
         assert_eq!(told(Flags::default(), &story()), expected);
     }
 
     #[test]
-    fn quiet_says_what_matters() {
+    fn verbose_is_a_line_per_change() {
         let expected = "\
+up pgset: namespace demo, context kind, postgres:17, 2 pods
+service/pgset created
+statefulset/pgset created
+nobody has to know
+pod/pgset-1 Pulling
+pod/pgset-1 Cloning 40 %
+still waiting after 43 s: pgset-1 (Cloning)
 warning: the password is \"password\"
-the data is kept in pgset-pvc
+pod/pgset-1 Pulling
+pod/pgset-1 Ready, streaming
+connect to pgset-master
+pgset is up (47.0 s)
+psql      pgset psql
+password  pgset password show
 ";
+        assert_eq!(told(Flags { verbose: 1, ..Flags::default() }, &story()), expected);
+    }
+
+    #[test]
+    fn quiet_is_nothing_but_warnings_and_errors() {
+        let expected = "warning: the password is \"password\"\n";
         assert_eq!(told(Flags { quiet: true, ..Flags::default() }, &story()), expected);
     }
 

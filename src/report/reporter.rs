@@ -68,6 +68,7 @@ impl Reporter {
         target: ProgressDrawTarget,
         term: Option<console::Term>,
     ) -> Self {
+        let (stdout, stderr) = (stdout.called(display.program), stderr.called(display.program));
         let stdout = Arc::new(Mutex::new(stdout));
         let sink: Box<dyn Sink> = match display.mode {
             Mode::Interactive => Box::new(Interactive::new(display, stderr, target, term)),
@@ -111,12 +112,25 @@ impl Reporter {
         result.expect("every sink runs the closure once")
     }
 
-    /// Writes requested output (YAML, a table) to stdout, unchanged.
+    /// Writes requested output (YAML, JSON) to stdout, unchanged.
     ///
     /// # Errors
     /// When writing fails (a full disk). A closed pipe is not an error.
     pub fn print(&self, text: &str) -> io::Result<()> {
-        let write = || lock(&self.0.stdout).write(text);
+        self.put(|stdout| stdout.write(text))
+    }
+
+    /// Writes requested output for people (a table) to stdout, with the commands in it as the user called the
+    /// program.
+    ///
+    /// # Errors
+    /// When writing fails (a full disk). A closed pipe is not an error.
+    pub fn say(&self, text: &str) -> io::Result<()> {
+        self.put(|stdout| stdout.say(text))
+    }
+
+    fn put(&self, write: impl Fn(&mut Stream) -> io::Result<()>) -> io::Result<()> {
+        let write = || write(&mut lock(&self.0.stdout));
         if lock(&self.0.held).is_some() {
             return write();
         }

@@ -3,17 +3,32 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::text::as_called;
+
 /// An output stream. After its reader has gone (`pgset render | head`) it drops all output, and the
 /// command continues to its normal end.
 pub(super) struct Stream {
     out: Option<Box<dyn Write + Send>>,
     /// The error of a lost line, if any.
     lost: Option<io::Error>,
+    /// How the user called the program.
+    program: &'static str,
 }
 
 impl Stream {
     pub(super) fn new(out: impl Write + Send + 'static) -> Self {
-        Self { out: Some(Box::new(out)), lost: None }
+        Self { out: Some(Box::new(out)), lost: None, program: "" }
+    }
+
+    /// Writes the commands in lines as the user called the program.
+    pub(super) fn called(self, program: &'static str) -> Self {
+        Self { program, ..self }
+    }
+
+    /// Writes a text for people, with the commands in it as the user called the program.
+    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
+        let program = self.program;
+        self.write(&as_called(text, program))
     }
 
     /// Writes a text unchanged and flushes it. A closed pipe is not an error; a full disk is.
@@ -30,7 +45,7 @@ impl Stream {
 
     /// Writes a line. A failure does not stop the command; [`Stream::take_lost`] reports it at the end.
     pub(super) fn line(&mut self, text: &str) {
-        if let Err(error) = self.write(&format!("{text}\n")) {
+        if let Err(error) = self.say(&format!("{text}\n")) {
             self.out = None;
             self.lost = Some(error);
         }

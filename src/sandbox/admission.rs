@@ -94,7 +94,7 @@ pub(super) fn admit(
             let hard = object["spec"]["hard"].as_object().into_iter().flatten();
             match hard.map(|(name, _)| name).find(|name| *name != "pods") {
                 None => Ok(()),
-                Some(name) => Err(Refusal::left_out(&format!("a quota of {name}"))),
+                Some(name) => Err(Refusal::left_out(&format!("a quota for {name}"))),
             }
         }
         ("Namespace", None) => {
@@ -234,7 +234,7 @@ fn service(
     object: &mut Value,
 ) -> Answer<()> {
     if object["spec"]["type"] != "ClusterIP" {
-        let what = "Unsupported value: the sandbox has Services of type ClusterIP alone";
+        let what = "Unsupported value: the sandbox supports only Services of type ClusterIP";
         return Err(Refusal::invalid(key.resource, &key.name, "spec.type", what));
     }
     if let Some(before) = before {

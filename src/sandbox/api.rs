@@ -125,7 +125,7 @@ impl Api {
 
     fn authenticate(&self, request: &http::Request<Incoming>) -> Answer<User> {
         if request.headers().contains_key("impersonate-user") {
-            return Err(Refusal::left_out("acting as somebody else"));
+            return Err(Refusal::left_out("impersonation"));
         }
         let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let token = given.and_then(|value| value.strip_prefix("Bearer "));
@@ -213,9 +213,7 @@ pub(super) fn parse(content: &str, body: &[u8]) -> Answer<Value> {
     // The content type of server-side apply says YAML, but kubectl and pgset send JSON, which is
     // valid YAML.
     serde_json::from_slice(body).map_err(|e| {
-        Refusal::bad_request(format!(
-            "the body is no JSON, which is all that the sandbox reads: {e}"
-        ))
+        Refusal::bad_request(format!("the body is not JSON, and the sandbox reads only JSON: {e}"))
     })
 }
 

@@ -49,7 +49,7 @@ pub fn spawn(
     let mut options = OpenOptions::new();
     let file = options.create(true).append(true).mode(0o600).open(place.log());
     let file = file.with_context(|| format!("writing {}", place.log().display()))?;
-    let program = std::env::current_exe().context("finding pgset itself")?;
+    let program = std::env::current_exe().context("finding the path of pgset")?;
     let mut command = Command::new(program);
     command.args(["sandbox", "serve", "--directory"]).arg(place.directory());
     if lifetime == Lifetime::OfOneCommand {
@@ -87,7 +87,7 @@ pub async fn stop(place: &Place, warn: impl Fn(&str)) -> anyhow::Result<bool> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         if place.running().is_some() {
-            warn("the sandbox does not end by itself: it is killed");
+            warn("the sandbox did not stop in time: killing it");
             kill_process(pid, Signal::KILL).context("killing the sandbox")?;
         }
     }

@@ -125,7 +125,7 @@ fn pass(registry: &Registry, faults: &Faults) -> bool {
     let mut done = true;
     for (controller, result) in results {
         if let Err(refusal) = result {
-            tracing::debug!(controller, refusal.message, "tries again");
+            tracing::debug!(controller, refusal.message, "retrying");
             done = false;
         }
     }

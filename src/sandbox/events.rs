@@ -88,6 +88,6 @@ pub(super) fn tell(registry: &Registry, event: Event<'_>) {
 
 fn report<T>(told: Result<T, super::refusal::Refusal>) {
     if let Err(refusal) = told {
-        tracing::debug!(refusal.message, "an event that nobody hears");
+        tracing::debug!(refusal.message, "an event was not accepted");
     }
 }

@@ -32,7 +32,7 @@ pub enum PlaceError {
         reason: String,
     },
     /// A sandbox already runs there.
-    #[error("a sandbox runs already in {directory}, as process {pid}")]
+    #[error("a sandbox is already running in {directory}, as process {pid}")]
     Running {
         /// The directory.
         directory: String,
@@ -43,7 +43,7 @@ pub enum PlaceError {
     #[error("no address of 127.0.0.0/8 is free for the sandbox: {0}")]
     Address(String),
     /// The certificate can't be created.
-    #[error("the sandbox's certificate can't be made: {0}")]
+    #[error("the sandbox's certificate can't be generated: {0}")]
     Tls(String),
     /// A tool is missing.
     #[error(transparent)]
@@ -60,7 +60,7 @@ impl Diagnose for PlaceError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Directory { .. } => vec!["--directory DIR takes another one".to_owned()],
+            Self::Directory { .. } => vec!["to use another directory: --directory DIR".to_owned()],
             Self::Running { directory, .. } => vec![
                 format!("export KUBECONFIG={directory}/kubeconfig"),
                 format!("pgset sandbox stop --directory {directory}"),
@@ -123,23 +123,23 @@ impl Place {
         }
         let metadata = directory.symlink_metadata().map_err(|e| error(e.to_string()))?;
         if !metadata.is_dir() || metadata.uid() != rustix::process::getuid().as_raw() {
-            return Err(error("it is no directory of this user's".to_owned()));
+            return Err(error("it is not a directory, or another user owns it".to_owned()));
         }
         if metadata.mode() & 0o022 != 0 {
-            return Err(error("others may write to it".to_owned()));
+            return Err(error("other users can write to it".to_owned()));
         }
         // The sandbox starts in no other directory, and deletes no other one.
         let own = ["lock", "log", "objects"].iter().any(|name| directory.join(name).exists());
         let empty = std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none());
         if !own && !empty {
-            return Err(error("it holds files that are no sandbox's".to_owned()));
+            return Err(error("it contains files that a sandbox did not create".to_owned()));
         }
         let directory = directory.canonicalize().map_err(|e| error(e.to_string()))?;
         // PostgreSQL limits the length of a socket's path. The longest:
         // .../pods/123456/c/postgres/var/run/postgresql/.s.PGSQL.5432
         if directory.as_os_str().len() > 44 {
             return Err(error(
-                "its name is too long for PostgreSQL's sockets below it, which may have 107 characters"
+                "its path is too long: the path of a PostgreSQL socket has at most 107 characters"
                     .to_owned(),
             ));
         }

@@ -100,7 +100,7 @@ impl Refusal {
     #[must_use]
     pub fn left_out(what: &str) -> Self {
         let message = format!(
-            "{what} is not part of the sandbox: it has what pgset and a few kubectl commands use"
+            "{what} is not supported by the sandbox: it has only what pgset and a few kubectl commands use"
         );
         Self::new(501, "NotImplemented", message)
     }

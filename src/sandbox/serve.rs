@@ -82,7 +82,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Arc<Api>) {
     stream.set_nodelay(true).ok();
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
-        Err(error) => return tracing::debug!(%error, "no TLS"),
+        Err(error) => return tracing::debug!(%error, "the TLS handshake failed"),
     };
     let service = service_fn(move |request| Arc::clone(&api).handle(request));
     let mut server = auto::Builder::new(TokioExecutor::new());

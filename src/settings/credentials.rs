@@ -51,12 +51,12 @@ pub(super) fn credentials(
         .unwrap_or(Sourced { value: "userdb", source: Source::Default });
     let database: Sourced<DatabaseName> = parse("database", &database)?;
     if user.value == primary_user.value {
-        let invalid = Invalid::new("must not be the replication role, too");
+        let invalid = Invalid::new("must differ from the replication role");
         return Err(SettingsError::of(
             "application's role",
             user.value.as_str(),
             user.source,
-            invalid.hint("give PG_USER another name than PG_PRIMARY_USER"),
+            invalid.hint("set PG_USER and PG_PRIMARY_USER to different names"),
         ));
     }
     if writes_unquoted_sql {
@@ -89,7 +89,7 @@ fn primary_user_given<'a>(
         && primary.value != master.value
     {
         let invalid = Invalid::new(format!(
-            "must be the same as {} ({:?}), its older name",
+            "must be the same as {} ({:?}), the older name of this variable",
             master.source, master.value
         ));
         return Err(SettingsError::of(
@@ -130,8 +130,8 @@ impl Passwords<'_, '_> {
         if let (Some(primary), Some(master)) = (&primary, &master)
             && primary != master
         {
-            let invalid = Invalid::new("must be the same as PG_MASTER_PASSWORD, its older name")
-                .hint("unset PG_MASTER_PASSWORD");
+            let reason = "must be the same as PG_MASTER_PASSWORD, the older name of this variable";
+            let invalid = Invalid::new(reason).hint("unset PG_MASTER_PASSWORD");
             let source = Source::Variable(variables::PG_PRIMARY_PASSWORD.name);
             return Err(SettingsError::hidden("password of the replication role", source, invalid));
         }
@@ -151,7 +151,8 @@ impl Passwords<'_, '_> {
                 Ok(Some(password))
             }
             Err(invalid) => {
-                let invalid = invalid.hint(format!("to have one made: unset {}", variable.name));
+                let invalid =
+                    invalid.hint(format!("to generate a password: unset {}", variable.name));
                 Err(SettingsError::hidden("password", Source::Variable(variable.name), invalid))
             }
         }
@@ -173,13 +174,14 @@ pub fn check_password(
         return Err(Invalid::new("must not be empty"));
     }
     if unquoted && !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        let reason = "must be of letters and digits only: the image writes it into SQL as it is";
+        let reason =
+            "must contain only letters and digits: the image writes it into SQL without escaping";
         return Err(Invalid::new(reason));
     }
     if password.chars().any(char::is_control) {
-        return Err(Invalid::new("must not hold control characters"));
+        return Err(Invalid::new("must not contain control characters"));
     }
-    let warning =
-        (password == "password").then_some("is the word \"password\": without it one is made");
+    let warning = (password == "password")
+        .then_some("is the word \"password\": if none is given, pgset generates a password");
     Ok((Secret::new(password.to_owned()), warning))
 }

@@ -124,7 +124,7 @@ pub(super) fn refuse(
     synchronous: Option<&Sourced<u32>>,
     reason: &'static str,
 ) -> Result<(), SettingsError> {
-    let invalid = || Invalid::new(reason).hint("the official image: --image postgres:17");
+    let invalid = || Invalid::new(reason).hint("use the official image: --image postgres:17");
     if let Some(synchronous) = synchronous.filter(|given| given.value > 0) {
         return Err(super::synchronous::not_here(synchronous, invalid()));
     }
@@ -191,20 +191,20 @@ fn of_flags(set: &[String], source: &Source) -> Result<Parameters, SettingsError
         let refused = |invalid| SettingsError::of(FIELD, text.as_str(), source.clone(), invalid);
         let Some((name, value)) = text.split_once('=') else {
             let invalid = Invalid::new("must be name=value");
-            return Err(refused(invalid.hint("as in --set work_mem=64MB")));
+            return Err(refused(invalid.hint("for example: --set work_mem=64MB")));
         };
         let (name, value) = (name.trim(), value.trim());
         conf::check_name(name).map_err(|reason| {
-            refused(Invalid::new(format!("must begin with a setting's name, which {reason}")))
+            refused(Invalid::new(format!("must begin with the name of a setting, which {reason}")))
         })?;
         if value.contains('\0') {
-            return Err(refused(Invalid::new("must not hold a NUL character")));
+            return Err(refused(Invalid::new("must not contain a NUL character")));
         }
         let name = name.to_ascii_lowercase();
         refused::check(&name, value).map_err(refused)?;
         match all.entry(name) {
             Entry::Occupied(known) => {
-                let invalid = Invalid::new(format!("must be the only {}", known.key()));
+                let invalid = Invalid::new(format!("must be unique: {} is set twice", known.key()));
                 return Err(refused(invalid.hint("give each name once")));
             }
             Entry::Vacant(free) => free.insert(value.to_owned()),
@@ -233,7 +233,7 @@ fn of_text(
         refused::check(&name, &value)
             .map_err(|e| refused(line, format!("has {name}, which {}", e.reason), e.hint))?;
         if let Some((first, _)) = all.get(&name) {
-            let reason = format!("sets {name}, which line {first} sets already");
+            let reason = format!("sets {name} again: line {first} already sets it");
             return Err(refused(line, reason, Some("keep one of them".to_owned())));
         }
         all.insert(name, (line, value));

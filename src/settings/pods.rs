@@ -86,11 +86,11 @@ pub(super) fn pods(
                     .filter(|name| Capabilities::of(*name).has_pod_settings)
                     .map(ProfileName::as_str);
                 let invalid = Invalid::new(format!(
-                    "must be left out with the profile {}: only the profile {} has it",
+                    "must not be given with the profile {}: only the profile {} supports it",
                     profile.name(),
                     others.collect::<Vec<_>>().join(", ")
                 ))
-                .hint("templates of your own can have it: pgset templates export DIR");
+                .hint("your templates can set it: pgset templates export DIR");
                 Err(SettingsError::of(field, &found.value, found.source.clone(), invalid))
             }
         };
@@ -277,7 +277,7 @@ fn pairs<T: Pair>(
         if let Some(other) = map.insert(key, value.clone())
             && other != value
         {
-            let invalid = Invalid::new(format!("must have one value: {other:?} was given, too"));
+            let invalid = Invalid::new(format!("must have one value: {other:?} was also given"));
             return Err(SettingsError::of(
                 field,
                 given.value.as_str(),

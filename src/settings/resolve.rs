@@ -157,8 +157,8 @@ pub fn replicas(
     match limit {
         Some(Limit { pods, max_wal_senders, cloned }) if replicas.value.get() > pods => {
             let invalid = Invalid::new(format!(
-                "must be at most {pods}: max_wal_senders of {max_wal_senders} carries {} \
-                 replicas, {cloned}",
+                "must be at most {pods}: max_wal_senders = {max_wal_senders} allows {} \
+                 replicas, because {cloned}",
                 pods - 1
             ));
             Err(SettingsError::of("number of pods", text, replicas.source, invalid))
@@ -191,8 +191,9 @@ fn names(
     let namespace: Sourced<Namespace> = parse("namespace", &namespace)?;
     let text = namespace.value.as_str();
     if text.starts_with("kube-") && !matches!(namespace.source, Source::Flag(_)) {
-        let invalid = Invalid::new("must be given by flag: kube-* namespaces are Kubernetes' own")
-            .hint(format!("if you mean it: --namespace {text}"));
+        let invalid =
+            Invalid::new("must be given by flag: kube-* namespaces are reserved for Kubernetes")
+                .hint(format!("to use it anyway: --namespace {text}"));
         return Err(SettingsError::of("namespace", text, namespace.source, invalid));
     }
     sources.settle(&variables::PGSET_NAME, &name.value, &name.source);
@@ -230,8 +231,8 @@ fn check_name_fits(
         return Ok(());
     }
     let invalid = Invalid::new(format!(
-        "must not have a dash with {image}: up to 1.4.1 the container looks for its \
-         ordinal behind the first dash, and every pod would wait for a master"
+        "must not have a dash with {image}: up to 1.4.1 the container reads its \
+         ordinal after the first dash, so every pod would wait for a master"
     ));
     let mended = text.replace('-', "");
     let invalid = invalid.suggest::<SetName>(text, &mended);
@@ -252,8 +253,9 @@ fn templates(
     let found = match given {
         Some(given) if !(host.is_directory)(&given.value) => {
             let value = given.value.to_string_lossy().into_owned();
-            let invalid = Invalid::new("must be a directory")
-                .hint(format!("to start from the built-in ones: pgset templates export {value}"));
+            let invalid = Invalid::new("must be a directory").hint(format!(
+                "to start from the built-in templates: pgset templates export {value}"
+            ));
             return Err(SettingsError::of("templates", value, given.source, invalid));
         }
         Some(given) => Some(given),

@@ -124,7 +124,7 @@ pub fn nfs_server(server: &str) -> Result<String, Invalid> {
         // This value is from a variable, which contains only the server. `--storage` is split at its first
         // slash before, so there is no slash left.
         Some((host, path)) => error
-            .hint(format!("CCP_NFS_IP and LOCAL_IP take {host}, CCP_STORAGE_PATH takes /{path}")),
+            .hint(format!("set CCP_NFS_IP or LOCAL_IP to {host}, and CCP_STORAGE_PATH to /{path}")),
         None => match server.split_whitespace().next() {
             Some(first) if first != server => error.suggest_server(first),
             _ => error,
@@ -163,7 +163,7 @@ fn host_path(path: &str) -> Result<String, Refused> {
     let path = absolute_path(path)?;
     let is_root = path.split('/').all(|component| component.is_empty() || component == ".");
     if is_root {
-        return Err(Refused::new("must be a directory of its own, not the node's root", None));
+        return Err(Refused::new("must be a directory below the node's root directory", None));
     }
     Ok(path)
 }
@@ -173,7 +173,7 @@ fn object_name(kind: &str, name: &str) -> Result<String, Refused> {
         return Ok(name.to_owned());
     }
     let reason =
-        format!("must be {kind}:NAME, the name of lower-case letters, digits, dashes and dots");
+        format!("must be {kind}:NAME, a name of lower-case letters, digits, dashes and dots");
     Err(Refused::new(reason, format!("{kind}:{}", name.trim().to_ascii_lowercase())))
 }
 
@@ -319,8 +319,8 @@ mod tests {
                 "must be nfs://SERVER/PATH, hostpath:/PATH",
                 Some("did you mean hostpath:/x?"),
             ),
-            ("hostpath:/", "must be a directory of its own", None),
-            ("hostpath:/./", "must be a directory of its own", None),
+            ("hostpath:/", "must be a directory below", None),
+            ("hostpath:/./", "must be a directory below", None),
             ("hostpath://", "must be hostpath:/PATH", None),
             ("hostpath:/x/..", "must have a path without ..", None),
             ("class:", "must be class:NAME", None),
@@ -353,7 +353,9 @@ mod tests {
             ("", None),
             (
                 "10.0.0.5/nfsfileshare",
-                Some("CCP_NFS_IP and LOCAL_IP take 10.0.0.5, CCP_STORAGE_PATH takes /nfsfileshare"),
+                Some(
+                    "set CCP_NFS_IP or LOCAL_IP to 10.0.0.5, and CCP_STORAGE_PATH to /nfsfileshare",
+                ),
             ),
             ("10.0.0.5 fe80::1", Some("did you mean 10.0.0.5?")),
         ] {

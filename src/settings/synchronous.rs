@@ -49,12 +49,12 @@ pub fn check(synchronous: u32, pods: u32) -> Result<(), Invalid> {
         return Ok(());
     }
     let reason = match replicas {
-        0 => "must be 0 in a set of one pod: no commit would ever end".to_owned(),
-        n => format!("must be at most {n} in a set of {pods} pods: no commit would ever end"),
+        0 => "must be 0 in a set of one pod: no commit would complete".to_owned(),
+        n => format!("must be at most {n} in a set of {pods} pods: no commit would complete"),
     };
     let more = synchronous.saturating_add(1);
     Err(Invalid::new(reason)
-        .hint(format!("more pods: --replicas {more}; to wait for none: --synchronous 0")))
+        .hint(format!("for more pods: --replicas {more}; to wait for no replica: --synchronous 0")))
 }
 
 /// The number that was set, or `None`.
@@ -70,7 +70,9 @@ pub(super) fn synchronous(
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let number = text.parse().ok().filter(|n| digits && *n < Replicas::MAX).ok_or_else(|| {
         let most = Replicas::MAX - 1;
-        refused(Invalid::new(format!("must be a whole number from 0 (no commit waits) to {most}")))
+        refused(Invalid::new(format!(
+            "must be a whole number from 0 (commits do not wait) to {most}"
+        )))
     })?;
     if let Some(pods) = replicas {
         check(number, pods.value.get()).map_err(refused)?;

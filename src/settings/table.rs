@@ -1,4 +1,4 @@
-//! The table of environment variables, for `pgset env` and for the README.
+//! The table of environment variables, for `pgset env` and for `docs/settings.md`.
 
 use std::fmt::Write as _;
 
@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Source;
 use crate::environment::{Environment, VARIABLES};
+use crate::text::table::{Column, Layout, Table};
 use crate::text::wrap;
 
 /// The value in force for the setting of a variable, and its source.
@@ -64,33 +65,43 @@ pub fn table(environment: &Environment, in_force: &[InForce]) -> Vec<EnvRow> {
         .collect()
 }
 
-/// Formats the table for a terminal with `width` columns: one line per variable if that fits, else with the
-/// meaning on its own lines.
+/// Formats the table for a terminal with `width` columns: one line per variable if that fits, else with
+/// default and meaning on their own lines.
 #[must_use]
-pub fn human(rows: &[EnvRow], width: usize) -> String {
-    let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
-    let header = ["NAME", "VALUE", "FROM", "DEFAULT", "MEANING"].map(str::to_owned);
-    let widths: [usize; 5] = std::array::from_fn(|column| {
-        cells.iter().chain([&header]).map(|row| row[column].chars().count()).max().unwrap_or(0)
-    });
-    let whole = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-    let mut text = String::new();
-    if whole <= width {
-        for row in [&header].into_iter().chain(&cells) {
-            push_columns(&mut text, row, &widths);
+pub fn human(rows: &[EnvRow], width: Option<usize>) -> String {
+    let rows: Vec<[String; 5]> = rows.iter().map(cells).collect();
+    let whole = columns(&["NAME", "VALUE", "FROM", "DEFAULT", "MEANING"], &rows);
+    let Layout::Blocks(width) = whole.layout(width) else { return whole.render(width) };
+    let mut short = columns(&["NAME", "VALUE", "FROM"], &rows);
+    short.columns[2].rank = 1;
+    let layout = short.layout(Some(width));
+    let mut text = short.heading(&layout);
+    for (row, cells) in short.rows.iter().zip(&rows) {
+        let [_, _, from, default, meaning] = cells;
+        text.push_str(&short.row(row, &layout));
+        let mut about = meaning.clone();
+        if default != "-" {
+            let _ = write!(about, "; default: {default}");
         }
-        return text;
-    }
-    push_columns(&mut text, &header[..3], &widths);
-    for row in &cells {
-        push_columns(&mut text, &row[..3], &widths);
-        let default = if row[3] == "-" { String::new() } else { format!("; default: {}", row[3]) };
-        for line in wrap(&format!("{}{default}", row[4]), width.saturating_sub(4).max(20)) {
+        // A default and a missing value need no source.
+        if !layout.shows(2) && !["default", "unset"].contains(&from.as_str()) {
+            let _ = write!(about, "; from: {from}");
+        }
+        for line in wrap(&about, width.saturating_sub(4).max(20)) {
             // Writing to a string does not fail.
             let _ = writeln!(text, "    {line}");
         }
     }
     text
+}
+
+/// A table of the first cells of each row, with no column that may be dropped.
+fn columns(headings: &[&'static str], rows: &[[String; 5]]) -> Table {
+    Table {
+        columns: headings.iter().map(|heading| Column { heading, rank: 0 }).collect(),
+        rows: rows.iter().map(|row| row[..headings.len()].to_vec()).collect(),
+        indent: 0,
+    }
 }
 
 fn cells(row: &EnvRow) -> [String; 5] {
@@ -104,16 +115,9 @@ fn cells(row: &EnvRow) -> [String; 5] {
         or_dash(&value),
         row.source.clone(),
         or_dash(row.default),
-        // Only the README needs the backticks.
+        // Only `docs/settings.md` needs the backticks.
         row.meaning.replace('`', ""),
     ]
-}
-
-fn push_columns(text: &mut String, row: &[String], widths: &[usize]) {
-    let padded: Vec<String> =
-        row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-    text.push_str(padded.join("  ").trim_end());
-    text.push('\n');
 }
 
 /// The table as a JSON array, a newline at its end.
@@ -125,7 +129,7 @@ pub fn json(rows: &[EnvRow]) -> String {
     text
 }
 
-/// Formats the README's table: name, meaning, default.
+/// Formats the table of `docs/settings.md`: name, meaning, default.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from("| variable | meaning | default |\n| --- | --- | --- |\n");
@@ -173,7 +177,7 @@ mod tests {
         assert_eq!(row("PG_ROOT_PASSWORD").value, None);
         assert_eq!(row("PG_ROOT_PASSWORD").source, "default");
         assert_eq!(row("BUILDBASE").source, "unset");
-        for text in [human(&rows, 80), human(&rows, 300), json(&rows)] {
+        for text in [human(&rows, Some(80)), human(&rows, None), json(&rows)] {
             assert!(!text.contains("sentinel"));
             assert!(text.contains("***"));
         }
@@ -181,14 +185,24 @@ mod tests {
 
     #[test]
     fn wide_terminals_get_a_line_per_variable_and_narrow_ones_more() {
-        let wide = human(&rows(), 300);
-        assert_eq!(wide.lines().count(), VARIABLES.len() + 1);
-        assert!(wide.starts_with("NAME "));
-        let narrow = human(&rows(), 80);
-        assert!(narrow.contains("\n    name of the set (--name); default: pgset\n"));
-        for line in narrow.lines().filter(|line| line.starts_with(' ')) {
-            assert!(line.chars().count() <= 80, "{line}");
+        for width in [None, Some(300)] {
+            let wide = human(&rows(), width);
+            assert_eq!(wide.lines().count(), VARIABLES.len() + 1);
+            assert!(wide.starts_with("NAME "));
         }
+        for width in [80, 40] {
+            let narrow = human(&rows(), Some(width));
+            for line in narrow.lines() {
+                // Only a value that is one long word may be too wide.
+                let fits = console::measure_text_width(line) <= width;
+                assert!(fits || line.split_whitespace().count() <= 2, "{line}");
+            }
+        }
+        let about = "\n    name of the set (--name); default: pgset";
+        assert!(human(&rows(), Some(80)).contains(about));
+        assert!(human(&rows(), Some(80)).contains("; from: CCP_IMAGE_TAG\n"));
+        let block = "\nPGSET_REPLICAS\n  value  3\n  from   --replicas\n    ";
+        assert!(human(&rows(), Some(40)).contains(block));
     }
 
     #[test]

@@ -190,8 +190,10 @@ pub(super) fn tls(
                 if is_flag(&on.source) { (Some(on), None) } else { (None, Some(secret)) }
             }
             (Some(on), Some(secret)) if !on.value => {
-                let reason =
-                    format!("must not be false beside a Secret for it (from {})", secret.source);
+                let reason = format!(
+                    "must not be false together with a Secret for TLS (from {})",
+                    secret.source
+                );
                 let invalid = Invalid::new(reason).hint("leave one of them out");
                 return Err(SettingsError::of(FIELD, "false", on.source, invalid));
             }
@@ -220,7 +222,7 @@ pub(super) fn refuse(
     match given {
         Some(given) if given.value != TlsSetting::Off => {
             let invalid =
-                Invalid::new(reason).hint("the official image has it: --image postgres:17");
+                Invalid::new(reason).hint("the official image supports it: --image postgres:17");
             Err(SettingsError::of(FIELD, given.value.to_string(), given.source.clone(), invalid))
         }
         _ => Ok(()),

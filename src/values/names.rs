@@ -108,10 +108,10 @@ fn check_database(name: &str) -> Result<(), Invalid> {
     check_identifier(name)?;
     match name {
         "postgres" | "template0" | "template1" => {
-            Err(Invalid::new("must be another name: every PostgreSQL has that database"))
+            Err(Invalid::new("must be another name: every PostgreSQL server has this database"))
         }
         _ if name.starts_with("pg_") => {
-            Err(Invalid::new("must not begin with pg_: the name is PostgreSQL's"))
+            Err(Invalid::new("must not begin with pg_: such names are reserved for PostgreSQL"))
         }
         _ => Ok(()),
     }
@@ -214,8 +214,9 @@ impl FromStr for Replicas {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let max = Self::MAX;
-        let range =
-            || Invalid::new(format!("must be a whole number from 1 to {max}, the master included"));
+        let range = || {
+            Invalid::new(format!("must be a whole number from 1 to {max}, including the master"))
+        };
         let digits = text.strip_prefix('-').unwrap_or(text);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(range());
@@ -336,7 +337,7 @@ mod tests {
             "1e1",
         ] {
             let (reason, hint) = refused::<Replicas>(text);
-            assert_eq!(reason, "must be a whole number from 1 to 100, the master included");
+            assert_eq!(reason, "must be a whole number from 1 to 100, including the master");
             assert_eq!(hint, None, "{text:?}");
         }
         assert_eq!(refused::<Replicas>("0").1.as_deref(), Some("to stop the set: pgset down"));

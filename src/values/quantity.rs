@@ -139,7 +139,7 @@ impl FromStr for Quantity {
             }
             None => {
                 let error = Invalid::new(
-                    "must be a whole number of bytes, with k, M, G, T, P, E or Ki, Mi, Gi, Ti, Pi, Ei behind it: 10Gi",
+                    "must be a whole number of bytes, optionally with the unit k, M, G, T, P, E or Ki, Mi, Gi, Ti, Pi, Ei: 10Gi",
                 );
                 Err(error.suggest::<Self>(text, &mended(text)))
             }

@@ -14,7 +14,7 @@ readonly E_OPENSSL=10      # the image has no openssl: the pod can't label itsel
 readonly E_LABEL=11        # the API server did not accept the label
 readonly E_VOLUME=12       # the volume is not writable for this uid
 readonly E_LOCKED=13       # another server holds the data directory
-readonly E_LOST=14         # the master's volume is empty, although the set was initialised
+readonly E_LOST=14         # the master's volume is empty, although the set was initialized
 readonly E_STRANGER=15     # the data directory belongs to another set (system identifier)
 readonly E_VERSION=16      # the data directory is of another major version
 readonly E_DIRECTORY=17    # the directory is not a PostgreSQL data directory
@@ -40,6 +40,7 @@ export LC_ALL=C
 : "${PGSET_TOKEN:=/var/run/secrets/kubernetes.io/serviceaccount}"
 : "${PGSET_SOCKETS:=/var/run/postgresql}"
 : "${PGSET_TMP:=/tmp}"
+: "${PGSET_TERMINATION_LOG:=/dev/termination-log}"
 : "${PGPORT:=5432}"
 : "${PGSET_MASTER_PORT:=$PGPORT}"
 : "${PGSET_MASTER_ADDRESSES:=}"             # where replicas connect to the master, instead of its names
@@ -68,6 +69,7 @@ die() { # code message
 
 scratch=
 child=
+result= # what the bootstrap did, for the pod's termination message
 clean_up() {
   # SIGQUIT stops a server at once. Other programs may ignore it, so send SIGTERM as well.
   [ -z "$child" ] || { kill -QUIT "$child" && kill -TERM "$child"; } 2>/dev/null || true
@@ -96,7 +98,7 @@ attended() {
 # Prints the reason of an error: a program's first error message. Later ones are hints and consequences.
 reason() { # file
   {
-    grep -m 1 'error:\|ERROR:\|FATAL:\|PANIC:' "$1" || grep '[^[:space:]]' "$1" | tail -n 1 || echo 'it says nothing'
+    grep -m 1 'error:\|ERROR:\|FATAL:\|PANIC:' "$1" || grep '[^[:space:]]' "$1" | tail -n 1 || echo 'it gives no reason'
   } | sed 's/^[a-z_]*: *error: *//; s/^.* failed: //; s/^.*\(ERROR\|FATAL\|PANIC\): *//'
 }
 disk_is_full() { grep -q 'No space left on device' "$scratch/output"; }
@@ -152,7 +154,7 @@ label() {
     return
   fi
   command -v openssl >/dev/null ||
-    die $E_OPENSSL "the image has no openssl, which sets the label name=$want of pod $PGSET_POD: use an image with it (the Debian-based official one)"
+    die $E_OPENSSL "the image has no openssl, which is needed to set the label name=$want of pod $PGSET_POD: use an image with openssl (the Debian-based official image)"
   while true; do
     answer=$(patch_label "$want")
     case $answer in
@@ -160,7 +162,7 @@ label() {
     esac
     [ $((SECONDS - started)) -lt "$PGSET_LABEL_WAIT" ] ||
       die $E_LABEL "label name=$want of pod $PGSET_POD: the API server at $KUBERNETES_SERVICE_HOST:${KUBERNETES_SERVICE_PORT:-443} answered: $answer"
-    log "label name=$want: $answer; again in ${delay}s"
+    log "label name=$want: $answer; retrying in ${delay}s"
     sleep "$delay"
     delay=$((delay < 5 ? delay * 2 : 5))
   done
@@ -212,7 +214,7 @@ tls_trouble() { # prints the most specific error message of s_client
 check_volume() {
   local volume=${PGDATA%/*} uid gid
   uid=$(id -u) gid=$(id -g)
-  [ -d "$volume" ] || die $E_VOLUME "there is no directory $volume: mount the volume there"
+  [ -d "$volume" ] || die $E_VOLUME "directory $volume does not exist: mount the volume there"
   if ! { : >>"$PGDATA.lock"; } 2>"$scratch/error"; then
     grep -q 'No space left' "$scratch/error" && die $E_FULL "the volume at $volume is full: make it larger"
     grep -q 'Read-only' "$scratch/error" && die $E_VOLUME "the volume at $volume is mounted read-only: mount it read-write"
@@ -230,7 +232,7 @@ lock() {
     status=0
     flock -n 9 2>"$scratch/error" || status=$?
     [ "$status" != 0 ] || return 0
-    [ "$status" = 1 ] || die $E_VOLUME "the volume has no file locks: $(reason "$scratch/error")"
+    [ "$status" = 1 ] || die $E_VOLUME "the volume does not support file locks: $(reason "$scratch/error")"
     [ $((SECONDS - started)) -lt "$PGSET_LOCK_WAIT" ] ||
       die $E_LOCKED "another process holds $PGDATA.lock after $((SECONDS - started)) s: another server runs on $PGDATA; stop it first"
     if [ $((SECONDS - said)) -ge 10 ]; then
@@ -249,7 +251,7 @@ put_in_place() {                                     # renames $PGDATA.new to $P
 }
 # Deletes a directory that was not renamed: the process that created it was killed.
 clear_half() {
-  [ ! -e "$PGDATA.new" ] || log "clearing $PGDATA.new, which was never finished"
+  [ ! -e "$PGDATA.new" ] || log "deleting $PGDATA.new, which is incomplete"
   rm -rf "$PGDATA.new"
 }
 # One fsync of all files at the end is faster than many fsyncs on the way.
@@ -279,15 +281,15 @@ recorded_identifier() {
 check_existing() {
   local major recorded identifier
   [ -s "$PGDATA/PG_VERSION" ] ||
-    die $E_DIRECTORY "$PGDATA holds files but no PG_VERSION: it is no data directory; move it away"
+    die $E_DIRECTORY "$PGDATA contains files but no PG_VERSION: it is not a data directory; move it away"
   major=$(<"$PGDATA/PG_VERSION")
   [ "$major" = "$(image_major)" ] ||
-    die $E_VERSION "$PGDATA is of PostgreSQL $major and the image is PostgreSQL $(image_major): use an image of $major, or dump with $major and restore into a new set"
+    die $E_VERSION "$PGDATA was created by PostgreSQL $major and the image is PostgreSQL $(image_major): use an image of $major, or dump with $major and restore into a new set"
   read_control
   recorded=$(recorded_identifier)
   identifier=$(control 'Database system identifier')
   [ -z "$recorded" ] || [ "$recorded" = "$identifier" ] ||
-    die $E_STRANGER "$PGDATA has the system identifier $identifier and this set is $recorded: it is another set's volume; mount the right one"
+    die $E_STRANGER "$PGDATA has the system identifier $identifier and this set has $recorded: it is another set's volume; mount the right one"
 }
 
 lsn_value() { # 16/B374D848 -> a number
@@ -387,7 +389,7 @@ await_certificates() {
   local started=$SECONDS said=-10
   until certificates_are_there; do
     [ $((SECONDS - started)) -lt "$PGSET_TLS_WAIT" ] ||
-      die $E_TLS "TLS is required and Secret $(tls_secret) has no ca.crt, tls.crt and tls.key: put them there, or run pgset up"
+      die $E_TLS "TLS is required and Secret $(tls_secret) has no ca.crt, tls.crt and tls.key: add them, or run pgset up"
     if [ $((SECONDS - said)) -ge 10 ]; then
       log "waiting for ca.crt, tls.crt and tls.key of Secret $(tls_secret), $((SECONDS - started)) s"
       said=$SECONDS
@@ -452,11 +454,11 @@ tls() {
   before=$(local_sql 'select pg_conf_load_time()') || die $E_TLS "the server does not answer"
   cp "$PGSET_RUN/bootstrap.conf" "$scratch/before"
   { wants_certificates && certificates_differ || [ -e "$PGSET_RUN/tls.unread" ]; } && : >"$scratch/unread"
-  follow_tls || die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server goes on with those that it has"
+  follow_tls || die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server keeps its current certificate"
   if [ -e "$scratch/unread" ] || ! cmp -s "$PGSET_RUN/bootstrap.conf" "$scratch/before"; then
     until after=$(local_sql 'select pg_conf_load_time()') && [ "$after" != "$before" ]; do
       tries=$((tries + 1))
-      [ "$tries" -lt 100 ] || die $E_TLS "the server does not read its files again"
+      [ "$tries" -lt 100 ] || die $E_TLS "the server did not reload its configuration files"
       sleep 0.1
     done
   fi
@@ -473,7 +475,7 @@ prove_tls() {
     # A rejected password is fine: only TLS is tested here.
     ! grep -q 'password authentication failed' "$scratch/error" || return 0
     tries=$((tries + 1))
-    [ "$tries" -lt 20 ] || die $E_TLS "the server can't be reached by TLS and verified: $(reason "$scratch/error")"
+    [ "$tries" -lt 20 ] || die $E_TLS "a verified TLS connection to the server failed: $(reason "$scratch/error")"
     sleep 0.1
   done
 }
@@ -486,16 +488,16 @@ master() {
     # Only a promotion may make a standby writable. Without standby.signal, the server would continue to write
     # on a timeline that other servers may have extended. It starts, but becomes ready only after a promotion.
     [ ! -e "$PGDATA/standby.signal" ] ||
-      log "$PGDATA is a standby's: it starts as a standby and is not ready until it is promoted (select pg_promote())"
+      log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"
     log "$PGDATA is PostgreSQL $(image_major), system identifier $(control 'Database system identifier')"
     return
   fi
   local recorded
   recorded=$(recorded_identifier)
   [ -z "$recorded" ] ||
-    die $E_LOST "the volume is empty but this set was initialised (system identifier $recorded): a volume was lost or another one is mounted; mount the old one, restore it from a backup, or delete the set with its data"
+    die $E_LOST "the volume is empty but this set was initialized (system identifier $recorded): a volume was lost or another one is mounted; mount the old one, restore it from a backup, or delete the set with its data"
   [ ! -e "$PGDATA.old" ] ||
-    die $E_LOST "the volume has no $PGDATA but $PGDATA.old, which a replica left: move it back, or away"
+    die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away"
   case $PGSET_ORIGIN in
     initdb) initialise ;;
     *) die $E_USAGE "the variable PGSET_ORIGIN is $PGSET_ORIGIN: this version supports initdb only" ;;
@@ -514,8 +516,9 @@ initialise() {
   make_roles
   sync_directory "$PGDATA.new"
   put_in_place
+  result=initialized
   read_control
-  log "$PGDATA is initialised, system identifier $(control 'Database system identifier')"
+  log "$PGDATA is initialized, system identifier $(control 'Database system identifier')"
 }
 
 # Creates the replication role, the application's role and its database, with a server that only this script
@@ -540,7 +543,7 @@ make_roles() {
   child=
   if [ "$status" != 0 ]; then
     disk_is_full && die $E_FULL "the volume is full: make it larger"
-    die $E_ROLES "roles and database: $failed"
+    die $E_ROLES "the roles and the database could not be created: $failed"
   fi
 }
 # psql reads the passwords from their files itself, so they appear in no command line and in no log.
@@ -577,7 +580,7 @@ replication() { # commands: prints their answers over a replication connection; 
 # because an attempt is cheap, and later 1 s. Returns 1 after `patience` seconds (0: no limit).
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
-  local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' answer why waited error='' cause='it says nothing'
+  local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' answer why waited error='' cause='it gives no reason'
   find_master
   while true; do
     # If a Service has no endpoints, connections are rejected by ICMP, and a node sends a pod only one ICMP
@@ -626,7 +629,7 @@ replica() {
     # A standby without its master still serves reads and never accepts writes.
     wait_for_master "$PGSET_MASTER_WAIT" || {
       make_standby "$PGDATA"
-      log "$PGSET_MASTER_HOST:$PGSET_MASTER_PORT did not answer for $PGSET_MASTER_WAIT s: starting as a standby that was not compared with it"
+      log "$PGSET_MASTER_HOST:$PGSET_MASTER_PORT did not answer for $PGSET_MASTER_WAIT s: starting as a standby without comparing it with the master"
       return 0
     }
   else
@@ -639,7 +642,7 @@ replica() {
   compare_history
   make_standby "$PGDATA"
   if wal_is_there; then
-    log "$PGDATA goes on as a standby of $PGSET_MASTER_HOST"
+    log "$PGDATA continues as a standby of $PGSET_MASTER_HOST"
     return
   fi
   # Keep the old directory until the new one streams. If there are already two, keep the first: the second is
@@ -677,12 +680,12 @@ compare_history() {
     history=$(replication "TIMELINE_HISTORY $master_timeline") || die $E_CLONE "TIMELINE_HISTORY $master_timeline: $(reason "$scratch/error")"
     # One line per ancestor of the master's timeline: its number, the LSN where it was left, the reason.
     limit=$(sed -n "s/^\(.*|\)\{0,1\}${timeline}[[:space:]]\{1,\}\([0-9A-F]*\/[0-9A-F]*\).*/\2/p" <<<"$history" | head -n 1)
-    [ -n "$limit" ] || diverged "its timeline $timeline is none that the master's timeline $master_timeline came from"
+    [ -n "$limit" ] || diverged "its timeline $timeline is not an ancestor of the master's timeline $master_timeline"
   elif [ ! -e "$PGDATA/standby.signal" ]; then
-    diverged "it was written to on timeline $timeline, which is also the master's"
+    diverged "it accepted writes on timeline $timeline, which is also the master's timeline"
   fi
   if [ "$(lsn_value "$own_lsn")" -gt "$(lsn_value "$limit")" ] || has_wal_after "$limit" "$timeline"; then
-    diverged "it has WAL after $limit, where the master ${timeline:+(timeline $master_timeline) }ends or left timeline $timeline"
+    diverged "it has WAL after $limit, where timeline $timeline ends on the master (timeline $master_timeline)"
   fi
 }
 has_wal_after() { # lsn timeline: whether there is a complete record at or after it
@@ -700,7 +703,7 @@ wal_file() { # position timeline: the name of the segment that holds it
   printf '%08X%08X%08X' "$2" $(($1 / size / segments)) $(($1 / size % segments))
 }
 diverged() { # why
-  die $E_DIVERGED "$PGDATA is not behind the master: $1; nothing was changed: save what only it has, then move $PGDATA away (in storage by class: delete the claim of pod $PGSET_POD) and delete the pod: it will be cloned"
+  die $E_DIVERGED "$PGDATA has diverged from the master: $1; nothing was changed: save the data that only $PGDATA contains, then move $PGDATA away (with storage class: delete the claim of pod $PGSET_POD) and delete the pod: it will be cloned"
 }
 
 # --- slot and WAL -----------------------------------------------------------------------------------------
@@ -721,7 +724,7 @@ ensure_slot() { # fresh: replace the slot in any case
     return
   fi
   if replication "${commands[@]}" >/dev/null; then
-    log "made the slot $slot on $PGSET_MASTER_HOST"
+    log "created slot $slot on $PGSET_MASTER_HOST"
   elif [ "${1:-}" = fresh ]; then
     # If creating the slot failed, the message about dropping it is not the reason.
     sed -i "/slot \"$slot\" does not exist/d" "$scratch/error"
@@ -748,7 +751,7 @@ wal_is_there() {
           segment=$((segment + 1))
           continue
         fi
-        log "the master has no WAL any more from $(lsn_text $((segment * size))) on: cloning anew"
+        log "the master no longer has the WAL from $(lsn_text $((segment * size))) on: cloning again"
         return 1
         ;;
       3) ensure_slot fresh || true ;;
@@ -805,7 +808,7 @@ clone() {
   while true; do
     wait_for_master 0
     [ -z "$recorded" ] || [ "$recorded" = "$master_identifier" ] ||
-      die $E_STRANGER "the master $PGSET_MASTER_HOST has the system identifier $master_identifier and this set is $recorded: it is another set's master"
+      die $E_STRANGER "the master $PGSET_MASTER_HOST has the system identifier $master_identifier and this set has $recorded: it is another set's master"
     started=$SECONDS
     ! fetch_clone || break
     rm -rf "$PGDATA.new"
@@ -826,6 +829,7 @@ clone() {
   make_standby "$PGDATA.new"
   sync_directory "$PGDATA.new"
   put_in_place
+  result="cloned $(du -sk "$PGDATA" | cut -f1) kB"
   log "cloned in $((SECONDS - started)) s"
 }
 # Callers handle its failure, which disables `set -e`: so each command checks for errors itself.
@@ -877,7 +881,7 @@ sweep_when_streaming() {
     sleep 1
   done
   rm -rf "$PGDATA.old"
-  log "$PGDATA streams: $PGDATA.old is deleted"
+  log "$PGDATA is streaming: $PGDATA.old is deleted"
 }
 
 ready() {
@@ -903,7 +907,7 @@ alive() {
 # The checkpoint makes the shutdown short. SIGINT requests a fast shutdown, regardless of the image's stop
 # signal.
 checkpoint() {
-  timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "no checkpoint before the shutdown"
+  timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "the checkpoint before the shutdown failed"
   kill -INT "$(head -n 1 "$PGDATA/postmaster.pid")"
 }
 
@@ -916,6 +920,9 @@ bootstrap() {
   clear_half
   write_run
   "$(role)"
+  # The pod's status shows this to pgset. Written only at the end: until then the message is the log's, which
+  # names the error.
+  if [ -n "$result" ] && [ -w "$PGSET_TERMINATION_LOG" ]; then echo "$result" >"$PGSET_TERMINATION_LOG"; fi
 }
 
 main() {

@@ -175,7 +175,7 @@ fn a_server_that_is_busy_is_asked_again() {
         pod.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", api.port);
     let outcome = patient.bootstrap();
     outcome
-        .says("leader changed\"; again in 1s")
+        .says("leader changed\"; retrying in 1s")
         .says("nothing (")
         .says("is labelled")
         .refuses(LABELLED, &["initdb"]);
@@ -203,7 +203,7 @@ fn no_server_no_token_no_openssl() {
     let api = Api::start(set.path(), vec![]);
     fs::remove_file(set.path().join("programs/openssl")).unwrap();
     labels(&pod, &api)
-        .refuses(code::OPENSSL, &["the image has no openssl", "use an image with it"]);
+        .refuses(code::OPENSSL, &["the image has no openssl", "use an image with openssl"]);
     symlink("/usr/bin/openssl", set.path().join("programs/openssl")).unwrap();
     fs::remove_file(set.path().join("token/token")).unwrap();
     labels(&pod, &api).refuses(code::LABEL, &["no token at"]);

@@ -25,7 +25,7 @@ fn a_replica_that_comes_back_goes_on() {
     let (master, _server, replica, standby) = set.pair();
     standby.stop();
     master.sql("create table meanwhile (a int)");
-    replica.bootstrap().ok().says("goes on as a standby").does_not_say("clon");
+    replica.bootstrap().ok().says("continues as a standby").does_not_say("clon");
     let standby = replica.serve_ready();
     replica.catches_up_with(&master);
     assert_eq!(replica.sql("select count(*) from meanwhile"), "0");
@@ -34,7 +34,7 @@ fn a_replica_that_comes_back_goes_on() {
     master.sql("select pg_switch_wal()");
     replica.catches_up_with(&master);
     drop(standby);
-    replica.bootstrap().ok().says("goes on as a standby").does_not_say("clon");
+    replica.bootstrap().ok().says("continues as a standby").does_not_say("clon");
     let _standby = replica.serve_ready();
     replica.catches_up_with(&master);
 }
@@ -47,7 +47,7 @@ fn a_slot_that_was_dropped_is_made_again_when_the_wal_is_there() {
     standby.stop();
     master.sql("select pg_drop_replication_slot('pgset_1')");
     master.sql("create table meanwhile (a int)");
-    replica.bootstrap().ok().says("made the slot pgset_1").says("goes on as a standby");
+    replica.bootstrap().ok().says("created slot pgset_1").says("continues as a standby");
     // The slot already retains the WAL that the replica needs, before the replica streams.
     master.sql("checkpoint");
     master.sql("select pg_switch_wal()");
@@ -67,7 +67,7 @@ fn wal_that_is_gone_means_another_clone_and_the_old_one_stays_until_it_streams()
             master.sql("select pg_drop_replication_slot('pgset_1')");
         }
         write_past_the_limit(&master);
-        replica.bootstrap().ok().says("has no WAL any more").says("cloned in");
+        replica.bootstrap().ok().says("no longer has the WAL").says("cloned in");
         assert!(replica.beside("old").join("PG_VERSION").exists(), "the old directory is kept");
         let mut standby = replica.serve_ready();
         standby.running().says("is deleted");
@@ -101,8 +101,12 @@ fn more_than_the_master_has_is_never_discarded() {
     fs::remove_dir_all(master.data()).unwrap();
     fs::rename(&copy, master.data()).unwrap();
     let server = master.serve_ready();
-    let words =
-        ["is not behind the master", "it has WAL after", "nothing was changed", "delete the claim"];
+    let words = [
+        "has diverged from the master",
+        "it has WAL after",
+        "nothing was changed",
+        "delete the claim",
+    ];
     replica.bootstrap().refuses(code::DIVERGED, &words);
     assert!(replica.data().join("PG_VERSION").exists() && !replica.beside("old").exists());
     drop(server);
@@ -119,7 +123,7 @@ fn more_than_the_master_has_is_never_discarded() {
     assert!(copied.success());
     let server = master.serve_ready();
     let standby = {
-        replica.bootstrap().ok().says("goes on");
+        replica.bootstrap().ok().says("continues as a standby");
         replica.serve_ready()
     };
     master.sql("create table one_more ()");
@@ -145,7 +149,7 @@ fn a_directory_that_was_written_to_is_no_replicas() {
     standby.stop();
     // The container restarts without the bootstrap: the server must not start writable.
     replica.run(&["serve"]).refuses(code::UNPREPARED, &["a replica is never started writable"]);
-    let words = ["is not behind the master", "on timeline 2 and the master 127.0.0.1 on 1"];
+    let words = ["has diverged from the master", "on timeline 2 and the master 127.0.0.1 on 1"];
     replica.bootstrap().says("it was a master").refuses(code::DIVERGED, &words);
     assert!(!replica.data().join("standby.signal").exists(), "it was left as it was");
     assert_eq!(master.sql("select pg_is_in_recovery()"), "f");
@@ -170,7 +174,7 @@ fn an_old_master_that_stopped_cleanly_streams_from_the_new_one() {
     fs::rename(&aside, new.data()).unwrap();
     let (master, replica) = (old, new);
     let _server = master.serve_ready();
-    replica.bootstrap().says("it was a master").ok().says("goes on as a standby");
+    replica.bootstrap().says("it was a master").ok().says("continues as a standby");
     let _standby = replica.serve_ready();
     replica.catches_up_with(&master);
     assert_eq!(
@@ -208,7 +212,7 @@ fn a_standby_without_its_master_serves_reads() {
     standby.stop();
     server.stop();
     let patient = replica.clone().env("PGSET_MASTER_WAIT", 1);
-    patient.bootstrap().ok().says("starting as a standby that was not compared");
+    patient.bootstrap().ok().says("starting as a standby without comparing it");
     let _standby = replica.serve_ready();
     assert_eq!(replica.sql("select pg_is_in_recovery()"), "t");
 }

@@ -22,7 +22,7 @@ fn an_empty_volume_of_a_set_that_was_initialised() {
     set.record(&pod.identifier());
     pod.bootstrap().ok();
     fs::remove_dir_all(pod.data()).unwrap();
-    let words = ["the volume is empty but this set was initialised", "a volume was lost"];
+    let words = ["the volume is empty but this set was initialized", "a volume was lost"];
     pod.bootstrap().refuses(code::LOST, &words);
     assert!(!pod.data().exists() && !pod.beside("new").exists());
 }
@@ -33,7 +33,7 @@ fn another_sets_volume() {
     let set = Set::new();
     let pod = initialised(&set);
     set.record("7000000000000000001\n");
-    let words = [&pod.identifier(), "this set is 7000000000000000001", "mount the right one"];
+    let words = [&pod.identifier(), "this set has 7000000000000000001", "mount the right one"];
     pod.bootstrap().refuses(code::STRANGER, &words);
 
     // A replica's data is compared with the recorded identifier or, without a record, with the master.
@@ -66,7 +66,7 @@ fn another_major_version_and_no_data_directory() {
     let set = Set::new();
     let pod = initialised(&set);
     fs::write(pod.data().join("PG_VERSION"), "12\n").unwrap();
-    pod.bootstrap().refuses(code::VERSION, &["is of PostgreSQL 12", "use an image of 12"]);
+    pod.bootstrap().refuses(code::VERSION, &["was created by PostgreSQL 12", "use an image of 12"]);
     fs::remove_file(pod.data().join("PG_VERSION")).unwrap();
     pod.bootstrap().refuses(code::DIRECTORY, &["no PG_VERSION", "move it away"]);
     assert!(pod.data().join("global/pg_control").exists());

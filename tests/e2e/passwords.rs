@@ -106,7 +106,7 @@ async fn a_given_password_is_taken_and_the_articles_replicas_keep_theirs() {
     let refused: Output = rotate().arg("replication").run().await.exits(4);
     refused.says("recovery.conf");
     let hyphen = rotate().args("--password-file -").run_with("with-hyphen").await.exits(2);
-    hyphen.says("letters and digits only").never_says("with-hyphen");
+    hyphen.says("only letters and digits").never_says("with-hyphen");
     // `up` with a different password names the right command.
     let up = space.pgset("up").args(CLASS).args("--password-file -").run_with("Third3").await;
     up.exits(4).says("pgset password rotate");
@@ -170,7 +170,7 @@ async fn a_password_that_only_postgresql_has_is_found_again() {
     up.says("testuser can't log in").says("pgset password rotate user");
     let show = space.pgset("password show").run().await.ok();
     show.says("interrupted");
-    space.pgset("password rotate").run().await.ok().says("an interrupted rotation goes on");
+    space.pgset("password rotate").run().await.ok().says("resuming an interrupted rotation");
     assert_eq!(password(&space, "user").await, "HalfWay1");
     space.pgset("up --replicas 1").run().await.ok();
     // Two concurrent rotations have the same result as two consecutive ones.

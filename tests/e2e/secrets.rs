@@ -115,67 +115,67 @@ async fn of(image: Image) {
         printed.borrow_mut().push_str(&output.all());
         output
     };
-    run(&format!("up -vvv {CLASS}")).await.ok();
+    run(&format!("up -vvvv {CLASS}")).await.ok();
     let mut keys = Vec::new();
     if image == Image::Official {
-        run(&format!("up -vvv -o json --tls {CLASS}")).await.ok();
-        run(&format!("render -vvv --tls {CLASS}")).await.ok();
-        run(&format!("diff -vvv --tls=false {CLASS}")).await;
-        run("connect -vvv --ca-certificate").await.ok();
-        run(&format!("up -vvv --tls-secret nowhere {CLASS}")).await.exits(4);
+        run(&format!("up -vvvv -o json --tls {CLASS}")).await.ok();
+        run(&format!("render -vvvv --tls {CLASS}")).await.ok();
+        run(&format!("diff -vvvv --tls=false {CLASS}")).await;
+        run("connect -vvvv --ca-certificate").await.ok();
+        run(&format!("up -vvvv --tls-secret nowhere {CLASS}")).await.exits(4);
         keys.extend(private_keys(&space).await);
         // A key that does not belong to the certificate is read, refused, and never printed.
         let (own, other) = (keys[0].clone(), keys[1].clone());
         assert_ne!(own, other);
         other_key(&space, &other).await;
-        run(&format!("up -vvv --tls-secret mine {CLASS}")).await.exits(4).says("not the key");
+        run(&format!("up -vvvv --tls-secret mine {CLASS}")).await.exits(4).says("not the key");
         // A broken key is generated again.
         let patch = Patch::Merge(json!({"stringData": {"tls.key": other}}));
         let secrets = space.api::<Secret>();
         secrets.patch("pgset-tls", &PatchParams::default(), &patch).await.unwrap();
-        run(&format!("diff -vvv {CLASS}")).await.exits(1).prints("*** (changed)");
-        run(&format!("up -vvv {CLASS}")).await.ok().says("not the key of tls.crt");
+        run(&format!("diff -vvvv {CLASS}")).await.exits(1).prints("*** (changed)");
+        run(&format!("up -vvvv {CLASS}")).await.ok().says("not the key of tls.crt");
         keys.extend(private_keys(&space).await);
         let seen = in_the_pods(&space).await;
         printed.borrow_mut().push_str(&seen);
     }
     run("test -vvv").await.ok();
-    run("test -vvv -o json").await.ok();
+    run("test -vvvv -o json").await.ok();
     run("status -vvv").await.ok();
-    run("status -vvv -o json").await.ok();
-    run("scale -vvv --replicas 3").await.ok();
-    run(&format!("up -vvv -o json {CLASS}")).await.ok();
-    run(&format!("up -vvv --dry-run=server {CLASS}")).await.ok();
-    run(&format!("diff -vvv {CLASS}")).await.ok();
-    run(&format!("render -vvv {CLASS}")).await.ok();
-    run(&format!("render -vvv --list {CLASS}")).await.ok();
-    run(&format!("env -vvv {CLASS}")).await.ok();
-    run(&format!("env -vvv -o json {CLASS}")).await.ok();
+    run("status -vvvv -o json").await.ok();
+    run("scale -vvvv --replicas 3").await.ok();
+    run(&format!("up -vvvv -o json {CLASS}")).await.ok();
+    run(&format!("up -vvvv --dry-run=server {CLASS}")).await.ok();
+    run(&format!("diff -vvvv {CLASS}")).await.ok();
+    run(&format!("render -vvvv {CLASS}")).await.ok();
+    run(&format!("render -vvvv --list {CLASS}")).await.ok();
+    run(&format!("env -vvvv {CLASS}")).await.ok();
+    run(&format!("env -vvvv -o json {CLASS}")).await.ok();
     run("connect -vvv").await.ok();
-    run("connect -vvv -o json").await.ok();
-    run("connect -vvv -o env --replica").await.ok();
-    run("psql -vvv -- -l").await.ok();
-    run("psql -vvv -U testuser --replica").await.ok();
+    run("connect -vvvv -o json").await.ok();
+    run("connect -vvvv -o env --replica").await.ok();
+    run("psql -vvvv -- -l").await.ok();
+    run("psql -vvvv -U testuser --replica").await.ok();
     let (_, password) = PASSWORDS[2];
     let file = space.file("password", &format!("{password}\n"));
-    run(&format!("password rotate -vvv --password-file {}", file.display())).await.ok();
+    run(&format!("password rotate -vvvv --password-file {}", file.display())).await.ok();
     let (_, password) = PASSWORDS[1];
     let replication = space.file("replication-password", &format!("{password}\n"));
     let rotate =
-        format!("password rotate -vvv replication --password-file {}", replication.display());
+        format!("password rotate -vvvv replication --password-file {}", replication.display());
     // The replicas of the article's image keep their password, because it can't be changed.
     run(&rotate).await.exits(if image == Image::Official { 0 } else { 4 });
-    run("password rotate -vvv superuser --password-file /nowhere").await.exits(2);
-    run(&format!("up -vvv {CLASS} --password-file {}", file.display())).await.ok();
-    run("scale -vvv --replicas 99").await.exits(2);
-    run("up -vvv --replicas 0").await.exits(2);
-    run("up -vvv --storage class:golden --name other").await.exits(1);
+    run("password rotate -vvvv superuser --password-file /nowhere").await.exits(2);
+    run(&format!("up -vvvv {CLASS} --password-file {}", file.display())).await.ok();
+    run("scale -vvvv --replicas 99").await.exits(2);
+    run("up -vvvv --replicas 0").await.exits(2);
+    run("up -vvvv --storage class:golden --name other").await.exits(1);
     run("down -vvv").await.exits(4);
     // For a pod that does not become ready, events, specification and logs are printed.
     let call = space.pgset_through(&through, "up -vvv").args(CLASS);
     let output = with_passwords(space.without_image(call)).run().await.exits(1);
     clean("a failing up", &output.all());
-    run("down -vvv --yes --delete-data").await.ok();
+    run("down -vvvv --yes --delete-data").await.ok();
     if image == Image::Official {
         no_key_is_in(&keys, &printed.borrow());
     }

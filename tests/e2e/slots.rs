@@ -54,7 +54,7 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
     let given_up = space.pgset("scale --replicas 2 --timeout 12s").run().await.exits(70);
     given_up.says("pgset_2 is still used by straggler").within(seconds(30));
     let scale = space.pgset("scale --replicas 2").spawn();
-    scale.says("waits until it is idle").await;
+    scale.says("waiting until it is inactive").await;
     let end = "select pg_terminate_backend(pid) from pg_stat_replication where application_name = 'straggler'";
     drop(straggler);
     // pg_receivewal reconnects by itself, so it must be killed, too.

@@ -23,11 +23,11 @@ async fn a_commit_waits_for_a_replica_and_the_set_has_enough_of_them() {
         .run()
         .await
         .exits(2)
-        .says("no commit would ever end");
+        .says("no commit would complete");
     // The first start creates users and a database before a replica exists.
     space.pgset("up --replicas 2 --synchronous 1").run().await.ok();
-    space.pgset("status").run().await.ok().prints("commits wait for 1 replica");
-    space.pgset("test").run().await.ok().prints("commits wait for 1 of them");
+    space.pgset("status").run().await.ok().prints("1 replica must confirm each commit");
+    space.pgset("test -v").run().await.ok().prints(", 1 must confirm each commit");
     space.pgset("scale --replicas 1").run().await.exits(4).says("--synchronous 0");
     space.pgset("up --replicas 1").run().await.exits(4).says("--synchronous 0");
 

@@ -57,7 +57,7 @@ async fn is_encrypted(space: &Space) {
     let replicas = space.ready_pods().await.len() - 1;
     space.sql_yields("pgset-0", "postgres", SENDERS, &format!("{replicas}|t")).await;
     let tested = space.pgset("test").run().await.ok();
-    tested.prints("pgset-master proves who it is over TLS, and refuses plain connections");
+    tested.prints("pgset-master has a valid certificate and refuses connections without TLS");
     let status = space.pgset("status -o json").run().await.ok().json();
     assert_eq!(status["tls"]["mode"], "required", "{status}");
 }
@@ -206,13 +206,13 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
         let up = space.pgset("up --tls-secret mine").run().await.exits(4);
         up.says(words).never_says("configured").never_says("created").never_says("PRIVATE KEY");
     };
-    refused("Secret mine can't be used for TLS: it is not there").await;
+    refused("Secret mine can't be used for TLS: it does not exist").await;
     for (certificates, words) in [
         (elsewhere, replica.as_str()),
         (old, "expired"),
         (Certificates { key: stranger.key.clone(), ..good.clone() }, "not the key of tls.crt"),
         (Certificates { authorities: stranger.authorities, ..good.clone() }, "not signed by a CA"),
-        (Certificates { authorities: String::new(), ..good.clone() }, "ca.crt holds no"),
+        (Certificates { authorities: String::new(), ..good.clone() }, "ca.crt contains no"),
     ] {
         keep(&space, "mine", &certificates).await;
         refused(words).await;
@@ -221,7 +221,7 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
     keep(&space, "mine", &good).await;
     let there = space.api::<Secret>().get("mine").await.unwrap();
     let up = space.pgset("up --tls-secret mine").run().await.ok();
-    up.says("TLS off -> offered, by Secret mine").says("TLS offered -> required");
+    up.says("TLS off -> offered, certificate from Secret mine").says("TLS offered -> required");
     is_encrypted(&space).await;
     // Without a TLS flag, TLS stays on.
     space.pgset("up").run().await.ok().never_says("configured");
@@ -251,7 +251,7 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
         .run()
         .await
         .ok()
-        .says("TLS required -> offered, by Secret mine");
+        .says("TLS required -> offered, certificate from Secret mine");
     is_encrypted(&space).await;
     space.pgset("down --yes --delete-data").run().await.ok();
     assert!(space.api::<Secret>().get_opt("mine").await.unwrap().is_some(), "it is not the set's");

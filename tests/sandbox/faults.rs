@@ -211,7 +211,7 @@ async fn an_image_that_the_sandbox_has_not_names_those_it_has() {
     let world = World::start().await;
     let up = world.pgset("up --timeout 60s --image example.com/mine:1 --profile postgres");
     let up = up.env("CCP_IMAGE_TAG", "").run().await;
-    up.exits(1).mentions(&["the sandbox pulls nothing, and has only"]);
+    up.exits(1).mentions(&["the sandbox does not pull images, it has only"]);
     world.stop().await;
 }
 

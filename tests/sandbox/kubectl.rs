@@ -161,8 +161,8 @@ async fn looked_at(kubectl: &Kubectl<'_>) {
         ("get pod nobody", "pods \"nobody\" not found"),
         ("get deployments", "the server doesn't have a resource type"),
         ("get pods --field-selector spec.colour=red", "field label not supported: spec.colour"),
-        ("get pods --as somebody", "acting as somebody else is not part of the sandbox"),
-        ("attach pgset-0", "pods/attach is not part of the sandbox"),
+        ("get pods --as somebody", "impersonation is not supported by the sandbox"),
+        ("attach pgset-0", "pods/attach is not supported by the sandbox"),
     ] {
         kubectl.fails(line, expected).await;
     }

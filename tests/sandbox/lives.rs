@@ -30,7 +30,7 @@ async fn a_set_outlives_its_sandbox() {
         .ok()
         .prints(&format!("export KUBECONFIG={}", kubeconfig.display()));
     assert!(is_private(&kubeconfig));
-    sandbox("start", &place).run().await.exits(4).says("runs already");
+    sandbox("start", &place).run().await.exits(4).says("is already running");
     pgset("up", &kubeconfig).run().await.ok();
 
     // After `stop` the set is restored, and its servers were shut down cleanly.
@@ -250,7 +250,7 @@ async fn a_directory_that_is_not_a_sandbox_s_is_left_alone() {
     let parent = directory();
     std::fs::write(parent.path().join("letters"), "dear").unwrap();
     for line in ["start", "stop --delete", "logs"] {
-        sandbox(line, parent.path()).run().await.exits(1).says("are no sandbox's");
+        sandbox(line, parent.path()).run().await.exits(1).says("a sandbox did not create");
     }
     assert!(parent.path().join("letters").exists());
 }

@@ -91,7 +91,7 @@ impl<'a> Sentinel<'a> {
     }
 
     fn call(&self, line: &str) -> Pgset {
-        let mut call = self.profile.of(self.world.pgset(line).args("-vvv"));
+        let mut call = self.profile.of(self.world.pgset(line).args("-vvvv"));
         for (variable, password) in PASSWORDS {
             call = call.env(variable, password);
         }

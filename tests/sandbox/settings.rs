@@ -59,7 +59,7 @@ async fn replicas_come_go_and_are_waited_for() {
     assert_eq!(world.sql("--replica 2", "select count(*) from t").await, "1001");
 
     world.official("up --synchronous 1").await.ok().says("synchronous replicas 0 -> 1");
-    world.official("status").await.ok().prints("commits wait for 1 replica");
+    world.official("status").await.ok().prints("1 replica must confirm each commit");
     world.sql("", "insert into t values (-1)").await;
     world.official("up").await.ok().never_says("configured");
     world.official("up --synchronous 0").await.ok();

@@ -20,7 +20,7 @@ fn edit(live: &mut Live, kind: Kind, name: &str) -> &'static str {
 fn an_object_of_another() {
     let mut live = applied(&article());
     edit(&mut live, Kind::Service, "pgset-master");
-    assert_eq!(refused(article(), &live), "Service pgset-master belongs to the set other");
+    assert_eq!(refused(article(), &live), "Service pgset-master is owned by the set other");
 
     let mut live = applied(&article());
     let volume = live.get_mut(&id(Kind::PersistentVolume, "pv1")).unwrap();
@@ -28,7 +28,7 @@ fn an_object_of_another() {
     let refusal = planned(article(), &live).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "PersistentVolume pv1 belongs to the set pgset in namespace staging"
+        "PersistentVolume pv1 is owned by the set pgset in namespace staging"
     );
     assert!(refusal.hints()[0].contains("--volume-prefix"));
 }
@@ -49,8 +49,8 @@ fn kept_data_whose_passwords_are_gone_or_others() {
     live.remove(&id(Kind::Secret, "pgset-auth"));
     assert_eq!(
         refused(article(), &live),
-        "PersistentVolumeClaim pgset-pvc was kept, but its passwords are gone: \
-         there is no Secret pgset-auth"
+        "PersistentVolumeClaim pgset-pvc was kept, but Secret pgset-auth with its passwords does \
+         not exist"
     );
     let set = set();
     let options = Options { set: &set, replicas: None, passwords_given: true };
@@ -181,7 +181,7 @@ fn volumes_that_can_t_be_bound() {
     let volume = live.get_mut(&id(Kind::PersistentVolume, "pv2")).unwrap();
     volume["status"]["phase"] = "Bound".into();
     volume["spec"]["claimRef"]["name"] = "stranger".into();
-    assert_eq!(refused(article(), &live), "PersistentVolume pv2 is taken by the claim pg/stranger");
+    assert_eq!(refused(article(), &live), "PersistentVolume pv2 is bound to the claim pg/stranger");
 
     // If the claim is bound, other volumes do not matter.
     let claim = id(Kind::PersistentVolumeClaim, "pgset-pvc");
@@ -199,7 +199,7 @@ fn a_directory_of_the_same_set_elsewhere() {
     let mut live = Live::from([(id(Kind::PersistentVolume, "x1"), other)]);
     assert_eq!(
         refused(article(), &live),
-        "/srv holds the data of the set of the same name in namespace staging (PersistentVolume x1)"
+        "/srv contains the data of the set of the same name in namespace staging (PersistentVolume x1)"
     );
     live.get_mut(&id(Kind::PersistentVolume, "x1")).unwrap()["spec"]["hostPath"]["path"] =
         "/other".into();

@@ -64,7 +64,7 @@ fn a_nul_is_refused_without_showing_the_password() {
     assert_eq!(error, ScriptError::Nul("password"));
     assert_eq!(
         error.to_string(),
-        "the password holds a NUL character, which PostgreSQL can't take"
+        "the password contains a NUL character, which PostgreSQL does not accept"
     );
 }
 

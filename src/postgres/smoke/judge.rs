@@ -60,7 +60,7 @@ pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> CheckOutcome {
     };
     match row(wanted) {
         Some(row) => answered(&check.probe, &row),
-        None => CheckOutcome::failed("psql did not print what was asked for"),
+        None => CheckOutcome::failed("psql did not print the expected output"),
     }
 }
 
@@ -87,7 +87,7 @@ fn answered(probe: &Probe, row: &Row) -> CheckOutcome {
         Probe::MarkerRead { value, limit } => {
             let waited = row.get("waited").and_then(Value::as_f64).unwrap_or_default();
             if field(row, "marker") != value {
-                CheckOutcome::failed("another value was read than was written")
+                CheckOutcome::failed("the value read differs from the value written")
             } else if row.get("in_recovery").and_then(Value::as_bool) != Some(true) {
                 CheckOutcome::failed("the server is not a replica: it is not in recovery")
             } else {
@@ -100,7 +100,7 @@ fn answered(probe: &Probe, row: &Row) -> CheckOutcome {
         }
         Probe::MarkerClean { table } => match row.get("tables").and_then(Value::as_u64) {
             Some(0) => CheckOutcome::passed("its table is dropped"),
-            _ => CheckOutcome::failed(format!("the table {table} is still there")),
+            _ => CheckOutcome::failed(format!("the table {table} still exists")),
         },
         Probe::Login { user } if field(row, "user") == user => {
             CheckOutcome::passed(format!("database {}", field(row, "database")))
@@ -139,9 +139,9 @@ fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> CheckO
 /// First a connection that is verified, then a plain one, which the server must refuse by its rules: any
 /// other way to fail proves nothing.
 fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str) -> CheckOutcome {
-    let up = || Some("pgset up: brings every server its certificate and its rules".to_owned());
+    let up = || Some("pgset up: updates certificate and pg_hba.conf of every server".to_owned());
     let Some(encrypted) = encrypted else {
-        let trouble = output.trouble().map_or("psql said nothing".to_owned(), |t| t.to_string());
+        let trouble = output.trouble().map_or("psql printed nothing".to_owned(), |t| t.to_string());
         return CheckOutcome::failed(trouble).hint(up());
     };
     if encrypted.get("ssl").and_then(Value::as_bool) != Some(true) {
@@ -149,25 +149,26 @@ fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str)
     }
     match output.trouble() {
         _ if plain => {
-            CheckOutcome::failed(format!("{service} let a plain connection in")).hint(up())
+            CheckOutcome::failed(format!("{service} accepts connections without TLS")).hint(up())
         }
         Some(trouble) if trouble.message.contains("pg_hba.conf") => {
             let version = field(encrypted, "version");
             CheckOutcome::passed(format!(
-                "{version}, verified in full; plain: no entry in pg_hba.conf"
+                "{version}, verified (verify-full); without TLS: no entry in pg_hba.conf"
             ))
         }
         Some(trouble) => {
-            CheckOutcome::failed(format!("a plain connection ended otherwise: {trouble}"))
+            let reason = format!("the connection without TLS failed for another reason: {trouble}");
+            CheckOutcome::failed(reason)
         }
-        None => CheckOutcome::failed("psql did not try a plain connection"),
+        None => CheckOutcome::failed("psql did not try a connection without TLS"),
     }
 }
 
 /// Exactly one streaming row per replica.
 fn streaming(observation: &Observation, pods: &[(String, String)]) -> CheckOutcome {
     if observation.in_recovery {
-        return CheckOutcome::failed("the server that was asked is itself in recovery");
+        return CheckOutcome::failed("the queried server is in recovery");
     }
     let ByPod { rows, strangers } = observation.by_pod(pods);
     let mut wrong = Vec::new();
@@ -195,19 +196,19 @@ fn streaming(observation: &Observation, pods: &[(String, String)]) -> CheckOutco
     };
     if let Some(confirm) = observation.too_few_confirm() {
         let number = observation.synchronous;
-        wrong.push(format!("commits wait for {number} replicas and {confirm} can confirm"));
+        wrong.push(format!("{number} must confirm each commit, but only {confirm} can"));
     }
     if wrong.is_empty() {
         let waits = match observation.synchronous {
             0 => String::new(),
-            number => format!(", commits wait for {number} of them"),
+            number => format!(", {number} must confirm each commit"),
         };
         let most = rows.iter().flat_map(|(_, rows)| rows).filter_map(|row| row.lag_bytes).max();
         let lag = most.map_or(String::new(), |bytes| format!(", at most {bytes} bytes behind"));
         CheckOutcome::passed(format!("{} streaming{lag}{waits}{strangers}", rows.len()))
     } else {
         CheckOutcome::failed(format!("{}{strangers}", wrong.join("; ")))
-            .hint(Some("kubectl logs of the pod says why it does not stream".to_owned()))
+            .hint(Some("kubectl logs POD shows why it does not stream".to_owned()))
     }
 }
 

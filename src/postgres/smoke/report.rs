@@ -10,7 +10,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
 use super::{CheckOutcome, CheckResult};
-use crate::postgres::table::{clean, wrap};
+use crate::text::table::{clean, wrap};
 
 /// The version of the JSON document. Within one version, fields may be added but not changed.
 pub const REPORT_VERSION: u32 = 1;
@@ -62,10 +62,10 @@ impl SmokeReport {
         )
     }
 
-    /// One line per check: a tick, a cross or a dash, the elapsed time and the title; then the reason, if
-    /// any.
+    /// One line per check: a tick, a cross or a dash, the elapsed time and the title. Then the reason of a
+    /// check that did not pass; with `verbose`, what a check found.
     #[must_use]
-    pub fn human(&self, width: usize, color: bool) -> String {
+    pub fn human(&self, width: usize, color: bool, verbose: bool) -> String {
         let mut text = String::new();
         for check in &self.checks {
             let mark = match check.outcome {
@@ -85,6 +85,7 @@ impl SmokeReport {
                 wrap(&clean(&check.title), 13, width)
             );
             let (reason, hint) = match &check.outcome {
+                CheckOutcome::Passed { .. } if !verbose => continue,
                 CheckOutcome::Passed { detail } => (detail, None),
                 CheckOutcome::Failed { reason, hint } => (reason, hint.as_ref()),
                 CheckOutcome::Skipped { reason } => (reason, None),

@@ -195,7 +195,9 @@ fn a_marker_must_arrive_with_its_value_on_a_replica() {
     };
     let outcome = |code, out: &str, err| judged(&three(), "marker-read/pgset-2", code, out, err);
     assert_eq!(passed(&outcome(0, &row("1700000000-abc9", true), "")), "after 18 ms, limit 2 s");
-    assert!(reason(&outcome(0, &row("other", true), "")).contains("another value"));
+    assert!(
+        reason(&outcome(0, &row("other", true), "")).contains("differs from the value written")
+    );
     assert!(reason(&outcome(0, &row("1700000000-abc9", false), "")).contains("not a replica"));
     let missing = "ERROR:  42P01: relation \"public.x\" does not exist\n";
     assert_eq!(reason(&outcome(3, "", missing)), "it did not arrive within 2 s");
@@ -222,7 +224,7 @@ fn what_was_not_written_is_not_looked_for() {
         elapsed: Duration::ZERO,
     };
     assert_eq!(list.blocked(read, &[written(CheckOutcome::passed(""))]), None);
-    let skipped = CheckOutcome::skipped("needs that a marker is written through pgset-master");
+    let skipped = CheckOutcome::skipped("requires: a marker is written through pgset-master");
     assert_eq!(list.blocked(read, &[written(CheckOutcome::failed("x"))]), Some(skipped));
     let cleanup = list.stage(Stage::Last).next().unwrap();
     assert_eq!(list.blocked(cleanup, &[]), None);
@@ -232,7 +234,7 @@ fn what_was_not_written_is_not_looked_for() {
 fn the_marker_is_gone_or_the_hint_says_how() {
     let row = |n| format!("{{\"kind\":\"left\",\"tables\":{n}}}\n");
     assert_eq!(passed(&judged(&three(), "marker-clean", 0, &row(0), "")), "its table is dropped");
-    assert!(reason(&judged(&three(), "marker-clean", 0, &row(1), "")).contains("still there"));
+    assert!(reason(&judged(&three(), "marker-clean", 0, &row(1), "")).contains("still exists"));
     match judged(&three(), "marker-clean", 3, "", "\\connect: timeout expired\n") {
         CheckOutcome::Failed { hint: Some(hint), .. } => {
             assert!(hint.starts_with("drop table"), "{hint}");

@@ -6,11 +6,72 @@ use std::time::Duration;
 use console::style;
 
 use super::{Health, ReplicaStatus, ServiceFacts, Status};
-use crate::postgres::table::{clean, render, wrap};
+use crate::text::table::{Column, Table, clean, wrap};
+use crate::text::{self, wrap_hanging};
 
-/// Formats the status. `width` is in columns; `color` enables ANSI colours.
+/// How the status is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// The width of the terminal; `None` if the output is not a terminal: no line is wrapped, no column is
+    /// dropped.
+    pub width: Option<usize>,
+    /// Whether to use ANSI colours.
+    pub color: bool,
+    /// Whether to show every column, even if the rows become blocks of lines.
+    pub wide: bool,
+}
+
+/// The rank of a column that is shown only in the wide view.
+const WIDE: u8 = u8::MAX;
+
+/// Headings and ranks: see [`Column`].
+const PODS: [(&str, u8); 9] = [
+    ("NAME", 0),
+    ("LABEL", 2),
+    ("POSTGRESQL", 0),
+    ("READY", 1),
+    ("STATE", 0),
+    ("RESTARTS", 3),
+    ("AGE", 4),
+    ("NODE", WIDE),
+    ("IMAGE", WIDE),
+];
+const REPLICATION: [(&str, u8); 6] =
+    [("REPLICA", 0), ("STATE", 0), ("SYNC", 2), ("BEHIND", 1), ("DELAY", 3), ("REPLAYED", 4)];
+const SLOTS: [(&str, u8); 4] = [("NAME", 0), ("KIND", 2), ("USED", 1), ("KEEPS", 0)];
+const SERVICES: [(&str, u8); 4] = [("NAME", 0), ("ADDRESS", 1), ("PORT", 2), ("ENDPOINTS", 0)];
+const VOLUMES: [(&str, u8); 6] =
+    [("CLAIM", 0), ("PHASE", 0), ("CAPACITY", 1), ("CLASS", 3), ("VOLUME", WIDE), ("PODS", 2)];
+
+/// Formats the status.
 #[must_use]
-pub fn human(status: &Status, width: usize, color: bool) -> String {
+pub fn human(status: &Status, view: View) -> String {
+    let width = view.width.unwrap_or(usize::MAX);
+    let mut text = wrap_hanging(&head(status, view.color), 2, width);
+    text.push('\n');
+    let images = images(status);
+    if images.len() > 1 {
+        let of = |(image, pods): &(&str, Vec<&str>)| format!("{image} ({})", pods.join(", "));
+        let images = images.iter().map(of).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "  {}", wrap(&clean(&format!("images: {images}")), 4, width));
+    }
+    if let Some(tls) = &status.tls {
+        let _ = writeln!(text, "  {}", wrap(&clean(&tls.line()), 4, width));
+    }
+    for problem in &status.problems {
+        let mark = style("✗").red().force_styling(view.color);
+        let _ = writeln!(text, "  {mark} {}", wrap(&clean(problem), 4, width));
+    }
+    section(&mut text, "pods", view, &PODS, &pods(status));
+    section(&mut text, "replication", view, &REPLICATION, &replication(status));
+    section(&mut text, "slots", view, &SLOTS, &slots(status));
+    section(&mut text, "services", view, &SERVICES, &services(status));
+    section(&mut text, "volumes", view, &VOLUMES, &volumes(status));
+    text
+}
+
+/// `demo/pgset is healthy, PostgreSQL 17.12 (postgres:17), commits wait for 1 replica`.
+fn head(status: &Status, color: bool) -> String {
     let health = match status.health {
         Health::Healthy => style("healthy").green(),
         Health::Degraded => style("degraded").yellow(),
@@ -21,69 +82,55 @@ pub fn human(status: &Status, width: usize, color: bool) -> String {
     if let Some(version) = &status.postgres_version {
         let _ = write!(text, ", PostgreSQL {version}");
     }
+    if let [(image, _)] = images(status).as_slice() {
+        let _ = write!(text, " ({})", clean(image));
+    }
     if let Some(number @ 1..) = status.synchronous {
         let replicas = if number == 1 { "replica" } else { "replicas" };
-        let _ = write!(text, ", commits wait for {number} {replicas}");
+        let _ = write!(text, ", {number} {replicas} must confirm each commit");
     }
-    text.push('\n');
-    if let Some(tls) = &status.tls {
-        let _ = writeln!(text, "  {}", wrap(&clean(&tls.line()), 2, width));
-    }
-    for problem in &status.problems {
-        let mark = style("✗").red().force_styling(color);
-        let _ = writeln!(text, "  {mark} {}", wrap(&clean(problem), 4, width));
-    }
-    section(
-        &mut text,
-        "pods",
-        color,
-        &["NAME", "LABEL", "POSTGRESQL", "READY", "STATE", "RESTARTS", "AGE", "NODE", "IMAGE"],
-        &pods(status),
-        width,
-    );
-    section(
-        &mut text,
-        "replication",
-        color,
-        &["REPLICA", "STATE", "SYNC", "BEHIND", "DELAY", "REPLAYED"],
-        &replication(status),
-        width,
-    );
-    section(&mut text, "slots", color, &["NAME", "KIND", "USED", "KEEPS"], &slots(status), width);
-    section(
-        &mut text,
-        "services",
-        color,
-        &["NAME", "ADDRESS", "PORT", "ENDPOINTS"],
-        &services(status),
-        width,
-    );
-    section(
-        &mut text,
-        "volumes",
-        color,
-        &["CLAIM", "PHASE", "CAPACITY", "CLASS", "VOLUME", "PODS"],
-        &volumes(status),
-        width,
-    );
     text
+}
+
+/// The images, each with its pods.
+fn images(status: &Status) -> Vec<(&str, Vec<&str>)> {
+    let mut images: Vec<(&str, Vec<&str>)> = Vec::new();
+    for pod in status.pods.iter().filter(|pod| !pod.image.is_empty()) {
+        match images.iter_mut().find(|(image, _)| *image == pod.image) {
+            Some((_, pods)) => pods.push(&pod.name),
+            None => images.push((&pod.image, vec![&pod.name])),
+        }
+    }
+    images
 }
 
 fn section(
     text: &mut String,
     title: &str,
-    color: bool,
-    headings: &[&str],
+    view: View,
+    columns: &[(&'static str, u8)],
     rows: &[Vec<String>],
-    width: usize,
 ) {
     if rows.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n{}", style(title).bold().force_styling(color));
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
-    text.push_str(&render(headings, &rows, width));
+    let _ = writeln!(text, "\n{}", style(title).bold().force_styling(view.color));
+    let shown = |rank: u8| view.wide || rank != WIDE;
+    let cells = |row: &Vec<String>| {
+        let cells = row.iter().zip(columns).filter(|(_, (_, rank))| shown(*rank));
+        cells.map(|(cell, _)| clean(cell)).collect()
+    };
+    let column = |(heading, rank): (&'static str, u8)| {
+        // In the wide view every column was asked for.
+        let rank = if view.wide { 0 } else { rank };
+        Column { heading, rank }
+    };
+    let table = Table {
+        columns: columns.iter().copied().filter(|(_, rank)| shown(*rank)).map(column).collect(),
+        rows: rows.iter().map(cells).collect(),
+        indent: 2,
+    };
+    text.push_str(&table.render(view.width));
 }
 
 fn or_dash(text: Option<&str>) -> String {
@@ -125,7 +172,7 @@ fn replication(status: &Status) -> Vec<Vec<String>> {
             replica.pod.clone().unwrap_or_else(outside),
             state,
             or_dash(row.map(|row| row.sync_state.as_str())),
-            row.and_then(|row| row.lag_bytes).map_or("-".to_owned(), bytes),
+            row.and_then(|row| row.lag_bytes).map_or("-".to_owned(), text::size),
             row.and_then(|row| row.replay_lag).map_or("-".to_owned(), delay),
             row.and_then(|row| row.replay_lsn).map_or("-".to_owned(), |lsn| lsn.to_string()),
         ]
@@ -139,7 +186,7 @@ fn slots(status: &Status) -> Vec<Vec<String>> {
             slot.name.clone(),
             slot.kind.clone(),
             if slot.active { "yes" } else { "no" }.to_owned(),
-            slot.retained_bytes.map_or("-".to_owned(), bytes),
+            slot.retained_bytes.map_or("-".to_owned(), text::size),
         ]
     };
     status.slots.iter().map(row).collect()
@@ -183,15 +230,6 @@ fn age(age: Duration) -> String {
     }
 }
 
-fn bytes(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match UNITS.iter().find(|(size, _)| bytes >= *size) {
-        // One decimal, with integer arithmetic: an `f64` can't represent every `u64`.
-        Some((size, unit)) => format!("{}.{} {unit}", bytes / size, bytes % size * 10 / size),
-        None => format!("{bytes} B"),
-    }
-}
-
 fn delay(delay: Duration) -> String {
     match delay.as_millis() {
         0 => "< 1 ms".to_owned(),
@@ -199,3 +237,6 @@ fn delay(delay: Duration) -> String {
         _ => format!("{:.0} s", delay.as_secs_f64()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,15 +30,19 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
     match writable.as_slice() {
         [] => found.push("no pod is a writable master".to_owned()),
         [_] => {}
-        many => found
-            .push(format!("{} are all writable: each is a master of its own", many.join(" and "))),
+        many => found.push(format!(
+            "{} are all writable: the set must have only one master",
+            many.join(" and ")
+        )),
     }
     for pod in pods {
         let name = &pod.name;
         match (pod.role_label, pod.in_recovery) {
             (_, None) => found.push(match &pod.no_answer {
-                Some(why) => format!("{name} did not say whether it is in recovery: {why}"),
-                None => format!("{name} did not say whether it is in recovery"),
+                Some(why) => {
+                    format!("{name} cannot be queried (pg_is_in_recovery() failed): {why}")
+                }
+                None => format!("{name} cannot be queried (pg_is_in_recovery() failed)"),
             }),
             (None, Some(_)) => found.push(format!("{name} has no role label")),
             (Some(Role::Master), Some(true)) => {
@@ -86,7 +90,7 @@ pub(super) fn pod_problems(facts: &Facts) -> Vec<String> {
     let desired = facts.desired_replicas as usize;
     let mut found = Vec::new();
     if facts.pods.len() != desired {
-        found.push(format!("{} pods where {desired} are asked for", facts.pods.len()));
+        found.push(format!("{} pods, expected {desired}", facts.pods.len()));
     }
     for pod in facts.pods.iter().filter(|pod| !pod.ready) {
         found.push(format!("{} is not ready: {}", pod.name, pod.state));
@@ -98,7 +102,7 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
     let Some(observation) = &facts.observation else {
         return match facts.desired_replicas {
             0 | 1 => Vec::new(),
-            _ => vec!["the master could not be asked about replication".to_owned()],
+            _ => vec!["the master cannot be queried about replication".to_owned()],
         };
     };
     let mut found = Vec::new();
@@ -118,20 +122,23 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
         }
     }
     if let Some(confirm) = observation.too_few_confirm() {
+        let replicas = match observation.synchronous {
+            1 => "1 replica".to_owned(),
+            number => format!("{number} replicas"),
+        };
         found.push(format!(
-            "commits wait for {} synchronous replicas and {confirm} can confirm: none ends",
-            observation.synchronous
+            "{replicas} must confirm each commit, but only {confirm} can: every commit waits"
         ));
     }
     if let Some(settings) = &observation.pending_restart {
-        found.push(format!("the master waits for a restart: {settings} (pgset up does it)"));
+        found.push(format!("the master needs a restart to apply {settings}: pgset up restarts it"));
     }
     for slot in observation.slots.iter().filter(|slot| !slot.active) {
         found.push(match slot.retained_bytes {
             Some(bytes) => {
-                format!("slot {} is used by nobody and keeps {bytes} bytes of log", slot.name)
+                format!("slot {} is inactive and retains {bytes} bytes of WAL", slot.name)
             }
-            None => format!("slot {} is used by nobody", slot.name),
+            None => format!("slot {} is inactive", slot.name),
         });
     }
     found

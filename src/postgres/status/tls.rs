@@ -81,12 +81,12 @@ impl TlsStatus {
             || (line.is_some() && mode != TlsMode::Required)
             || (line.is_none() && mode != TlsMode::Off)
         {
-            problems.push("TLS is on its way: pgset up brings it to its end".to_owned());
+            problems.push("the change of TLS is not finished: pgset up finishes it".to_owned());
         }
         let other = servers.iter().find(|(_, server)| server.certificate != first.certificate);
         if let Some((pod, _)) = other {
             problems.push(format!(
-                "{pod} has another certificate than {first_pod}: pgset up brings every pod the same"
+                "{pod} has another certificate than {first_pod}: pgset up updates every pod"
             ));
         }
         let dates = servers.iter().filter_map(|(_, server)| server.dates()).min_by_key(|d| d.until);
@@ -131,21 +131,24 @@ impl TlsStatus {
         };
         let mode = if self.is_required() { "required" } else { "offered" };
         let due = if self.renewal_due { format!("; {}", self.renewal()) } else { String::new() };
-        format!("TLS is {mode}, the certificate is good until {}, {}{due}", day(until), self.left())
+        let (until, left) = (day(until), self.left());
+        format!("TLS is {mode}, the certificate is valid until {until}, {left}{due}")
     }
 
     fn left(&self) -> String {
         match self.days {
-            ..0 => "which is over".to_owned(),
-            0 => "less than a day".to_owned(),
-            1 => "1 day".to_owned(),
-            days => format!("{days} days"),
+            ..0 => "expired".to_owned(),
+            0 => "less than a day left".to_owned(),
+            1 => "1 day left".to_owned(),
+            days => format!("{days} days left"),
         }
     }
 
     fn renewal(&self) -> String {
         match &self.secret {
-            Some(secret) if !self.made => format!("whoever keeps Secret {secret} has to renew it"),
+            Some(secret) if !self.made => {
+                format!("renew it in Secret {secret}, which pgset does not manage")
+            }
             _ => "pgset up renews it".to_owned(),
         }
     }
@@ -205,15 +208,15 @@ mod tests {
         let (status, problems) = at(0);
         assert_eq!(
             (status.line().as_str(), problems.len()),
-            ("TLS is required, the certificate is good until 2027-11-24, 365 days", 0)
+            ("TLS is required, the certificate is valid until 2027-11-24, 365 days left", 0)
         );
         let (status, problems) = at(300);
-        assert!(status.line().ends_with("65 days; pgset up renews it"), "{}", status.line());
+        assert!(status.line().ends_with("65 days left; pgset up renews it"), "{}", status.line());
         assert!(status.renewal_due && problems.is_empty());
         let (_, problems) = at(330);
         assert_eq!(
             problems,
-            ["the certificate expires on 2027-11-24, 35 days: pgset up renews it"]
+            ["the certificate expires on 2027-11-24, 35 days left: pgset up renews it"]
         );
         let (_, problems) = at(366);
         assert_eq!(
@@ -223,16 +226,17 @@ mod tests {
             ]
         );
         let (_, problems) = of(&[server("required given mine", false)], after(330));
-        assert!(problems[0].ends_with("whoever keeps Secret mine has to renew it"), "{problems:?}");
+        let renewal = "35 days left: renew it in Secret mine, which pgset does not manage";
+        assert!(problems[0].ends_with(renewal), "{problems:?}");
     }
 
     #[test]
     fn what_is_not_finished_is_a_problem() {
-        let on_its_way = "TLS is on its way: pgset up brings it to its end";
+        let unfinished = "the change of TLS is not finished: pgset up finishes it";
         let (status, problems) = of(&[server("offered made pgset-tls", true)], now());
-        assert_eq!((status.mode, problems), (TlsMode::Offered, vec![on_its_way.to_owned()]));
+        assert_eq!((status.mode, problems), (TlsMode::Offered, vec![unfinished.to_owned()]));
         let (_, problems) = of(&[server("required made pgset-tls", true)], now());
-        assert_eq!(problems, [on_its_way]);
+        assert_eq!(problems, [unfinished]);
         let other = server("required made pgset-tls", false);
         let (status, problems) = of(&[server("required made pgset-tls", false), other], now());
         assert!(status.is_required());

@@ -34,14 +34,14 @@ pub(crate) async fn check(
     if let Some(trouble) = output.trouble() {
         return Err(Failure::new(
             Exit::Failed,
-            format!("PostgreSQL in pod {pod} does not say what it runs with: {trouble}"),
+            format!("the settings of PostgreSQL in pod {pod} can't be read: {trouble}"),
         )
         .into());
     }
     if let Some(library) = configuration::missing_library(&output) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("the image has no library {library}, which is to be loaded: no server would start; nothing was changed"),
+            format!("the image has no library {library}, which the settings load: no server would start; nothing was changed"),
         )
         .into());
     }
@@ -51,9 +51,9 @@ pub(crate) async fn check(
     if change.rolls && order == Order::MasterFirst {
         return Err(Failure::new(
             Exit::Refused,
-            "a setting that every replica must have as much of as the master shrinks, and the pods change, too: their controller would restart the replicas first, which could not start",
+            "a setting that must not be lower on a replica than on the master is decreased, and the pod template changes as well: the StatefulSet controller would restart the replicas first, and they could not start",
         )
-        .hint("in two steps: first the settings alone, then the rest")
+        .hint("change them in two steps: first the settings alone, then the rest")
         .into());
     }
     let at_start: Vec<&str> = running

@@ -98,13 +98,13 @@ impl Procedure for Follow<'_> {
             return if facts.nudge {
                 Next::Act(Step::Nudge)
             } else {
-                Next::Wait("its kubelet has not brought the new files".to_owned())
+                Next::Wait("the pod has not received the new configuration".to_owned())
             };
         }
         match &facts.reloaded {
             None if state.stale => Next::Act(Step::Reload(state.loaded.clone())),
             Some(before) if *before == state.loaded => {
-                Next::Wait("PostgreSQL has not read the new files".to_owned())
+                Next::Wait("PostgreSQL has not loaded the new configuration".to_owned())
             }
             _ if !state.errors.is_empty() => Next::Act(Step::Fail(state.errors.clone())),
             _ => Next::Done,
@@ -122,10 +122,10 @@ impl Procedure for Follow<'_> {
             }
             Step::Fail(errors) => Err(Failure::new(
                 Exit::Failed,
-                format!("PostgreSQL in pod {pod} can't read its configuration and goes on with the old one; it would not start again"),
+                format!("PostgreSQL in pod {pod} can't read its configuration and keeps the old one; it would not start again"),
             )
             .details(errors)
-            .hint(format!("{}  # with settings that it takes", work.context.again))
+            .hint(format!("{}  # with settings that PostgreSQL accepts", work.context.again))
             .into()),
         }
     }
@@ -157,12 +157,18 @@ mod tests {
         assert_eq!(Follow::next(&facts(Err("no answer".to_owned()))), wait("no answer"));
         let absent = |nudge| Facts { has_files: false, nudge, ..facts(Ok(state())) };
         assert_eq!(Follow::next(&absent(true)), Next::Act(Step::Nudge));
-        assert_eq!(Follow::next(&absent(false)), wait("its kubelet has not brought the new files"));
+        assert_eq!(
+            Follow::next(&absent(false)),
+            wait("the pod has not received the new configuration")
+        );
         let stale = || State { stale: true, ..state() };
         let reload = Next::Act(Step::Reload("10:00".to_owned()));
         assert_eq!(Follow::next(&facts(Ok(stale()))), reload);
         let reloaded = |at: &str| Facts { reloaded: Some(at.to_owned()), ..facts(Ok(stale())) };
-        assert_eq!(Follow::next(&reloaded("10:00")), wait("PostgreSQL has not read the new files"));
+        assert_eq!(
+            Follow::next(&reloaded("10:00")),
+            wait("PostgreSQL has not loaded the new configuration")
+        );
         assert_eq!(Follow::next(&reloaded("09:59")), Next::Done);
         let errors = vec!["line 3".to_owned()];
         let wrong = State { errors: errors.clone(), ..state() };

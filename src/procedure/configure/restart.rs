@@ -37,7 +37,7 @@ pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow
         Order::MasterFirst => "the master, then the replicas one by one",
     };
     let question = format!(
-        "{what}: PostgreSQL reads this at its start only. Restart {how}? Each restart ends the pod's connections."
+        "Restart {how}, to apply {what} (PostgreSQL reads it only at startup; each restart closes the pod's connections)?"
     );
     context.confirm(&question).await
 }
@@ -140,7 +140,7 @@ impl Restart<'_> {
             work.cluster.delete(&id, live::uid_of(&there)).await?;
         }
         let again = Wait {
-            done: "the new settings are applied, not every pod runs with them",
+            done: "the new settings are applied, but not every pod uses them yet",
             ..self.wait.clone()
         };
         wait::until_ready(work, again).await?;
@@ -237,7 +237,7 @@ async fn replayed(work: Work<'_>, master: &str) -> anyhow::Result<()> {
     let done = "the master is restarted, but not the replicas";
     poll(work, done, look, |why| {
         Failure::new(Exit::TimedOut, format!("the replicas lag: {why}"))
-            .hint(format!("{}  # goes on", work.set.command("up")))
+            .hint(format!("{}  # resumes", work.set.command("up")))
     })
     .await
 }

@@ -32,7 +32,7 @@ pub(super) async fn dry_start(
     let output =
         ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) };
     configuration::checked(&output).map_err(|words| {
-        Failure::new(Exit::Usage, "PostgreSQL does not take these settings; nothing was changed")
+        Failure::new(Exit::Usage, "PostgreSQL does not accept these settings; nothing was changed")
             .details(words)
             .into()
     })
@@ -43,12 +43,12 @@ pub(super) fn two_steps(mixed: &Mixed) -> Failure {
     Failure::new(
         Exit::Refused,
         format!(
-            "{} would grow and {} shrink: no replica may have less of them than its master, which no order of restarts keeps for both",
+            "{} would increase and {} would decrease: a replica is not allowed to have a lower value than the master, and no order of restarts is safe for both",
             mixed.grow.join(", "),
             mixed.shrink.join(", ")
         ),
     )
-    .hint("in two steps: first let grow what grows, then let shrink what shrinks")
+    .hint("change them in two steps: first the settings that increase, then those that decrease")
 }
 
 /// The numeric values of the settings that replicas must follow.

@@ -68,8 +68,8 @@ async fn wanted(work: Work<'_>, config: &Value) -> anyhow::Result<Wanted> {
     }
     let id = objects::secret(work.set, &tls.secret);
     let secret = work.cluster.get(&id).await?.ok_or_else(|| {
-        Failure::new(Exit::Failed, format!("{id} is gone, which the certificate is in"))
-            .hint(format!("{}  # makes it again, where pgset made it", work.set.command("up")))
+        Failure::new(Exit::Failed, format!("{id} with the certificate does not exist"))
+            .hint(format!("{}  # creates it again if pgset generated it", work.set.command("up")))
     })?;
     let there = certificates_of(&secret);
     Ok(Wanted {
@@ -126,7 +126,7 @@ impl Procedure for Follow<'_> {
         let (why, answered) = match output {
             Ok(output) if output.code == 0 && self.wanted.is(&output.stdout) => (None, true),
             Ok(output) if output.code == 0 => {
-                (Some("its kubelet has not brought the certificate".to_owned()), true)
+                (Some("the pod has not received the new certificate".to_owned()), true)
             }
             Ok(output) => (Some(tls::trouble(&output.stderr)), true),
             Err(error) => (Some(error.to_string()), false),
@@ -149,7 +149,7 @@ impl Procedure for Follow<'_> {
             Step::Fail(why) => {
                 let message = format!("pod {}: {why}", pods::name(self.pod));
                 Err(Failure::new(Exit::Failed, message)
-                    .hint(format!("{}  # once the Secret is right", self.work.context.again))
+                    .hint(format!("{}  # after the Secret is corrected", self.work.context.again))
                     .into())
             }
         }

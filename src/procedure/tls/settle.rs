@@ -67,7 +67,7 @@ impl Settle<'_> {
         self.work.cluster.apply(config, Apply { dry_run: false, force: true }).await?;
         let detail = Some(change(self.transition.first.as_ref(), self.transition.last.as_ref()));
         let (object, outcome) = (config.id.clone(), Outcome::Configured);
-        self.work.context.reporter.emit(Event::Object { object, outcome, detail });
+        self.work.context.reporter.emit(Event::object(object, outcome, detail));
         Ok(())
     }
 }

@@ -160,7 +160,7 @@ fn what_does_not_fit_is_refused_before_it_is_used_and_warned_of_while_it_is() {
     let there = new();
     let own = settings(None, Some("mine"));
     let missing = transition(&own, &live([]), true, now()).unwrap_err();
-    assert!(missing.to_string().contains("Secret mine can't be used for TLS: it is not there"));
+    assert!(missing.to_string().contains("Secret mine can't be used for TLS: it does not exist"));
     let live = live([config("required given mine"), secret("mine", &there, false)]);
     for settings in [&own, &settings(None, None)] {
         let good = transition(settings, &live, true, after(364)).unwrap();

@@ -91,10 +91,10 @@ fn check_given(set: &SetIdentity, live: &Live, tls: &Tls, now: Timestamp) -> Res
                 "kubectl -n {} get secret {} -o yaml  # ca.crt, tls.crt, tls.key",
                 set.namespace, tls.secret
             ))
-            .hint("or leave the certificate to pgset: --tls")
+            .hint("or let pgset generate the certificate: --tls")
     };
     let Some(secret) = live.objects.get(&id) else {
-        return Err(refused("it is not there".to_owned()));
+        return Err(refused("it does not exist".to_owned()));
     };
     let there = certificates_of(secret);
     let Certificates { authorities, certificate, key, .. } = &there;
@@ -104,7 +104,7 @@ fn check_given(set: &SetIdentity, live: &Live, tls: &Tls, now: Timestamp) -> Res
             let failure = refused(unfit.to_string());
             Err(match unfit {
                 certificate::Unfit::Names(_) => failure
-                    .hint(format!("it has to name at least {}", names::needed(set).join(", "))),
+                    .hint(format!("tls.crt must name at least {}", names::needed(set).join(", "))),
                 _ => failure,
             })
         }
@@ -156,9 +156,11 @@ impl Transition {
 pub(crate) fn change(from: Option<&Tls>, to: Option<&Tls>) -> String {
     let word = |tls: Option<&Tls>| tls.map_or("off", |tls| tls.stage.name());
     let other = match (from, to) {
-        (Some(from), Some(to)) if from.secret != to.secret => format!(", by Secret {}", to.secret),
+        (Some(from), Some(to)) if from.secret != to.secret => {
+            format!(", certificate from Secret {}", to.secret)
+        }
         (None, Some(to)) if to.origin == CertificateSource::User => {
-            format!(", by Secret {}", to.secret)
+            format!(", certificate from Secret {}", to.secret)
         }
         _ => String::new(),
     };

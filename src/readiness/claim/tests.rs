@@ -61,7 +61,7 @@ fn a_claim_that_waits_for_its_first_pod_is_not_waited_for() {
         world.event(said).with(|world| world.snapshot.storage_classes = None)
     };
     for world in [late(pending("late")), unreadable(pending("late"))] {
-        world.assert_state(CLAIM, Phase::Pending, "Pending: waits for its first pod");
+        world.assert_state(CLAIM, Phase::Pending, "Pending: waiting for its first pod");
         let found = world.assess();
         assert!(!found.waiting_for.iter().any(|line| line.starts_with(CLAIM)), "a deadlock");
         let scheduled = world.with(|world| world.snapshot.pods.push(pod(0)));
@@ -73,7 +73,7 @@ fn a_claim_that_waits_for_its_first_pod_is_not_waited_for() {
 fn a_lost_claim_fails_at_once() {
     let lost = healthy(2).claim("status: {phase: Lost}");
     lost.assert_trouble(CLAIM, Cause::ClaimLost, 0);
-    lost.assert_state(CLAIM, Phase::Troubled, "Lost: its volume pv1 is gone");
+    lost.assert_state(CLAIM, Phase::Troubled, "Lost: its volume pv1 does not exist");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_volume_that_does_not_fit_is_named_with_the_reason() {
     }
     let labelled = unbound().claim("spec: {selector: {matchLabels: {disk: fast}}}");
     let trouble = labelled.assert_trouble(CLAIM, Cause::FailedBinding, 60);
-    assert_eq!(trouble.message, "no PersistentVolume fits: pv1 lacks the label disk=fast");
+    assert_eq!(trouble.message, "no PersistentVolume fits: pv1 has no label disk=fast");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn volumes_that_can_not_be_used_fail_at_once() {
         (
             "{spec: {claimRef: {namespace: them, name: data}}, status: {phase: Bound}}",
             Cause::VolumeClaimedByOther,
-            "it belongs to the claim them/data",
+            "it is bound to the claim them/data",
         ),
     ] {
         let found = healthy(2).claim(PENDING).volume(text).assess();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::fixtures::{LATER, World, class, event, healthy, patch};
-use crate::readiness::{Cause, Explanation, Logs, Trouble, explain, timed_out};
+use crate::readiness::{Cause, Explanation, Logs, Trouble, explain, hint, unmet};
 
 fn trouble(kind: Kind, name: &str, cause: Cause, message: &str) -> Trouble {
     let uid = match kind {
@@ -18,7 +18,7 @@ fn pod(cause: Cause, message: &str) -> Trouble {
 }
 
 fn hints(trouble: &Trouble, world: &World) -> Vec<String> {
-    explain(trouble, &world.snapshot, &Logs::default()).hints
+    hint::hints(trouble, &world.snapshot, &Logs::default())
 }
 
 fn crashed(log: &str, world: &World) -> Explanation {
@@ -28,30 +28,28 @@ fn crashed(log: &str, world: &World) -> Explanation {
         ..pod(Cause::CrashLoop, "container database crashes: exit code 1, 3 restarts")
     };
     let logs = Logs { current: Some("starting".to_owned()), previous: Some(log.to_owned()) };
-    explain(&trouble, &world.snapshot, &logs)
+    explain(&trouble, &[], &world.snapshot, &logs)
 }
 
 #[test]
 fn a_crash_shows_events_exit_code_and_both_logs() {
     let long: Vec<String> = (1..=25).map(|n| format!("\x1b[31mline {n}\x07")).collect();
     let world = healthy(2)
-        .event(event("pod-0-uid", "BackOff", 7, LATER, "Back-off restarting\nfailed container"))
+        .event(event("pod-0-uid", "BackOff", 7, LATER, "Back-off restarting failed container"))
+        .event(event("pod-0-uid", "Unhealthy", 7, LATER, "Liveness probe failed\nno answer"))
         .event(event("pod-0-uid", "Pulled", 1, LATER, "not a warning"))
         .event(event("pod-1-uid", "BackOff", 1, LATER, "another pod's"));
     let found = crashed(&long.join("\n"), &world);
     assert_eq!(found.summary, "Pod pgset-0: container database crashes: exit code 1, 3 restarts");
     let mut expected = vec![
-        "event BackOff (7 times): Back-off restarting; failed container".to_owned(),
+        "event Unhealthy (7 times): Liveness probe failed; no answer".to_owned(),
         "last run: exit code 1".to_owned(),
         "previous log of database, last 20 lines:".to_owned(),
     ];
     expected.extend((6..=25).map(|n| format!("  line {n}")));
     expected.extend(["log of database:".to_owned(), "  starting".to_owned()]);
     assert_eq!(found.details, expected);
-    assert_eq!(
-        found.hints,
-        ["kubectl -n pg logs pgset-0 -c database --previous", "kubectl -n pg describe pod pgset-0"]
-    );
+    assert_eq!(found.hint.unwrap(), "kubectl -n pg logs pgset-0 -c database --previous");
 }
 
 #[test]
@@ -62,7 +60,7 @@ fn only_the_last_warnings_are_shown() {
         world = world.event(event("pod-0-uid", "Unhealthy", 1, &at, &format!("at {second}")));
     }
     world.snapshot.events.reverse();
-    let found = explain(&pod(Cause::PodFailed, "x"), &world.snapshot, &Logs::default());
+    let found = explain(&pod(Cause::PodFailed, "x"), &[], &world.snapshot, &Logs::default());
     let expected: Vec<String> = (12..17).map(|n| format!("event Unhealthy: at {n}")).collect();
     assert_eq!(found.details, expected);
 }
@@ -71,17 +69,17 @@ fn only_the_last_warnings_are_shown() {
 fn one_log_is_shown_once() {
     let same = Some("FATAL".to_owned());
     let logs = Logs { current: same.clone(), previous: same };
-    let found = explain(&pod(Cause::CrashLoop, "x"), &healthy(1).snapshot, &logs);
+    let found = explain(&pod(Cause::CrashLoop, "x"), &[], &healthy(1).snapshot, &logs);
     assert_eq!(found.details, ["previous log of database:", "  FATAL"]);
     // A container that never crashed has no previous log, but it has a current one.
-    let found = explain(&pod(Cause::ProbeFailing, "x"), &healthy(1).snapshot, &logs);
+    let found = explain(&pod(Cause::ProbeFailing, "x"), &[], &healthy(1).snapshot, &logs);
     assert_eq!(found.details, ["log of database:", "  FATAL"]);
 }
 
 #[test]
 fn a_volume_that_is_not_writable_is_given_to_its_user() {
     let denied = "mkdir: cannot create directory '/pgdata/pgset-0': Permission denied";
-    let first = |world: World| crashed(denied, &world).hints[0].clone();
+    let first = |world: World| crashed(denied, &world).hint.unwrap();
     assert_eq!(first(healthy(2)), "on node n1: chown 26:26 '/srv/pg data'");
     let nfs = "spec: {hostPath: null, nfs: {server: nfs.example, path: /nfsfileshare}}";
     assert_eq!(
@@ -92,31 +90,34 @@ fn a_volume_that_is_not_writable_is_given_to_its_user() {
     assert_eq!(first(healthy(2).pod(0, user)), "on node n1: chown 999:998 '/srv/pg data'");
     assert_eq!(
         first(healthy(2).with(|world| world.snapshot.volumes.clear())),
-        "the volume must be writable for 26:26"
+        "the volume must be writable for 26:26 (kubectl -n pg logs pgset-0 -c database --previous)"
     );
-    assert!(!crashed("all is well", &healthy(2)).hints[0].contains("chown"));
+    assert!(!crashed("all is well", &healthy(2)).hint.unwrap().contains("chown"));
 }
 
 #[test]
 fn what_the_log_says_decides() {
     for (log, hint) in [
-        ("FATAL: password authentication failed for user \"master\"", "bring that Secret back"),
+        ("FATAL: password authentication failed for user \"master\"", "restore the Secret"),
         ("could not write: No space left on device", "the volume is full"),
         ("Read-only file system", "mounted read-only"),
-        ("error: the volume is empty but this set was initialised", "pgset down --delete-data"),
+        ("error: the volume is empty but this set was initialized", "pgset down --delete-data"),
         (
             "error: label: HTTP/1.1 403 Forbidden: cannot patch resource \"pods/status\"",
-            "names the pod in the set's Role",
+            "adds the pod to the set's Role",
         ),
     ] {
-        let first = crashed(log, &healthy(2)).hints[0].clone();
+        let first = crashed(log, &healthy(2)).hint.unwrap();
         assert!(first.contains(hint), "{first}");
     }
     let killed =
         Trouble { out_of_memory: true, exit_code: Some(137), ..pod(Cause::CrashLoop, "x") };
-    let found = explain(&killed, &healthy(2).snapshot, &Logs::default());
+    let found = explain(&killed, &[], &healthy(2).snapshot, &Logs::default());
     assert_eq!(found.details, ["last run: killed, out of memory (exit code 137)"]);
-    assert_eq!(found.hints[0], "raise the memory limit of container database");
+    assert_eq!(
+        found.hint.unwrap(),
+        "raise the memory limit of container database (kubectl -n pg logs pgset-0 -c database --previous)"
+    );
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn a_refusal_names_what_refuses() {
         of(quota),
         [
             "ResourceQuota small allows pods=1,memory=512Mi; pods=1,memory=0 is used, \
-             pods=1,memory=1Gi more is asked for",
+             pods=1,memory=1Gi more is requested",
             "kubectl -n pg describe resourcequota small"
         ]
     );
@@ -173,7 +174,7 @@ fn a_refusal_names_what_refuses() {
     assert_eq!(
         of(unspecified),
         [
-            "ResourceQuota small wants every container to specify limits.cpu",
+            "ResourceQuota small requires every container to specify limits.cpu",
             "kubectl -n pg describe resourcequota small"
         ]
     );
@@ -182,7 +183,7 @@ fn a_refusal_names_what_refuses() {
                    serviceaccount \"pgset-sa\" not found";
     assert_eq!(
         of(account)[0],
-        "ServiceAccount pgset-sa is gone: the same `pgset up` once more makes it again"
+        "ServiceAccount pgset-sa does not exist: run the same `pgset up` again to create it"
     );
     let webhook = "admission webhook \"deny.example\" denied the request: no";
     assert_eq!(of(webhook)[0], "the admission webhook deny.example refuses the pod");
@@ -220,7 +221,7 @@ fn a_volume_that_can_not_be_used_comes_with_the_fix() {
         "{released}"
     );
     assert_eq!(of(Cause::VolumeClaimedByOther), "pgset up --volume-prefix PREFIX -n pg");
-    assert!(of(Cause::ClaimLost).starts_with("bring the PersistentVolume back"));
+    assert!(of(Cause::ClaimLost).starts_with("create the PersistentVolume again"));
 }
 
 #[test]
@@ -234,14 +235,14 @@ fn what_the_nodes_lack_is_said() {
     assert_eq!(
         of("0/1 nodes are available: 1 Insufficient cpu"),
         [
-            "no node has enough cpu left: the pod asks for 100; ask for less, or add a node",
+            "no node has enough cpu left: the pod requests 100; request less, or add a node",
             "kubectl describe nodes",
             "kubectl -n pg describe pod pgset-0"
         ]
     );
     assert!(of("1 node(s) had untolerated taint {x: }")[0].contains("taint"));
     assert_eq!(
-        of("waits for PersistentVolumeClaim pgset-pvc: x")[0],
+        of("waiting for PersistentVolumeClaim pgset-pvc: x")[0],
         "kubectl -n pg describe pvc pgset-pvc"
     );
 }
@@ -251,7 +252,7 @@ fn a_wedged_pod_can_be_deleted() {
     let found = hints(&pod(Cause::Wedged, "x"), &healthy(2));
     assert_eq!(
         found[0],
-        "the same `pgset up` once more with --yes deletes the pod, and keeps its claim"
+        "run the same `pgset up` again with --yes: it deletes the pod and keeps its claim"
     );
     assert_eq!(found[1], "kubectl -n pg delete pod pgset-0");
 }
@@ -259,9 +260,34 @@ fn a_wedged_pod_can_be_deleted() {
 #[test]
 fn a_timeout_says_what_is_still_waited_for() {
     let world = healthy(2).with(|world| world.snapshot.streaming = None);
+    assert_eq!(unmet(&world.assess()), ["Pod pgset-1: Ready, checking replication"]);
+    let world = healthy(3).with(|world| world.snapshot.endpoints.clear());
+    assert_eq!(unmet(&world.assess()).len(), 3, "the Services");
+}
+
+#[test]
+fn a_cause_that_pods_share_is_told_once() {
+    let of = |name: &str, message: &str| {
+        trouble(Kind::Pod, name, Cause::ImagePull, message).in_container("database")
+    };
+    let all = [
+        of("pgset-0", "image x can't be pulled: read udp 10.0.0.1:41389: i/o timeout"),
+        of("pgset-1", "image x can't be pulled: read udp 10.0.0.1:9: i/o timeout"),
+        of("pgset-2", "image y can't be pulled: denied"),
+    ];
+    let world = healthy(3)
+        .event(event("pod-0-uid", "Failed", 2, LATER, "Error: ErrImagePull"))
+        .event(event("pod-0-uid", "FailedScheduling", 2, LATER, "unbound"))
+        .event(event("pod-0-uid", "BackOff", 2, LATER, "Back-off pulling image \"x\""));
+    let found = explain(&all[0], &all, &world.snapshot, &Logs::default());
     assert_eq!(
-        timed_out(&world.assess(), Duration::from_secs(600)),
-        ["not ready after 10 min", "Pod pgset-1: Ready, the master is asked whether it streams"]
+        found.summary,
+        "Pods pgset-0 and pgset-1: image x can't be pulled: read udp 10.0.0.1:41389: i/o timeout"
+    );
+    assert!(found.details.is_empty(), "{:?}", found.details);
+    assert_eq!(
+        found.hint.unwrap(),
+        "node n1 can't reach the registry (kubectl -n pg describe pod pgset-0)"
     );
 }
 
@@ -269,6 +295,6 @@ fn a_timeout_says_what_is_still_waited_for() {
 fn what_somebody_took_away_is_put_back() {
     for cause in [Cause::Replaced, Cause::Deleted] {
         let gone = trouble(Kind::StatefulSet, "pgset", cause, "x");
-        assert_eq!(hints(&gone, &healthy(2)), ["the same `pgset up` once more puts it right"]);
+        assert_eq!(hints(&gone, &healthy(2)), ["run the same `pgset up` again to restore it"]);
     }
 }

@@ -108,7 +108,7 @@ pub(super) fn classes(case: Case<'_>) -> Vec<String> {
     };
     if classes.is_empty() {
         return vec![
-            "the cluster has no StorageClass: use a volume made by hand".to_owned(),
+            "the cluster has no StorageClass: use a static volume".to_owned(),
             case.pgset("up --storage hostpath:/PATH"),
             case.pgset("up --storage nfs://SERVER/PATH"),
         ];
@@ -141,8 +141,8 @@ pub(super) fn unbound(case: Case<'_>) -> Vec<String> {
 fn free(volume: &str) -> Vec<String> {
     vec![format!(
         "kubectl patch pv {volume} --type=json -p \
-         '[{{\"op\":\"remove\",\"path\":\"/spec/claimRef\"}}]' (keeps the data, and lets the next \
-         claim have it)"
+         '[{{\"op\":\"remove\",\"path\":\"/spec/claimRef\"}}]' (keeps the data; the next claim can \
+         bind the volume)"
     )]
 }
 
@@ -158,7 +158,8 @@ pub(super) fn taken(case: Case<'_>) -> Vec<String> {
 /// Hints for a claim that has lost its volume.
 pub(super) fn lost() -> Vec<String> {
     vec![
-        "bring the PersistentVolume back under the same name, or delete the claim and begin anew"
+        "create the PersistentVolume again with the same name, or delete the claim and start \
+         without data"
             .to_owned(),
     ]
 }

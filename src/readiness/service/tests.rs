@@ -59,11 +59,9 @@ fn a_service_without_slices_has_no_endpoints() {
 
 #[test]
 fn a_master_that_could_not_label_itself_is_explained() {
-    with(2, "pgset-master", &[])
-        .pod(0, "metadata: {labels: {name: pgset-replica}}")
-        .assert_waits(
-            "Service pgset-master: no ready endpoint: pgset-0 does not carry the label name=pgset-master",
-        );
+    with(2, "pgset-master", &[]).pod(0, "metadata: {labels: {name: pgset-replica}}").assert_waits(
+        "Service pgset-master: no ready endpoint: pgset-0 has no label name=pgset-master",
+    );
 }
 
 #[test]

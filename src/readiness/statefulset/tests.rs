@@ -27,11 +27,11 @@ fn a_healthy_set_is_ready_whatever_its_size() {
 #[test]
 fn the_first_rule_that_does_not_hold_is_shown() {
     for (patch, line) in [
-        ("status: null", "the controller has not seen it yet"),
-        ("status: {observedGeneration: 2}", "the controller has not seen the change yet"),
-        ("status: {observedGeneration: null}", "the controller has not seen the change yet"),
-        ("metadata: {generation: 2}", "what was applied is not seen yet"),
-        ("spec: {replicas: 4}", "somebody set replicas to 4: 2 wanted"),
+        ("status: null", "waiting for the StatefulSet controller"),
+        ("status: {observedGeneration: 2}", "waiting for the StatefulSet controller"),
+        ("status: {observedGeneration: null}", "waiting for the StatefulSet controller"),
+        ("metadata: {generation: 2}", "the applied change is not visible yet"),
+        ("spec: {replicas: 4}", "another client set replicas to 4, expected 2"),
         ("status: {replicas: 1, readyReplicas: 0}", "1 of 2 pods created"),
         ("status: {readyReplicas: 1}", "1 of 2 pods ready"),
         ("status: {readyReplicas: null}", "0 of 2 pods ready"),
@@ -39,7 +39,7 @@ fn the_first_rule_that_does_not_hold_is_shown() {
             "{spec: {minReadySeconds: 10}, status: {availableReplicas: 1}}",
             "1 of 2 pods ready for 10 s",
         ),
-        ("status: {replicas: 3}", "3 pods: 1 to go"),
+        ("status: {replicas: 3}", "1 pod still to be deleted"),
         ("status: {updatedReplicas: 1}", "1 of 2 pods updated"),
         ("status: {currentRevision: pgset-old}", "the update is not finished"),
     ] {
@@ -63,7 +63,7 @@ fn the_pods_themselves_count_where_the_status_lags() {
         .assert_waits("StatefulSet pgset: pgset-1 is not ready");
     healthy(2)
         .pod(1, "metadata: {ownerReferences: null}")
-        .assert_waits("StatefulSet pgset: pgset-1 is not owned by it");
+        .assert_waits("StatefulSet pgset: pgset-1 is not owned by this StatefulSet");
     healthy(2)
         .pod(1, "metadata: {labels: {controller-revision-hash: pgset-old}}")
         .assert_waits("StatefulSet pgset: pgset-1 runs the old revision");
@@ -75,8 +75,8 @@ fn the_pods_themselves_count_where_the_status_lags() {
 #[test]
 fn scaling_down_waits_for_the_pods_above() {
     let down = healthy(2).with(|world| world.snapshot.pods.push(pod(2)));
-    down.assert_waits("StatefulSet pgset: pgset-2 is still there");
-    down.assert_state("Pod pgset-2", Phase::Pending, "waits for its removal");
+    down.assert_waits("StatefulSet pgset: pgset-2 still to be deleted");
+    down.assert_state("Pod pgset-2", Phase::Pending, "will be deleted");
 
     let going = healthy(2)
         .with(|world| world.snapshot.pods.push(pod(2)))
@@ -201,7 +201,7 @@ fn an_owner_that_is_not_the_controller_does_not_own() {
         "{apiVersion: apps/v1, kind: StatefulSet, name: pgset, uid: set-uid, controller: false}";
     healthy(2)
         .pod(1, &format!("metadata: {{ownerReferences: [{owner}]}}"))
-        .assert_waits("StatefulSet pgset: pgset-1 is not owned by it");
+        .assert_waits("StatefulSet pgset: pgset-1 is not owned by this StatefulSet");
 }
 
 #[test]
@@ -232,7 +232,11 @@ fn an_old_pod_that_never_gets_ready_is_wedged() {
         revision: "pgset-bad".to_owned(),
     };
     assert_eq!(wedged().assess().wedged, [pod]);
-    wedged().assert_state("Pod pgset-1", Phase::Troubled, "ErrImagePull: not found");
+    wedged().assert_state(
+        "Pod pgset-1",
+        Phase::Troubled,
+        "image crunchydata/crunchy-postgres:centos7-9.5-1.2.6 can't be pulled: not found",
+    );
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn what_the_controller_replaces_itself_is_not_wedged() {
     }
     // A ready old pod waits for its update.
     let ready = healthy(2).pod(1, "metadata: {labels: {controller-revision-hash: pgset-old}}");
-    ready.assert_waits("Pod pgset-1: Ready, waits for its update");
+    ready.assert_waits("Pod pgset-1: Ready, will be updated");
 }
 
 #[test]
@@ -263,7 +267,7 @@ fn an_old_master_that_an_updated_replica_waits_for_is_wedged_in_parallel_too() {
         .pod(0, "metadata: {labels: {controller-revision-hash: pgset-bad}}");
     let trouble = world.assert_trouble("Pod pgset-0", Cause::Wedged, 20);
     assert!(
-        trouble.message.contains("before pgset-1 is, which may be waiting for it"),
+        trouble.message.ends_with("until pgset-1 is ready, and pgset-1 may be waiting for pgset-0"),
         "{trouble:?}"
     );
     assert_eq!(world.assess().wedged[0].name, "pgset-0");

@@ -148,7 +148,7 @@ fn errors_name_variable_file_and_line() {
 fn includes_do_not_leave_the_directory() {
     for name in ["/etc/passwd", "../postgres/a.yaml.j2", "crunchy/../../x", "nowhere.j2"] {
         let message = fails(&format!("{{% include \"{name}\" %}}"));
-        assert!(message.contains("only files beside it"), "{message}");
+        assert!(message.contains("only files *.j2 in the same directory"), "{message}");
     }
 }
 
@@ -156,11 +156,11 @@ fn includes_do_not_leave_the_directory() {
 fn time_depth_and_size_are_bounded() {
     assert!(fails("{% for i in range(1000000000) %}{% endfor %}").contains("a.yaml.j2"));
     let nested = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
-    assert!(fails(nested).contains("does not come to an end"), "{}", fails(nested));
+    assert!(fails(nested).contains("does not end"), "{}", fails(nested));
     assert!(fails("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").contains("recursion limit"));
     assert!(fails("{% include \"a.yaml.j2\" %}").contains("recursion limit"));
     let large = "{% for i in range(2000) %}".to_owned() + &"x".repeat(1000) + "{% endfor %}";
-    assert!(fails(&large).contains("makes more than 1024 KiB"), "{}", fails(&large));
+    assert!(fails(&large).contains("produces more than 1024 KiB"), "{}", fails(&large));
     assert!(!fails("{{ 'x' * 1000000000 }}").is_empty());
 }
 
@@ -183,6 +183,39 @@ fn errors_never_show_a_password() {
         assert!(!shown.contains("Sentinel"), "{text}: {shown}");
         assert!(!shown.contains(&BASE64.encode("Sentinel3")), "{text}: {shown}");
     }
+}
+
+#[test]
+fn an_empty_file_is_an_error_unless_a_statement_leaves_everything_out() {
+    let render = |name, text| render_files(&[("a.yaml.j2", "a: 1\n"), (name, text)], "x");
+    for text in ["", "\n", "# only\n  # comments", "{# one #}\n---\n", "{% set a = 1 %}"] {
+        let error = render("services.yaml.j2", text).unwrap_err();
+        assert_eq!(
+            error,
+            RenderError::Empty {
+                path: "/t/crunchy/services.yaml.j2".into(),
+                replaces: true,
+                rendered: true
+            },
+            "{text:?}"
+        );
+        assert_eq!(
+            error.to_string(),
+            "template /t/crunchy/services.yaml.j2 is empty, or contains only comments"
+        );
+    }
+    for (name, replaces, rendered) in
+        [("mine.yaml.j2", false, true), ("x.conf.j2", false, true), ("run.sh", false, false)]
+    {
+        let path = PathBuf::from("/t/crunchy").join(name);
+        let expected = RenderError::Empty { path, replaces, rendered };
+        assert_eq!(render(name, "#!/bin/sh\n").unwrap_err(), expected);
+    }
+    let left_out = ["{% if false %}{% endif %}", "{%- for x in [] %}a: {{ x }}{% endfor %}"];
+    for text in left_out {
+        assert!(render("services.yaml.j2", text).is_ok(), "{text}");
+    }
+    assert!(render("_piece.j2", "").is_ok());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use indicatif::{InMemoryTerm, TermLike};
 
 use super::*;
 use crate::error::{Exit, Report};
-use crate::event::Outcome;
+use crate::event::{Audience, Outcome};
 use crate::manifest::Kind;
 use crate::report::{Flags, Reporter, Terminal, display};
 
@@ -37,12 +37,26 @@ fn terminal(rows: u16, columns: u16, color: bool) -> (InMemoryTerm, Reporter) {
 }
 
 fn state(kind: Kind, name: &str, phase: Phase, state: &str) -> Event {
-    Event::State { object: ObjectId::new(kind, "demo", name), phase, state: state.into() }
+    Event::State {
+        object: ObjectId::new(kind, "demo", name),
+        phase,
+        state: state.into(),
+        elapsed: Duration::ZERO,
+        audience: Audience::Everybody,
+    }
 }
 
 fn created(kind: Kind, name: &str) -> Event {
-    let object = ObjectId::new(kind, "demo", name);
-    Event::Object { object, outcome: Outcome::Created, detail: None }
+    Event::object(ObjectId::new(kind, "demo", name), Outcome::Created, None)
+}
+
+fn finished() -> Event {
+    Event::Finished {
+        message: "pgset is up".into(),
+        elapsed: Duration::from_secs(5),
+        connection: None,
+        next: vec![("psql", "pgset psql".into())],
+    }
 }
 
 /// The content of the screen, with a moving spinner as `*`.
@@ -55,10 +69,10 @@ const LONG: &str = "Pending: 0/1 nodes are available: persistentvolumeclaim \"pg
 
 fn story(reporter: &Reporter) {
     reporter.emit(created(Kind::Service, "pgset-master"));
+    reporter.emit(created(Kind::StatefulSet, "pgset"));
     reporter.emit(state(Kind::Pod, "pgset-1", Phase::Pending, LONG));
     reporter.emit(state(Kind::StatefulSet, "pgset", Phase::Pending, "1 of 2 ready"));
     reporter.emit(state(Kind::Pod, "pgset-0", Phase::Ready, "Ready, master"));
-    reporter.emit(created(Kind::StatefulSet, "pgset"));
 }
 
 #[test]
@@ -66,11 +80,10 @@ fn live_lines_fit_80_columns() {
     let (term, reporter) = terminal(24, 80, false);
     story(&reporter);
     let expected = "\
-service/pgset-master created
-statefulset/pgset created
+service/pgset-master, statefulset/pgset created
 * statefulset/pgset  1 of 2 ready
-✔ pod/pgset-0        Ready, master
-* pod/pgset-1        Pending: 0/1 nodes are available: persistentvolumeclaim \"…";
+✔ pgset-0            Ready, master
+* pgset-1            Pending: 0/1 nodes are available: persistentvolumeclaim \"…";
     assert_eq!(screen(&term), expected);
 }
 
@@ -79,7 +92,7 @@ fn live_lines_fit_200_columns() {
     let (term, reporter) = terminal(50, 200, false);
     story(&reporter);
     let screen = screen(&term);
-    assert!(screen.ends_with(&format!("\n* pod/pgset-1        {LONG}")), "{screen}");
+    assert!(screen.ends_with(&format!("\n* pgset-1            {LONG}")), "{screen}");
 }
 
 #[test]
@@ -88,17 +101,16 @@ fn the_end_leaves_the_last_states_as_text() {
     story(&reporter);
     reporter.emit(state(Kind::Pod, "pgset-1", Phase::Ready, "Ready, streaming"));
     reporter.emit(state(Kind::StatefulSet, "pgset", Phase::Ready, "2 of 2 ready"));
-    reporter
-        .emit(Event::Finished { message: "pgset is up".into(), elapsed: Duration::from_secs(5) });
+    reporter.emit(finished());
     reporter.emit(Event::note("connect to pgset-master"));
     drop(reporter);
     let expected = "\
-service/pgset-master created
-statefulset/pgset created
+service/pgset-master, statefulset/pgset created
 ✔ statefulset/pgset  2 of 2 ready
-✔ pod/pgset-0        Ready, master
-✔ pod/pgset-1        Ready, streaming
+✔ pgset-0            Ready, master
+✔ pgset-1            Ready, streaming
 pgset is up (5.0 s)
+psql  pgset psql
 connect to pgset-master";
     assert_eq!(screen(&term), expected);
 }
@@ -117,8 +129,8 @@ fn a_failure_comes_after_the_lines_and_names_the_cause() {
     };
     reporter.emit(Event::Failed { failure });
     let expected = "\
-✖ pod/pgset-0  ErrImagePull
-· pod/pgset-1  Pending
+✖ pgset-0  ErrImagePull
+· pgset-1  Pending
 error: no such image
 hint: pgset up --image IMAGE";
     assert_eq!(screen(&term), expected);
@@ -132,8 +144,7 @@ fn more_lines_than_the_screen_has_are_all_there_at_the_end() {
     }
     reporter.finish().unwrap();
     // The last row is empty: the cursor is there.
-    let last =
-        "✔ pod/pgset-5  Ready\n✔ pod/pgset-6  Ready\n✔ pod/pgset-7  Ready\n✔ pod/pgset-8  Ready";
+    let last = "✔ pgset-5  Ready\n✔ pgset-6  Ready\n✔ pgset-7  Ready\n✔ pgset-8  Ready";
     assert_eq!(screen(&term), last);
 }
 
@@ -147,7 +158,7 @@ fn a_prompt_has_the_screen_to_itself() {
         reporter.emit(state(Kind::Pod, "pgset-0", Phase::Terminating, "Terminating"));
         assert_eq!(screen(&term), "delete? y");
     });
-    assert_eq!(screen(&term), "delete? y\n* pod/pgset-0  Terminating");
+    assert_eq!(screen(&term), "delete? y\n* pgset-0  Terminating");
 }
 
 #[test]
@@ -156,9 +167,9 @@ fn dropping_the_last_handle_ends_the_display() {
     reporter.emit(state(Kind::Pod, "pgset-0", Phase::Pending, "Pulling"));
     let clone = reporter.clone();
     drop(reporter);
-    assert_eq!(screen(&term), "* pod/pgset-0  Pulling");
+    assert_eq!(screen(&term), "* pgset-0  Pulling");
     drop(clone);
-    assert_eq!(screen(&term), "· pod/pgset-0  Pulling");
+    assert_eq!(screen(&term), "· pgset-0  Pulling");
 }
 
 #[test]
@@ -171,7 +182,7 @@ fn a_panic_leaves_the_cursor_on_a_line_of_its_own() {
     });
     assert!(thread.join().is_err());
     Screen(term.clone()).write_all(b"$ ").unwrap();
-    assert_eq!(screen(&term), "* pod/pgset-0  Pulling\n$");
+    assert_eq!(screen(&term), "* pgset-0  Pulling\n$");
 }
 
 #[test]
@@ -190,17 +201,17 @@ fn an_old_state_says_how_old_it_is() {
     let line = |width, age: Option<u64>| {
         Line {
             glyph: '*',
-            name: "pod/pgset-0",
-            names: 12,
+            name: "pgset-0",
+            names: 8,
             phase: Phase::Pending,
             state: "Pulling the image",
             age: age.map(Duration::from_secs),
         }
         .text(width, false)
     };
-    assert_eq!(line(80, None), "* pod/pgset-0   Pulling the image");
-    assert_eq!(line(80, Some(75)), "* pod/pgset-0   Pulling the image 1 min 15 s");
-    assert_eq!(line(34, Some(75)), "* pod/pgset-0   Pulli… 1 min 15 s");
+    assert_eq!(line(80, None), "* pgset-0   Pulling the image");
+    assert_eq!(line(80, Some(75)), "* pgset-0   Pulling the image 1 min 15 s");
+    assert_eq!(line(34, Some(75)), "* pgset-0   Pulling t… 1 min 15 s");
     for width in 1..80 {
         let text = line(width, Some(75));
         let columns = console::measure_text_width(&text);

@@ -63,7 +63,7 @@ pub fn upgrade(
         PROTOCOLS.into_iter().find(|known| offered.split(',').any(|own| own.trim() == *known));
     let key = text(header::SEC_WEBSOCKET_KEY);
     let (Some(protocol), false) = (protocol, key.is_empty()) else {
-        return Err(Refusal::left_out("exec over anything but a WebSocket"));
+        return Err(Refusal::left_out("exec without a WebSocket"));
     };
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let setting = node.setting(uid, &container).ok_or_else(|| {

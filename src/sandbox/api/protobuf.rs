@@ -126,7 +126,7 @@ static ENVELOPE: Message = &[
 /// Converts a body to JSON.
 pub(super) fn parse(body: &[u8]) -> Answer<Value> {
     let broken = |why: &str| Refusal::bad_request(format!("the body can't be read: {why}"));
-    let body = body.strip_prefix(MAGIC).ok_or_else(|| broken("no Kubernetes object"))?;
+    let body = body.strip_prefix(MAGIC).ok_or_else(|| broken("not a Kubernetes object"))?;
     let envelope = read(ENVELOPE, body, DEPTH).map_err(|why| broken(&why))?;
     let kind = envelope["type"]["kind"].as_str().unwrap_or_default();
     let message = match kind {
@@ -167,7 +167,7 @@ fn read(message: Message, mut bytes: &[u8], depth: usize) -> Result<Value, Strin
             if matches!(wire, Wire::Bytes([]) | Wire::Number(0)) || message.is_empty() {
                 continue;
             }
-            return Err(format!("the sandbox does not know field {number}"));
+            return Err(format!("the sandbox does not support field {number}"));
         };
         let value = match (how, wire) {
             (Type::Text | Type::Texts, Wire::Bytes(text)) => json!(string(text)?),
@@ -202,7 +202,7 @@ fn pair(mut entry: &[u8]) -> Result<(String, &[u8]), String> {
         match field(&mut entry)? {
             (1, Wire::Bytes(text)) => key = string(text)?,
             (2, Wire::Bytes(text)) => value = text,
-            _ => return Err("a mapping with something else than keys and values".to_owned()),
+            _ => return Err("a mapping with fields other than key and value".to_owned()),
         }
     }
     Ok((key, value))
@@ -235,7 +235,7 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
             return Ok(number);
         }
     }
-    Err("a number without an end".to_owned())
+    Err("a number is too long".to_owned())
 }
 
 fn string(bytes: &[u8]) -> Result<String, String> {

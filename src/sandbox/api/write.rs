@@ -50,7 +50,7 @@ pub fn write(
                 }),
                 "application/json-patch+json" => change(registry, &key, writer, dry, |object| {
                     let patch: json_patch::Patch = serde_json::from_value(patch)
-                        .map_err(|e| Refusal::bad_request(format!("no JSON patch: {e}")))?;
+                        .map_err(|e| Refusal::bad_request(format!("not a JSON patch: {e}")))?;
                     json_patch::patch(object, &patch).map_err(|e| {
                         Refusal::new(422, "Invalid", format!("the patch can't be applied: {e}"))
                     })?;
@@ -66,7 +66,7 @@ pub fn write(
                     415,
                     "UnsupportedMediaType",
                     format!(
-                        "the sandbox has no {other}: apply on the server's side, and merge, strategic merge and JSON patches"
+                        "the sandbox does not support {other}, only server-side apply, and merge, strategic merge and JSON patches"
                     ),
                 )),
             }

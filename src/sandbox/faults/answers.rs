@@ -35,7 +35,7 @@ pub(in super::super) async fn instead(
 /// Changes the server's answer according to the fault.
 pub(in super::super) async fn spoil(fault: Option<&Fault>, reply: Reply) -> Result<Reply, Broken> {
     match fault {
-        Some(Fault::ResetAfter) => Err("reset after the request was carried out".into()),
+        Some(Fault::ResetAfter) => Err("reset after the request was applied".into()),
         Some(Fault::Cut) => {
             let (parts, body) = reply.into_parts();
             let whole = body.collect().await?.to_bytes();

@@ -15,12 +15,12 @@ PG_PRIMARY_PORT=${PG_PRIMARY_PORT:-5432}
 for name in PG_MODE PG_PRIMARY_HOST PG_PRIMARY_USER PG_PRIMARY_PASSWORD PG_USER PG_PASSWORD PG_DATABASE PG_ROOT_PASSWORD; do
   [ -n "${!name:-}" ] || fail "$name env var is not set, aborting"
 done
-[ "$PG_MODE" = set ] || fail "FATAL:  the sandbox has PG_MODE=set alone, not $PG_MODE"
+[ "$PG_MODE" = set ] || fail "FATAL:  the sandbox supports only PG_MODE=set, not $PG_MODE"
 
 root=$PGSET_SANDBOX_ROOT
 export PGDATA=$root/pgdata/$HOSTNAME PGHOST=$root/tmp
 new=$PGDATA/new
-mkdir -p "$PGDATA" && chmod 0700 "$PGDATA" || fail "$PGDATA can't be made or written"
+mkdir -p "$PGDATA" && chmod 0700 "$PGDATA" || fail "$PGDATA can't be created or written"
 
 # Sets the label that the Service selects, with the rights of the pod's service account.
 label() {
@@ -60,7 +60,7 @@ host replication $PG_PRIMARY_USER 0.0.0.0/0 md5
 host all all 0.0.0.0/0 md5
 HBA
   # Single-user mode: nobody can connect to this server.
-  postgres --single -D "$new" postgres >/dev/null <<SQL || fail "users and database can't be made"
+  postgres --single -D "$new" postgres >/dev/null <<SQL || fail "users and database can't be created"
 ALTER ROLE postgres PASSWORD $(quoted "$PG_ROOT_PASSWORD");
 CREATE ROLE "$PG_PRIMARY_USER" LOGIN REPLICATION PASSWORD $(quoted "$PG_PRIMARY_PASSWORD");
 CREATE ROLE "$PG_USER" LOGIN PASSWORD $(quoted "$PG_PASSWORD");
@@ -88,7 +88,7 @@ anew() {
   [ -f "$PGDATA/postgresql.conf" ] && return
   rm -rf "${PGDATA:?}" && mkdir -m 0700 "$PGDATA" && "$1" &&
     find "$new" -mindepth 1 -maxdepth 1 ! -name postgresql.conf -exec mv -t "$PGDATA" '{}' + &&
-    mv "$new/postgresql.conf" "$PGDATA" && rmdir "$new" || fail "$PGDATA can't be made"
+    mv "$new/postgresql.conf" "$PGDATA" && rmdir "$new" || fail "$PGDATA can't be created"
 }
 
 options=(-c "listen_addresses=$PGSET_SANDBOX_ADDRESS" -c "unix_socket_directories=$root/tmp")

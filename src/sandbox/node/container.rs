@@ -1,5 +1,7 @@
 //! Containers: starts, probes, ends and restarts them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -26,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const LOG_WITHIN: Duration = Duration::from_secs(1);
 /// How much of the log becomes the termination message.
 const MESSAGE_LIMIT: usize = 2048;
+/// How much of the termination log becomes the termination message.
+const TERMINATION_LOG_LIMIT: usize = 4096;
 
 /// A running container.
 struct Process {
@@ -148,7 +152,7 @@ impl Worker {
     fn start(&self, index: usize) -> Result<Process, Obstacle> {
         let state = self.state(index);
         let name = state.name().to_owned();
-        let pod = self.pod().ok_or_else(|| creating("the pod is gone".to_owned()))?;
+        let pod = self.pod().ok_or_else(|| creating("the pod was deleted".to_owned()))?;
         let image = self.image(&state.spec)?;
         let mapping =
             volumes::mount(&self.node, &pod, &state.spec, &image).map_err(|message| Obstacle {
@@ -171,11 +175,12 @@ impl Worker {
         let opened = log::open(&self.root.log(&name, state.restarts), &self.root.files(&name))
             .and_then(|(out, log)| Ok((out.try_clone()?, out, log)));
         let (out, err, log) = opened.map_err(|e| creating(e.to_string()))?;
+        self.clear_termination_log(&name).map_err(|e| creating(e.to_string()))?;
         let mut command = setting.command(&argv);
         command.stdout(Stdio::from(out)).stderr(Stdio::from(err));
         let child = command.spawn().map_err(|e| creating(format!("{}: {e}", argv[0])))?;
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let pid = pid.ok_or_else(|| creating("the process has no number".to_owned()))?;
+        let pid = pid.ok_or_else(|| creating("the process has no id".to_owned()))?;
         self.tell(&name, false, "Created", &format!("Created container: {name}"));
         self.tell(&name, false, "Started", &format!("Started container {name}"));
         lock(&self.running).insert(name, setting.clone());
@@ -208,7 +213,7 @@ impl Worker {
             }
             (broken, _) => {
                 let why = broken.unwrap_or_else(|| {
-                    format!("the sandbox pulls nothing, and has only {}", images::KNOWN)
+                    format!("the sandbox does not pull images, it has only {}", images::KNOWN)
                 });
                 let message = format!("failed to pull image {reference:?}: {why}");
                 Err(Obstacle {
@@ -256,10 +261,8 @@ impl Worker {
             "exitCode": code, "reason": reason, "startedAt": began,
             "finishedAt": super::super::now(),
         });
-        if code != 0
-            && self.state(index).spec["terminationMessagePolicy"] == "FallbackToLogsOnError"
-        {
-            ended["message"] = json!(self.last_words(index));
+        if let Some(message) = self.termination_message(index, code) {
+            ended["message"] = json!(message);
         }
         if let Some(signal) = signal {
             ended["signal"] = json!(signal);
@@ -269,6 +272,25 @@ impl Worker {
             (state.started, state.ready) = (false, false);
         });
         code
+    }
+
+    /// Creates an empty termination log that every user can write, as the kubelet does.
+    fn clear_termination_log(&self, name: &str) -> std::io::Result<()> {
+        let file = self.root.termination_log(name);
+        std::fs::write(&file, "")?;
+        std::fs::set_permissions(&file, Permissions::from_mode(0o666))
+    }
+
+    /// What the container wrote to its termination log; the end of its log if it failed and wrote nothing.
+    fn termination_message(&self, index: usize, code: i32) -> Option<String> {
+        let state = self.state(index);
+        let kept = std::fs::read(self.root.termination_log(state.name())).unwrap_or_default();
+        if !kept.is_empty() {
+            let message = &kept[..kept.len().min(TERMINATION_LOG_LIMIT)];
+            return Some(String::from_utf8_lossy(message).into_owned());
+        }
+        let falls_back = state.spec["terminationMessagePolicy"] == "FallbackToLogsOnError";
+        (code != 0 && falls_back).then(|| self.last_words(index))
     }
 
     /// The end of a container's log.
@@ -347,9 +369,7 @@ fn argv(spec: &Value, image: &Image, setting: &Setting) -> Result<Vec<String>, S
     if argv.is_empty() {
         let entry = image.entry.ok_or_else(|| {
             let image = &spec["image"];
-            format!(
-                "the sandbox runs {image} only by a command of the pod's own: it has no entry point"
-            )
+            format!("the pod must have a command: image {image} of the sandbox has no entry point")
         })?;
         argv.push(entry.to_owned());
     }

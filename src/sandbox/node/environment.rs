@@ -112,6 +112,8 @@ fn base(
         ("NSS_WRAPPER_PASSWD", path(root.users())),
         ("NSS_WRAPPER_GROUP", "/etc/group".to_owned()),
         (MARK, mark),
+        // The bootstrap script is not changed, so it contains the container's path.
+        ("PGSET_TERMINATION_LOG", path(root.termination_log(&text(&container["name"])))),
         ("PGSET_SANDBOX_ROOT", path(files)),
         ("PGSET_SANDBOX_ADDRESS", text(&pod["status"]["podIP"])),
         // In a real container PostgreSQL listens on all addresses. Here it must listen only on the
@@ -152,7 +154,7 @@ fn value(registry: &Registry, pod: &Value, variable: &Value) -> Result<Option<St
             None => Err(format!("couldn't find key {key} in {} {namespace}/{name}", resource.kind)),
         };
     }
-    Err("the sandbox fills variables from fieldRef, secretKeyRef and configMapKeyRef".to_owned())
+    Err("the sandbox supports only fieldRef, secretKeyRef and configMapKeyRef".to_owned())
 }
 
 /// A field of the pod: `metadata.name`, `metadata.labels['x']`, `status.podIP`.

@@ -44,6 +44,11 @@ impl Root {
         self.0.join("l").join(format!("{container}.{run}"))
     }
 
+    /// The file in which a container leaves its termination message.
+    pub(super) fn termination_log(&self, container: &str) -> PathBuf {
+        self.0.join("l").join(format!("{container}.termination"))
+    }
+
     /// The hosts file of the containers.
     pub(super) fn hosts(&self) -> PathBuf {
         self.0.join("hosts")
@@ -70,7 +75,7 @@ pub(super) fn forget(place: &Place, registry: &Registry) {
         if !known.iter().any(|root| root.0 == entry.path())
             && let Err(error) = std::fs::remove_dir_all(entry.path())
         {
-            tracing::warn!(%error, "the directory of a pod that is gone stays");
+            tracing::warn!(%error, "the directory of a deleted pod can't be deleted");
         }
     }
 }

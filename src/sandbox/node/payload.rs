@@ -77,7 +77,7 @@ fn inside(file: &str) -> io::Result<&Path> {
     if path.components().all(|part| matches!(part, Component::Normal(_))) {
         return Ok(path);
     }
-    Err(io::Error::other(format!("{file:?} is no name of a file in a volume")))
+    Err(io::Error::other(format!("{file:?} is not a valid file name in a volume")))
 }
 
 /// Whether the current files are exactly these.

@@ -140,7 +140,7 @@ impl Worker {
             if let Err(error) = tokio::fs::remove_dir_all(self.root.directory()).await
                 && error.kind() != std::io::ErrorKind::NotFound
             {
-                tracing::warn!(%error, "a pod's directory stays");
+                tracing::warn!(%error, "a pod's directory can't be deleted");
             }
         }
     }
@@ -248,7 +248,7 @@ impl Worker {
             .and_then(|()| std::fs::create_dir_all(self.root.directory().join("l")))
             .and_then(|()| names::write_users(&self.root, self.node.parts.tools.user));
         if let Err(error) = &made {
-            tracing::warn!(%error, "a pod's directory can't be made");
+            tracing::warn!(%error, "a pod's directory can't be created");
         }
         names::write(registry, &self.node.parts.place);
         self.publish();
@@ -308,7 +308,7 @@ impl Worker {
             Ok(())
         });
         if let Err(refusal) = written {
-            tracing::debug!(refusal.message, "a status that nobody wants");
+            tracing::debug!(refusal.message, "a pod's status was not accepted");
         }
     }
 }

@@ -146,14 +146,14 @@ async fn once(
 ) -> Result<(), String> {
     if let Some(socket) = probe.get("tcpSocket") {
         let state = worker.state(index);
-        let port = port(&socket["port"], &state.spec).ok_or("there is no such port")?;
-        let pod = worker.pod().ok_or("the pod is gone")?;
+        let port = port(&socket["port"], &state.spec).ok_or("the port does not exist")?;
+        let pod = worker.pod().ok_or("the pod was deleted")?;
         let address = pod["status"]["podIP"].as_str().unwrap_or_default().to_owned();
         let connected = TcpStream::connect((address, port)).await;
         return connected.map(drop).map_err(|e| e.to_string());
     }
     let argv: Vec<String> = serde_json::from_value(probe["exec"]["command"].clone())
-        .map_err(|_| "the sandbox has exec and tcpSocket probes".to_owned())?;
+        .map_err(|_| "the sandbox supports only exec and tcpSocket probes".to_owned())?;
     let mut command = setting.command(&argv);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let output = command.output().await.map_err(|e| e.to_string())?;

@@ -54,18 +54,18 @@ impl Tools {
         let missing = |what: &str, package| MissingTool { what: what.to_owned(), package };
         if !cfg!(target_os = "linux") {
             return Err(missing(
-                "Linux: elsewhere kind, minikube or Docker Desktop give you a cluster",
+                "Linux: elsewhere, use a cluster of kind, minikube or Docker Desktop",
                 "podman",
             ));
         }
         let postgres = postgres().ok_or_else(|| {
             missing(
-                "PostgreSQL 13 to 18 on this machine, the server's programs included",
+                "PostgreSQL 13 to 18 on this machine, including the server programs",
                 "postgresql",
             )
         })?;
         let wrapper = wrapper().ok_or_else(|| {
-            missing("libnss_wrapper.so, which gives each pod its names", "libnss-wrapper")
+            missing("libnss_wrapper.so, for the host names of the pods", "libnss-wrapper")
         })?;
         let user = if rustix::process::geteuid().is_root() {
             Some(user("postgres").ok_or_else(|| {

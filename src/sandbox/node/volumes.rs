@@ -52,7 +52,10 @@ pub(super) fn mount(
                 written.map_err(|e| failed(name, e))?;
             }
             Source::Files(_) => {
-                return Err(mount_failed(name, "the sandbox has no subPath in a volume of files"));
+                return Err(mount_failed(
+                    name,
+                    "the sandbox does not support subPath in a volume of files",
+                ));
             }
         }
     }
@@ -74,7 +77,7 @@ pub(super) fn refresh(node: &Node, pod: &Value, root: &Root) {
                 continue;
             };
             if let Err(error) = payload::write(&directory, &payload, node.parts.tools.user) {
-                tracing::warn!(%error, "the volume {name} of a pod stays as it was");
+                tracing::warn!(%error, "the volume {name} of a pod was not updated");
             }
         }
     }
@@ -175,7 +178,7 @@ fn claimed(node: &Node, pod: &Value, claim: &str) -> Result<PathBuf, String> {
     let volume = object.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str());
     let volume = volume.ok_or_else(|| mount_failed(claim, "the claim has no volume"))?;
     let object = store.get(&Key::new(&VOLUMES, "", volume));
-    let object = object.ok_or_else(|| mount_failed(volume, "the volume is gone"))?;
+    let object = object.ok_or_else(|| mount_failed(volume, "the volume does not exist"))?;
     persistent(node, volume, &object["spec"])
 }
 
@@ -192,7 +195,7 @@ fn persistent(node: &Node, name: &str, spec: &Value) -> Result<PathBuf, String> 
         return made(node, path).map_err(failed);
     }
     let Some(path) = spec["hostPath"]["path"].as_str().or(spec["local"]["path"].as_str()) else {
-        return Err(mount_failed(name, "the sandbox has volumes of hostPath, local and nfs"));
+        return Err(mount_failed(name, "the sandbox supports only hostPath, local and nfs"));
     };
     let path = PathBuf::from(path);
     match spec["hostPath"]["type"].as_str() {
@@ -252,7 +255,7 @@ fn files(node: &Node, pod: &Value, root: &Root, volume: &Value) -> Result<(Files
         }
     }
     let Some(projected) = volume.get("projected") else {
-        return Err("the sandbox has no volumes of this type".to_owned());
+        return Err("the sandbox does not support volumes of this type".to_owned());
     };
     let mut all = Files::new();
     for source in projected["sources"].as_array().into_iter().flatten() {

@@ -54,12 +54,12 @@ fn entry(line: &str) -> Result<Option<(String, String)>, String> {
     let rest = skip_blank(rest);
     let rest = skip_blank(rest.strip_prefix('=').unwrap_or(rest));
     if is_end(rest) {
-        return Err(format!("has no value for {name}; an empty one is ''"));
+        return Err(format!("has no value for {name}; for an empty value, write ''"));
     }
     let (value, rest) = if rest.starts_with('\'') { quoted(rest)? } else { bare(rest, name)? };
     let rest = skip_blank(rest);
     if !is_end(rest) {
-        return Err(format!("has something behind the value of {name}: {rest:?}"));
+        return Err(format!("has text after the value of {name}: {rest:?}"));
     }
     Ok(Some((name.to_ascii_lowercase(), value)))
 }
@@ -85,7 +85,9 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     };
     let parts: Vec<&str> = name.split('.').collect();
     if name.len() > 63 + 1 + 63 || parts.len() > 2 || !parts.into_iter().all(identifier) {
-        return Err("must be letters, digits and underscores, as work_mem or extension.setting");
+        return Err(
+            "must be letters, digits and underscores, such as work_mem or extension.setting",
+        );
     }
     Ok(())
 }
@@ -132,7 +134,7 @@ fn is_number(value: &str) -> bool {
 
 /// Parses a value in quotes. Returns the value and the text after it.
 fn quoted(text: &str) -> Result<(String, &str), String> {
-    let unescaped = || "has an escape that stands for no character".to_owned();
+    let unescaped = || "has an escape sequence that is not a valid character".to_owned();
     let mut bytes = Vec::new();
     let mut rest = &text[1..];
     loop {
@@ -243,17 +245,17 @@ mod tests {
     #[test]
     fn what_it_does_not_read_is_refused_with_the_line() {
         for (line, reason) in [
-            ("work_mem", "has no value for work_mem; an empty one is ''"),
-            ("work_mem =", "has no value for work_mem; an empty one is ''"),
+            ("work_mem", "has no value for work_mem; for an empty value, write ''"),
+            ("work_mem =", "has no value for work_mem; for an empty value, write ''"),
             ("a = 1.5GB", "has a value for a that needs single quotes: \"1.5GB\""),
             ("a = 10%", "has a value for a that needs single quotes: \"10%\""),
             ("a = iso, mdy", "has a value for a that needs single quotes: \"iso,\""),
             ("a = 'x", "has a quote that is not closed"),
             (r"a = 'x\", "has a quote that is not closed"),
-            (r"a = '\000'", "has an escape that stands for no character"),
-            (r"a = '\777'", "has an escape that stands for no character"),
-            ("a = 1 2", "has something behind the value of a: \"2\""),
-            ("a = 'b' 'c'", "has something behind the value of a: \"'c'\""),
+            (r"a = '\000'", "has an escape sequence that is not a valid character"),
+            (r"a = '\777'", "has an escape sequence that is not a valid character"),
+            ("a = 1 2", "has text after the value of a: \"2\""),
+            ("a = 'b' 'c'", "has text after the value of a: \"'c'\""),
         ] {
             let error = parse(&format!("# one\n{line}")).expect_err(line);
             assert_eq!((error.line, error.reason.as_str()), (2, reason), "{line}");

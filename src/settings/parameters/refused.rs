@@ -4,25 +4,28 @@ use crate::values::Invalid;
 
 /// Parameters that are always refused, and why.
 const REFUSED: &[(&str, &str)] = &[
-    ("listen_addresses", "clients and replicas come by the pod's address"),
-    ("port", "the Services lead to port 5432"),
+    ("listen_addresses", "clients and replicas connect to the pod's address"),
+    ("port", "the Services use port 5432"),
     ("unix_socket_directories", "probes and pgset use the socket in /var/run/postgresql"),
     ("unix_socket_group", "probes and pgset use the socket in /var/run/postgresql"),
     ("unix_socket_permissions", "probes and pgset use the socket in /var/run/postgresql"),
-    ("data_directory", "the volume is mounted where pgset put the data"),
-    ("config_file", "the file lies in the set's ConfigMap"),
-    ("hba_file", "the file lies in the set's ConfigMap"),
-    ("ident_file", "the file lies in the set's ConfigMap"),
-    ("external_pid_file", "pgset looks for the server where it put it"),
-    ("hot_standby", "a replica that answers no query is never ready"),
-    ("primary_conninfo", "it is each replica's way to the master, and written at every start"),
-    ("primary_slot_name", "each replica has a slot of its own, named at every start"),
-    ("promote_trigger_file", "a replica that is promoted by a file makes a second master"),
-    ("restore_command", "replicas are cloned and stream; pgset restores nothing from an archive"),
-    ("archive_cleanup_command", "it is part of restoring from an archive, which pgset does not do"),
-    ("recovery_end_command", "it is part of restoring from an archive, which pgset does not do"),
-    ("recovery_min_apply_delay", "every replica would lag behind, and never be shown to follow"),
-    ("db_user_namespace", "it would change the names that the roles log in with"),
+    ("data_directory", "pgset chooses the data directory on the volume"),
+    ("config_file", "the file is in the set's ConfigMap"),
+    ("hba_file", "the file is in the set's ConfigMap"),
+    ("ident_file", "the file is in the set's ConfigMap"),
+    ("external_pid_file", "pgset uses the PID file in the data directory"),
+    ("hot_standby", "a replica that accepts no queries never becomes ready"),
+    ("primary_conninfo", "each replica sets its connection to the master at every start"),
+    ("primary_slot_name", "each replica sets the name of its slot at every start"),
+    ("promote_trigger_file", "promoting a replica by a file would create a second master"),
+    ("restore_command", "replicas are cloned and stream; pgset does not restore from an archive"),
+    (
+        "archive_cleanup_command",
+        "it is only for restoring from an archive, which pgset does not do",
+    ),
+    ("recovery_end_command", "it is only for restoring from an archive, which pgset does not do"),
+    ("recovery_min_apply_delay", "every replica would lag, and the replication test would fail"),
+    ("db_user_namespace", "it would change the names with which the roles log in"),
 ];
 
 /// Names that include another file or directory.
@@ -60,31 +63,33 @@ pub(super) fn check(name: &str, value: &str) -> Result<(), Invalid> {
         return refused(why);
     }
     if INCLUDES.contains(&name) {
-        return Err(Invalid::new("must not be used: only one file goes into the set's ConfigMap")
-            .hint("put what it includes into the file itself"));
+        return Err(Invalid::new(
+            "must not be used: only one file is copied into the set's ConfigMap",
+        )
+        .hint("copy the included settings into the file itself"));
     }
     if name.starts_with("recovery_target") {
-        return refused("a server that stops at a target makes a history of its own");
+        return refused("a server that stops at a recovery target diverges from the set");
     }
     if TLS.contains(&name) {
         return Err(Invalid::new(
-            "must not be set: pgset keeps certificates and their files itself",
+            "must not be set: pgset manages the certificates and their files",
         )
-        .hint("for encrypted connections: --tls"));
+        .hint("to encrypt connections: --tls"));
     }
     match name {
         "synchronous_standby_names" => {
-            Err(Invalid::new("must not be set: pgset knows the replicas and names them")
-                .hint("to have commits wait for one replica: --synchronous 1"))
+            Err(Invalid::new("must not be set: pgset sets it to the names of the replicas")
+                .hint("to make commits wait for one replica: --synchronous 1"))
         }
         "wal_level" if value.eq_ignore_ascii_case("minimal") => {
-            Err(Invalid::new("must be replica or logical: nothing replicates from minimal"))
+            Err(Invalid::new("must be replica or logical: minimal does not allow replication"))
         }
         "password_encryption" if !value.eq_ignore_ascii_case("scram-sha-256") => {
-            Err(Invalid::new("must be scram-sha-256: pg_hba.conf lets no other password in"))
+            Err(Invalid::new("must be scram-sha-256: pg_hba.conf accepts no other method"))
         }
         "wal_receiver_status_interval" if number(value) == Some(0) => Err(Invalid::new(
-            "must not be 0: the master would keep all WAL for replicas that say nothing",
+            "must not be 0: the master would keep all WAL for replicas that never report their position",
         )),
         "max_wal_senders" | "max_replication_slots" => at_least(value, FEWEST_SENDERS),
         _ => Ok(()),
@@ -104,9 +109,9 @@ pub(super) fn check_for(
             if synchronous > 0 && (value.eq_ignore_ascii_case("local") || is_false(value)) =>
         {
             Err(Invalid::new(
-                "must not be off or local with --synchronous: commits would wait for no replica",
+                "must not be off or local with --synchronous: commits would not wait for replicas",
             )
-            .hint("a transaction that may be lost can say so itself: set synchronous_commit = off"))
+            .hint("for single transactions that may be lost, in SQL: set synchronous_commit = off"))
         }
         _ => Ok(()),
     }
@@ -115,7 +120,7 @@ pub(super) fn check_for(
 /// A warning about a parameter that is allowed but risky.
 pub(super) fn warning(name: &str, value: &str) -> Option<String> {
     let risky = match name {
-        "fsync" | "full_page_writes" => "a crash of a node can destroy the data beyond repair",
+        "fsync" | "full_page_writes" => "a crash of a node can corrupt the data permanently",
         _ => return None,
     };
     is_false(value).then(|| format!("{name} = {value}: {risky}"))
@@ -152,14 +157,22 @@ mod tests {
     #[test]
     fn what_would_break_the_set_is_refused_with_the_reason() {
         for (name, value, reason) in [
-            ("port", "5433", "must not be set: the Services lead to port 5432"),
-            ("include_dir", "x", "must not be used: only one file goes into the set's ConfigMap"),
+            ("port", "5433", "must not be set: the Services use port 5432"),
+            (
+                "include_dir",
+                "x",
+                "must not be used: only one file is copied into the set's ConfigMap",
+            ),
             (
                 "recovery_target_time",
                 "now",
-                "must not be set: a server that stops at a target makes a history of its own",
+                "must not be set: a server that stops at a recovery target diverges from the set",
             ),
-            ("wal_level", "Minimal", "must be replica or logical: nothing replicates from minimal"),
+            (
+                "wal_level",
+                "Minimal",
+                "must be replica or logical: minimal does not allow replication",
+            ),
             (
                 "max_wal_senders",
                 "3",
@@ -168,7 +181,7 @@ mod tests {
             (
                 "password_encryption",
                 "md5",
-                "must be scram-sha-256: pg_hba.conf lets no other password in",
+                "must be scram-sha-256: pg_hba.conf accepts no other method",
             ),
         ] {
             assert_eq!(check(name, value).expect_err(name).reason, reason);

@@ -60,30 +60,34 @@ fn refusals_say_where() {
         (
             vec!["work-mem=1"],
             None,
-            "PostgreSQL setting \"work-mem=1\" (from --set) must begin with a setting's name, which \
-             must be letters, digits and underscores, as work_mem or extension.setting",
+            "PostgreSQL setting \"work-mem=1\" (from --set) must begin with the name of a setting, \
+             which must be letters, digits and underscores, such as work_mem or extension.setting",
         ),
-        (vec!["a=1", "A=2"], None, "PostgreSQL setting \"A=2\" (from --set) must be the only a"),
+        (
+            vec!["a=1", "A=2"],
+            None,
+            "PostgreSQL setting \"A=2\" (from --set) must be unique: a is set twice",
+        ),
         (
             vec!["port=1"],
             None,
-            "PostgreSQL setting \"port=1\" (from --set) must not be set: the Services lead to port 5432",
+            "PostgreSQL setting \"port=1\" (from --set) must not be set: the Services use port 5432",
         ),
         (
             vec![],
             Some("jit = off\ninclude 'x'"),
             "settings file \"my.conf\" (from --config) line 2 has include, which must not be used: \
-             only one file goes into the set's ConfigMap",
+             only one file is copied into the set's ConfigMap",
         ),
         (
             vec![],
             Some("a = 1\n\nA = 2"),
-            "settings file \"my.conf\" (from --config) line 3 sets a, which line 1 sets already",
+            "settings file \"my.conf\" (from --config) line 3 sets a again: line 1 already sets it",
         ),
         (
             vec![],
             Some("work_mem = 10 MB"),
-            "settings file \"my.conf\" (from --config) line 1 has something behind the value of \
+            "settings file \"my.conf\" (from --config) line 1 has text after the value of \
              work_mem: \"MB\"",
         ),
     ] {

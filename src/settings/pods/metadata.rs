@@ -60,13 +60,14 @@ fn check_key(key: &str, own: bool) -> Result<(), Invalid> {
     };
     if !prefix.is_none_or(is_dns_name) || !is_name(name) {
         return Err(Invalid::new(format!(
-            "must have a key of at most {MAX} letters, digits, dashes, underscores and dots, a DNS \
-             name and a slash before it if you like: example.com/team=payments"
+            "must have a key of at most {MAX} letters, digits, dashes, underscores and dots, \
+             optionally with a DNS name and a slash before it: example.com/team=payments"
         )));
     }
     let taken = OWN_LABELS.contains(&key) || OWN_PREFIXES.iter().any(|own| key.starts_with(own));
     if own && taken {
-        return Err(Invalid::new(format!("must have another key: {key} is not yours to set")));
+        let reason = format!("must have another key: {key} is reserved for pgset and Kubernetes");
+        return Err(Invalid::new(reason));
     }
     Ok(())
 }

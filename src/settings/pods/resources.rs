@@ -32,7 +32,7 @@ impl FromStr for Cpu {
         let milli = milli.and_then(|milli| u32::try_from(milli).ok());
         // A million processors is a slip of the finger.
         milli.filter(|milli| (1..=1_000_000_000).contains(milli)).map(Self).ok_or_else(|| {
-            Invalid::new("must be a number of processors, or of their thousandths: 2, 0.5 or 500m")
+            Invalid::new("must be a number of CPUs, or of thousandths of a CPU: 2, 0.5 or 500m")
         })
     }
 }

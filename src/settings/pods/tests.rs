@@ -97,7 +97,7 @@ fn bad_values_are_refused_by_field_and_source() {
         (
             "PGSET_REQUESTS",
             "cpu=lots",
-            "requests \"cpu=lots\" (from PGSET_REQUESTS) must be a number of processors",
+            "requests \"cpu=lots\" (from PGSET_REQUESTS) must be a number of CPUs",
         ),
         (
             "PGSET_REQUESTS",
@@ -119,12 +119,12 @@ fn bad_values_are_refused_by_field_and_source() {
         (
             "PGSET_LABEL",
             "a=1,a=2",
-            "label \"a=2\" (from PGSET_LABEL) must have one value: \"1\" was given, too",
+            "label \"a=2\" (from PGSET_LABEL) must have one value: \"1\" was also given",
         ),
         (
             "PGSET_LABEL",
             "name=x",
-            "label \"name=x\" (from PGSET_LABEL) must have another key: name is not yours",
+            "label \"name=x\" (from PGSET_LABEL) must have another key: name is reserved",
         ),
         (
             "PGSET_ANNOTATION",
@@ -184,6 +184,6 @@ fn another_profile_has_none_of_them_and_says_so() {
     let crunchy = crunchy.unwrap();
     let args = SettingsArgs { label: texts(&["a=b"]), ..SettingsArgs::default() };
     let error = settle(&args, &[], &crunchy).unwrap_err();
-    assert!(error.to_string().contains("only the profile postgres has it"), "{error}");
+    assert!(error.to_string().contains("only the profile postgres supports it"), "{error}");
     assert_eq!(settle(&SettingsArgs::default(), &[], &crunchy), Ok(Pods::default()));
 }

@@ -63,7 +63,7 @@ fn read_effect(text: &str) -> Result<Effect, Invalid> {
         .find(|effect| effect.name().eq_ignore_ascii_case(text))
         .ok_or_else(|| {
             Invalid::new(
-                "must end in :NoSchedule, :PreferNoSchedule or :NoExecute, or have no effect",
+                "must end in :NoSchedule, :PreferNoSchedule or :NoExecute, or contain no colon",
             )
         })
 }

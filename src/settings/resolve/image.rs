@@ -68,7 +68,7 @@ fn given(
 
 fn both(image: &Sourced<&str>, version: Sourced<&str>) -> SettingsError {
     let invalid = Invalid::new(format!(
-        "must not be given together with {} ({:?}): both say which image",
+        "must not be given together with {} ({:?}): both set the image",
         image.source, image.value
     ));
     let invalid = invalid.hint("leave one of them out");

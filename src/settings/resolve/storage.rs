@@ -28,10 +28,10 @@ pub(super) fn storage(
         (Some(given), _, _) => parse("storage", &given)?,
         (None, Some(class), Some(nfs)) => {
             let invalid = Invalid::new(format!(
-                "must not be set together with {}: they say two kinds of storage",
+                "must not be set together with {}: they select different kinds of storage",
                 nfs.source
             ))
-            .hint(format!("unset one of them, or say --storage class:{}", class.value));
+            .hint(format!("unset one of them, or use --storage class:{}", class.value));
             return Err(SettingsError::of("storage class", class.value, class.source, invalid));
         }
         (None, Some(class), None) => {
@@ -49,7 +49,9 @@ pub(super) fn storage(
     if let Storage::Nfs { server, .. } = &storage.value
         && is_loopback(server)
     {
-        warnings.push(format!("the NFS server {server} is to each node the node itself"));
+        let warning =
+            format!("the NFS server {server} is a loopback address: each node would use itself");
+        warnings.push(warning);
     }
     sources.settle(&variables::PGSET_STORAGE, &storage.value, &storage.source);
     Ok(storage.value)
@@ -77,7 +79,7 @@ fn nfs_storage(
     let name = nfs_server(&server.value).map_err(refused)?;
     let explicit = server.source == Source::Variable(variables::CCP_NFS_IP.name);
     if !explicit && is_loopback(&name) {
-        let reason = "must be an address that the cluster's nodes reach, not loopback";
+        let reason = "must be an address that the cluster's nodes can reach, not loopback";
         return Err(refused(Invalid::new(reason).hint(nfs_hint())));
     }
     let path = sources
@@ -93,7 +95,7 @@ fn nfs_storage(
 }
 
 fn nfs_hint() -> String {
-    "set LOCAL_IP or CCP_NFS_IP to the NFS server's address, or say --storage, such as \
+    "set LOCAL_IP or CCP_NFS_IP to the NFS server's address, or use another storage: \
      --storage class"
         .to_owned()
 }
@@ -120,7 +122,7 @@ pub(super) fn size(
         .unwrap_or(Sourced { value: DEFAULT_SIZE, source: Source::Default });
     let size: Sourced<Quantity> = parse("size", &given)?;
     if let (Storage::Claim { name }, Source::Flag(flag)) = (storage, &size.source) {
-        warnings.push(format!("{flag} has no effect: the claim {name} has its size already"));
+        warnings.push(format!("{flag} has no effect: the claim {name} already has a size"));
     }
     sources.settle(&variables::PGSET_SIZE, &size.value, &size.source);
     Ok(size.value)
@@ -145,7 +147,7 @@ pub(super) fn access_mode(
     };
     if mode.value == AccessMode::ReadWriteOncePod && !per_pod {
         let invalid = Invalid::new(format!(
-            "must let more than one pod in: with {storage} all pods share one claim"
+            "must allow more than one pod: with {storage} all pods share one claim"
         ))
         .hint("--access-mode ReadWriteMany, or a claim per pod: --storage class");
         return Err(SettingsError::of("access mode", mode.value.name(), mode.source, invalid));

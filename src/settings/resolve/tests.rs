@@ -64,7 +64,7 @@ impl Case {
         let host = Host {
             context_namespace: self.context,
             local_address: &|| {
-                let address = self.address.ok_or("the host's address was asked for")?;
+                let address = self.address.ok_or("the host's address was requested")?;
                 address.parse().map_err(|_| "bad address in the test".to_owned())
             },
             is_directory: &|path| self.directories.iter().any(|known| Path::new(known) == path),
@@ -232,9 +232,9 @@ fn the_context_says_the_namespace_when_nobody_else_does() {
     assert_eq!(
         error.to_string(),
         "namespace \"kube-system\" (from the kubeconfig's context) must be given by flag: kube-* \
-         namespaces are Kubernetes' own"
+         namespaces are reserved for Kubernetes"
     );
-    assert_eq!(error.hint.as_deref(), Some("if you mean it: --namespace kube-system"));
+    assert_eq!(error.hint.as_deref(), Some("to use it anyway: --namespace kube-system"));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn the_hosts_address_is_asked_for_only_when_the_server_is_not_given() {
     }
     found.address = None;
     let error = found.refused();
-    assert!(error.reason.contains("the host's address was asked for"), "{error}");
+    assert!(error.reason.contains("the host's address was requested"), "{error}");
     // These cases do not need the host's address.
     case(CRUNCHY).run().unwrap();
     case("CCP_IMAGE_TAG=centos7-9.5-1.2.6 LOCAL_IP=10.0.0.1").run().unwrap();
@@ -268,7 +268,10 @@ fn loopback_is_refused_from_local_ip_and_warned_about_elsewhere() {
     let error = case("CCP_IMAGE_TAG=centos7-9.5-1.2.6 LOCAL_IP=127.0.0.1").refused();
     assert_eq!(error.source, Source::Variable("LOCAL_IP"));
     let resolved = case("CCP_NFS_IP=127.0.0.1").run().unwrap();
-    assert_eq!(resolved.warnings, ["the NFS server 127.0.0.1 is to each node the node itself"]);
+    assert_eq!(
+        resolved.warnings,
+        ["the NFS server 127.0.0.1 is a loopback address: each node would use itself"]
+    );
 }
 
 #[test]
@@ -307,10 +310,10 @@ fn passwords_are_checked_and_never_shown() {
         ("", "", "must not be empty"),
         ("", "\n", "must not be empty"),
         (CRUNCHY, "", "must not be empty"),
-        (CRUNCHY, "sentinel'--", "must be of letters and digits only"),
-        (CRUNCHY, "sentinelä", "must be of letters and digits only"),
-        (CRUNCHY, "sentinel\n\n", "must be of letters and digits only"),
-        ("", "sentinel\nx", "must not hold control characters"),
+        (CRUNCHY, "sentinel'--", "must contain only letters and digits"),
+        (CRUNCHY, "sentinelä", "must contain only letters and digits"),
+        (CRUNCHY, "sentinel\n\n", "must contain only letters and digits"),
+        ("", "sentinel\nx", "must not contain control characters"),
     ] {
         for variable in
             ["PG_PASSWORD", "PG_ROOT_PASSWORD", "PG_MASTER_PASSWORD", "PG_PRIMARY_PASSWORD"]
@@ -318,7 +321,7 @@ fn passwords_are_checked_and_never_shown() {
             let error = password(line, variable, value).unwrap_err();
             assert!(error.reason.starts_with(reason), "{value:?}: {error}");
             assert_eq!(error.source, Source::Variable(variable));
-            assert_eq!(error.hint, Some(format!("to have one made: unset {variable}")));
+            assert_eq!(error.hint, Some(format!("to generate a password: unset {variable}")));
             assert!(!format!("{error} {error:?}").contains("sentinel"), "{error:?}");
         }
     }
@@ -340,7 +343,7 @@ fn the_word_password_is_taken_with_a_warning() {
     let resolved = case(&line).run().unwrap();
     assert_eq!(
         resolved.warnings,
-        ["PG_ROOT_PASSWORD is the word \"password\": without it one is made"]
+        ["PG_ROOT_PASSWORD is the word \"password\": if none is given, pgset generates a password"]
     );
     let credentials = resolved.settings.credentials;
     assert_eq!(credentials.superuser_password.unwrap().expose(), "password");
@@ -397,7 +400,7 @@ fn settings_of_postgresql_are_for_the_official_image() {
     assert_eq!(case("--set fsync=off").run().unwrap().warnings.len(), 1);
     for given in ["--set jit=off", "--synchronous 1"] {
         let error = case(&format!("{CRUNCHY} {given}")).refused();
-        assert!(error.reason.contains("an image of Crunchy's"), "{error}");
+        assert!(error.reason.contains("a Crunchy image"), "{error}");
     }
     case(&format!("{CRUNCHY} --synchronous 0")).run().unwrap();
 }
@@ -432,14 +435,14 @@ fn tls_by_precedence() {
 #[test]
 fn commits_wait_for_no_more_replicas_than_there_are() {
     for (line, reason) in [
-        ("--synchronous 1 --replicas 1", "must be 0 in a set of one pod: no commit would ever end"),
+        ("--synchronous 1 --replicas 1", "must be 0 in a set of one pod: no commit would complete"),
         (
             "--synchronous 3 --replicas 3",
-            "must be at most 2 in a set of 3 pods: no commit would ever end",
+            "must be at most 2 in a set of 3 pods: no commit would complete",
         ),
-        ("--synchronous -1", "must be a whole number from 0 (no commit waits) to 99"),
-        ("--synchronous +1", "must be a whole number from 0 (no commit waits) to 99"),
-        ("PGSET_SYNCHRONOUS=100", "must be a whole number from 0 (no commit waits) to 99"),
+        ("--synchronous -1", "must be a whole number from 0 (commits do not wait) to 99"),
+        ("--synchronous +1", "must be a whole number from 0 (commits do not wait) to 99"),
+        ("PGSET_SYNCHRONOUS=100", "must be a whole number from 0 (commits do not wait) to 99"),
     ] {
         let error = case(line).refused();
         assert_eq!(error.reason, reason, "{line}");
@@ -458,7 +461,7 @@ fn what_has_no_effect_is_said() {
         ),
         (
             "--storage claim:data --size 2Gi",
-            "--size has no effect: the claim data has its size already",
+            "--size has no effect: the claim data already has a size",
         ),
     ] {
         assert_eq!(case(line).run().unwrap().warnings, [warning]);

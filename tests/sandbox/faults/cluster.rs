@@ -310,6 +310,6 @@ pub(super) async fn a_set_that_was_replaced_while_it_is_waited_for_is_not_taken_
     world.create(&set, theirs);
     world.faults().mend("schedule");
     let output = running.finish().await.exits(1).within(seconds(60));
-    output.says("somebody replaced it").never_says("streaming (");
+    output.says("replaced by another client").never_says("streaming (");
     world.stop().await;
 }

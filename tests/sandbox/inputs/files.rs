@@ -22,7 +22,7 @@ pub(in super::super) async fn files_with_passwords() {
     let home = TempDir::new().unwrap();
     let up = |path: &Path| O.of(world.pgset("up --no-wait --password-file").arg(path));
     for (name, bytes, mode, words) in [
-        ("open", &b"s3ntinel\n"[..], 0o644, ["can be read by everybody", "chmod 600"]),
+        ("open", &b"s3ntinel\n"[..], 0o644, ["can be read by every user", "chmod 600"]),
         ("empty", b"\n", 0o600, ["--password-file", "empty"]),
         ("nul", b"s3nti\0nel\n", 0o600, ["--password-file", "control characters"]),
         ("latin", b"s3ntinel\xff\n", 0o600, ["latin", "UTF-8"]),

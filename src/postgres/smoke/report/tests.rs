@@ -35,7 +35,7 @@ fn report() -> SmokeReport {
 #[test]
 fn people_see_a_mark_a_time_and_a_reason() {
     assert_eq!(
-        report().human(80, false),
+        report().human(80, false, true),
         "\
 ✓     83 ms  testuser can log in
              database <userdb>
@@ -47,12 +47,19 @@ fn people_see_a_mark_a_time_and_a_reason() {
 1 passed, 1 failed, 1 skipped in 350 ms
 "
     );
-    assert!(report().human(80, true).contains("\u{1b}[31m✗"));
+    assert!(report().human(80, true, true).contains("\u{1b}[31m✗"));
+}
+
+#[test]
+fn a_check_that_passed_is_one_line() {
+    let text = report().human(80, false, false);
+    assert!(text.starts_with("✓     83 ms  testuser can log in\n✗     83 ms"), "{text}");
+    assert!(text.contains("hint: pgset status"), "{text}");
 }
 
 #[test]
 fn lines_fit_the_width() {
-    let text = report().human(34, false);
+    let text = report().human(34, false, true);
     let counts = text.lines().count() - 1;
     assert!(text.lines().take(counts).all(|l| console::measure_text_width(l) <= 34), "{text}");
     assert!(text.contains("the set has one pod:\n             there is no replica\n"), "{text}");

@@ -20,7 +20,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ("PGSET_TLS=1", "TLS \"1\" (from PGSET_TLS) must be true or false", ""),
     (
         "--tls false --tls-secret mine",
-        "TLS \"false\" (from --tls) must not be false beside a Secret for it (from --tls-secret)",
+        "TLS \"false\" (from --tls) must not be false together with a Secret for TLS (from --tls-secret)",
         "leave one of them out",
     ),
     (
@@ -32,12 +32,12 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ("--replicas three", "number of pods \"three\" (from --replicas) must be a whole", ""),
     (
         "CCP_IMAGE_TAG=centos7-9.5-1.2.6 --replicas 7",
-        "number of pods \"7\" (from --replicas) must be at most 6: max_wal_senders of 6 carries 5 replicas",
+        "number of pods \"7\" (from --replicas) must be at most 6: max_wal_senders = 6 allows 5 replicas",
         "",
     ),
     (
         "--replicas 32",
-        "number of pods \"32\" (from --replicas) must be at most 31: max_wal_senders of 64 carries 30 replicas",
+        "number of pods \"32\" (from --replicas) must be at most 31: max_wal_senders = 64 allows 30 replicas",
         "",
     ),
     (
@@ -47,13 +47,13 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ),
     (
         "PGSET_POSTGRES_VERSION=19",
-        "PostgreSQL version \"19\" (from PGSET_POSTGRES_VERSION) must be PostgreSQL 13 to 18: 19 is not known",
+        "PostgreSQL version \"19\" (from PGSET_POSTGRES_VERSION) must be PostgreSQL 13 to 18: 19 is not supported",
         "an image that works: postgres:17",
     ),
     (
         "--postgres-version 17.2",
         "PostgreSQL version \"17.2\" (from --postgres-version) must be a major version",
-        "a minor version, or a variant: --image postgres:17.2-bookworm",
+        "for a minor version or a variant: --image postgres:17.2-bookworm",
     ),
     (
         "PGSET_IMAGE=postgres:16 PGSET_POSTGRES_VERSION=15",
@@ -89,12 +89,12 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     (
         "PGSET_NAMESPACE=kube-system",
         "namespace \"kube-system\" (from PGSET_NAMESPACE) must be given by flag",
-        "if you mean it: --namespace kube-system",
+        "to use it anyway: --namespace kube-system",
     ),
     (
         "CCP_NAMESPACE=kube-public",
         "namespace \"kube-public\" (from CCP_NAMESPACE) must be given by flag",
-        "if you mean it: --namespace kube-public",
+        "to use it anyway: --namespace kube-public",
     ),
     (
         "--namespace Shop",
@@ -104,7 +104,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ("CCP_IMAGE_TAG=4.4!", "image tag \"4.4!\" (from CCP_IMAGE_TAG) must not contain '!'", ""),
     (
         "CCP_IMAGE_TAG=centos8-13.3-4.7.0",
-        "image \"crunchydata/crunchy-postgres:centos8-13.3-4.7.0\" (from CCP_IMAGE_TAG) must be of Crunchy's containers 1.2.6 to 2.4.2: PG_MODE=set is gone from 4.7.0",
+        "image \"crunchydata/crunchy-postgres:centos8-13.3-4.7.0\" (from CCP_IMAGE_TAG) must be of Crunchy's containers 1.2.6 to 2.4.2: 4.7.0 no longer supports PG_MODE=set",
         "an image that works: crunchydata/crunchy-postgres:centos7-9.5-1.2.6; newer PostgreSQL: --image postgres:17",
     ),
     (
@@ -114,7 +114,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ),
     (
         "CCP_IMAGE_TAG=x CCP_IMAGE_PREFIX=Crunchy",
-        "image prefix \"Crunchy\" (from CCP_IMAGE_PREFIX) must have a repository without capitals",
+        "image prefix \"Crunchy\" (from CCP_IMAGE_PREFIX) must have a repository without upper-case letters",
         "did you mean crunchy?",
     ),
     (
@@ -157,7 +157,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     (
         "CCP_NFS_IP=10.0.0.5/x",
         "NFS server \"10.0.0.5/x\" (from CCP_NFS_IP) must name the NFS server",
-        "CCP_NFS_IP and LOCAL_IP take 10.0.0.5, CCP_STORAGE_PATH takes /x",
+        "set CCP_NFS_IP or LOCAL_IP to 10.0.0.5, and CCP_STORAGE_PATH to /x",
     ),
     (
         "CCP_NFS_IP=a CCP_STORAGE_PATH=nfs",
@@ -172,12 +172,12 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     (
         "CCP_NFS_IP=a CCP_STORAGE_CLASS=fast",
         "storage class \"fast\" (from CCP_STORAGE_CLASS) must not be set together with CCP_NFS_IP",
-        "unset one of them, or say --storage class:fast",
+        "unset one of them, or use --storage class:fast",
     ),
     (
         "CCP_STORAGE_PATH=/x CCP_STORAGE_CLASS=fast",
         "storage class \"fast\" (from CCP_STORAGE_CLASS) must not be set together with CCP_STORAGE_PATH",
-        "unset one of them, or say --storage class:fast",
+        "unset one of them, or use --storage class:fast",
     ),
     (
         "CCP_STORAGE_CLASS=Fast",
@@ -188,7 +188,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ("CCP_STORAGE_MODE=x", "access mode \"x\" (from CCP_STORAGE_MODE) must be ReadWriteOnce, ", ""),
     (
         "--storage hostpath:/x --access-mode RWOP",
-        "access mode \"ReadWriteOncePod\" (from --access-mode) must let more than one pod in",
+        "access mode \"ReadWriteOncePod\" (from --access-mode) must allow more than one pod",
         "--access-mode ReadWriteMany, or a claim per pod: --storage class",
     ),
     (
@@ -199,12 +199,12 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     (
         "--templates nowhere",
         "templates \"nowhere\" (from --templates) must be a directory",
-        "to start from the built-in ones: pgset templates export nowhere",
+        "to start from the built-in templates: pgset templates export nowhere",
     ),
     (
         "PGSET_TEMPLATES=nowhere",
         "templates \"nowhere\" (from PGSET_TEMPLATES) must be a directory",
-        "to start from the built-in ones: pgset templates export nowhere",
+        "to start from the built-in templates: pgset templates export nowhere",
     ),
     ("PG_USER=pg_x", "application's role \"pg_x\" (from PG_USER) must not begin with pg_", ""),
     ("PG_USER=postgres", "application's role \"postgres\" (from PG_USER) must not be postgres", ""),
@@ -221,12 +221,12 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     ("PG_DATABASE=pg_x", "database \"pg_x\" (from PG_DATABASE) must not begin with pg_", ""),
     (
         "PG_USER=a PG_PRIMARY_USER=a",
-        "application's role \"a\" (from PG_USER) must not be the replication role, too",
-        "give PG_USER another name than PG_PRIMARY_USER",
+        "application's role \"a\" (from PG_USER) must differ from the replication role",
+        "set PG_USER and PG_PRIMARY_USER to different names",
     ),
     (
         "PG_PRIMARY_USER=a PG_MASTER_USER=b",
-        "replication role \"a\" (from PG_PRIMARY_USER) must be the same as PG_MASTER_USER (\"b\"), its older name",
+        "replication role \"a\" (from PG_PRIMARY_USER) must be the same as PG_MASTER_USER (\"b\"), the older name",
         "unset PG_MASTER_USER",
     ),
     (
