@@ -13,12 +13,20 @@ use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 /// Wraps the text at `width` columns. A longer word (a path, a URL) and a command are not broken, so that
 /// users can copy them.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
-    let options = Options::new(width)
+    textwrap::wrap(text, options(width))
+}
+
+/// The same, as one text. The lines after the first one are indented.
+pub(crate) fn wrap_paragraph(text: &str, width: usize) -> String {
+    textwrap::fill(text, options(width).subsequent_indent("  "))
+}
+
+fn options<'a>(width: usize) -> Options<'a> {
+    Options::new(width)
         .break_words(false)
         .word_separator(WordSeparator::Custom(words))
         .word_splitter(WordSplitter::NoHyphenation)
-        .wrap_algorithm(WrapAlgorithm::FirstFit);
-    textwrap::wrap(text, options)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
 }
 
 /// Splits a line into words. A command is one word.

@@ -13,4 +13,6 @@ mod render;
 mod sandbox;
 mod scripted;
 mod support;
+#[cfg(feature = "sandbox")]
+mod transcripts;
 mod words;

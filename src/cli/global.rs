@@ -47,13 +47,14 @@ pub struct GlobalArgs {
     pub color: Option<Color>,
     /// Print only warnings and errors
     ///
-    /// Where data is kept, and what a command deletes, is printed, too.
+    /// A command that was asked for a result, such as `status`, prints it.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print more details: -v, -vv, -vvv
     ///
-    /// -v logs decisions, -vv also requests, -vvv everything that the libraries log. Secrets are never
-    /// logged. The log goes to standard error; `PGSET_LOG` sets its filter.
+    /// -v shows every object and every change of state, -vv also logs requests, -vvvv everything that the
+    /// libraries log. Secrets are never logged. All of it goes to standard error; `PGSET_LOG` sets the log's
+    /// filter.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Answer every question with yes

@@ -293,10 +293,13 @@ impl Procedure for Waiter<'_> {
     }
 
     fn too_late(&self, work: Work<'_>, _: String) -> Failure {
-        let what =
-            if self.wait.expectation.replicas == 0 { "pods still exist" } else { "not ready" };
         let seconds = work.cluster.deadline.elapsed().as_secs();
-        let mut failure = Failure::new(Exit::TimedOut, format!("{what} after {seconds} s"));
+        let message = if self.wait.expectation.replicas == 0 {
+            format!("pods still exist after {seconds} s")
+        } else {
+            format!("not ready after {seconds} s")
+        };
+        let mut failure = Failure::new(Exit::TimedOut, message);
         if let Some(assessment) = &self.last {
             failure.details = unmet(assessment);
             if let Some(trouble) = assessment.troubles.first() {

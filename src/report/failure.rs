@@ -3,14 +3,14 @@
 use console::Style;
 
 use crate::error::Report;
-use crate::text::wrap_hanging;
+use crate::text::{wrap_hanging, wrap_paragraph};
 
 use super::lines::{paint, sanitize};
 
 /// The maximum width of wrapped text, even on wider terminals.
 const WIDEST: usize = 120;
 /// Below this width, text is not wrapped: wrapping would make it harder to read.
-const NARROWEST: usize = 30;
+const NARROWEST: usize = 20;
 
 /// Formats an error, without a final newline:
 ///
@@ -58,7 +58,7 @@ pub(super) fn labelled(indent: &str, label: &str, text: &str, width: Option<usiz
 /// Wraps a text without a label.
 pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
     match width.map(|width| width.min(WIDEST)).filter(|width| *width >= NARROWEST) {
-        Some(width) => wrap_hanging(text, 0, width),
+        Some(width) => wrap_paragraph(text, width),
         None => text.to_owned(),
     }
 }

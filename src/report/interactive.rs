@@ -169,14 +169,14 @@ impl Board {
     fn object(&mut self, object: &ObjectId, outcome: Outcome, detail: Option<&str>) {
         let color = self.display.color_stderr;
         if let Some(line) = self.summary.object(object, outcome, detail, color) {
-            self.print(line);
+            self.print(failure::wrapped(&line, Some(self.width())));
         }
     }
 
     /// Says what happened to the objects so far, before something else is said.
     fn say_objects(&mut self) {
         for line in self.summary.objects(self.display.color_stderr) {
-            self.print(line);
+            self.print(failure::wrapped(&line, Some(self.width())));
         }
     }
 

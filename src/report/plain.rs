@@ -8,6 +8,7 @@ use crate::manifest::ObjectId;
 use crate::readiness::Phase;
 
 use super::display::Display;
+use super::failure::wrapped;
 use super::lines;
 use super::reporter::Sink;
 use super::stream::Stream;
@@ -53,7 +54,7 @@ impl Plain {
     /// Says what happened to the objects so far, before something else is said.
     fn say_objects(&mut self) {
         for line in self.summary.objects(self.display.color_stderr) {
-            self.stderr.line(&line);
+            self.stderr.line(&wrapped(&line, self.display.width));
         }
     }
 
@@ -64,7 +65,7 @@ impl Plain {
         }
         if let Event::Object { object, outcome, detail, .. } = event {
             if let Some(line) = self.summary.object(object, *outcome, detail.as_deref(), color) {
-                self.stderr.line(&line);
+                self.stderr.line(&wrapped(&line, self.display.width));
             }
             return;
         }
