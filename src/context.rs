@@ -45,24 +45,7 @@ pub struct Context {
 impl Context {
     /// The cluster that the flags and the environment select. Sends no request.
     pub async fn target(&self) -> Result<Target, ClusterError> {
-        Target::load(&self.sources()).await
-    }
-
-    fn sources(&self) -> Sources {
-        let (mut file, mut variable) = (None, None);
-        if let Some(given) = &self.general.kubeconfig {
-            match given.source {
-                Source::Flag(_) => file = Some(given.value.clone().into()),
-                _ => variable = Some(given.value.clone()),
-            }
-        }
-        Sources {
-            file,
-            context: self.general.context.as_ref().map(|context| context.value.clone()),
-            variable,
-            home: self.environment.raw(&environment::HOME).map(Into::into),
-            in_cluster: self.environment.is_set(&environment::KUBERNETES_SERVICE_HOST),
-        }
+        Target::load(&sources(&self.general, &self.environment)).await
     }
 
     /// Creates a client for the cluster. Its deadline is `--timeout` from now.
@@ -218,6 +201,24 @@ impl Context {
                 Err(crate::interrupt::interrupted(exit, done, &self.again).into())
             }
         }
+    }
+}
+
+/// Where to look for a kubeconfig, according to flags and environment.
+pub(crate) fn sources(general: &General, environment: &Environment) -> Sources {
+    let (mut file, mut variable) = (None, None);
+    if let Some(given) = &general.kubeconfig {
+        match given.source {
+            Source::Flag(_) => file = Some(given.value.clone().into()),
+            _ => variable = Some(given.value.clone()),
+        }
+    }
+    Sources {
+        file,
+        context: general.context.as_ref().map(|context| context.value.clone()),
+        variable,
+        home: environment.raw(&environment::HOME).map(Into::into),
+        in_cluster: environment.is_set(&environment::KUBERNETES_SERVICE_HOST),
     }
 }
 

@@ -68,6 +68,7 @@ variables! {
     PGSET_OUTPUT: "output format (`--output`)", "human";
     PGSET_COLOR: "when to color: auto, always, never (`--color`)", "auto";
     PGSET_LOG: "filter of the log on standard error, in the syntax of tracing: pgset=debug", "depends on -v";
+    COMPLETE: "prints the completion of a shell: bash, zsh, fish, elvish, powershell, kubectl", "";
     BUILDBASE: "your clone of the 2017 project; its directory templates is used", "";
     CCP_IMAGE_PREFIX: "registry and account of the article's image", "crunchydata";
     CCP_IMAGE_TAG: "tag of the article's image; chooses crunchy-postgres", "";

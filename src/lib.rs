@@ -29,10 +29,11 @@
 //! | [`report`] | formats events as text, for users and scripts | error, event, manifest, readiness, terminal, text |
 //! | [`cluster`] | all communication with Kubernetes | error, manifest, readiness, set, text |
 //! | [`context`] | what all commands share: flags, cluster, prompts, reporter | cli, cluster, environment, event, interrupt, postgres, prompt, render, report, set, settings, terminal, text |
+//! | [`complete`] | completion of values while the user types | cli, cluster, context, environment, image, manifest, set, settings, text |
 //! | `procedure` | operations with several steps that can be resumed | certificate, cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, readiness, render, report, set, settings, terminal, text, values |
 //! | `sandbox` | a small Kubernetes to try pgset on, imported only by its command | error, values |
 //! | [`commands`] | one file per subcommand | cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, procedure, render, sandbox, set, settings, terminal, text, values |
-//! | `run` | the composition root: from the command line to an exit code | cli, cluster, commands, context, environment, error, event, image, interrupt, manifest, plan, postgres, prompt, render, report, sandbox, settings, text |
+//! | `run` | the composition root: from the command line to an exit code | cli, cluster, commands, complete, context, environment, error, event, image, interrupt, manifest, plan, postgres, prompt, render, report, sandbox, settings, text |
 //!
 //! `values`, `image`, `manifest`, `set`, `certificate`, `settings`, `render`, `plan`, `postgres` and
 //! `readiness` are pure: they take values and return values, without I/O.
@@ -41,6 +42,7 @@ pub mod certificate;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod complete;
 pub mod context;
 pub mod environment;
 pub mod error;

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 
 use crate::cli::{self, Cli, Command, PasswordCommand};
 use crate::commands;
+use crate::complete;
 use crate::context::Context;
 use crate::environment::{self, Environment};
 use crate::error::{self, Diagnose, Diagnosed, Exit, Failure, Report};
@@ -29,11 +30,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(arguments: &[OsString]) -> ExitCode {
     let program = arguments.first().map_or(text::PROGRAM, |program| text::program(program));
     let early = |error: &anyhow::Error| early(error, program);
+    let environment = Environment::read();
+    match complete::run(arguments, &environment) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return usage(&error, program),
+    }
     let cli = match crate::cli::parse(arguments.to_vec()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, program),
     };
-    let environment = Environment::read();
     let general = match general(&cli.global, &environment, cli.command.outputs()) {
         Ok(general) => general,
         Err(error) => return early(&error.into()),

@@ -8,7 +8,9 @@ use crate::support::pgset::Pgset;
 use crate::support::server::{Reply, Server};
 use crate::support::{CRUNCHY_TAG, seconds};
 
+mod complete;
 mod input;
+mod prompt;
 
 const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/pg/statefulsets/pgset";
 
@@ -215,7 +217,7 @@ async fn the_namespace_is_created_on_request_only() {
 
     let server = Server::start().await;
     let up = |line: &str| self::up(&server).args("-n nowhere --create-namespace").args(line);
-    up("").run().await.ok().says("namespace/nowhere created");
+    up("-v").run().await.ok().says("namespace/nowhere created");
     let writes = server.writes();
     let first = writes.first().map(|write| write.path.clone()).unwrap_or_default();
     assert!(first.starts_with("/api/v1/namespaces?fieldManager=pgset"), "{first}");

@@ -13,6 +13,7 @@ pub(crate) mod served;
 pub(crate) mod server;
 pub(crate) mod space;
 pub(crate) mod state;
+pub(crate) mod terminal;
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};

@@ -15,7 +15,11 @@ from the cluster, too (sets, namespaces, contexts, storage classes), load the
 completion from the program when the shell starts, for example in ~/.bashrc:
   source <(COMPLETE=bash pgset)
   source <(COMPLETE=zsh pgset)
-  COMPLETE=fish pgset | source";
+  COMPLETE=fish pgset | source
+
+For `kubectl pgset`, kubectl needs an executable in a directory of PATH:
+  COMPLETE=kubectl pgset > kubectl_complete-pgset
+  chmod +x kubectl_complete-pgset";
 
 /// Arguments of `pgset completions`.
 #[derive(Args, Clone, Debug)]

@@ -53,6 +53,7 @@ fn write_subcommand(page: &mut Vec<u8>, name: &str, command: &Command) -> io::Re
     // Not built from the program, so that the global options are not repeated in every section.
     let command = command.clone().bin_name(name).disable_help_flag(true);
     let has_options = command.get_arguments().next().is_some();
+    let has_arguments = command.get_positionals().any(|arg| arg.get_help_heading().is_none());
     let section = Man::new(command);
     let mut text = Vec::new();
     section.render_description_section(&mut text)?;
@@ -62,6 +63,9 @@ fn write_subcommand(page: &mut Vec<u8>, name: &str, command: &Command) -> io::Re
     }
     section.render_extra_section(&mut text)?;
     let text = String::from_utf8_lossy(&text).replace(".SH DESCRIPTION\n", "");
+    // Only arguments have no heading; the library calls them options.
+    let text =
+        if has_arguments { text.replacen("\n.SH OPTIONS\n", "\n.SH ARGUMENTS\n", 1) } else { text };
     write_lines(page, text.replace(".SH ", ".SS ").as_bytes(), ".SS EXAMPLES")
 }
 

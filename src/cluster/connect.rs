@@ -159,6 +159,13 @@ fn read(sources: &Sources) -> Result<Option<Kubeconfig>, ClusterError> {
     }
 }
 
+/// The names of all contexts. Empty if there is no kubeconfig, or if it is invalid.
+#[must_use]
+pub fn contexts(sources: &Sources) -> Vec<String> {
+    let kubeconfig = read(sources).ok().flatten().unwrap_or_default();
+    kubeconfig.contexts.into_iter().map(|context| context.name).collect()
+}
+
 fn from_file(file: &Path) -> Result<Kubeconfig, ClusterError> {
     Kubeconfig::read_from(file).map_err(|e| ClusterError::Kubeconfig {
         reason: match &e {

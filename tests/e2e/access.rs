@@ -1,15 +1,11 @@
 //! `psql` and `connect`: from this machine, with only a kubeconfig.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin, Command};
 
 use super::{CLASS, skipped};
 use crate::support::proxy::Proxy;
 use crate::support::space::{Image, Space};
+use crate::support::terminal::Terminal;
 use crate::support::{eventually, seconds};
 
 async fn up(image: Image, title: &str) -> Space {
@@ -106,63 +102,6 @@ async fn connect_says_where_and_as_whom() {
     other.says("there is no set other");
 }
 
-/// A terminal with a program on it, created by `script` of util-linux.
-struct Terminal {
-    child: Child,
-    keys: ChildStdin,
-    screen: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Terminal {
-    /// Runs a shell command on a terminal of 80 by 24; `None` if `script` is not installed.
-    fn run(line: &str) -> Option<Self> {
-        let line = format!("stty cols 80 rows 24; {line}");
-        let mut child = Command::new("script")
-            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-            .env("SHELL", "/bin/sh")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .ok()?;
-        let keys = child.stdin.take().unwrap();
-        let mut out = child.stdout.take().unwrap();
-        let screen = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&screen);
-        tokio::spawn(async move {
-            let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = out.read(&mut buffer).await {
-                sink.lock().unwrap().extend_from_slice(&buffer[..length]);
-            }
-        });
-        Some(Self { child, keys, screen })
-    }
-
-    async fn types(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).await.unwrap();
-        self.keys.flush().await.unwrap();
-    }
-
-    /// Waits until the terminal shows `text`, after everything waited for before.
-    async fn shows(&self, seen: &mut usize, text: &str) {
-        let what = format!("the terminal shows {text:?}");
-        let found = eventually(&what, seconds(60), async || {
-            let screen = String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned();
-            let rest = screen.get(*seen..).unwrap_or_default();
-            match rest.find(text) {
-                Some(at) => Ok(*seen + at + text.len()),
-                None => Err(format!("it shows {screen:?}")),
-            }
-        });
-        *seen = found.await;
-    }
-
-    async fn ends(mut self) -> Option<i32> {
-        let ended = tokio::time::timeout(seconds(30), self.child.wait()).await;
-        ended.expect("it ends").unwrap().code()
-    }
-}
-
 /// Resizes a terminal, as a window manager does.
 fn resize(terminal: &Path, columns: u16, rows: u16) {
     let (columns, rows) = (columns.to_string(), rows.to_string());
@@ -207,11 +146,11 @@ async fn psql_on_a_terminal() {
     for _ in 0..20 {
         terminal.types("\\! stty size; echo end\n").await;
         terminal.shows(&mut seen, "\nend").await;
-        if String::from_utf8_lossy(&terminal.screen.lock().unwrap()).contains("41 133") {
+        if terminal.screen().contains("41 133") {
             break;
         }
     }
-    assert!(String::from_utf8_lossy(&terminal.screen.lock().unwrap()).contains("41 133"));
+    assert!(terminal.screen().contains("41 133"));
 
     // psql handles Ctrl-C: it ends only the statement.
     terminal.types("select pg_sleep(600);\n").await;
