@@ -18,6 +18,7 @@ pub(crate) mod grow;
 pub(crate) mod inspect;
 pub(crate) mod inventory;
 pub(crate) mod kubelet;
+pub(crate) mod leftover;
 pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod namespace;

@@ -49,7 +49,7 @@ async fn a_second_up_writes_nothing() {
     let server = Server::start().await;
     up(&server).run().await.ok();
     server.forget();
-    let second = up(&server).run().await.ok().mentions(&["unchanged"]);
+    let second = up(&server).run().await.ok().mentions(&["up to date"]);
     assert!(!second.all().contains("configured"), "{second}");
     assert!(!server.requests().is_empty());
     assert_eq!(server.writes(), []);

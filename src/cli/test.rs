@@ -12,8 +12,8 @@ Examples:
   pgset test orders --lag-limit 2s
   pgset test -o junit > pgset.xml
 
-Runs psql inside the pods, through the set's Services. It writes a row to a
-table of its own and deletes the table. Exit code 5 if a check fails.";
+Runs psql inside the pods, through the set's Services. Writes a row to a
+test table and deletes the table. Exit code 5 if a check fails.";
 
 /// Arguments of `pgset test`.
 #[derive(Args, Clone, Debug)]

@@ -76,9 +76,11 @@ async fn watch(context: &Context, subject: &Subject) -> anyhow::Result<Exit> {
         }
         let snapshot = observer.snapshot();
         if snapshot.statefulset.is_none() {
-            return Err(
-                Failure::new(Exit::Failed, format!("set {} is gone", subject.set.name)).into()
-            );
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("set {} does not exist any more", subject.set.name),
+            )
+            .into());
         }
         let status = Status::new(subject.facts(&snapshot).await?);
         let text = text(context, &status)?;

@@ -8,14 +8,13 @@ use crate::cli::UpArgs;
 use crate::cluster::Target;
 use crate::context::Context;
 use crate::error::Exit;
-use crate::manifest::{Kind, ObjectId};
 use crate::postgres::address::Addresses;
 use crate::procedure::configure::Consent;
 use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::{
-    Ending, Work, apply, configure, connection, desired, grow, live, login, namespace,
+    Ending, Work, apply, configure, connection, desired, grow, leftover, login, namespace,
     password_file, slots, tls, topology,
 };
 use crate::render::NEWEST_SERVER;
@@ -184,7 +183,7 @@ async fn follow<'a>(
     if capabilities.has_replication_slots && before.map_or(0, objects::replicas) > *replicas {
         slots::drop_beyond(work, *replicas).await?;
     }
-    left_policy(work, settings).await;
+    leftover::warn_of_policy(work, settings).await;
     Ok(Addresses {
         set: work.set,
         user: settings.credentials.user.as_str(),
@@ -193,23 +192,4 @@ async fn follow<'a>(
         password: None,
         verified,
     })
-}
-
-/// Warns about a NetworkPolicy that is no longer wanted: `up` deletes nothing, so the policy still blocks
-/// clients.
-async fn left_policy(work: Work<'_>, settings: &Settings) {
-    if settings.pods.network_policy || !settings.profile.capabilities().has_pod_settings {
-        return;
-    }
-    let id = ObjectId::new(Kind::NetworkPolicy, work.namespace(), work.set.name.as_str());
-    // If this account may not read the policy, it did not create it.
-    if let Ok(Some(policy)) = work.cluster.get(&id).await
-        && live::check_ours(&policy, &id, work.set).is_ok()
-    {
-        work.context.warn(format!(
-            "{id} still exists and is in effect, although --network-policy is off; to delete it: kubectl -n {} delete networkpolicy {}",
-            work.namespace(),
-            id.name
-        ));
-    }
 }

@@ -734,7 +734,7 @@ ensure_slot() { # fresh: replace the slot in any case
   fi
 }
 
-# Whether the standby can continue from the end of its own WAL. Tests this by streaming exactly that segment
+# Whether the standby can continue from the end of its WAL. Tests this by streaming exactly that segment
 # through the slot. If that succeeds, the slot keeps the WAL from there on.
 wal_is_there() {
   local said=-10 status size segment
@@ -782,7 +782,7 @@ ends_with_switch() { # segment, segment size
     tail -n 1 | grep -q 'desc: SWITCH'
 }
 
-# Returns 0: streams; 1: the WAL is gone; 2: try again; 3: the slot can't be used.
+# Returns 0: streams; 1: the WAL was removed; 2: try again; 3: the slot can't be used.
 try_segment() { # segment, segment size
   local segment=$1 size=$2 directory status=0
   # The position is at the end of the master's WAL, so there is nothing to stream yet.

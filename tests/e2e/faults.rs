@@ -60,7 +60,7 @@ async fn hold_the_clone(space: &Space, other_than: &str) -> String {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn what_is_killed_while_data_is_made_is_made_anew() {
     let space = Space::of(Image::Official, "kills").await;
-    let up = space.pgset("up --replicas 1").args(CLASS).spawn();
+    let up = space.pgset("up -v --replicas 1").args(CLASS).spawn();
     up.says("statefulset/pgset ").await;
     if !space.cluster.node_is_here() {
         return skipped(NOT_THIS_MACHINE);
@@ -188,7 +188,7 @@ async fn a_second_server_on_one_directory(space: &Space) {
 
 /// Removes the replica, and writes more WAL than `wal_keep_size` retains.
 async fn wal_goes_while_the_replica_is_away(space: &Space) {
-    space.pgset("scale --replicas 1").run().await.ok().says("replication slot pgset_1 dropped");
+    space.pgset("scale -v --replicas 1").run().await.ok().says("replication slot pgset_1 dropped");
     let segments = "select setting::int / 16 from pg_settings where name = 'wal_keep_size'";
     let segments = space.sql("pgset-0", "postgres", segments).await.unwrap();
     for _ in 0..segments.parse::<usize>().unwrap() + 4 {

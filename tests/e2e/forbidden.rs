@@ -63,7 +63,7 @@ async fn everything_works(image: Image) {
     pgset("test").run().await.ok();
     pgset("scale --replicas 3").run().await.ok();
     pgset("status").run().await.ok();
-    pgset("up").args(CLASS).run().await.ok().says("unchanged");
+    pgset("up").args(CLASS).run().await.ok().says("nothing changed");
     pgset("diff").args(CLASS).run().await.ok();
     pgset("down --yes --delete-data").run().await.ok();
     assert!(state::of(&space).await.is_empty());

@@ -7,7 +7,7 @@ use crate::support::space::Space;
 use crate::support::{seconds, state};
 
 async fn signalled(space: &Space, signal: &str) -> Output {
-    let running = space.pgset("up").args(CLASS).spawn();
+    let running = space.pgset("up -v").args(CLASS).spawn();
     running.says("statefulset/pgset ").await;
     running.signal(signal);
     running.finish().await.within(seconds(60))
@@ -23,7 +23,7 @@ async fn ctrl_c_says_what_was_done_and_how_to_go_on() {
     output.says("pgset up");
     space.pgset("up").args(CLASS).run().await.ok();
     pods_are_ready(&space, &["pgset-0", "pgset-1"]).await;
-    let running = space.pgset("down --yes").spawn();
+    let running = space.pgset("down -v --yes").spawn();
     running.says("pgset-auth").await;
     running.signal("INT");
     let output = running.finish().await;

@@ -49,7 +49,7 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
         pods.items.into_iter().map(|pod| pod.metadata.uid).collect::<Vec<_>>()
     };
     let before = uids().await;
-    let up = || theirs.pgset("up --network-policy --label team=db");
+    let up = || theirs.pgset("up -v --network-policy --label team=db");
     up().run().await.ok().says("configmap/pgset-topology created");
     up().run().await.ok().never_says("configured");
     assert_eq!(uids().await, before, "no pod was replaced");
@@ -85,7 +85,7 @@ async fn the_role_names_the_pods_that_there_are_and_no_others() {
 async fn a_lost_volume_and_a_lost_secret_are_no_new_beginning() {
     let space = Space::of(Image::Official, "lost").await;
     space.pgset("up --replicas 1").run().await.ok();
-    space.pgset("down --yes").run().await.ok().says("configmap/pgset-topology kept");
+    space.pgset("down -v --yes").run().await.ok().says("configmap/pgset-topology kept");
 
     let secret = space.api::<Secret>().get("pgset-auth").await.unwrap();
     space.api::<Secret>().delete("pgset-auth", &DeleteParams::default()).await.unwrap();
@@ -144,7 +144,7 @@ async fn what_was_asked_for_is_on_the_pods() {
     let set: StatefulSet = space.stateful_set("pgset").await;
     assert_eq!(set.metadata.labels.unwrap()["team"], "db");
     assert!(space.api::<NetworkPolicy>().get_opt("pgset").await.unwrap().is_some());
-    up().run().await.ok().says("unchanged").never_says("configured");
+    up().run().await.ok().says("nothing changed").never_says("configured");
     // Objects that are no longer requested are not deleted, but a message says how to delete them.
     let output = space.pgset("up --replicas 1").run().await.ok();
     output.says("delete networkpolicy pgset");

@@ -16,7 +16,7 @@ async fn a_slot_goes_with_its_replica_and_comes_back_with_it() {
     space.pgset("up --replicas 3").run().await.ok();
     let slots = async || space.sql("pgset-0", "postgres", SLOTS).await.unwrap();
     assert_eq!(slots().await, "pgset_1,pgset_2");
-    let down = space.pgset("scale --replicas 2").run().await.ok();
+    let down = space.pgset("scale -v --replicas 2").run().await.ok();
     down.says("its data is kept").says("replication slot pgset_2 dropped");
     assert_eq!(slots().await, "pgset_1");
     let claims = space.api::<PersistentVolumeClaim>();
@@ -27,7 +27,7 @@ async fn a_slot_goes_with_its_replica_and_comes_back_with_it() {
     assert_eq!(slots().await, "pgset_1,pgset_2");
     space.sql_yields("pgset-2", "userdb", "select x from meanwhile", "7").await;
     // `up` drops slots like `scale` if it lowers the number of pods, otherwise it leaves all slots.
-    space.pgset("up --replicas 2").run().await.ok().says("replication slot pgset_2 dropped");
+    space.pgset("up -v --replicas 2").run().await.ok().says("replication slot pgset_2 dropped");
     space
         .sql("pgset-0", "postgres", "select pg_create_physical_replication_slot('pgset_9')")
         .await
@@ -53,7 +53,7 @@ async fn a_slot_that_is_still_in_use_is_waited_for() {
 
     let given_up = space.pgset("scale --replicas 2 --timeout 12s").run().await.exits(70);
     given_up.says("pgset_2 is still used by straggler").within(seconds(30));
-    let scale = space.pgset("scale --replicas 2").spawn();
+    let scale = space.pgset("scale -v --replicas 2").spawn();
     scale.says("waiting until it is inactive").await;
     let end = "select pg_terminate_backend(pid) from pg_stat_replication where application_name = 'straggler'";
     drop(straggler);

@@ -111,8 +111,8 @@ async fn story(space: &Space, storage: &str) {
 async fn first_up(space: &Space, storage: &str) {
     let output = space.pgset("up").args(storage).run().await.ok();
     output
-        .says("statefulset/pgset created")
-        .says("service/pgset-master created")
+        .says(" objects created")
+        .says("pgset-0  volume bound ")
         .says("pgset is up: 2 pods ready, 1 replica streaming")
         .mentions(&[&format!("@pgset-master.{}.svc:5432/userdb", space.name)]);
     pods_are_ready(space, &["pgset-0", "pgset-1"]).await;
@@ -189,7 +189,7 @@ async fn nothing_to_change(space: &Space, storage: &str) {
     let proxy = Proxy::start(&space.cluster).await;
     let through = proxy.kubeconfig(&space.name);
     let output = space.pgset_through(&through, "up").args(storage).run().await.ok();
-    let output = output.says("unchanged").never_says("created").never_says("configured");
+    let output = output.says("nothing changed").never_says("created").never_says("configured");
     output.says("3 pods ready, 2 replicas streaming");
     assert_eq!(proxy.writes(), []);
     assert_eq!(state::difference(&before, &state::of(space).await), "");

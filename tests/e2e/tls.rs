@@ -115,7 +115,7 @@ async fn has(space: &Space, pod: &str, made: &Certificates) {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn from_nothing_through_restarts_and_scaling_to_the_end() {
     let space = Space::of(Image::Official, "tls").await;
-    let up = space.pgset("up --tls").run().await.ok();
+    let up = space.pgset("up -v --tls").run().await.ok();
     up.says("secret/pgset-tls created").says("sslmode=verify-full").never_says("PRIVATE KEY");
     is_encrypted(&space).await;
     for pod in ["pgset-1", "pgset-0"] {

@@ -55,7 +55,7 @@ async fn the_master_is_who_the_topology_names() {
     let words = "pgset-1 is the master: --replicas 1 would delete it";
     space.pgset("scale --replicas 1").run().await.exits(4).says(words);
     space.pgset("up --replicas 1 --synchronous 0").run().await.exits(4).says(words);
-    space.pgset("scale --replicas 2").run().await.ok().says("replication slot pgset_2 dropped");
+    space.pgset("scale -v --replicas 2").run().await.ok().says("replication slot pgset_2 dropped");
     assert_eq!(slots().await, "pgset_0");
     space.pgset("down --yes").run().await.ok();
 }

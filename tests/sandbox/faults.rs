@@ -171,7 +171,7 @@ async fn a_server_that_is_busy_or_breaks_off_is_asked_again() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 async fn watches_that_end_and_expire_are_begun_again() {
     let world = World::start().await;
-    let running = world.pgset("up").spawn();
+    let running = world.pgset("up -v").spawn();
     running.says("pod/pgset-0").await;
     world.faults().close_watches();
     world.sandbox.registry.store.forget();

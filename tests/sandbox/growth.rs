@@ -43,7 +43,7 @@ async fn volumes_grow_under_running_pods_where_the_class_allows_it() {
             let claim = Key::new(&CLAIMS, "default", claim);
             assert_eq!(world.field(&claim, "/status/capacity/storage"), Some(json!("2Gi")));
         }
-        up("--size 2Gi").await.ok().says("statefulset/pgset unchanged");
+        up("--size 2Gi").await.ok().says("nothing changed");
         world.stop().await;
     }
 }

@@ -38,7 +38,7 @@ async fn a_set_outlives_its_sandbox() {
     assert_eq!(processes(&place), Vec::<String>::new());
     sandbox("status", &place).run().await.exits(1);
     sandbox("start", &place).run().await.ok();
-    pgset("up", &kubeconfig).run().await.ok().says("statefulset/pgset unchanged");
+    pgset("up", &kubeconfig).run().await.ok().says("nothing changed");
     pgset("test", &kubeconfig).run().await.ok();
 
     // After a kill the next start ends the remaining processes.

@@ -147,7 +147,7 @@ async fn stand_ins_tell_the_story() {
         let world = World::quick().await;
         let run = async |line: &str| profile.of(world.pgset(line)).run().await.ok();
         run("up").await.says("1 replica streaming");
-        run("up").await.says("statefulset/pgset unchanged");
+        run("up").await.says("nothing changed");
         run("scale --replicas 3").await.says("2 replicas streaming");
         run("scale --replicas 1").await;
         run("down --yes").await;

@@ -43,7 +43,7 @@ async fn the_official_image_by_class() {
 async fn story(world: &World, with: impl Fn(Pgset) -> Pgset) {
     let run = async |line: &str| with(world.pgset(line)).run().await.ok();
     run("up").await.says("1 replica streaming");
-    let again = run("up").await.says("statefulset/pgset unchanged");
+    let again = run("up").await.says("nothing changed");
     again.never_says("configured").never_says("created");
     run("diff").await;
     from_test_on(world, &with).await;

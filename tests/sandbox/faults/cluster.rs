@@ -61,7 +61,7 @@ pub(super) async fn a_conflict_names_field_and_manager_and_is_taken_over_by_forc
         up("--force-conflicts").run().await.ok();
         let after = world.object(&set).unwrap();
         assert_ne!(after["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 7);
-        up("").run().await.ok().says("statefulset/pgset unchanged");
+        up("").run().await.ok().says("is up to date");
         profile.of(world.pgset("down --yes --delete-data")).run().await.ok();
     }
     world.stop().await;
@@ -303,7 +303,7 @@ pub(super) async fn a_set_that_was_replaced_while_it_is_waited_for_is_not_taken_
     let world = World::quick().await;
     world.faults().fail("schedule", "no room.");
     let set = World::key(&STATEFUL_SETS, "pgset");
-    let running = world.pgset("up").spawn();
+    let running = world.pgset("up -v").spawn();
     running.says("pod/pgset-0").await;
     let theirs = world.object(&set).unwrap();
     world.delete(&set);

@@ -33,7 +33,7 @@ pub(super) async fn watches_that_end_or_expire_are_begun_again() {
 pub(super) async fn watches_that_are_ended_while_they_wait_are_begun_again() {
     let world = World::quick().await;
     world.faults().fail("schedule", "no room.");
-    let running = world.pgset("up").spawn();
+    let running = world.pgset("up -v").spawn();
     running.says("pod/pgset-0").await;
     world.faults().close_watches();
     world.sandbox.registry.store.forget();
@@ -48,7 +48,7 @@ pub(super) async fn bookmarks_alone_are_no_success() {
     let silent = Fault::Watch(WatchFault::Bookmarks);
     world.faults().fail("schedule", "no room.");
     world.faults().request(Method::GET, "watch=true", 0..usize::MAX, silent);
-    let running = world.pgset("up --timeout 6s").spawn();
+    let running = world.pgset("up -v --timeout 6s").spawn();
     running.says("pod/pgset-0").await;
     // From now on the pods become ready, but the watches do not deliver it.
     world.faults().mend("schedule");
@@ -67,7 +67,7 @@ pub(super) async fn the_server_s_clock_does_not_matter() {
         for profile in PROFILES {
             let run = async |line: &str| profile.of(world.pgset(line)).run().await;
             run("up").await.ok().says("1 replica streaming");
-            run("up").await.ok().says("statefulset/pgset unchanged");
+            run("up").await.ok().says("nothing changed");
             run("scale --replicas 3").await.ok().says("2 replicas streaming");
             run("status").await.ok();
             run("down --yes --delete-data").await.ok();
@@ -105,7 +105,7 @@ pub(super) async fn a_signal_says_what_was_done_and_how_to_go_on() {
     let world = World::quick().await;
     world.faults().fail("schedule", "no room.");
     for (signal, code, word) in [("INT", 130, "interrupted"), ("TERM", 143, "terminated")] {
-        let running = world.pgset("up").spawn();
+        let running = world.pgset("up -v").spawn();
         running.says("pod/pgset-0").await;
         running.signal(signal);
         let output = running.finish().await.exits(code).within(seconds(60));
