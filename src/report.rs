@@ -14,7 +14,7 @@ mod reporter;
 mod stream;
 mod summary;
 
-pub use display::{ColorChoice, Display, Flags, Mode, Output, Terminal, display};
+pub use display::{ColorChoice, Detail, Display, Flags, Mode, Output, Terminal, display};
 pub use lines::{name, sanitize};
 pub use reporter::Reporter;
 pub use stream::Buffer;

@@ -21,6 +21,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
 fn updates() -> bool {
     std::env::var_os("PGSET_UPDATE").is_some_and(|value| value == "1")
 }
@@ -116,7 +117,7 @@ fn without_breaks(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ") + "\n"
 }
 
-async fn transcript(name: &str, texts: Vec<String>) {
+fn transcript(name: &str, texts: Vec<String>) {
     golden(name, &texts.iter().map(|text| redacted(text)).collect::<String>());
 }
 
@@ -129,9 +130,11 @@ async fn a_day_in_terminals() {
         let mut texts = shell.in_terminal(columns).await;
         if columns == 40 {
             // Where such lines break depends on how many digits a time has.
-            texts.iter_mut().for_each(|text| *text = without_breaks(text));
+            for text in &mut texts {
+                *text = without_breaks(text);
+            }
         }
-        transcript(&format!("terminal-{columns}.txt"), texts).await;
+        transcript(&format!("terminal-{columns}.txt"), texts);
     }
 }
 
@@ -140,12 +143,12 @@ async fn a_day_in_terminals() {
 async fn a_day_in_pipes() {
     let sandbox = Served::start().await;
     let shell = Shell::open(&sandbox, "plain", &[]).await;
-    transcript("piped.txt", shell.piped("").await).await;
+    transcript("piped.txt", shell.piped("").await);
     let shell = Shell::open(&sandbox, "quiet", &[]).await;
-    transcript("quiet.txt", shell.piped("-q ").await).await;
+    transcript("quiet.txt", shell.piped("-q ").await);
     let ci = [("CI", "true")];
     let shell = Shell::open(&sandbox, "build", &ci).await;
-    transcript("ci.txt", shell.in_terminal(80).await).await;
+    transcript("ci.txt", shell.in_terminal(80).await);
 }
 
 /// How many lines each command may print, from the promise: an `up` of a new set 12, an unchanged one 4.
@@ -187,7 +190,8 @@ async fn the_picture_of_a_terminal() {
     for line in ["pgset up", "pgset test"] {
         let output = shell.run("bash", &["-c", &format!("{line} 2>&1")]).await;
         assert!(output.status.success(), "$ {line}\n{output:?}");
-        text += &format!("\u{1b}[1m$ {line}\u{1b}[0m\n{}", String::from_utf8_lossy(&output.stdout));
+        let printed = String::from_utf8_lossy(&output.stdout);
+        text = [&text, "\u{1b}[1m$ ", line, "\u{1b}[0m\n", &printed].concat();
     }
     let file = root().join("docs/terminal.svg");
     if updates() {

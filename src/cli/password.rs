@@ -68,7 +68,7 @@ pub struct RotateArgs {
     pub roles: Vec<RoleKind>,
     /// File with the new password, or -
     ///
-    /// - is standard input. Only for a single role. Without it the password is generated: 32 letters and
+    /// `-` is standard input. Only for a single role. Without it the password is generated: 32 letters and
     /// digits. A file that every user can read is refused.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,

@@ -100,7 +100,7 @@ The storage of an existing set cannot be changed."
     /// asks first and restarts the pods one by one. All settings must be given together: a setting that is
     /// neither in --set nor in --config is removed. Without both, the current settings stay.
     ///
-    /// Example: --set work_mem=64MB --set max_connections=200
+    /// Example: `--set work_mem=64MB --set max_connections=200`
     #[arg(long, help_heading = POSTGRESQL, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
     /// File with PostgreSQL settings [default: current]
@@ -174,7 +174,7 @@ The storage of an existing set cannot be changed."
     /// Refuse other namespaces
     ///
     /// Creates a NetworkPolicy: only pods of the set's namespace can connect. The default is false, which
-    /// creates no NetworkPolicy. The network plugin of the cluster must support NetworkPolicies.
+    /// creates no NetworkPolicy. The network plugin of the cluster must support NetworkPolicy.
     #[arg(long, help_heading = PODS, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     pub network_policy: Option<String>,

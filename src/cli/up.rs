@@ -47,7 +47,7 @@ pub struct UpArgs {
     pub create_namespace: bool,
     /// File with the application's password, or -
     ///
-    /// - is standard input. A file that every user can read is refused. Without it the password is taken
+    /// `-` is standard input. A file that every user can read is refused. Without it the password is taken
     /// from `PG_PASSWORD`, else generated: 32 letters and digits. Only for a new set: `pgset password
     /// rotate` changes the password of an existing set.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -73,7 +73,7 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
 #[must_use]
 pub fn unmet(assessment: &Assessment) -> Vec<String> {
     let troubles = assessment.troubles.iter().map(|trouble| (&trouble.object, trouble));
-    let troubles: Vec<String> = groups(troubles, is_same_trouble)
+    let troubles: Vec<String> = groups(troubles, |a, b| is_same_trouble(a, b))
         .iter()
         .map(|group| format!("{}: {}", named(&group.objects), group.common.message))
         .collect();

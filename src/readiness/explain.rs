@@ -57,7 +57,7 @@ pub fn explain(
 /// The objects that have this trouble.
 fn subject(trouble: &Trouble, all: &[Trouble]) -> String {
     let is_same = |other: &&Trouble| {
-        other.object.kind == trouble.object.kind && group::is_same_trouble(other, &trouble)
+        other.object.kind == trouble.object.kind && group::is_same_trouble(other, trouble)
     };
     let mut objects: Vec<&ObjectId> =
         all.iter().filter(is_same).map(|other| &other.object).collect();

@@ -31,7 +31,7 @@ pub(super) fn groups<'a, T>(
 }
 
 /// Whether two objects have the same problem. The texts may differ in numbers: ports, ages, counts.
-pub(super) fn is_same_trouble(a: &&Trouble, b: &&Trouble) -> bool {
+pub(super) fn is_same_trouble(a: &Trouble, b: &Trouble) -> bool {
     a.cause == b.cause && a.container == b.container && is_alike(&a.message, &b.message)
 }
 

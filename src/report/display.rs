@@ -108,6 +108,18 @@ pub enum Mode {
     Json,
 }
 
+/// How much is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// `-q`: only warnings and errors.
+    Problems,
+    /// A line for what happened to objects, and one for each pod.
+    #[default]
+    Summary,
+    /// `-v`: every object and every change of state.
+    Everything,
+}
+
 /// How output looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Display {
@@ -121,10 +133,8 @@ pub struct Display {
     pub width: Option<usize>,
     /// The width of stdout; `None` if it is not a terminal, or one without cursor movement.
     pub stdout_width: Option<usize>,
-    /// Whether only warnings and errors are shown.
-    pub quiet: bool,
-    /// Whether every object and every change of state is shown.
-    pub verbose: bool,
+    /// How much is shown.
+    pub detail: Detail,
     /// How the user called the program.
     pub program: &'static str,
 }
@@ -155,8 +165,11 @@ pub fn display(flags: Flags, terminal: Terminal) -> Display {
         width: terminal.stderr_is_terminal.then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
         stdout_width: (terminal.stdout_is_terminal && !terminal.term_dumb)
             .then(|| terminal.width.unwrap_or(DEFAULT_WIDTH)),
-        quiet: flags.quiet,
-        verbose: flags.verbose > 0,
+        detail: match (flags.quiet, flags.verbose) {
+            (true, _) => Detail::Problems,
+            (false, 0) => Detail::Summary,
+            (false, _) => Detail::Everything,
+        },
         program: flags.program,
     }
 }
@@ -224,8 +237,11 @@ mod tests {
                 color_stderr,
                 width,
                 stdout_width,
-                quiet: flags.quiet,
-                verbose: flags.verbose > 0,
+                detail: match (flags.quiet, flags.verbose) {
+                    (true, _) => Detail::Problems,
+                    (false, 0) => Detail::Summary,
+                    _ => Detail::Everything,
+                },
                 program: "",
             };
             assert_eq!(display(flags, terminal), expected, "{case}");

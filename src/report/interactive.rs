@@ -163,20 +163,20 @@ impl Board {
     /// Prints an event above the live lines.
     fn say(&mut self, event: &Event) {
         let text = lines::text(event, self.display.color_stderr, Some(self.width()));
-        self.print(text);
+        self.print(&text);
     }
 
     fn object(&mut self, object: &ObjectId, outcome: Outcome, detail: Option<&str>) {
         let color = self.display.color_stderr;
         if let Some(line) = self.summary.object(object, outcome, detail, color) {
-            self.print(failure::wrapped(&line, Some(self.width())));
+            self.print(&failure::wrapped(&line, Some(self.width())));
         }
     }
 
     /// Says what happened to the objects so far, before something else is said.
     fn say_objects(&mut self) {
         for line in self.summary.objects(self.display.color_stderr) {
-            self.print(failure::wrapped(&line, Some(self.width())));
+            self.print(&failure::wrapped(&line, Some(self.width())));
         }
     }
 
@@ -187,11 +187,11 @@ impl Board {
         self.update(pod, phase, &steps);
     }
 
-    fn print(&mut self, text: String) {
+    fn print(&mut self, text: &str) {
         if self.rows.is_empty() || self.bars.is_hidden() {
-            self.stderr.line(&text);
+            self.stderr.line(text);
         } else {
-            let text = as_called(&text, self.display.program);
+            let text = as_called(text, self.display.program);
             // The terminal may be gone, so ignore the error.
             let _ = self.bars.println(text);
         }

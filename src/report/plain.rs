@@ -7,7 +7,7 @@ use crate::event::{Audience, Event};
 use crate::manifest::ObjectId;
 use crate::readiness::Phase;
 
-use super::display::Display;
+use super::display::{Detail, Display};
 use super::failure::wrapped;
 use super::lines;
 use super::reporter::Sink;
@@ -95,8 +95,8 @@ impl Sink for Plain {
                 self.say_objects();
                 self.say(event);
             }
-            _ if self.display.quiet => {}
-            _ if !self.display.verbose => self.condense(event),
+            _ if self.display.detail == Detail::Problems => {}
+            _ if self.display.detail == Detail::Summary => self.condense(event),
             Event::State { object, phase, state, .. } => {
                 if self.is_news(object, *phase, state) {
                     self.say(event);

@@ -144,7 +144,7 @@ impl<'a> Display<'a> {
     ) {
         let now = Instant::now();
         let is_due = now >= self.beat_at;
-        if self.silent && !is_due || !changed && !is_due {
+        if !is_due && (self.silent || !changed) {
             return;
         }
         self.beat_at = now + HEARTBEAT;
