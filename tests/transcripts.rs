@@ -117,7 +117,7 @@ fn without_breaks(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ") + "\n"
 }
 
-fn transcript(name: &str, texts: Vec<String>) {
+fn transcript(name: &str, texts: &[String]) {
     golden(name, &texts.iter().map(|text| redacted(text)).collect::<String>());
 }
 
@@ -134,7 +134,7 @@ async fn a_day_in_terminals() {
                 *text = without_breaks(text);
             }
         }
-        transcript(&format!("terminal-{columns}.txt"), texts);
+        transcript(&format!("terminal-{columns}.txt"), &texts);
     }
 }
 
@@ -143,12 +143,12 @@ async fn a_day_in_terminals() {
 async fn a_day_in_pipes() {
     let sandbox = Served::start().await;
     let shell = Shell::open(&sandbox, "plain", &[]).await;
-    transcript("piped.txt", shell.piped("").await);
+    transcript("piped.txt", &shell.piped("").await);
     let shell = Shell::open(&sandbox, "quiet", &[]).await;
-    transcript("quiet.txt", shell.piped("-q ").await);
+    transcript("quiet.txt", &shell.piped("-q ").await);
     let ci = [("CI", "true")];
     let shell = Shell::open(&sandbox, "build", &ci).await;
-    transcript("ci.txt", shell.in_terminal(80).await);
+    transcript("ci.txt", &shell.in_terminal(80).await);
 }
 
 /// How many lines each command may print, from the promise: an `up` of a new set 12, an unchanged one 4.
