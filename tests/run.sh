@@ -29,7 +29,7 @@ part "what needs nothing"
 with_second_try "$@"
 part "the sandbox's tests"
 # Most of these tests mainly wait.
-with_second_try --ignored --test-threads=4 "$@" sandbox::
+with_second_try --ignored --test-threads=4 "$@" sandbox:: transcripts::
 if [ "${PGSET_POSTGRES:-}" = 1 ]; then
   part "the bootstrap script"
   with_second_try --ignored "$@" bootstrap::
@@ -37,5 +37,5 @@ fi
 if [ -n "${PGSET_E2E:-}" ]; then
   part "the end-to-end scenarios"
   # The pods share the machine with the tests: more than four tests at once only slow each other down.
-  with_second_try --ignored --test-threads=4 --skip bootstrap:: --skip sandbox:: "$@"
+  with_second_try --ignored --test-threads=4 --skip bootstrap:: --skip sandbox:: --skip transcripts:: "$@"
 fi

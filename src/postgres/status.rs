@@ -175,6 +175,10 @@ pub struct Facts {
     pub tls: Option<TlsStatus>,
     /// The problems that the readiness rules found.
     pub problems: Vec<String>,
+    /// The pods that these problems affect: that such a pod does not answer is no news.
+    pub explained: Vec<String>,
+    /// What to do about the first of these problems.
+    pub hint: Option<String>,
 }
 
 /// What `status` prints.
@@ -188,8 +192,11 @@ pub struct Status {
     pub namespace: String,
     /// Its health.
     pub health: Health,
-    /// The problems, worst first.
+    /// The problems, causes first.
     pub problems: Vec<String>,
+    /// What to do about the first problem, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// PostgreSQL's version: `9.5.5`, `15.18`; `None` if the master did not answer.
     pub postgres_version: Option<String>,
     /// The number of replicas that must confirm each commit; `None` if the master did not answer.
@@ -220,6 +227,7 @@ impl Status {
             namespace: namespace.to_owned(),
             health: Health::Down,
             problems: vec![format!("there is no set {set} in namespace {namespace}")],
+            hint: None,
             postgres_version: None,
             synchronous: None,
             tls: None,
@@ -239,10 +247,11 @@ impl Status {
         facts.pods.sort_by_key(|pod| pod.ordinal);
         let down = why_down(&facts.pods, &facts.services);
         let mut problems: Vec<String> = Vec::new();
+        // The causes come before their result.
         let all =
-            down.iter().cloned().chain(facts.problems.iter().cloned()).chain(pod_problems(&facts));
+            facts.problems.iter().cloned().chain(down.iter().cloned()).chain(pod_problems(&facts));
         let all = all
-            .chain(disagreements(&facts.pods, &facts.services))
+            .chain(facts.disagreements())
             .chain(replication_problems(&facts))
             .chain(volume_problems(&facts.volumes));
         for problem in all {
@@ -261,6 +270,7 @@ impl Status {
             namespace: facts.namespace,
             health,
             problems,
+            hint: facts.hint,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
             synchronous: facts.observation.as_ref().map(|o| o.synchronous),
             tls: facts.tls,

@@ -22,7 +22,7 @@ use crate::postgres::tls::{self, ServerTls};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{expectation, scope};
 use crate::procedure::{pods, sql};
-use crate::readiness::{Snapshot, assess, is_ready};
+use crate::readiness::{self, Snapshot, assess, is_ready};
 use crate::set::{SetIdentity, Topology, objects, rights};
 
 /// How many servers are queried at the same time.
@@ -100,11 +100,10 @@ impl Subject {
             expectation(&self.set, &self.topology, &self.statefulset, replicas, &self.version);
         // Missing streaming is reported separately here.
         expectation.want_streaming = false;
-        let mut problems: Vec<String> = assess(snapshot, &expectation)
-            .troubles
-            .iter()
-            .map(|trouble| format!("{}: {}", trouble.object, trouble.message))
-            .collect();
+        let causes = readiness::problems(&assess(snapshot, &expectation).troubles, snapshot);
+        let hint = causes.iter().find_map(|cause| cause.hint.clone());
+        let explained = causes.iter().flat_map(|cause| cause.pods.clone()).collect();
+        let mut problems: Vec<String> = causes.into_iter().map(|cause| cause.text).collect();
         let (tls, wrong) = tls.unzip();
         problems.extend(wrong.into_iter().flatten());
         problems.dedup();
@@ -120,6 +119,8 @@ impl Subject {
             volumes: snapshot.claims.iter().map(|c| volume_facts(c, &snapshot.pods)).collect(),
             tls,
             problems,
+            explained,
+            hint,
         })
     }
 

@@ -1,12 +1,12 @@
 //! Applies all rules to a snapshot.
 
-use super::group::{groups, is_alike, is_same_trouble, named};
+use super::group::{groups, is_alike, named};
 use super::phase::Phase;
 use super::snapshot::{Expectation, Snapshot};
 use super::state::{ObjectReadiness, ObjectState, WedgedPod};
 use super::trouble::{Cause, Trouble};
 use super::view::View;
-use super::{claim, pod, service, statefulset, volume};
+use super::{claim, pod, problems, service, statefulset, volume};
 use crate::manifest::Kind;
 
 /// The result of the rules for a snapshot.
@@ -72,11 +72,7 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
 /// Without a problem, the states of the pods that are not ready, or else the rules that do not hold.
 #[must_use]
 pub fn unmet(assessment: &Assessment) -> Vec<String> {
-    let troubles = assessment.troubles.iter().map(|trouble| (&trouble.object, trouble));
-    let troubles: Vec<String> = groups(troubles, |a, b| is_same_trouble(a, b))
-        .iter()
-        .map(|group| format!("{}: {}", named(&group.objects), group.common.message))
-        .collect();
+    let troubles = problems::texts(&assessment.troubles);
     if !troubles.is_empty() {
         return troubles;
     }

@@ -75,7 +75,7 @@ async fn connect_says_where_and_as_whom() {
     let space = up(Image::Official, "connect").await;
     let host = format!("pgset-master.{}.svc", space.name);
     let output = space.pgset("connect").run().await.ok();
-    output.prints(&format!("postgresql://testuser@{host}:5432/userdb")).prints("read only:");
+    output.prints(&format!("postgresql://testuser@{host}:5432/userdb")).prints("read only  ");
     let document = space.pgset("connect -o json --show-password").run().await.ok().json();
     let password = space.pgset("password show").run().await.ok().stdout;
     assert_eq!(document["password"], password.trim_end());

@@ -62,6 +62,10 @@ pub fn human(status: &Status, view: View) -> String {
         let mark = style("✗").red().force_styling(view.color);
         let _ = writeln!(text, "  {mark} {}", wrap(&clean(problem), 4, width));
     }
+    if let Some(hint) = &status.hint {
+        let label = style("hint:").cyan().bold().force_styling(view.color);
+        let _ = writeln!(text, "  {label} {}", wrap(&clean(hint), 8, width));
+    }
     section(&mut text, "pods", view, &PODS, &pods(status));
     section(&mut text, "replication", view, &REPLICATION, &replication(status));
     section(&mut text, "slots", view, &SLOTS, &slots(status));

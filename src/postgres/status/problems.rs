@@ -36,14 +36,10 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
         )),
     }
     for pod in pods {
+        found.extend(unanswered(pod));
         let name = &pod.name;
         match (pod.role_label, pod.in_recovery) {
-            (_, None) => found.push(match &pod.no_answer {
-                Some(why) => {
-                    format!("{name} cannot be queried (pg_is_in_recovery() failed): {why}")
-                }
-                None => format!("{name} cannot be queried (pg_is_in_recovery() failed)"),
-            }),
+            (_, None) => {}
             (None, Some(_)) => found.push(format!("{name} has no role label")),
             (Some(Role::Master), Some(true)) => {
                 found.push(format!("{name} is labelled master and is in recovery"));
@@ -58,6 +54,18 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
         endpoint_disagreements(&mut found, service, pods);
     }
     found
+}
+
+/// That a pod's server does not answer.
+fn unanswered(pod: &PodFacts) -> Option<String> {
+    if pod.in_recovery.is_some() {
+        return None;
+    }
+    let problem = format!("{} cannot be queried (pg_is_in_recovery() failed)", pod.name);
+    Some(match &pod.no_answer {
+        Some(why) => format!("{problem}: {why}"),
+        None => problem,
+    })
 }
 
 fn endpoint_disagreements(found: &mut Vec<String>, service: &ServiceFacts, pods: &[PodFacts]) {
@@ -92,16 +100,34 @@ pub(super) fn pod_problems(facts: &Facts) -> Vec<String> {
     if facts.pods.len() != desired {
         found.push(format!("{} pods, expected {desired}", facts.pods.len()));
     }
-    for pod in facts.pods.iter().filter(|pod| !pod.ready) {
+    for pod in facts.pods.iter().filter(|pod| !pod.ready && !facts.is_explained(pod)) {
         found.push(format!("{} is not ready: {}", pod.name, pod.state));
     }
     found
+}
+
+impl Facts {
+    /// Whether a problem that is told anyway is the reason why a pod does not work.
+    fn is_explained(&self, pod: &PodFacts) -> bool {
+        !pod.ready && self.explained.contains(&pod.name)
+    }
+
+    /// The contradictions that are news: not that a pod does not answer whose problem is told anyway.
+    pub(super) fn disagreements(&self) -> Vec<String> {
+        let explained = self.pods.iter().filter(|pod| self.is_explained(pod));
+        let known: Vec<String> = explained.filter_map(unanswered).collect();
+        let mut found = disagreements(&self.pods, &self.services);
+        found.retain(|problem| !known.contains(problem));
+        found
+    }
 }
 
 pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
     let Some(observation) = &facts.observation else {
         return match facts.desired_replicas {
             0 | 1 => Vec::new(),
+            // Then there is no master to query.
+            _ if facts.pods.iter().any(|pod| facts.is_explained(pod)) => Vec::new(),
             _ => vec!["the master cannot be queried about replication".to_owned()],
         };
     };
@@ -117,6 +143,7 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
         match rows.as_slice() {
             [row] if row.streams() => {}
             [row] => found.push(format!("{pod} is in state {}", row.state)),
+            [] if facts.explained.iter().any(|explained| explained == pod) => {}
             [] => found.push(format!("{pod} does not stream")),
             many => found.push(format!("{pod} has {} rows in pg_stat_replication", many.len())),
         }

@@ -68,6 +68,8 @@ fn facts() -> Facts {
         }],
         tls: None,
         problems: Vec::new(),
+        explained: Vec::new(),
+        hint: None,
     }
 }
 
@@ -100,6 +102,24 @@ fn without_a_writable_master_it_is_down() {
         assert_eq!(health, Health::Down, "{problem}");
         assert!(problems.starts_with(problem), "{problems}");
     }
+}
+
+#[test]
+fn a_cause_comes_first_and_its_results_are_not_told() {
+    let (health, problems) = changed(|f| {
+        f.problems.push("Pods pgset-0 and pgset-1: image x can't be pulled".into());
+        f.explained = vec!["pgset-0".into(), "pgset-1".into()];
+        f.observation = None;
+        for pod in &mut f.pods {
+            (pod.ready, pod.in_recovery, pod.role_label) = (false, None, None);
+        }
+        f.services.iter_mut().for_each(|service| service.endpoints.clear());
+    });
+    assert_eq!(health, Health::Down);
+    assert_eq!(
+        problems,
+        "Pods pgset-0 and pgset-1: image x can't be pulled\nno pod is a writable master"
+    );
 }
 
 #[test]

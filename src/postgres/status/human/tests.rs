@@ -91,6 +91,8 @@ fn facts() -> Facts {
         volumes: (0..3).map(volume).collect(),
         tls: None,
         problems: Vec::new(),
+        explained: Vec::new(),
+        hint: None,
     }
 }
 
