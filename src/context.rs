@@ -22,7 +22,7 @@ use crate::report::Reporter;
 use crate::set::SetIdentity;
 use crate::settings::general::General;
 use crate::settings::resolve::{self, Host, Resolved};
-use crate::settings::{Settings, Source};
+use crate::settings::{Recipe, Settings, Source};
 
 /// The flags, the environment, and access to the user and to the cluster.
 pub struct Context {
@@ -84,18 +84,19 @@ impl Context {
         args: &SettingsArgs,
         target: Option<&Target>,
     ) -> anyhow::Result<Settings> {
-        let resolved = self.resolve(args, target)?;
+        let resolved = self.resolve(args, target, &Recipe::default())?;
         for warning in resolved.warnings {
             self.warn(warning);
         }
         Ok(resolved.settings)
     }
 
-    /// Resolves and validates all settings, with the source of each value.
+    /// Resolves and validates all settings, with the source of each value. `recipe` is that of the existing set.
     pub fn resolve(
         &self,
         args: &SettingsArgs,
         target: Option<&Target>,
+        recipe: &Recipe,
     ) -> anyhow::Result<Resolved> {
         let host = Host {
             context_namespace: target.map(Target::namespace),
@@ -103,7 +104,7 @@ impl Context {
             is_directory: &|path| path.is_dir(),
             read_file: &|path| std::fs::read_to_string(path).map_err(|e| e.to_string()),
         };
-        Ok(resolve::resolve(args, &self.global, &self.environment, &host)?)
+        Ok(resolve::resolve(args, &self.global, &self.environment, recipe, &host)?)
     }
 
     /// The built-in templates, or the user's own where `--templates` names them.

@@ -26,6 +26,7 @@ pub(crate) mod password_file;
 pub(crate) mod planning;
 pub(crate) mod pods;
 pub(crate) mod psql;
+pub(crate) mod recipe;
 pub(crate) mod role;
 pub(crate) mod rotate;
 pub(crate) mod scale;
@@ -36,6 +37,7 @@ pub(crate) mod stop;
 pub(crate) mod tls;
 pub(crate) mod topology;
 pub(crate) mod wait;
+pub(crate) mod wanted;
 
 use std::time::Duration;
 

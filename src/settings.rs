@@ -5,6 +5,8 @@ pub mod error;
 pub mod general;
 pub mod parameters;
 pub mod pods;
+pub mod readback;
+pub mod recipe;
 pub mod resolve;
 mod sources;
 pub mod storage;
@@ -17,6 +19,7 @@ pub use error::SettingsError;
 pub use general::General;
 pub use parameters::Parameters;
 pub use pods::Pods;
+pub use recipe::Recipe;
 pub use storage::{AccessMode, Storage};
 pub use tls::{Tls, TlsSetting};
 
@@ -35,6 +38,8 @@ pub enum Source {
     Context,
     /// The value follows from another setting, named here in words: `the image's name`.
     Derived(&'static str),
+    /// The recipe of the set: an earlier `up` was given the value.
+    Recorded,
     /// The value was not set: the default is used.
     Default,
 }
@@ -44,6 +49,7 @@ impl std::fmt::Display for Source {
         match self {
             Self::Flag(name) | Self::Variable(name) | Self::Derived(name) => f.write_str(name),
             Self::Context => f.write_str("the kubeconfig's context"),
+            Self::Recorded => f.write_str("recorded"),
             Self::Default => f.write_str("default"),
         }
     }

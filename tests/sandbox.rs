@@ -14,6 +14,7 @@ mod lives;
 mod objects;
 mod passwords;
 mod quick;
+mod recipe;
 mod settings;
 mod story;
 

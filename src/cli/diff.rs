@@ -23,4 +23,10 @@ pub struct DiffArgs {
     /// Settings of the set.
     #[command(flatten)]
     pub settings: SettingsArgs,
+    /// Go back to the default of a setting; repeatable
+    ///
+    /// The settings of a set are recorded; what a later `pgset up` is not given stays as it is. `--reset size`
+    /// forgets the recorded size, `--reset set.work_mem` one PostgreSQL setting, `--reset all` everything.
+    #[arg(long, value_name = "SETTING")]
+    pub reset: Vec<String>,
 }

@@ -13,6 +13,7 @@ Examples:
   pgset up --replicas 3 --storage class:fast --size 10Gi
   pgset up --postgres-version 16 --requests cpu=1,memory=2Gi
   pgset up --set work_mem=64MB --tls
+  pgset up --reset limits
   pgset up --dry-run=server
   CCP_IMAGE_TAG=centos7-9.5-1.2.6 pgset up --storage hostpath:/srv/pgset
 
@@ -28,6 +29,12 @@ pub struct UpArgs {
     /// Settings of the set.
     #[command(flatten)]
     pub settings: SettingsArgs,
+    /// Go back to the default of a setting; repeatable
+    ///
+    /// The settings of a set are recorded; what a later `pgset up` is not given stays as it is. `--reset size`
+    /// forgets the recorded size, `--reset set.work_mem` one PostgreSQL setting, `--reset all` everything.
+    #[arg(long, value_name = "SETTING")]
+    pub reset: Vec<String>,
     /// Change nothing
     ///
     /// Prints what would be created and changed.

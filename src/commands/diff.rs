@@ -14,9 +14,9 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
+use crate::procedure::live;
 use crate::procedure::planning::{Planned, Planning, Purpose};
-use crate::procedure::{desired, live};
-use crate::render::NEWEST_SERVER;
+use crate::procedure::wanted::Wanted;
 
 /// Prints what `up` would change, according to a server-side dry run. Writes nothing.
 ///
@@ -24,16 +24,16 @@ use crate::render::NEWEST_SERVER;
 /// code, except that 1 becomes 2.
 pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
-    let settings = context.settings(&args.settings, Some(&target))?;
-    let templates = context.templates(&settings)?;
-    let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
+    let first = Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
     let cluster = context.cluster(&target).await?;
-    let purpose = Purpose::Diff;
+    let (wanted, known) =
+        Wanted::with_recipe(first, context, &args.settings, &args.reset, &target, &cluster).await?;
     let planning = Planning {
-        settings: &settings,
-        templates: &templates,
-        draft: &draft,
-        purpose,
+        settings: &wanted.settings,
+        templates: &wanted.templates,
+        draft: &wanted.draft,
+        purpose: Purpose::Diff,
+        known: &known.objects,
         create_namespace: false,
     };
     let Planned { live, plan, .. } = Box::pin(planning.plan(&cluster)).await?;

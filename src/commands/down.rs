@@ -9,7 +9,7 @@ use crate::event::{Audience, Event, Outcome};
 use crate::manifest::Kind;
 use crate::procedure::delete::Objects;
 use crate::procedure::inventory::{data, listed, whereabouts};
-use crate::procedure::{Work, delete, erase, live, stop, topology};
+use crate::procedure::{Work, delete, erase, live, recipe, stop, topology};
 use crate::set::{SetIdentity, Topology, objects, rights};
 
 /// Deletes a set: pods first, in order. Deletes the data only with `--delete-data`.
@@ -59,6 +59,9 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     ask(args, context, &set, &target.context, &going, &staying).await?;
 
     if let Some(statefulset) = going.get(&objects::statefulset(&set)) {
+        if !args.delete_data {
+            recipe::remember(&cluster, &set, statefulset).await?;
+        }
         stop::stop(work, statefulset, version).await?;
     }
     let files_stay = if args.delete_data { erase::erase(work, &going).await? } else { None };

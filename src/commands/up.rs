@@ -5,7 +5,6 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::cli::UpArgs;
-use crate::cluster::Target;
 use crate::context::Context;
 use crate::error::Exit;
 use crate::postgres::address::Addresses;
@@ -13,13 +12,14 @@ use crate::procedure::configure::Consent;
 use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wait::{self, Wait};
+use crate::procedure::wanted::Wanted;
 use crate::procedure::{
     Ending, Work, apply, configure, connection, desired, grow, leftover, login, namespace,
     password_file, slots, tls, topology,
 };
-use crate::render::NEWEST_SERVER;
 use crate::set::objects;
 use crate::settings::{Settings, Storage};
+use crate::values::Secret;
 
 /// Creates the set or updates it to match the settings, and waits until every replica streams.
 ///
@@ -29,16 +29,20 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let (ending, conflicts) = (ending(args), conflicts(args));
     let target = context.target().await?;
-    let settings = settings(args, context, &target).await?;
-    let templates = context.templates(&settings)?;
-    let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
+    let first = Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
+    let password = password(args, context, first.as_ref()).await?;
     let cluster = context.cluster(&target).await?;
+    let (wanted, known) =
+        Wanted::with_recipe(first, context, &args.settings, &args.reset, &target, &cluster).await?;
+    let Wanted { mut settings, templates, draft, .. } = wanted;
+    settings.credentials.password = password.or(settings.credentials.password);
     let purpose = Purpose::Up(ending, conflicts);
     let planning = Planning {
         settings: &settings,
         templates: &templates,
         draft: &draft,
         purpose,
+        known: &known.objects,
         create_namespace: args.create_namespace,
     };
     let planned = Box::pin(planning.plan(&cluster)).await?;
@@ -99,14 +103,16 @@ fn conflicts(args: &UpArgs) -> Conflicts {
     if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse }
 }
 
-async fn settings(args: &UpArgs, context: &Context, target: &Target) -> anyhow::Result<Settings> {
-    let mut settings = context.settings(&args.settings, Some(target))?;
-    if let Some(file) = &args.password_file {
-        let unquoted = settings.profile.capabilities().writes_unquoted_sql;
-        settings.credentials.password =
-            Some(password_file::password(file, unquoted, context).await?);
-    }
-    Ok(settings)
+/// The password of `--password-file`, which is read before the first request.
+async fn password(
+    args: &UpArgs,
+    context: &Context,
+    wanted: Option<&Wanted>,
+) -> anyhow::Result<Option<Secret>> {
+    let Some(file) = &args.password_file else { return Ok(None) };
+    let unquoted =
+        wanted.is_some_and(|wanted| wanted.settings.profile.capabilities().writes_unquoted_sql);
+    Ok(Some(password_file::password(file, unquoted, context).await?))
 }
 
 /// Applies the plan. Returns the resulting StatefulSet.

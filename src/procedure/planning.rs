@@ -1,16 +1,19 @@
 //! The first part of `up` and `diff`: reads the cluster and makes the plan.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::manifest::{Object, ObjectId, ServerVersion};
 use crate::plan::{self, Action, Options, Plan};
 use crate::procedure::namespace::{self, Namespace};
-use crate::procedure::{Ending, configure, desired, live, scale, tls};
+use crate::procedure::{Ending, configure, desired, live, recipe, scale, tls};
 use crate::render::{Inputs, TemplateSet};
 use crate::set::{Topology, objects, rights};
-use crate::settings::{Parameters, Settings, synchronous};
+use crate::settings::{Parameters, Recipe, Settings, synchronous};
 use crate::values::Replicas;
 
 /// What the plan is for.
@@ -66,6 +69,8 @@ pub(crate) struct Planning<'a> {
     pub(crate) draft: &'a [Object],
     /// What the plan is for.
     pub(crate) purpose: Purpose,
+    /// Objects that were read before, by name; none for one that does not exist.
+    pub(crate) known: &'a BTreeMap<ObjectId, Option<Value>>,
     /// Whether the namespace is created if it does not exist.
     pub(crate) create_namespace: bool,
 }
@@ -111,11 +116,17 @@ impl Planning<'_> {
         if capabilities.tls.is_there() {
             ids.push(objects::certificates(set));
         }
+        ids.push(objects::settings(set));
         ids.sort();
         ids.dedup();
+        // A plan that failed is made again from what the server says now.
+        let known = (freshness == Freshness::Cached).then_some(self.known);
+        ids.retain(|id| known.is_none_or(|known| !known.contains_key(id)));
         let rights =
             |version: &ServerVersion| rights::up(set, self.draft, self.purpose.waits(), version);
         let mut live = live::read(cluster, self.settings, ids, freshness, rights).await?;
+        let known = known.into_iter().flatten();
+        live.objects.extend(known.filter_map(|(id, live)| Some((id.clone(), live.clone()?))));
         if live.namespace == Namespace::Missing {
             if !self.create_namespace {
                 return Err(namespace::missing(set).into());
@@ -175,6 +186,8 @@ impl Planning<'_> {
             None
         };
         desired::keep_pending(&mut objects, &live, set);
+        let recipe = Recipe::of(settings, decision.count(), &recipe::tls(tls.last.as_ref()));
+        objects.push(recipe::object(set, &recipe));
         let options = Options {
             set,
             replicas: Some(&decision),

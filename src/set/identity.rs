@@ -83,6 +83,11 @@ impl SetIdentity {
     pub fn topology(&self) -> String {
         format!("{}-topology", self.name)
     }
+    /// The name of the ConfigMap with the recipe: the settings of the set.
+    #[must_use]
+    pub fn settings(&self) -> String {
+        format!("{}-settings", self.name)
+    }
     /// The name of the ServiceAccount, the Role and the RoleBinding.
     #[must_use]
     pub fn service_account(&self) -> String {

@@ -48,16 +48,22 @@ pub fn topology(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.topology())
 }
 
+/// The ConfigMap with the recipe: the settings of the set.
+#[must_use]
+pub fn settings(set: &SetIdentity) -> ObjectId {
+    ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.settings())
+}
+
 /// The Role that allows pods to label themselves.
 #[must_use]
 pub fn role(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::Role, set.namespace.as_str(), &set.service_account())
 }
 
-/// Whether an object holds data or is needed to use the data. `down` keeps such objects.
+/// Whether an object holds data or is needed to use the data again. `down` keeps such objects.
 #[must_use]
 pub fn holds_data(set: &SetIdentity, id: &ObjectId) -> bool {
-    id.kind.holds_data() || *id == topology(set)
+    id.kind.holds_data() || [topology(set), settings(set)].contains(id)
 }
 
 /// The number of pods in a StatefulSet's specification.

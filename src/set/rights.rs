@@ -47,6 +47,8 @@ pub fn up(
     version: &ServerVersion,
 ) -> Vec<Right> {
     let mut kinds: Vec<Kind> = objects.iter().map(|object| object.id.kind).collect();
+    // The recipe.
+    kinds.push(Kind::ConfigMap);
     kinds.sort();
     kinds.dedup();
     let mut rights: Vec<Right> = Vec::new();
@@ -148,6 +150,8 @@ pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVers
     if kinds.contains(&Kind::StatefulSet) {
         rights.extend(scaling(set));
         rights.extend(waiting(set, version));
+        // The number of pods is recorded in the recipe.
+        rights.extend(APPLY.map(|verb| on(Kind::ConfigMap, verb, set)));
     }
     if erase {
         rights.extend(["get", "create", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)));

@@ -33,6 +33,16 @@ impl SettingsError {
         Self { value: Some(value.into()), ..Self::hidden(field, source, invalid) }
     }
 
+    /// The same, for a value that a procedure refuses.
+    pub(crate) fn named(
+        field: &'static str,
+        value: impl Into<String>,
+        source: Source,
+        invalid: Invalid,
+    ) -> Self {
+        Self::of(field, value, source, invalid)
+    }
+
     /// An error that does not show the value, or has none.
     pub(crate) fn hidden(field: &'static str, source: Source, invalid: Invalid) -> Self {
         Self { field, value: None, source, reason: invalid.reason, hint: invalid.hint }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::sources::Sources;
 use super::table::InForce;
-use super::{SettingsError, Source, Sourced};
+use super::{Recipe, SettingsError, Source, Sourced};
 use crate::cli::{Color, GlobalArgs, Output};
 use crate::environment::{self as variables, Environment, Variable};
 use crate::values::Invalid;
@@ -51,7 +51,8 @@ pub fn general(
     environment: &Environment,
     outputs: &[Output],
 ) -> Result<General, SettingsError> {
-    let mut sources = Sources::new(environment);
+    let recipe = Recipe::default();
+    let mut sources = Sources::new(environment, &recipe);
     let kubeconfig = match &global.kubeconfig {
         Some(path) => {
             Some(Sourced { value: path.clone().into(), source: Source::Flag("--kubeconfig") })

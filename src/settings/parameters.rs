@@ -61,10 +61,25 @@ impl Parameters {
     /// `--set` would refuse; a template of the user's own or a manual edit may have added them.
     #[must_use]
     pub fn of_set(postgresql_conf: &str) -> Self {
-        let Some((_, text)) = postgresql_conf.split_once(MARKER) else { return Self::default() };
+        postgresql_conf
+            .split_once(MARKER)
+            .map(|(_, text)| Self::of_recorded(text))
+            .unwrap_or_default()
+    }
+
+    /// Reads the parameters of a recipe. Skips lines that `--set` would refuse.
+    #[must_use]
+    pub fn of_recorded(text: &str) -> Self {
         let entries = conf::parse(text).unwrap_or_default();
         let taken = entries.into_iter().filter(|e| refused::check(&e.name, &e.value).is_ok());
         Self(taken.map(|entry| (entry.name, entry.value)).collect())
+    }
+
+    /// The parameters without this one.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(&name.to_ascii_lowercase());
+        self
     }
 
     /// Fills the PostgreSQL settings that were not given with the values of the running set.
@@ -152,10 +167,13 @@ pub(super) fn parameters(
         None => sources.variable(&[&variables::PGSET_CONFIG])?.map(|g| (g.value.into(), g.source)),
     };
     let lines = sources.variable(&[&variables::PGSET_SET])?;
+    let recorded = sources.recorded(&variables::PGSET_SET);
+    let recorded = recorded.map(|g| of_text(g.value, "recipe", "set", &g.source)).transpose()?;
     if file.is_none() && set.is_empty() && lines.is_none() {
-        return Ok(None);
+        return Ok(recorded);
     }
-    let mut all = Parameters::default();
+    // A file is the whole list. A single setting replaces that setting only.
+    let mut all = recorded.filter(|_| file.is_none()).unwrap_or_default();
     if let Some((path, source)) = file {
         let shown = path.display().to_string();
         let refused = |reason: String| {

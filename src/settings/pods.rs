@@ -119,8 +119,16 @@ impl PodInputs {
         let many =
             |flag, values: &[String], variable| list(sources, flag, values, variable, Some(','));
         Ok(Self {
-            requests: many("--requests", &args.requests, &variables::PGSET_REQUESTS)?,
-            limits: many("--limits", &args.limits, &variables::PGSET_LIMITS)?,
+            requests: merged(
+                sources,
+                many("--requests", &args.requests, &variables::PGSET_REQUESTS)?,
+                &variables::PGSET_REQUESTS,
+            ),
+            limits: merged(
+                sources,
+                many("--limits", &args.limits, &variables::PGSET_LIMITS)?,
+                &variables::PGSET_LIMITS,
+            ),
             node_selector: many(
                 "--node-selector",
                 &args.node_selector,
@@ -207,9 +215,13 @@ impl PodInputs {
             duration::display(pods.termination_grace_period),
         );
         for (variable, given, value) in [
-            (&variables::PGSET_NODE_SELECTOR, &self.node_selector, joined(&pods.node_selector)),
-            (&variables::PGSET_LABEL, &self.labels, joined(&pods.labels)),
-            (&variables::PGSET_ANNOTATION, &self.annotations, joined(&pods.annotations)),
+            (
+                &variables::PGSET_NODE_SELECTOR,
+                &self.node_selector,
+                joined(&pods.node_selector, ","),
+            ),
+            (&variables::PGSET_LABEL, &self.labels, joined(&pods.labels, ",")),
+            (&variables::PGSET_ANNOTATION, &self.annotations, joined(&pods.annotations, "\n")),
             (&variables::PGSET_TOLERATION, &self.tolerations, words(&pods.tolerations)),
             (
                 &variables::PGSET_IMAGE_PULL_SECRET,
@@ -236,7 +248,10 @@ fn list(
     let (texts, source) = match sources.variable(&[variable])? {
         _ if !values.is_empty() => (values.to_vec(), Source::Flag(flag)),
         Some(given) => (vec![given.value.to_owned()], given.source),
-        None => return Ok(Vec::new()),
+        None => match sources.recorded(variable) {
+            Some(recorded) => (vec![recorded.value.to_owned()], recorded.source),
+            None => return Ok(Vec::new()),
+        },
     };
     let cut = |text: String| match separator {
         Some(separator) => text.split(separator).map(|part| part.trim().to_owned()).collect(),
@@ -244,6 +259,21 @@ fn list(
     };
     let parts = texts.into_iter().flat_map(cut);
     Ok(parts.map(|value| Sourced { value, source: source.clone() }).collect())
+}
+
+/// Adds the recorded values of the resources that were not given: `--requests cpu=1` replaces only that of cpu.
+fn merged(
+    sources: &Sources<'_>,
+    given: Vec<Sourced<String>>,
+    variable: &Variable,
+) -> Vec<Sourced<String>> {
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().trim().to_owned();
+    let Some(recorded) = sources.recorded(variable) else { return given };
+    let is_given = |pair: &&str| given.iter().any(|given| name(&given.value) == name(pair));
+    let recorded = recorded.value.split(',').map(str::trim).filter(|pair| !is_given(pair));
+    let recorded: Vec<Sourced<String>> =
+        recorded.map(|pair| Sourced { value: pair.to_owned(), source: Source::Recorded }).collect();
+    given.into_iter().chain(recorded).collect()
 }
 
 /// Parses each of the values with `read`.
@@ -261,7 +291,7 @@ fn parsed<T>(
 }
 
 /// A key and a value that Kubernetes accepts.
-trait Pair: Sized {
+pub(super) trait Pair: Sized {
     /// Parses `key=value`. If `own` is true, refuses the keys that pgset and Kubernetes set themselves.
     fn pair(text: &str, own: bool) -> Result<(String, String), Invalid>;
 }
@@ -289,6 +319,11 @@ fn pairs<T: Pair>(
     Ok(map)
 }
 
+/// Whether a label or an annotation `key=value` is the user's, and not pgset's or Kubernetes'.
+pub(super) fn is_users<T: Pair>(text: &str) -> bool {
+    T::pair(text, true).is_ok()
+}
+
 fn yes_or_no(text: &str) -> Result<bool, Invalid> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
@@ -304,12 +339,14 @@ fn object_name(name: &str) -> Result<String, Invalid> {
     Err(Invalid::new("must be the name of a Secret: lower-case letters, digits, dashes and dots"))
 }
 
-fn joined(map: &BTreeMap<String, String>) -> String {
+/// `key=value` pairs in the syntax of the variable.
+pub(super) fn joined(map: &BTreeMap<String, String>, separator: &str) -> String {
     let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    pairs.join(",")
+    pairs.join(separator)
 }
 
-fn words(list: &[impl Display]) -> String {
+/// Values in the syntax of the variable.
+pub(super) fn words(list: &[impl Display]) -> String {
     let words: Vec<String> = list.iter().map(ToString::to_string).collect();
     words.join(",")
 }

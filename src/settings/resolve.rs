@@ -22,7 +22,8 @@ use super::general::one_of;
 use super::sources::{Sources, parse};
 use super::table::InForce;
 use super::{
-    Settings, SettingsError, Source, Sourced, credentials, parameters, pods, synchronous, tls,
+    Recipe, Settings, SettingsError, Source, Sourced, credentials, parameters, pods, synchronous,
+    tls,
 };
 use crate::cli::{GlobalArgs, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -74,21 +75,23 @@ pub struct Resolved {
     pub in_force: Vec<InForce>,
 }
 
-/// Resolves all settings that decide which objects `up` generates.
+/// Resolves all settings that decide which objects `up` generates. `recipe` is that of the existing set; empty
+/// if there is none.
 pub fn resolve(
     args: &SettingsArgs,
     global: &GlobalArgs,
     environment: &Environment,
+    recipe: &Recipe,
     host: &Host<'_>,
 ) -> Result<Resolved, SettingsError> {
-    let mut sources = Sources::new(environment);
+    let mut sources = Sources::new(environment, recipe);
     let mut warnings = Vec::new();
     let (name, namespace) = names(&mut sources, global, host.context_namespace)?;
     let image = image::image(&mut sources, args, &mut warnings)?;
     let profile = profile(&mut sources, args, &image)?;
     check_name_fits(&name, &profile, &image.value)?;
     let replicas = sources
-        .given("--replicas", args.replicas.as_deref(), &[&variables::PGSET_REPLICAS])?
+        .given_or_recorded("--replicas", args.replicas.as_deref(), &[&variables::PGSET_REPLICAS])?
         .map(|given| replicas(given.value, given.source, Some(profile.limit())))
         .transpose()?;
     if let Some(replicas) = &replicas {
@@ -142,7 +145,9 @@ pub fn identity(
     environment: &Environment,
     context_namespace: Option<&str>,
 ) -> Result<SetIdentity, SettingsError> {
-    let (name, namespace) = names(&mut Sources::new(environment), global, context_namespace)?;
+    let recipe = Recipe::default();
+    let mut sources = Sources::new(environment, &recipe);
+    let (name, namespace) = names(&mut sources, global, context_namespace)?;
     Ok(SetIdentity { name: name.value, namespace: namespace.value })
 }
 
@@ -173,7 +178,7 @@ fn names(
     context_namespace: Option<&str>,
 ) -> Result<(Sourced<SetName>, Sourced<Namespace>), SettingsError> {
     let environment = sources.environment;
-    let lookup = Sources::new(environment);
+    let lookup = Sources::new(environment, sources.recipe);
     let name = lookup
         .given("--name", global.name.as_deref(), &[&variables::PGSET_NAME])?
         .unwrap_or(Sourced { value: DEFAULT_NAME, source: Source::Default });
@@ -210,15 +215,33 @@ fn profile(
         Some(value) => Some(Sourced { value, source: Source::Flag("--profile") }),
         None => one_of::<ProfileName>("profile", sources, &variables::PGSET_PROFILE)?,
     };
-    let given = given.unwrap_or_else(|| Sourced {
-        value: Profile::name_for(&image.value),
-        source: Source::Derived("the image's name"),
-    });
+    // The recorded profile belongs to the recorded image.
+    let recorded = sources.recorded(&variables::PGSET_PROFILE);
+    let recorded = recorded.filter(|_| image.source == Source::Recorded);
+    let given = match (given, recorded) {
+        (Some(given), _) => given,
+        (None, Some(recorded)) => {
+            Sourced { value: named_profile(&recorded)?, source: recorded.source }
+        }
+        (None, None) => Sourced {
+            value: Profile::name_for(&image.value),
+            source: Source::Derived("the image's name"),
+        },
+    };
     let profile = Profile::of(&image.value, given.value).map_err(|error| {
         SettingsError::of("image", image.value.to_string(), image.source.clone(), error.into())
     })?;
     sources.settle(&variables::PGSET_PROFILE, profile.name(), &given.source);
     Ok(profile)
+}
+
+fn named_profile(recorded: &Sourced<&str>) -> Result<ProfileName, SettingsError> {
+    let found = ProfileName::ALL.into_iter().find(|name| name.as_str() == recorded.value);
+    found.ok_or_else(|| {
+        let invalid = Invalid::new("is not known to this version of pgset")
+            .hint("use a newer version of pgset, or --profile");
+        SettingsError::of("profile", recorded.value, recorded.source.clone(), invalid)
+    })
 }
 
 fn check_name_fits(

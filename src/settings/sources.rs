@@ -3,19 +3,38 @@
 use std::str::FromStr;
 
 use super::table::InForce;
-use super::{SettingsError, Source, Sourced};
+use super::{Recipe, SettingsError, Source, Sourced};
 use crate::environment::{Environment, Variable};
 use crate::values::Invalid;
 
-/// The environment, and a record of all resolved settings.
+/// The environment, the recipe of the set, and a record of all resolved settings.
 pub(super) struct Sources<'a> {
     pub(super) environment: &'a Environment,
+    pub(super) recipe: &'a Recipe,
     pub(super) in_force: Vec<InForce>,
 }
 
 impl<'a> Sources<'a> {
-    pub(super) fn new(environment: &'a Environment) -> Self {
-        Self { environment, in_force: Vec::new() }
+    pub(super) fn new(environment: &'a Environment, recipe: &'a Recipe) -> Self {
+        Self { environment, recipe, in_force: Vec::new() }
+    }
+
+    /// The value of a setting in the recipe. It takes precedence over the default only.
+    pub(super) fn recorded(&self, variable: &Variable) -> Option<Sourced<&'a str>> {
+        let value = self.recipe.get(variable)?;
+        Some(Sourced { value, source: Source::Recorded })
+    }
+
+    /// The same as [`Sources::given`]; if nothing was given, the value of the first variable's setting in the
+    /// recipe.
+    pub(super) fn given_or_recorded(
+        &self,
+        flag: &'static str,
+        value: Option<&'a str>,
+        variables: &[&Variable],
+    ) -> Result<Option<Sourced<&'a str>>, SettingsError> {
+        let recorded = || variables.first().and_then(|variable| self.recorded(variable));
+        Ok(self.given(flag, value, variables)?.or_else(recorded))
     }
 
     /// Returns the flag's value, or else the value of the first variable that is set.

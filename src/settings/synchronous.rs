@@ -64,7 +64,8 @@ pub(super) fn synchronous(
     replicas: Option<&Sourced<Replicas>>,
 ) -> Result<Option<Sourced<u32>>, SettingsError> {
     let variable = &variables::PGSET_SYNCHRONOUS;
-    let given = sources.given("--synchronous", args.synchronous.as_deref(), &[variable])?;
+    let given =
+        sources.given_or_recorded("--synchronous", args.synchronous.as_deref(), &[variable])?;
     let Some(Sourced { value: text, source }) = given else { return Ok(None) };
     let refused = |invalid| SettingsError::of(FIELD, text, source.clone(), invalid);
     let digits = text.bytes().all(|b| b.is_ascii_digit());

@@ -177,6 +177,15 @@ pub(super) fn tls(
         args.tls_secret.as_deref(),
         &[&variables::PGSET_TLS_SECRET],
     )?;
+    // The recipe counts only where neither of the two is given: each can end what the other has begun.
+    let (on, secret) = match (on, secret) {
+        (None, None) => {
+            let on = sources.recorded(&variables::PGSET_TLS);
+            let on = on.map(|on| Sourced { value: on.value == "true", source: on.source });
+            (on, sources.recorded(&variables::PGSET_TLS_SECRET))
+        }
+        given => given,
+    };
     if let Some(on) = &on {
         sources.settle(&variables::PGSET_TLS, on.value, &on.source);
     }

@@ -18,8 +18,8 @@ use crate::plan::{Action, Plan};
 use crate::plan::{Difference, Step};
 use crate::procedure::live::Live;
 use crate::set::objects;
-use crate::settings::Settings;
 use crate::settings::resolve::{Host, resolve};
+use crate::settings::{Recipe, Settings};
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
@@ -34,7 +34,9 @@ fn settings(tls: Option<&str>, secret: Option<&str>) -> Settings {
         is_directory: &|_| false,
         read_file: &|_| Err("no file".to_owned()),
     };
-    resolve(&args, &GlobalArgs::default(), &Environment::default(), &host).unwrap().settings
+    resolve(&args, &GlobalArgs::default(), &Environment::default(), &Recipe::default(), &host)
+        .unwrap()
+        .settings
 }
 
 fn secret(name: &str, made: &Certificates, ours: bool) -> (ObjectId, Value) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::environment::Environment;
+use crate::settings::Recipe;
 
 fn given(
     set: &[&str],
@@ -15,7 +16,8 @@ fn given(
         _ => Err("no such file".to_owned()),
     };
     let path = file.map(|_| Path::new("my.conf"));
-    let mut sources = Sources::new(&environment);
+    let recipe = Recipe::default();
+    let mut sources = Sources::new(&environment, &recipe);
     parameters(&mut sources, &set, path, &read, &mut Vec::new()).map_err(|e| e.to_string())
 }
 

@@ -1,9 +1,10 @@
 //! Requests and limits in the syntax of `kubectl set resources`: `cpu=500m,memory=1Gi`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::settings::{SettingsError, Sourced};
+use crate::settings::{SettingsError, Source, Sourced};
 use crate::values::{Invalid, Quantity, quantity};
 
 /// The requests or the limits of a container. `None` means that the resource is not set.
@@ -60,6 +61,18 @@ impl Resources {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
+    }
+}
+
+impl Resources {
+    /// Every resource in the syntax of the variable, also those without a value: `cpu=2,memory=none`.
+    #[must_use]
+    pub fn recorded(&self) -> String {
+        let pairs: BTreeMap<&str, String> = self.pairs().into_iter().collect();
+        let one = |(name, _): &(&str, &str)| {
+            format!("{name}={}", pairs.get(name).map_or("none", String::as_str))
+        };
+        REQUESTS.iter().map(one).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -128,7 +141,15 @@ where
     if number(low) <= number(high) {
         return Ok((request.value, limit.value));
     }
+    let limit_value = limit.value;
     match (request.given, limit.given) {
+        // A recorded value gives way to one that is given now.
+        (Some(given), Some(limit)) if is_recorded(limit) && !is_recorded(given) => {
+            Ok((request.value.clone(), request.value))
+        }
+        (Some(given), Some(limit)) if is_recorded(given) && !is_recorded(limit) => {
+            Ok((limit_value.clone(), limit_value))
+        }
         (Some(given), Some(limit)) => {
             let invalid = Invalid::new(format!(
                 "must not be more than the limit {:?} (from {})",
@@ -137,8 +158,12 @@ where
             Err(SettingsError::of("requests", given.value.as_str(), given.source.clone(), invalid))
         }
         (Some(_), None) => Ok((request.value.clone(), request.value)),
-        _ => Ok((limit.value.clone(), limit.value)),
+        _ => Ok((limit_value.clone(), limit_value)),
     }
+}
+
+fn is_recorded(given: &Sourced<String>) -> bool {
+    given.source == Source::Recorded
 }
 
 /// The last that was given for a resource, else its default; `none` takes the default away.

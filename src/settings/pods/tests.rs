@@ -1,6 +1,7 @@
 use super::*;
 use crate::environment::Environment;
 use crate::image::Official;
+use crate::settings::Recipe;
 
 fn settle(
     args: &SettingsArgs,
@@ -8,7 +9,7 @@ fn settle(
     profile: &Profile,
 ) -> Result<Pods, SettingsError> {
     let environment = Environment::from_pairs(pairs.iter().copied());
-    pods(&mut Sources::new(&environment), args, profile)
+    pods(&mut Sources::new(&environment, &Recipe::default()), args, profile)
 }
 
 fn official() -> Profile {
@@ -51,7 +52,7 @@ fn flags_are_repeated_or_cut_at_commas_and_win_over_variables() {
         ..SettingsArgs::default()
     };
     let pods = settle(&args, &[("PGSET_LABEL", "team=b")], &official()).unwrap();
-    assert_eq!(joined(&pods.labels), "cost=x,team=a,tier=db");
+    assert_eq!(joined(&pods.labels, ","), "cost=x,team=a,tier=db");
     assert_eq!(pods.annotations["note"], "a, b=c");
     assert_eq!(pods.node_selector["disk"], "ssd");
     assert_eq!(words(&pods.tolerations), "dedicated=db:NoSchedule,spot");

@@ -17,10 +17,12 @@ pub(super) fn image(
     let given = given(sources, args)?;
     let prefix = sources.variable(&[&variables::CCP_IMAGE_PREFIX])?;
     let tag = sources.variable(&[&variables::CCP_IMAGE_TAG])?;
-    let image = match (given, tag) {
-        (Some(given), _) => given,
-        (None, Some(tag)) => articles_image(prefix, &tag)?,
-        (None, None) => {
+    let recorded = sources.recorded(&variables::PGSET_IMAGE);
+    let image = match (given, tag, recorded) {
+        (Some(given), _, _) => given,
+        (None, Some(tag), _) => articles_image(prefix, &tag)?,
+        (None, None, Some(recorded)) => parse("image", &recorded)?,
+        (None, None, None) => {
             if prefix.is_some() {
                 warnings.push(format!(
                     "CCP_IMAGE_PREFIX has no effect without CCP_IMAGE_TAG: the image is {DEFAULT_IMAGE}"

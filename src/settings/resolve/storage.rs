@@ -41,10 +41,11 @@ pub(super) fn storage(
             Sourced { value, source: class.source }
         }
         (None, None, Some(_)) => nfs_storage(sources, host)?,
-        (None, None, None) if profile.capabilities().defaults_to_nfs => nfs_storage(sources, host)?,
-        (None, None, None) => {
-            Sourced { value: Storage::Class { name: None }, source: Source::Default }
-        }
+        (None, None, None) => match sources.recorded(&variables::PGSET_STORAGE) {
+            Some(recorded) => parse("storage", &recorded)?,
+            None if profile.capabilities().defaults_to_nfs => nfs_storage(sources, host)?,
+            None => Sourced { value: Storage::Class { name: None }, source: Source::Default },
+        },
     };
     if let Storage::Nfs { server, .. } = &storage.value
         && is_loopback(server)
@@ -114,7 +115,7 @@ pub(super) fn size(
     warnings: &mut Vec<String>,
 ) -> Result<Quantity, SettingsError> {
     let given = sources
-        .given(
+        .given_or_recorded(
             "--size",
             args.size.as_deref(),
             &[&variables::PGSET_SIZE, &variables::CCP_STORAGE_CAPACITY],
@@ -133,7 +134,7 @@ pub(super) fn access_mode(
     args: &SettingsArgs,
     storage: &Storage,
 ) -> Result<AccessMode, SettingsError> {
-    let given = sources.given(
+    let given = sources.given_or_recorded(
         "--access-mode",
         args.access_mode.as_deref(),
         &[&variables::PGSET_ACCESS_MODE, &variables::CCP_STORAGE_MODE],
@@ -161,7 +162,7 @@ pub(super) fn volume_prefix(
     args: &SettingsArgs,
 ) -> Result<String, SettingsError> {
     let given = sources
-        .given(
+        .given_or_recorded(
             "--volume-prefix",
             args.volume_prefix.as_deref(),
             &[&variables::PGSET_VOLUME_PREFIX],

@@ -1,6 +1,7 @@
 //! Precedence, defaults and refusals.
 
 mod bad_inputs;
+mod recipe;
 
 use super::*;
 use crate::error::{Diagnose, Exit};
@@ -16,6 +17,7 @@ struct Case {
     address: Option<&'static str>,
     directories: Vec<&'static str>,
     files: Vec<(&'static str, &'static str)>,
+    recipe: Recipe,
 }
 
 /// Parses a line such as `CCP_NFS_IP=10.0.0.5 --size 10Gi`.
@@ -73,7 +75,7 @@ impl Case {
                 known.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "no such file".to_owned())
             },
         };
-        resolve(&self.args, &self.global, &environment, &host)
+        resolve(&self.args, &self.global, &environment, &self.recipe, &host)
     }
 
     fn refused(&self) -> SettingsError {

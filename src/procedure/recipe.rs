@@ -1,0 +1,155 @@
+//! The recipe of a set in the cluster: read before the settings are resolved, written with the other objects.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{configure, live};
+use crate::cluster::objects::Apply;
+use crate::cluster::{Cluster, ClusterError};
+use crate::manifest::{Kind, Object, ObjectId};
+use crate::set::{SetIdentity, objects};
+use crate::settings::tls::CertificateSource;
+use crate::settings::{Parameters, Recipe, Tls, TlsSetting, readback, synchronous};
+
+/// What was read before the settings were known, so that it is not read again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// The recipe. For a running set it contains what the set itself says where the set is right.
+    pub(crate) recipe: Recipe,
+    /// The objects that were read; none for one that does not exist.
+    pub(crate) objects: BTreeMap<ObjectId, Option<Value>>,
+}
+
+/// Reads the recipe of a set. Without one, the settings are read back from the set's objects.
+///
+/// # Errors
+/// When the cluster can't be reached.
+pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> Result<Known, ClusterError> {
+    // The first request opens the connection that the others reuse.
+    cluster.version().await?;
+    let ids = [objects::settings(set), objects::statefulset(set), objects::config(set)];
+    // Whoever may not read them is told so when the rights are checked.
+    let reads = ids.into_iter().map(|id| async move {
+        let found = readable(cluster, &id).await?;
+        Ok::<_, ClusterError>((id, found))
+    });
+    let found = futures::future::try_join_all(reads).await?;
+    let objects: BTreeMap<ObjectId, Option<Value>> = found.into_iter().collect();
+    let ours = |id: ObjectId| {
+        let live = objects.get(&id).and_then(Option::as_ref)?;
+        live::check_ours(live, &id, set).is_ok().then(|| live.clone())
+    };
+    let recorded = ours(objects::settings(set)).as_ref().map(recorded).unwrap_or_default();
+    let Some(statefulset) = ours(objects::statefulset(set)) else {
+        return Ok(Known { recipe: recorded, objects });
+    };
+    let mut recipe = if recorded.is_empty() {
+        read_back(cluster, set, &statefulset).await?
+    } else {
+        recorded.without_live()
+    };
+    let config = objects.get(&objects::config(set)).and_then(Option::as_ref);
+    if let Some(conf) = config.and_then(configure::postgresql_conf) {
+        recipe.record("set", Some(Parameters::of_set(conf).text()));
+        recipe.record("synchronous", Some(synchronous::of_set(conf).to_string()));
+    }
+    Ok(Known { recipe, objects })
+}
+
+/// The settings of a set without a recipe.
+async fn read_back(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    statefulset: &Value,
+) -> Result<Recipe, ClusterError> {
+    let namespace = set.namespace.as_str();
+    let claim = ObjectId::new(Kind::PersistentVolumeClaim, namespace, &set.claim());
+    let policy = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
+    let (claim, policy) =
+        futures::try_join!(readable(cluster, &claim), readable(cluster, &policy))?;
+    let volume = claim.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str());
+    let volume = match volume {
+        Some(name) => {
+            let id = ObjectId::new(Kind::PersistentVolume, namespace, name);
+            readable(cluster, &id).await?
+        }
+        None => None,
+    };
+    let objects = readback::Objects {
+        statefulset,
+        claim: claim.as_ref(),
+        volume: volume.as_ref(),
+        network_policy: policy.is_some(),
+    };
+    Ok(readback::recipe(set, objects))
+}
+
+/// The object; none if it does not exist, or if this account may not read it: then it did not create it.
+async fn readable(cluster: &Cluster, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
+    match cluster.get(id).await {
+        Err(e) if e.is_forbidden() => Ok(None),
+        found => found,
+    }
+}
+
+/// Records the number of pods before they are stopped: a later `up` starts as many.
+///
+/// # Errors
+/// When the recipe can't be written.
+pub(crate) async fn remember(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    statefulset: &Value,
+) -> anyhow::Result<()> {
+    let replicas = objects::replicas(statefulset);
+    // An interrupted run has stopped the pods already.
+    if replicas == 0 {
+        return Ok(());
+    }
+    let live = readable(cluster, &objects::settings(set)).await?;
+    let before = live.as_ref().map(recorded).unwrap_or_default();
+    let mut recipe = before.clone();
+    if recipe.is_empty() {
+        recipe = read_back(cluster, set, statefulset).await?;
+    }
+    recipe.record("replicas", Some(replicas.to_string()));
+    if recipe != before {
+        cluster.apply(&object(set, &recipe), Apply { dry_run: false, force: true }).await?;
+    }
+    Ok(())
+}
+
+fn recorded(live: &Value) -> Recipe {
+    let data = live["data"].as_object().into_iter().flatten();
+    Recipe::of_data(data.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))))
+}
+
+/// The setting that gives a set this TLS.
+pub(crate) fn tls(tls: Option<&Tls>) -> TlsSetting {
+    match tls {
+        None => TlsSetting::Off,
+        Some(tls) if tls.origin == CertificateSource::Pgset => TlsSetting::On,
+        Some(tls) => TlsSetting::Secret(tls.secret.clone()),
+    }
+}
+
+/// The ConfigMap that holds a recipe.
+pub(crate) fn object(set: &SetIdentity, recipe: &Recipe) -> Object {
+    let id = objects::settings(set);
+    let data: BTreeMap<&str, &str> = recipe.data().collect();
+    let mut value = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": id.name,
+            "namespace": set.namespace.as_str(),
+            "labels": { "app": set.name.as_str() },
+        },
+        "data": data,
+    });
+    for (label, is) in set.ownership().labels(Kind::ConfigMap) {
+        value["metadata"]["labels"][label] = json!(is);
+    }
+    Object { id, value, template: "the recipe".to_owned() }
+}

@@ -1,0 +1,89 @@
+//! What a command wants: the settings, the templates, and a draft of the objects.
+
+use super::{desired, recipe};
+use crate::cli::SettingsArgs;
+use crate::cluster::{Cluster, Target};
+use crate::context::Context;
+use crate::manifest::Object;
+use crate::render::{NEWEST_SERVER, TemplateSet};
+use crate::settings::{Recipe, Settings, SettingsError, Source};
+
+/// What a command wants.
+pub(crate) struct Wanted {
+    /// The settings.
+    pub(crate) settings: Settings,
+    /// The templates to render.
+    pub(crate) templates: TemplateSet,
+    /// The draft of the objects, which says which objects to read.
+    pub(crate) draft: Vec<Object>,
+    warnings: Vec<String>,
+}
+
+impl Wanted {
+    /// What the command line and the environment want. Everything is rendered, parsed and checked, so that bad
+    /// input is refused before the first request. None if the recipe has to be known first.
+    ///
+    /// # Errors
+    /// When a setting or a template is refused.
+    pub(crate) fn before_requests(
+        context: &Context,
+        args: &SettingsArgs,
+        reset: &[String],
+        target: &Target,
+    ) -> anyhow::Result<Option<Self>> {
+        Recipe::default().reset(reset).map_err(|invalid| reset_refused(reset, invalid))?;
+        match Self::of(context, args, target, &Recipe::default()) {
+            Ok(wanted) => Ok(Some(wanted)),
+            // The recipe may have another value instead of this default.
+            Err(error) if is_about_default(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same together with the recipe of the set, which is read from the cluster. Prints the warnings.
+    ///
+    /// # Errors
+    /// When the cluster can't be reached, or a setting is refused.
+    pub(crate) async fn with_recipe(
+        first: Option<Self>,
+        context: &Context,
+        args: &SettingsArgs,
+        reset: &[String],
+        target: &Target,
+        cluster: &Cluster,
+    ) -> anyhow::Result<(Self, recipe::Known)> {
+        let set = context.set(Some(target))?;
+        let mut known = recipe::read(cluster, &set).await?;
+        known.recipe.reset(reset).map_err(|invalid| reset_refused(reset, invalid))?;
+        let wanted = match first {
+            Some(first) if known.recipe.is_empty() => first,
+            _ => Self::of(context, args, target, &known.recipe)?,
+        };
+        wanted.warnings.iter().for_each(|warning| context.warn(warning.clone()));
+        Ok((wanted, known))
+    }
+
+    fn of(
+        context: &Context,
+        args: &SettingsArgs,
+        target: &Target,
+        recipe: &Recipe,
+    ) -> anyhow::Result<Self> {
+        let resolved = context.resolve(args, Some(target), recipe)?;
+        let (settings, warnings) = (resolved.settings, resolved.warnings);
+        let templates = context.templates(&settings)?;
+        let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
+        Ok(Self { settings, templates, draft, warnings })
+    }
+}
+
+/// Whether the refused value is not the user's.
+fn is_about_default(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<SettingsError>();
+    refused.is_some_and(|refused| matches!(refused.source, Source::Default | Source::Derived(_)))
+}
+
+/// Refuses a bad `--reset`, which is checked before any request, too.
+fn reset_refused(reset: &[String], invalid: crate::values::Invalid) -> SettingsError {
+    SettingsError::named("reset", reset.join(", "), Source::Flag("--reset"), invalid)
+}

@@ -1,0 +1,98 @@
+//! What runs is kept: the recipe of a set.
+
+use pgset::sandbox::kinds::{CONFIG_MAPS, PODS, STATEFUL_SETS};
+use serde_json::{Value, json};
+
+use super::World;
+use super::quick::{PROFILES, Profile};
+use crate::support::pgset::Output;
+
+/// Every setting of the pods, each different from its default.
+const EVERYTHING: &str = "up --replicas 3 --size 2Gi --set work_mem=64MB --synchronous 1 --requests cpu=50m \
+    --limits cpu=3,memory=none --label team=db --annotation note=x --network-policy \
+    --termination-grace-period 90s";
+
+/// The parts of a set that a plain `up` must not change, and the UIDs of its pods.
+fn specs(world: &World) -> Vec<Value> {
+    let set = world.object(&World::key(&STATEFUL_SETS, "pgset")).expect("there is a set");
+    let config = world.object(&World::key(&CONFIG_MAPS, "pgset-config"));
+    let data = config.map(|config| config["data"]["postgresql.conf"].clone());
+    vec![set["spec"].clone(), data.unwrap_or_default()]
+}
+
+fn pods(world: &World) -> Vec<Value> {
+    let pod = |n| world.object(&World::key(&PODS, &format!("pgset-{n}")));
+    (0..3).filter_map(pod).map(|pod| pod["metadata"]["uid"].clone()).collect()
+}
+
+async fn official(world: &World, line: &str) -> Output {
+    Profile::Official.of(world.pgset(line)).run().await
+}
+
+#[tokio::test]
+async fn a_plain_up_changes_nothing_and_down_and_up_is_the_same_set() {
+    let world = World::quick().await;
+    official(&world, EVERYTHING).await.ok();
+    let (before, ran) = (specs(&world), pods(&world));
+    official(&world, "up").await.ok().says("nothing changed");
+    assert_eq!((specs(&world), pods(&world)), (before.clone(), ran.clone()));
+
+    // One setting replaces that setting only.
+    official(&world, "up --set jit=off").await.ok();
+    let conf = specs(&world)[1].to_string();
+    assert!(conf.contains("work_mem = '64MB'") && conf.contains("jit = 'off'"), "{conf}");
+    official(&world, "up --reset set.jit").await.ok();
+    assert_eq!((specs(&world), pods(&world)), (before.clone(), ran), "no pod restarted");
+
+    official(&world, "down --yes").await.ok().says("kept");
+    official(&world, "up").await.ok().says("3 pods ready");
+    assert_eq!(specs(&world), before);
+    let json = official(&world, "env -o json").await.ok().json();
+    let row = |name: &str| {
+        let rows = json.as_array().expect("rows").iter();
+        rows.clone().find(|row| row["name"] == name).expect(name).clone()
+    };
+    assert_eq!(row("PGSET_SIZE")["source"], "recorded");
+    assert_eq!(row("PGSET_SIZE")["value"], "2Gi");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_scaled_set_comes_back_with_its_pods() {
+    for profile in PROFILES {
+        let world = World::quick().await;
+        let run = async |line: &str| profile.of(world.pgset(line)).run().await.ok();
+        run("up").await;
+        run("scale --replicas 3").await;
+        run("down --yes").await;
+        run("up").await.says("3 pods ready");
+        run("up --reset replicas").await.says("2 pods ready");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_set_without_a_recipe_is_read_back() {
+    let world = World::quick().await;
+    official(&world, EVERYTHING).await.ok();
+    let (before, ran) = (specs(&world), pods(&world));
+    let recipe = World::key(&CONFIG_MAPS, "pgset-settings");
+    let recorded = world.object(&recipe).expect("a recipe")["data"].clone();
+    assert_eq!(recorded["size"], "2Gi");
+    assert!(!recorded.to_string().contains("password"), "{recorded}");
+    world.delete(&recipe);
+    official(&world, "up").await.ok().says("configmap/pgset-settings created");
+    assert_eq!((specs(&world), pods(&world)), (before, ran));
+    assert_eq!(world.object(&recipe).expect("a recipe")["data"], recorded);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn bad_settings_to_reset_are_refused_before_any_request() {
+    let world = World::quick().await;
+    let refused = official(&world, "up --reset siez").await.exits(2);
+    refused.says("--reset").says("did you mean size?");
+    assert_eq!(world.object(&World::key(&CONFIG_MAPS, "pgset-settings")), None::<Value>);
+    assert_eq!(json!(pods(&world)), json!([]));
+    world.stop().await;
+}
