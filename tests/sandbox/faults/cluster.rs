@@ -17,11 +17,11 @@ use crate::support::{eventually, seconds};
 const KUBECTL: Writer<'_> = Writer { manager: "kubectl-edit", subresource: "" };
 
 impl World {
-    fn key(resource: &'static Resource, name: &str) -> Key {
+    pub(in crate::sandbox) fn key(resource: &'static Resource, name: &str) -> Key {
         Key::new(resource, "default", name)
     }
 
-    fn object(&self, key: &Key) -> Option<Value> {
+    pub(in crate::sandbox) fn object(&self, key: &Key) -> Option<Value> {
         self.sandbox.registry.store.get(key).map(|object| Value::clone(&object))
     }
 
@@ -34,11 +34,11 @@ impl World {
         changed.unwrap();
     }
 
-    fn delete(&self, key: &Key) {
+    pub(in crate::sandbox) fn delete(&self, key: &Key) {
         self.sandbox.registry.delete(key, &Delete::default()).unwrap();
     }
 
-    fn create(&self, key: &Key, object: Value) {
+    pub(in crate::sandbox) fn create(&self, key: &Key, object: Value) {
         self.sandbox.registry.create(key, object, "kubectl-create", false).unwrap();
     }
 }
