@@ -134,7 +134,7 @@ async fn from_nothing_through_restarts_and_scaling_to_the_end() {
     // Rotated passwords are tested over TLS, too.
     space.pgset("password rotate replication user").run().await.ok();
     let before = secret(&space, "pgset-tls").await;
-    space.pgset("down --yes").run().await.ok().says("the CA that clients trust");
+    space.pgset("down -v --yes").run().await.ok().says("the CA that clients trust");
     // Without a TLS flag, TLS stays as it was, and clients can keep their ca.crt.
     space.pgset("up --replicas 3").run().await.ok();
     is_encrypted(&space).await;
