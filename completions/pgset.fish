@@ -82,6 +82,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l annotation -d 'Annota
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Refuse other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l reset -d 'Go back to the default of a setting; repeatable' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing' -r -f -a "client\t'Compare with the live objects'
 server\t'Send the objects to the API server, which checks and discards them'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l password-file -d 'File with the application\'s password, or -' -r -F
@@ -309,6 +310,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l annotation -d 'Anno
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Refuse other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l reset -d 'Go back to the default of a setting; repeatable' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s o -l output -d 'Format' -r -f -a "human\t'For people'
 json\t'JSON, one document or one line per event'"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F

@@ -97,16 +97,16 @@ The storage of an existing set cannot be changed."
     /// PostgreSQL setting, repeatable [default: current]
     ///
     /// The settings are checked by the running server, then reloaded. If a setting needs a restart, pgset
-    /// asks first and restarts the pods one by one. All settings must be given together: a setting that is
-    /// neither in --set nor in --config is removed. Without both, the current settings stay.
+    /// asks first and restarts the pods one by one. The other settings of the set stay; --reset set.NAME
+    /// removes one.
     ///
     /// Example: `--set work_mem=64MB --set max_connections=200`
     #[arg(long, help_heading = POSTGRESQL, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
     /// File with PostgreSQL settings [default: current]
     ///
-    /// In the syntax of postgresql.conf. --set takes precedence over it. An empty file, such as /dev/null,
-    /// removes all settings.
+    /// In the syntax of postgresql.conf. It is the whole list: a setting that is not in it is removed. --set
+    /// takes precedence over it. An empty file, such as /dev/null, removes all settings.
     #[arg(long, help_heading = POSTGRESQL, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Require TLS on every connection [default: current]

@@ -14,7 +14,6 @@ use crate::postgres::smoke::{self, Check, CheckList, CheckResult, Marker, Ran, S
 use crate::postgres::status::TlsStatus;
 use crate::procedure::inspect::Subject;
 use crate::procedure::sql;
-use crate::report::Detail;
 use crate::values::Secret;
 
 /// How long to retry a connection that does not reach a server.
@@ -79,7 +78,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         Output::Junit => report.junit()?,
         Output::Human | Output::Wide | Output::Yaml | Output::Env => {
             let width = display.stdout_width.unwrap_or(usize::MAX);
-            report.human(width, display.color_stdout, display.detail == Detail::Everything)
+            report.human(width, display.color_stdout, display.tells_everything())
         }
     };
     context.reporter.say(&text)?;

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::postgres::address::Addresses;
 use crate::procedure::configure::Consent;
-use crate::procedure::expectation::{count, expectation, pods, scope};
+use crate::procedure::expectation::{details, expectation, pods, scope};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::wanted::Wanted;
@@ -18,7 +18,7 @@ use crate::procedure::{
     password_file, slots, tls, topology,
 };
 use crate::set::objects;
-use crate::settings::{Settings, Storage};
+use crate::settings::Settings;
 use crate::values::Secret;
 
 /// Creates the set or updates it to match the settings, and waits until every replica streams.
@@ -67,17 +67,6 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// What the command works with, for its first line.
-fn details(settings: &Settings, replicas: u32) -> Vec<String> {
-    let storage = match &settings.storage {
-        Storage::Class { name: None } => "default class".to_owned(),
-        Storage::Class { name: Some(name) } => format!("class {name}"),
-        Storage::Claim { name } => format!("claim {name}"),
-        other => other.to_string(),
-    };
-    vec![settings.image.to_string(), count(replicas), storage]
 }
 
 /// Reports that the set is up and how to connect. If nothing has changed, the user knows the commands.

@@ -8,6 +8,7 @@ use crate::manifest::ServerVersion;
 use crate::manifest::object::MANAGER;
 use crate::readiness::Expectation;
 use crate::set::{SetIdentity, Topology};
+use crate::settings::{Settings, Storage};
 
 /// The objects to watch for a set.
 pub(crate) fn scope(set: &SetIdentity, statefulset: &Value, version: ServerVersion) -> Scope {
@@ -48,6 +49,17 @@ fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
         .filter(|entry| entry["manager"] == MANAGER)
         .filter_map(|entry| entry["time"].as_str()?.parse().ok())
         .max()
+}
+
+/// What the command works with, for its first line.
+pub(crate) fn details(settings: &Settings, replicas: u32) -> Vec<String> {
+    let storage = match &settings.storage {
+        Storage::Class { name: None } => "default class".to_owned(),
+        Storage::Class { name: Some(name) } => format!("class {name}"),
+        Storage::Claim { name } => format!("claim {name}"),
+        other => other.to_string(),
+    };
+    vec![settings.image.to_string(), count(replicas), storage]
 }
 
 /// `1 pod`, `3 pods`.

@@ -64,6 +64,9 @@ pub(crate) fn whereabouts(id: &ObjectId, value: &Value) -> Option<String> {
             Some("the CA that clients trust".to_owned())
         }
         Kind::Secret => Some("the passwords of the data".to_owned()),
+        Kind::ConfigMap if id.name.ends_with("-settings") => {
+            Some("the settings of the set".to_owned())
+        }
         Kind::ConfigMap if value["data"][SYSTEM_IDENTIFIER].is_string() => {
             Some("identifies the data".to_owned())
         }

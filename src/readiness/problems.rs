@@ -22,9 +22,13 @@ pub struct Problem {
 pub fn problems(troubles: &[Trouble], snapshot: &Snapshot) -> Vec<Problem> {
     let roots = roots(troubles).map(|trouble| (&trouble.object, trouble));
     let problem = |group: super::group::Group<'_, &Trouble>| {
+        let is_member = |trouble: &&Trouble| {
+            group.objects.contains(&&trouble.object) && is_same_trouble(trouble, group.common)
+        };
+        let members: Vec<&Trouble> = troubles.iter().filter(is_member).collect();
         let affected = troubles.iter().filter(|trouble| {
             trouble.object.kind == Kind::Pod
-                && (group.objects.contains(&&trouble.object) || follows(trouble, group.common))
+                && (is_member(trouble) || members.iter().any(|member| follows(trouble, member)))
         });
         Problem {
             text: format!("{}: {}", named(&group.objects), group.common.message),

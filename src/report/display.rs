@@ -139,6 +139,14 @@ pub struct Display {
     pub program: &'static str,
 }
 
+impl Display {
+    /// Whether every detail is shown (`-v`).
+    #[must_use]
+    pub fn tells_everything(&self) -> bool {
+        self.detail == Detail::Everything
+    }
+}
+
 /// Decides how output looks, by the tables at the top of this module.
 #[must_use]
 pub fn display(flags: Flags, terminal: Terminal) -> Display {

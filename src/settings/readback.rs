@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::Recipe;
 use super::pods::{Annotation, Label, is_users};
-use crate::image::ProfileName;
 use crate::set::{SetIdentity, objects};
 
 /// The objects that tell the settings.
@@ -33,8 +32,7 @@ pub fn recipe(set: &SetIdentity, objects: Objects<'_>) -> Recipe {
     let containers = list(&spec["containers"]);
     let server = containers.iter().find(|container| container["name"] == "postgres");
     record("image", server.and_then(|server| text(&server["image"])));
-    let profile = objects::profile(objects.statefulset).unwrap_or(ProfileName::Crunchy.as_str());
-    record("profile", Some(profile.to_owned()));
+    record("profile", objects::profile(objects.statefulset).map(str::to_owned));
     storage(set, objects, &mut record);
     for (name, variables) in [
         ("user", ["PGSET_USER", "PG_USER"]),

@@ -217,8 +217,9 @@ async fn down_and_up_again(space: &Space, storage: &str) {
     space.pgset("status").run().await.exits(1);
     space.pgset("down --yes").run().await.ok().says("nothing to do").within(seconds(20));
 
-    // The passwords were kept with the data, and still work.
-    space.pgset("up").args(storage).run().await.ok();
+    // The passwords were kept with the data, and still work. The set has as many pods as before.
+    space.pgset("up").args(storage).run().await.ok().says("1 pod ready");
+    space.pgset("scale --replicas 2").run().await.ok();
     space.sql_yields("pgset-0", "userdb", ROWS, "one,three,two").await;
     space.sql_yields("pgset-1", "userdb", ROWS, "one,three,two").await;
     space.pgset("test").run().await.ok();

@@ -207,7 +207,6 @@ fn settings_are_read_back_from_the_objects() {
         [
             ("access-mode", "ReadWriteMany"),
             ("image", "crunchydata/crunchy-postgres:centos7-9.5-1.2.6"),
-            ("profile", "crunchy"),
             ("size", "100M"),
             ("storage", "nfs://[fd00::1]/x"),
             ("user", "app"),
