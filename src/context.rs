@@ -124,6 +124,12 @@ impl Context {
         crate::context::command_line::sibling(command, &self.global)
     }
 
+    /// A text with commands that work on the same set when they are copied.
+    #[must_use]
+    pub fn for_set<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
+        crate::text::for_set(text, &crate::context::command_line::flags(&self.global))
+    }
+
     /// Reports which set the command works on. `details` says with what: `postgres:17`, `2 pods`.
     pub fn begin(
         &self,

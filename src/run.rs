@@ -72,7 +72,7 @@ fn run(arguments: &[OsString]) -> ExitCode {
             runtime.shutdown_background();
             exit
         }
-        Err(error) => failed(&reporter, &error.into()),
+        Err(error) => return early(&error.into()),
     };
     match reporter.finish() {
         // A reader of the events must not mistake an incomplete stream for a complete one.
@@ -127,7 +127,7 @@ async fn supervise(
     };
     match result {
         Ok(exit) => exit,
-        Err(error) => match (failed(&reporter, &error), &command) {
+        Err(error) => match (failed(&reporter, &error, &context), &command) {
             // As in `kubectl diff`, exit code 1 means that there are differences, so an error needs another
             // code.
             (Exit::Failed, Command::Diff(_)) => Exit::Usage,
@@ -177,8 +177,11 @@ fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn
     types.iter().find_map(|diagnosed| diagnosed(error))
 }
 
-fn failed(reporter: &Reporter, error: &anyhow::Error) -> Exit {
-    let failure = Report::of(error, diagnosed);
+fn failed(reporter: &Reporter, error: &anyhow::Error, context: &Context) -> Exit {
+    let mut failure = Report::of(error, diagnosed);
+    for hint in &mut failure.hints {
+        *hint = context.for_set(hint).into_owned();
+    }
     let exit = failure.exit;
     reporter.emit(Event::Failed { failure });
     exit

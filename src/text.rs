@@ -188,6 +188,40 @@ pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
     Cow::Owned(called)
 }
 
+/// The subcommands that work on one set.
+const OF_A_SET: [&str; 9] =
+    ["up", "scale", "test", "status", "down", "psql", "connect", "password", "diff"];
+
+/// Adds the flags that select the set to each command in a text, so that the command works on the same set when it
+/// is copied: `pgset down --delete-data` becomes `pgset down -n shop --delete-data`. A text that already selects a
+/// set stays.
+pub(crate) fn for_set<'a>(text: &'a str, flags: &str) -> Cow<'a, str> {
+    let selects = [" -n ", " --name ", "--namespace "].iter().any(|flag| text.contains(flag));
+    if flags.is_empty() || selects {
+        return Cow::Borrowed(text);
+    }
+    let mut complete = String::new();
+    let mut copied = 0;
+    for (at, _) in text.match_indices(PROGRAM) {
+        let after = at + PROGRAM.len();
+        if !is_command(&text[..at], &text[after..]) {
+            continue;
+        }
+        let subcommand = text[after..].trim_start().split(|c: char| !c.is_alphanumeric()).next();
+        let Some(subcommand) = subcommand.filter(|word| OF_A_SET.contains(word)) else { continue };
+        let end = after + 1 + subcommand.len();
+        complete.push_str(&text[copied..end]);
+        complete.push(' ');
+        complete.push_str(flags);
+        copied = end;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    complete.push_str(&text[copied..]);
+    Cow::Owned(complete)
+}
+
 /// Whether the program's name between these texts is a command.
 fn is_command(before: &str, after: &str) -> bool {
     let joined = |c: char| c.is_alphanumeric() || "-_/.".contains(c);
@@ -205,6 +239,30 @@ fn is_command(before: &str, after: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_is_copied_works_on_the_same_set() {
+        for (text, expected) in [
+            (
+                "pgset down --delete-data  # deletes the data",
+                "pgset down -n shop --delete-data  # deletes the data",
+            ),
+            (
+                "no TLS; pgset up --tls encrypts them",
+                "no TLS; pgset up -n shop --tls encrypts them",
+            ),
+            ("run the same `pgset up` again", "run the same `pgset up -n shop` again"),
+            ("pgset password rotate, with a file", "pgset password -n shop rotate, with a file"),
+            ("pgset up -n other", "pgset up -n other"),
+            (
+                "pgset is up: pgset-0, pgset --help, pgset templates export DIR",
+                "pgset is up: pgset-0, pgset --help, pgset templates export DIR",
+            ),
+        ] {
+            assert_eq!(for_set(text, "-n shop"), expected);
+            assert_eq!(for_set(text, ""), text);
+        }
+    }
 
     #[test]
     fn commands_are_written_as_the_user_called_the_program() {

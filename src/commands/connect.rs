@@ -32,7 +32,9 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
         tls::of_set(&cluster, &set)
     );
     missing?;
-    let statefulset = statefulset?.ok_or_else(|| live::no_set(&set, context))?;
+    let Some(statefulset) = statefulset? else {
+        return Err(live::no_set(&cluster, &set, context).await.into());
+    };
     live::check_ours(&statefulset, &id, &set)?;
     let tls = tls?;
     if args.ca_certificate {

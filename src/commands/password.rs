@@ -55,7 +55,9 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
     let cluster = context.cluster(&target).await?;
     context.begin("password rotate", &set, &target, Vec::new());
     let found = existing::find(&cluster, &set, rights::rotating(&set)).await?;
-    let Existing { statefulset, topology } = found.ok_or_else(|| live::no_set(&set, context))?;
+    let Some(Existing { statefulset, topology }) = found else {
+        return Err(live::no_set(&cluster, &set, context).await.into());
+    };
     check(objects::capabilities(&statefulset), &roles, given.as_ref())?;
     let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
     let master = server::master(work).await?;

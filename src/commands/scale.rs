@@ -31,8 +31,9 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut needed = rights::waiting(&set, &version);
     needed.extend(rights::scaling(&set));
     let found = existing::find(&cluster, &set, needed).await?;
-    let Existing { statefulset: live, topology } =
-        found.ok_or_else(|| live::no_set(&set, context))?;
+    let Some(Existing { statefulset: live, topology }) = found else {
+        return Err(live::no_set(&cluster, &set, context).await.into());
+    };
     let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
     let has_slots = objects::capabilities(&live).has_replication_slots;
     let owner = other_owner(&live);

@@ -28,13 +28,13 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
     } else {
         context.cluster(&target).await?
     };
-    let Some(subject) = Subject::find(cluster, set.clone()).await? else {
+    let Some(subject) = Subject::find(cluster.clone(), set.clone()).await? else {
         // Scripts always get a document. Users only need the error.
         if matches!(context.general.output, Output::Json | Output::Yaml) {
             let absent = Status::absent(set.name.as_str(), set.namespace.as_str());
             context.reporter.say(&text(context, &absent)?)?;
         }
-        return Err(live::no_set(&set, context).into());
+        return Err(live::no_set(&cluster, &set, context).await.into());
     };
     if args.watch {
         return watch(context, &subject).await;
@@ -56,7 +56,8 @@ fn text(context: &Context, status: &Status) -> anyhow::Result<String> {
         Output::Yaml => crate::manifest::parse::to_yaml(&serde_json::to_value(status)?),
         Output::Human | Output::Wide | Output::Junit | Output::Env => {
             let wide = context.general.output == Output::Wide;
-            human(status, View { width: display.stdout_width, color: display.color_stdout, wide })
+            let view = View { width: display.stdout_width, color: display.color_stdout, wide };
+            context.for_set(&human(status, view)).into_owned()
         }
     })
 }

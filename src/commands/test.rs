@@ -25,8 +25,8 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
-    let Some(subject) = Subject::find(cluster, set.clone()).await? else {
-        return Err(live::no_set(&set, context).into());
+    let Some(subject) = Subject::find(cluster.clone(), set.clone()).await? else {
+        return Err(live::no_set(&cluster, &set, context).await.into());
     };
     let (snapshot, credentials) =
         futures::join!(subject.snapshot(), credentials::credentials(&subject.cluster, &set));

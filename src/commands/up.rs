@@ -62,16 +62,17 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         Ending::DryRun(_) => context.finish("nothing was written: this was a dry run", started),
         Ending::NoWait => context.finish(not_waited_for(work, &planned), started),
         Ending::Wait => {
-            let addresses = Box::pin(follow(work, &settings, &planned, &applied, consent)).await?;
-            finish(context, &planned, &addresses, started);
+            let followed = Box::pin(follow(work, &settings, &planned, &applied, consent)).await?;
+            finish(context, &planned, &followed, started);
         }
     }
     Ok(Exit::Done)
 }
 
 /// Reports that the set is up and how to connect. If nothing has changed, the user knows the commands.
-fn finish(context: &Context, planned: &Planned, addresses: &Addresses<'_>, started: Instant) {
-    let (unchanged, next) = if planned.plan.is_unchanged() {
+fn finish(context: &Context, planned: &Planned, followed: &Followed<'_>, started: Instant) {
+    let addresses = &followed.addresses;
+    let (unchanged, next) = if planned.plan.is_unchanged() && !followed.restarted {
         (", nothing changed", addresses.uris())
     } else {
         ("", connection::rows(context, addresses))
@@ -140,14 +141,22 @@ fn not_waited_for(work: Work<'_>, planned: &Planned) -> String {
     )
 }
 
-/// Waits for the set and makes the servers use the new configuration. Returns how clients connect.
+/// What came of waiting for the set.
+struct Followed<'a> {
+    /// How clients connect.
+    addresses: Addresses<'a>,
+    /// Whether servers were restarted.
+    restarted: bool,
+}
+
+/// Waits for the set and makes the servers use the new configuration.
 async fn follow<'a>(
     work: Work<'a>,
     settings: &'a Settings,
     planned: &Planned,
     statefulset: &Value,
     consent: Consent,
-) -> anyhow::Result<Addresses<'a>> {
+) -> anyhow::Result<Followed<'a>> {
     let Planned { live, replicas, tls, .. } = planned;
     let version = &live.version;
     let wait = Wait {
@@ -164,9 +173,9 @@ async fn follow<'a>(
     // The pods of a set that was just created started with the new configuration.
     let before = live.objects.get(&objects::statefulset(work.set));
     let ran = before.is_some() || live.orphans > 0;
-    if capabilities.configuration.is_there() && ran {
-        configure::settle(work, &wait, consent).await?;
-    }
+    let restarted = capabilities.configuration.is_there()
+        && ran
+        && configure::settle(work, &wait, consent).await?;
     if capabilities.tls.is_there() {
         if ran {
             tls::settle(work, &wait, tls, planned.last_config.as_ref()).await?;
@@ -179,12 +188,13 @@ async fn follow<'a>(
         slots::drop_beyond(work, *replicas).await?;
     }
     leftover::warn_of_policy(work, settings).await;
-    Ok(Addresses {
+    let addresses = Addresses {
         set: work.set,
         user: settings.credentials.user.as_str(),
         database: settings.credentials.database.as_str(),
         has_replica: *replicas > 1,
         password: None,
         verified,
-    })
+    };
+    Ok(Followed { addresses, restarted })
 }

@@ -15,6 +15,13 @@ pub(crate) fn command_line(arguments: &[OsString]) -> String {
 
 /// Another command for the same set. Only flags are repeated: the environment selects the same values again.
 pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
+    let flags = flags(global);
+    let space = if flags.is_empty() { "" } else { " " };
+    format!("pgset {command}{space}{flags}")
+}
+
+/// The flags of the command line that select the set: `-n shop --name orders`.
+pub(crate) fn flags(global: &GlobalArgs) -> String {
     let kubeconfig = global.kubeconfig.as_ref().map(|file| file.to_string_lossy().into_owned());
     let flags = [
         ("--kubeconfig", kubeconfig.as_ref()),
@@ -23,9 +30,9 @@ pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
         ("--name", global.name.as_ref()),
     ];
     let flags = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
-    flags.fold(format!("pgset {command}"), |line, (flag, value)| {
-        format!("{line} {flag} {}", shell_word(value))
-    })
+    let words: Vec<String> =
+        flags.map(|(flag, value)| format!("{flag} {}", shell_word(value))).collect();
+    words.join(" ")
 }
 
 #[cfg(test)]

@@ -131,27 +131,30 @@ impl Diagnose for Refusal {
             Self::Foreign { .. } => &["--name NAME (PGSET_NAME) gives the set another name"],
             Self::SecretGone { .. } => &[
                 "set PG_ROOT_PASSWORD, PG_PRIMARY_PASSWORD and PG_PASSWORD to the passwords of the data",
-                "pgset down --delete-data (deletes the data)",
+                "pgset down --delete-data  # deletes the data",
             ],
             Self::FirstStartOnly { keys, .. } => {
                 let variables: Vec<_> = keys.iter().map(|key| variable(key)).collect();
                 return vec![
-                    format!("unset {} to keep the values in the Secret", variables.join(" ")),
+                    format!(
+                        "to keep the values in the Secret: unset {}, and omit --password-file",
+                        variables.join(" ")
+                    ),
                     "to change the password of an existing role: pgset password rotate, with --password-file FILE to choose it".to_owned(),
                 ];
             }
-            Self::Immutable { object, .. } if object.kind == Kind::StatefulSet => {
-                &["pgset down (keeps the data), then pgset up with the new settings"]
-            }
+            Self::Immutable { object, .. } if object.kind == Kind::StatefulSet => &[
+                "without --storage and --access-mode the set keeps what it has; for other storage, create another set: --name NAME",
+            ],
             Self::DataMoves { .. } => &[
-                "pgset down (keeps the data), then pgset up with the new storage, which starts without data",
+                "without --storage the set keeps its data where it is; for other storage, create another set: --name NAME",
             ],
             Self::Immutable { object, .. } if object.kind == Kind::PersistentVolume => {
                 &["--volume-prefix PREFIX (PGSET_VOLUME_PREFIX) creates volumes with other names"]
             }
             Self::Immutable { .. } => &["--name NAME (PGSET_NAME) creates another set"],
             Self::Shrinks { from, .. } | Self::GrowsStatic { from, .. } => {
-                return vec![format!("--size {from} (PGSET_SIZE) keeps the current size")];
+                return vec![format!("without --size (PGSET_SIZE) the claims keep {from}")];
             }
             Self::Released { volume, .. } => {
                 return vec![format!(

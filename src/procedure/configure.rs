@@ -19,7 +19,8 @@ use crate::postgres::configuration::State;
 use crate::set::objects;
 
 /// Makes every server of a running set use its configuration: makes each kubelet update the files, each
-/// server reload them, and restarts the servers that need it. Does nothing if everything is up to date.
+/// server reload them, and restarts the servers that need it. Does nothing if everything is up to date. Returns
+/// whether servers were restarted.
 ///
 /// # Errors
 /// When a file does not arrive in time, or a server can't read it or does not become ready again.
@@ -27,8 +28,9 @@ pub(crate) async fn settle(
     work: Work<'_>,
     wait: &Wait<'_>,
     consent: Consent,
-) -> anyhow::Result<()> {
-    let Some(config) = work.cluster.get(&objects::config(work.set)).await? else { return Ok(()) };
+) -> anyhow::Result<bool> {
+    let config = work.cluster.get(&objects::config(work.set)).await?;
+    let Some(config) = config else { return Ok(false) };
     let wanted = follow::Wanted::of(&config);
     let mut running = pods::running(work.cluster, work.set).await?;
     // Replicas before the master.
@@ -43,5 +45,8 @@ pub(crate) async fn settle(
         (!settings.is_empty())
             .then(|| restart::Pending { pod: pods::name(pod).to_owned(), settings })
     });
-    restart::restart(work, wait, pending.collect(), consent).await
+    let pending: Vec<_> = pending.collect();
+    let restarts = !pending.is_empty();
+    restart::restart(work, wait, pending, consent).await?;
+    Ok(restarts)
 }

@@ -17,8 +17,11 @@ pub(crate) fn data(staying: &Objects) -> String {
     };
     let size: Option<u64> = claims().map(capacity).sum();
     let size = size.map(|size| format!(" ({})", text::size(size))).unwrap_or_default();
+    // A claim of the user's is not among the set's objects, but its recipe names it.
+    let mut storage = staying.values().filter_map(|value| value["data"]["storage"].as_str());
+    let shared = storage.find_map(|storage| storage.strip_prefix("claim:"));
     let mut words = match claims().count() {
-        0 => Vec::new(),
+        0 => shared.map(|claim| format!("data on claim {claim}")).into_iter().collect(),
         1 => vec![format!("data on 1 volume{size}")],
         count => vec![format!("data on {count} volumes{size}")],
     };

@@ -187,14 +187,32 @@ fn is_of_configured(kind: Kind) -> bool {
     matches!(kind, Kind::PodDisruptionBudget | Kind::ConfigMap)
 }
 
-/// The failure when the set does not exist.
-pub(crate) fn no_set(set: &SetIdentity, context: &Context) -> Failure {
-    Failure::new(
-        Exit::Failed,
-        format!("there is no set {} in namespace {}", set.name, set.namespace),
-    )
-    .hint(format!("{}  # creates it", context.sibling("up")))
-    .hint("another set: --name NAME, another namespace: -n NAMESPACE")
+/// The failure when there is no StatefulSet: the set is down and its data is kept, or there is no set at all.
+pub(crate) async fn no_set(cluster: &Cluster, set: &SetIdentity, context: &Context) -> Failure {
+    let selector = set.selector();
+    let namespace = set.namespace.as_str();
+    let list = |kind| cluster.list(kind, namespace, &selector, Freshness::Latest);
+    let (claims, secrets) = futures::join!(list(Kind::PersistentVolumeClaim), list(Kind::Secret));
+    // It only makes the message more precise.
+    let found = |kind, list: Result<Vec<Value>, ClusterError>| {
+        let list = list.unwrap_or_default();
+        list.into_iter().map(move |value| (id_of(kind, &value), value))
+    };
+    let kept: BTreeMap<ObjectId, Value> =
+        found(Kind::PersistentVolumeClaim, claims).chain(found(Kind::Secret, secrets)).collect();
+    if kept.is_empty() {
+        let message = format!("there is no set {} in namespace {namespace}", set.name);
+        return Failure::new(Exit::Failed, message)
+            .hint(format!("{}  # creates it", context.sibling("up")))
+            .hint("another set: --name NAME, another namespace: -n NAMESPACE");
+    }
+    let message = format!(
+        "set {} in namespace {namespace} is down; kept: {}",
+        set.name,
+        super::inventory::data(&kept)
+    );
+    Failure::new(Exit::Failed, message)
+        .hint(format!("{}  # starts it again with its data", context.sibling("up")))
 }
 
 /// Refuses an object that does not belong to the set.
@@ -230,7 +248,12 @@ pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyho
         return Ok(());
     }
     let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let mut failure = Failure::new(Exit::NoCluster, format!("these rights are missing: {list}"));
+    // The rules below say the same in fewer lines.
+    let message = match missing.len() {
+        0..=3 => format!("these rights are missing: {list}"),
+        count => format!("{count} rights are missing"),
+    };
+    let mut failure = Failure::new(Exit::NoCluster, message);
     failure.details = crate::set::rights::rules(&missing);
     if missing.iter().any(|r| r.resource == "persistentvolumes") {
         failure = failure.hint(

@@ -187,6 +187,8 @@ impl Planning<'_> {
         };
         desired::keep_pending(&mut objects, &live, set);
         let recipe = Recipe::of(settings, decision.count(), &recipe::tls(tls.last.as_ref()));
+        let recorded = live.objects.get(&objects::settings(set));
+        let recipe = recipe::to_record(recipe, recorded, settings.replicas.is_some());
         objects.push(recipe::object(set, &recipe));
         let options = Options {
             set,

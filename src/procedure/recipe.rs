@@ -93,6 +93,21 @@ async fn readable(cluster: &Cluster, id: &ObjectId) -> Result<Option<Value>, Clu
     }
 }
 
+/// The recipe to write. A running set has its own number of pods; that it was scaled is no reason to write:
+/// [`remember`] records the number when it matters. `given`: the user has asked for this number.
+pub(crate) fn to_record(mut recipe: Recipe, live: Option<&Value>, given: bool) -> Recipe {
+    if let Some(live) = live.filter(|_| !given) {
+        let mut before = recorded(live);
+        let replicas = before.take("replicas");
+        let mut rest = recipe.clone();
+        rest.take("replicas");
+        if rest == before && replicas.is_some() {
+            recipe.record("replicas", replicas);
+        }
+    }
+    recipe
+}
+
 /// Records the number of pods before they are stopped: a later `up` starts as many.
 ///
 /// # Errors

@@ -188,13 +188,27 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
         ));
     }
     if says(&text, &["this set was initialized"]) {
-        hints.push(format!("{}  # deletes the data", case.pgset("down --delete-data")));
+        hints.push(lost_volume(case));
     }
     let container = case.trouble.container.as_deref();
     let container = container.map_or_else(String::new, |name| format!(" -c {name}"));
     let previous = if case.trouble.cause == Cause::CrashLoop { " --previous" } else { "" };
     hints.push(case.kubectl(&format!("logs {}{container}{previous}", case.name())));
     hints
+}
+
+/// What to do when the master's volume is empty. While a replica has the data, nothing may suggest to delete it.
+fn lost_volume(case: Case<'_>) -> String {
+    let runs = |pod: &&Pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running");
+    let mut pods = case.snapshot.pods.iter().filter(runs);
+    match pods.find(|pod| view::name(&pod.metadata) != case.name()) {
+        Some(replica) => {
+            let name = view::name(&replica.metadata);
+            let dump = format!("exec {name} -c postgres -- pg_dumpall -U postgres > dump.sql");
+            format!("{}  # saves the data, which {name} has", case.kubectl(&dump))
+        }
+        None => "mount the right volume, or restore it from a backup".to_owned(),
+    }
 }
 
 /// The pod's requests for a resource, of all containers as written: `cpu 100`.

@@ -121,6 +121,11 @@ impl Recipe {
         self.0.get(name).map(String::as_str).filter(|value| *name == "set" || !value.is_empty())
     }
 
+    /// Removes a recorded value and returns it.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
     /// Records another value, or none.
     pub fn record(&mut self, name: &'static str, value: Option<String>) {
         match value {

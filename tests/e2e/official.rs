@@ -109,7 +109,7 @@ async fn a_lost_volume_and_a_lost_secret_are_no_new_beginning() {
     .await;
     let output = space.pgset("up --replicas 1").run().await.exits(1).within(seconds(90));
     let output = output.says("the volume is empty but this set was initialized");
-    output.says("exit code 14").says("pgset down --delete-data");
+    output.says("exit code 14").says("restore it from a backup").never_says("--delete-data");
     // `status` reports the same.
     let status = space.pgset("status").run().await.exits(1);
     status.mentions(&["the volume is empty but this set was initialized"]);
@@ -146,7 +146,8 @@ async fn what_was_asked_for_is_on_the_pods() {
     assert!(space.api::<NetworkPolicy>().get_opt("pgset").await.unwrap().is_some());
     up().run().await.ok().says("nothing changed").never_says("configured");
     // Objects that are no longer requested are not deleted, but a message says how to delete them.
-    let output = space.pgset("up --replicas 1").run().await.ok();
+    space.pgset("up").run().await.ok().says("nothing changed");
+    let output = space.pgset("up --network-policy=false").run().await.ok();
     output.says("delete networkpolicy pgset");
     space.pgset("down --yes --delete-data").run().await.ok();
     assert!(state::of(&space).await.is_empty());

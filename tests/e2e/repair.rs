@@ -48,7 +48,12 @@ async fn a_bad_official_image_then_a_good_one() {
 async fn bad_then_good(image: Image) {
     let space = Space::of(image, "wedge").await;
     let bad = || space.without_image(space.pgset("up").args(CLASS));
-    let good = || space.pgset("up --yes").args(CLASS).deadline(seconds(300));
+    // The image is recorded, so that the right one must be given.
+    let again = match image {
+        Image::Article => "up",
+        Image::Official => "up --postgres-version 17",
+    };
+    let good = || space.pgset(again).args("--yes").args(CLASS).deadline(seconds(300));
     bad().run().await.exits(1);
     good().run().await.ok();
     pods_are_ready(&space, &["pgset-0", "pgset-1"]).await;
@@ -57,7 +62,7 @@ async fn bad_then_good(image: Image) {
     // The same with a set that was running: its data stays.
     bad().run().await.exits(1);
     // Without a terminal and without --yes, the pod is not deleted, but the message names it.
-    let output = space.pgset("up").args(CLASS).run().await;
+    let output = space.pgset(again).args(CLASS).run().await;
     if output.code != Some(0) {
         output.exits(4).says("--yes");
         good().run().await.ok();

@@ -248,7 +248,7 @@ async fn by_nfs_up_to_the_failing_mount() {
         format!("up --storage nfs://10.240.0.1/nfsfileshare --volume-prefix {}", space.prefix);
     let output = space.pgset(&line).run().await.exits(1).within(seconds(90));
     output
-        .says("Pods pgset-0")
+        .says("Pod pgset-0: volume ")
         .mentions(&["mount"])
         .mentions(&["10.240.0.1", "unknown filesystem"]);
     let names: Vec<_> = space.volumes().await.iter().map(kube::ResourceExt::name_any).collect();

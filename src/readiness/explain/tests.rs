@@ -101,7 +101,10 @@ fn what_the_log_says_decides() {
         ("FATAL: password authentication failed for user \"master\"", "restore the Secret"),
         ("could not write: No space left on device", "the volume is full"),
         ("Read-only file system", "mounted read-only"),
-        ("error: the volume is empty but this set was initialized", "pgset down --delete-data"),
+        (
+            "error: the volume is empty but this set was initialized",
+            "exec pgset-1 -c postgres -- pg_dumpall",
+        ),
         (
             "error: label: HTTP/1.1 403 Forbidden: cannot patch resource \"pods/status\"",
             "adds the pod to the set's Role",
