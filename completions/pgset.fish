@@ -39,13 +39,13 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_needs_command" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_needs_command" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_needs_command" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_needs_command" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_needs_command" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_needs_command" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_needs_command" -s V -l version -d 'Print the version'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "up" -d 'Create or update the set and wait until its replicas stream'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "scale" -d 'Change the number of pods and wait until the replicas stream'
-complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Prove by SQL, inside the cluster, that the set replicates'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Test replication with SQL, inside the cluster'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "status" -d 'Show pods, replication, services, volumes and problems'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "down" -d 'Delete the set\'s objects, keep its data'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "psql" -d 'Open psql on the master or on a replica, inside its pod'
@@ -62,7 +62,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l replicas -d 'Number o
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
-complete -c pgset -n "__fish_pgset_using_subcommand up" -l profile -d 'crunchy or postgres [default: by the image\'s name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l storage -d 'class[:NAME], claim:NAME, nfs://, hostpath:/' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l size -d 'Size that each claim requests [default: 1Gi]' -r
@@ -79,7 +79,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l toleration -d 'Taint 
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l image-pull-secret -d 'Secret of the image\'s registry' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l label -d 'Label of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l annotation -d 'Annotation of objects and pods' -r
-complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Refuse other namespaces' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l reset -d 'Go back to the default of a setting; repeatable' -r
@@ -100,7 +100,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l no-wait -d 'Apply the
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l create-namespace -d 'Create the namespace if it does not exist'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l force-conflicts -d 'Take over fields that another manager owns'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand up" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -l replicas -d 'Number of pods, including the master' -r
@@ -116,7 +116,7 @@ never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -l no-wait -d 'Do not wait until the pods are ready and stream'
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand scale" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand test" -l lag-limit -d 'Maximum replication delay' -r
@@ -132,7 +132,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand test" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand test" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand test" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand test" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand test" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand test" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s o -l output -d 'Format' -r -f -a "human\t'For people'
@@ -149,7 +149,7 @@ never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand status" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s w -l watch -d 'Show the status again after every change'
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand status" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand status" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s o -l output -d 'Format' -r -f -a "human\t'For people'
@@ -164,7 +164,7 @@ never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand down" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand down" -l delete-data -d 'Delete the data and the passwords, too'
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand down" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand down" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -l replica -d 'Connect to a replica' -r
@@ -180,7 +180,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand psql" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -s o -l output -d 'Format' -r -f -a "human\t'For people'
@@ -199,7 +199,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand connect" -l replica -d 'With
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -l show-password -d 'Print the password, too'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -l ca-certificate -d 'Print only the CA certificate, in PEM'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand connect" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand connect" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand connect" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
@@ -212,7 +212,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and not __fish_seen_subcommand_from show rotate" -f -a "show" -d 'Print a password and nothing else'
@@ -227,7 +227,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l password-file -d 'File with the new password, or -' -r -F
@@ -241,14 +241,14 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l replicas -d 'Number of pods [default: current, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
-complete -c pgset -n "__fish_pgset_using_subcommand render" -l profile -d 'crunchy or postgres [default: by the image\'s name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l storage -d 'class[:NAME], claim:NAME, nfs://, hostpath:/' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l size -d 'Size that each claim requests [default: 1Gi]' -r
@@ -265,7 +265,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l toleration -d 'Ta
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l image-pull-secret -d 'Secret of the image\'s registry' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l label -d 'Label of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l annotation -d 'Annotation of objects and pods' -r
-complete -c pgset -n "__fish_pgset_using_subcommand render" -l network-policy -d 'Refuse other namespaces' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per object to this directory' -r -f -a "(__fish_complete_directories)"
@@ -283,14 +283,14 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l timeout -d 'Time 
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l list -d 'List the templates and render nothing'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l show-secrets -d 'Print the Secrets, too: they contain passwords'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand render" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand render" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l replicas -d 'Number of pods [default: current, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
-complete -c pgset -n "__fish_pgset_using_subcommand diff" -l profile -d 'crunchy or postgres [default: by the image\'s name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l storage -d 'class[:NAME], claim:NAME, nfs://, hostpath:/' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l size -d 'Size that each claim requests [default: 1Gi]' -r
@@ -307,7 +307,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l toleration -d 'Tain
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l image-pull-secret -d 'Secret of the image\'s registry' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l label -d 'Label of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l annotation -d 'Annotation of objects and pods' -r
-complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Refuse other namespaces' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l reset -d 'Go back to the default of a setting; repeatable' -r
@@ -322,7 +322,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand diff" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s o -l output -d 'Format' -r -f -a "human\t'For people'
@@ -336,7 +336,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -f -a "export" -d 'Write the built-in templates to a directory, as a starting point'
@@ -351,14 +351,14 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l replicas -d 'Number of pods [default: current, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
-complete -c pgset -n "__fish_pgset_using_subcommand env" -l profile -d 'crunchy or postgres [default: by the image\'s name]' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
 postgres\t'PostgreSQL\'s official image'"
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l storage -d 'class[:NAME], claim:NAME, nfs://, hostpath:/' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l size -d 'Size that each claim requests [default: 1Gi]' -r
@@ -375,7 +375,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l toleration -d 'Taint
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l image-pull-secret -d 'Secret of the image\'s registry' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l label -d 'Label of every object and pod' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l annotation -d 'Annotation of objects and pods' -r
-complete -c pgset -n "__fish_pgset_using_subcommand env" -l network-policy -d 'Refuse other namespaces' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s o -l output -d 'Format' -r -f -a "human\t'For people'
@@ -389,10 +389,10 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand env" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand env" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l directory -d 'Its directory [default: /tmp/pgset-sandbox-UID]' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l context -d 'Context of the kubeconfig [default: current]' -r
@@ -403,7 +403,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "start" -d 'Start the sandbox in the background'
@@ -412,7 +412,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "stop" -d 'Stop the sandbox and its pods; keep its objects and data'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "run" -d 'Start a sandbox, run a command with KUBECONFIG set, stop the sandbox'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "serve" -d 'Run as the background process'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l directory -d 'Its directory [default: /tmp/pgset-sandbox-UID]' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l context -d 'Context of the kubeconfig [default: current]' -r
@@ -423,10 +423,10 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l directory -d 'Its directory [default: /tmp/pgset-sandbox-UID]' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l context -d 'Context of the kubeconfig [default: current]' -r
@@ -437,10 +437,10 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l directory -d 'Its directory [default: /tmp/pgset-sandbox-UID]' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l context -d 'Context of the kubeconfig [default: current]' -r
@@ -451,10 +451,10 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l directory -d 'Its directory [default: /tmp/pgset-sandbox-UID]' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l context -d 'Context of the kubeconfig [default: current]' -r
@@ -466,10 +466,10 @@ never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l delete -d 'Delete its objects and data, too'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l directory -d 'Its directory [default: /tmp/pgset-sandbox-UID]' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l context -d 'Context of the kubeconfig [default: current]' -r
@@ -480,10 +480,10 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l directory -d 'Its directory [default: /tmp/pgset-sandbox-UID]' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l context -d 'Context of the kubeconfig [default: current]' -r
@@ -495,7 +495,7 @@ never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l passing -d 'Delete the directory at the end'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
@@ -508,7 +508,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand completions" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand completions" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand completions" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand man" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
@@ -521,6 +521,6 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand man" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand man" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand man" -s v -l verbose -d 'Print more details: -v, -vv, -vvv'
+complete -c pgset -n "__fish_pgset_using_subcommand man" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand man" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand man" -s h -l help -d 'Print help; --help explains every option'

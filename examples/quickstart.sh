@@ -22,7 +22,7 @@ if [ "${1:-}" = --story ]; then
   exit
 fi
 if [ $# -gt 0 ]; then
-  echo "quickstart.sh: takes no arguments; pgset's own commands are the way on: pgset --help" >&2
+  echo "quickstart.sh takes no arguments; for the commands: pgset --help" >&2
   exit 2
 fi
 
@@ -36,6 +36,6 @@ pgset=${CARGO_TARGET_DIR:-target}/debug/pgset
 
 say "a sandbox: an API server, controllers and a node, in one process"
 "$pgset" sandbox run -- bash examples/quickstart.sh --story "$pgset"
-say "done: a master, its replicas and their data were made, and are gone with the sandbox"
+say "done: the set and the sandbox are deleted"
 echo "look around in one:  $pgset sandbox run -- bash"
 echo "on your cluster:     $pgset up"

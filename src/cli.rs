@@ -53,7 +53,7 @@ pub use up::{DryRun, UpArgs};
 const AFTER_HELP: &str = "\
 Examples:
   pgset up                   create the set and wait until its replicas stream
-  pgset test                 prove by SQL that it replicates
+  pgset test                 test replication with SQL
   pgset scale --replicas 3   add a replica
   pgset status               show pods, replication and problems
   pgset psql                 open psql on the master
@@ -65,7 +65,7 @@ A command with --help explains each of its options: pgset up --help";
 const AFTER_LONG_HELP: &str = "\
 Examples:
   pgset up                   create the set and wait until its replicas stream
-  pgset test                 prove by SQL that it replicates
+  pgset test                 test replication with SQL
   pgset scale --replicas 3   add a replica
   pgset status               show pods, replication and problems
   pgset psql                 open psql on the master
@@ -108,7 +108,7 @@ pub enum Command {
     Up(UpArgs),
     /// Change the number of pods and wait until the replicas stream
     Scale(ScaleArgs),
-    /// Prove by SQL, inside the cluster, that the set replicates
+    /// Test replication with SQL, inside the cluster
     Test(TestArgs),
     /// Show pods, replication, services, volumes and problems
     Status(StatusArgs),

@@ -113,7 +113,7 @@ impl Context {
         Ok(match &settings.templates {
             Some(directory) => builtin
                 .with_overrides(&directory.value)
-                .with_context(|| format!("templates of {}", directory.source))?,
+                .with_context(|| format!("the templates can't be used ({})", directory.source))?,
             None => builtin,
         })
     }

@@ -106,7 +106,7 @@ impl Profile {
             Self::Postgres(image) => Limit {
                 pods: image.replicas_limit(),
                 max_wal_senders: official::MAX_WAL_SENDERS,
-                cloned: "each of them needs two while it is cloned",
+                cloned: "each of them needs two while it is cloned, and some are reserved",
             },
         }
     }

@@ -50,7 +50,7 @@ pub struct GlobalArgs {
     /// A command that was asked for a result, such as `status`, prints it.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print more details: -v, -vv, -vvv
+    /// Print more details: -v to -vvvv
     ///
     /// -v shows every object and every change of state, -vv also logs requests, -vvvv everything that the
     /// libraries log. Secrets are never logged. All of it goes to standard error; `PGSET_LOG` sets the log's

@@ -12,7 +12,8 @@ Examples:
   pgset render --output-dir manifests
   pgset render --list
 
-Connects to no cluster. Secrets are printed only with --show-secrets.";
+Connects to no cluster. For options with \"default: current\", it uses the
+default of a new set. Secrets are printed only with --show-secrets.";
 
 /// `--kube-version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@ Examples:
   pgset up && pgset test && pgset scale --replicas 3 && pgset down
   pgset sandbox stop --delete
 
-The pods are processes of this machine. They need its PostgreSQL (13 to 18) and
-libnss-wrapper. The sandbox is for trials and tests, not for production. Linux
-only.";
+The pods run as processes of this machine. PostgreSQL (13 to 18) and
+libnss-wrapper must be installed. The sandbox is for trials and tests, not for
+production. Linux only.";
 
 const START_AFTER_HELP: &str = "\
 Examples:
@@ -45,7 +45,9 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_help = AFTER_HELP, next_help_heading = "Options")]
 pub struct SandboxArgs {
-    /// Its directory [default: /tmp/pgset-sandbox-UID]
+    /// Directory of the sandbox
+    ///
+    /// The default is /tmp/pgset-sandbox-UID.
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
     /// What to do.

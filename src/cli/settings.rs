@@ -49,7 +49,7 @@ pub struct SettingsArgs {
     #[arg(long, help_heading = IMAGE, value_name = "N", conflicts_with = "image",
           allow_negative_numbers = true)]
     pub postgres_version: Option<String>,
-    /// crunchy or postgres [default: by the image's name]
+    /// How to run the image: crunchy or postgres
     ///
     /// How pgset runs the image: crunchy for Crunchy's images of 2017 to 2019, postgres for the official
     /// image and images that are based on it. The default is crunchy if the image's name starts with
@@ -147,7 +147,7 @@ The storage of an existing set cannot be changed."
     pub node_selector: Vec<String>,
     /// Taint to tolerate
     ///
-    /// In the syntax of kubectl taint: KEY=VALUE:EFFECT or KEY:EFFECT. Repeatable.
+    /// In the syntax of kubectl taint: KEY=VALUE:EFFECT, KEY:EFFECT or KEY. Repeatable.
     ///
     /// Example: --toleration dedicated=db:NoSchedule
     #[arg(long, help_heading = PODS, value_name = "TAINT")]
@@ -171,7 +171,7 @@ The storage of an existing set cannot be changed."
     /// Example: --annotation example.com/owner=shop
     #[arg(long, help_heading = PODS, value_name = "KEY=VALUE")]
     pub annotation: Vec<String>,
-    /// Refuse other namespaces
+    /// Block clients in other namespaces
     ///
     /// Creates a NetworkPolicy: only pods of the set's namespace can connect. The default is false, which
     /// creates no NetworkPolicy. The network plugin of the cluster must support NetworkPolicy.

@@ -69,7 +69,8 @@ async fn one(
 /// A unified diff with three lines of context. Empty if there is no difference.
 fn unified(name: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
-    diff.unified_diff().header(&format!("live {name}"), &format!("with pgset {name}")).to_string()
+    let (before, after) = (format!("{name} (live)"), format!("{name} (after pgset up)"));
+    diff.unified_diff().header(&before, &after).to_string()
 }
 
 /// Colours a unified diff as git does.
@@ -151,8 +152,8 @@ mod tests {
     fn a_script_differs_line_by_line() {
         let (before, after) = (config(&script("  echo \"a\"")), config(&script("-- b")));
         let diff = "\
---- live ConfigMap pgset
-+++ with pgset ConfigMap pgset
+--- ConfigMap pgset (live)
++++ ConfigMap pgset (after pgset up)
 @@ -6,7 +6,7 @@
      echo 3
      echo 4
@@ -168,7 +169,7 @@ mod tests {
         let painted = painted(diff);
         assert_eq!(console::strip_ansi_codes(&painted), diff);
         for line in [
-            "\u{1b}[1m--- live ConfigMap pgset\u{1b}[0m",
+            "\u{1b}[1m--- ConfigMap pgset (live)\u{1b}[0m",
             "\u{1b}[36m@@ -6,7 +6,7 @@\u{1b}[0m",
             "\u{1b}[31m-      echo \"a\"\u{1b}[0m",
             "\u{1b}[32m+    -- b\u{1b}[0m",

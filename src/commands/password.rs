@@ -65,7 +65,7 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
         rotate::rotate(work, &master, *role, given.as_ref()).await?;
     }
     let names: Vec<String> = roles.iter().map(ToString::to_string).collect();
-    context.finish(format!("{}: new password of {}", set.name, names.join(", ")), started);
+    context.finish(format!("{}: passwords rotated: {}", set.name, names.join(", ")), started);
     Ok(Exit::Done)
 }
 

@@ -40,7 +40,7 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         for Object { id, .. } in secrets {
             let what = holds(id, &settings.set);
             context.note(format!(
-                "{id} is left out: contains {what}; --show-secrets prints it, `pgset up` creates it"
+                "{id} is not printed, because it contains {what}: --show-secrets prints it, `pgset up` creates it"
             ));
         }
     }
@@ -53,8 +53,8 @@ fn text(objects: &[Object], set: &SetIdentity, secrets: bool) -> String {
     for object in ordered(objects) {
         text.push_str("---\n");
         if object.id.kind == Kind::Secret && !secrets {
-            let _ =
-                writeln!(text, "# {} is left out: contains {}", object.id, holds(&object.id, set));
+            let what = holds(&object.id, set);
+            let _ = writeln!(text, "# {} is not printed: it contains {what}", object.id);
         } else {
             text.push_str(&parse::to_yaml(&object.value));
         }

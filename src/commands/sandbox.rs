@@ -65,11 +65,9 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
 fn start(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
     background::spawn(place, Stdio::null(), Lifetime::UntilStopped, context.general.verbosity)?;
-    let message = format!(
-        "the sandbox is running, for trying and testing only; to stop it: pgset sandbox stop{}",
-        place.flag()
-    );
-    context.finish(message, started);
+    let next = vec![("stop", format!("pgset sandbox stop{}", place.flag()))];
+    let message = "the sandbox is running, only for trials and tests";
+    context.finish_with(message, started, None, next);
     context.reporter.print(&format!("export KUBECONFIG={}\n", place.kubeconfig().display()))?;
     Ok(Exit::Done)
 }

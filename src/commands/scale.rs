@@ -65,7 +65,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let message = if args.no_wait {
         let status = context.sibling("status");
         format!(
-            "{} is set to {}, not waited for: `{status}` shows its state",
+            "{} is set to {} (--no-wait): `{status}` shows its state",
             set.name,
             count(wanted.get())
         )
@@ -91,10 +91,11 @@ fn detail(before: u32, after: u32, owner: Option<&str>, set: &SetIdentity) -> Op
         words.extend(owner.map(|owner| format!("last set by {owner}")));
     }
     if after < before {
-        words.push(if before - after == 1 {
-            format!("{} is deleted, its data is kept", set.pod(after))
-        } else {
-            format!("{} to {} are deleted, their data is kept", set.pod(after), set.pod(before - 1))
+        let (first, last) = (set.pod(after), set.pod(before - 1));
+        words.push(match before - after {
+            1 => format!("{first} is deleted, its data is kept"),
+            2 => format!("{first} and {last} are deleted, their data is kept"),
+            _ => format!("{first} to {last} are deleted, their data is kept"),
         });
     }
     (!words.is_empty()).then(|| words.join("; "))
@@ -119,7 +120,11 @@ mod tests {
         );
         assert_eq!(
             said(4, 2, None).unwrap(),
-            "replicas 4 -> 2; pgset-2 to pgset-3 are deleted, their data is kept"
+            "replicas 4 -> 2; pgset-2 and pgset-3 are deleted, their data is kept"
+        );
+        assert_eq!(
+            said(5, 2, None).unwrap(),
+            "replicas 5 -> 2; pgset-2 to pgset-4 are deleted, their data is kept"
         );
     }
 }

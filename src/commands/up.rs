@@ -129,13 +129,13 @@ async fn write(
 fn not_waited_for(work: Work<'_>, planned: &Planned) -> String {
     if configure::changes(&planned.plan, &planned.live.objects, work.set) || planned.tls.is_new() {
         work.context.warn(format!(
-            "--no-wait: the servers do not load their new settings yet; `{}` loads them",
+            "the servers have not loaded the new settings (--no-wait); `{}` loads them",
             work.context.sibling("up")
         ));
     }
     let state = if planned.plan.is_unchanged() { "is up to date" } else { "is applied" };
     format!(
-        "{} {state}, not waited for: `{}` shows its state",
+        "{} {state} (--no-wait): `{}` shows its state",
         work.set.name,
         work.context.sibling("status")
     )

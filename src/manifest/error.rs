@@ -42,7 +42,7 @@ impl Diagnose for ManifestError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Yaml { .. } => {
-                vec!["`pgset render` prints the output of the templates".to_owned()]
+                vec!["`pgset render --templates DIR` prints the output of the templates".to_owned()]
             }
             Self::Document { hint, .. } => hint.iter().cloned().collect(),
         }

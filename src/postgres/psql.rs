@@ -254,7 +254,9 @@ impl Trouble {
                 "kubectl get service {service}: does it exist, and does it have endpoints?"
             ))
         } else if says("refused") || says("timeout expired") || says("o route to host") {
-            Some(format!("kubectl get endpoints {service}: which pods does it reach?"))
+            Some(format!(
+                "kubectl get endpointslices -l kubernetes.io/service-name={service}  # the pods behind the Service"
+            ))
         } else if says("pg_hba.conf") {
             Some(
                 "pg_hba.conf of the server refuses the client's address, user or database"

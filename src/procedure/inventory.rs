@@ -8,7 +8,7 @@ use crate::set::topology::SYSTEM_IDENTIFIER;
 use crate::text;
 use crate::values::Quantity;
 
-/// `data on 2 volumes (2.0 GiB), passwords in Secret pgset-auth`.
+/// `data on 2 volumes (2 GiB), passwords in Secret pgset-auth`.
 pub(crate) fn data(staying: &Objects) -> String {
     let claims = || staying.iter().filter(|(id, _)| id.kind == Kind::PersistentVolumeClaim);
     let capacity = |(_, claim): (&ObjectId, &Value)| {

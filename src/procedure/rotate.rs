@@ -151,9 +151,9 @@ impl Rotation<'_> {
         self.write(Step::Promote).await?;
         if !self.secret.is_null() {
             self.work.context.note(format!(
-                "{}: {} has its new password, in PostgreSQL and in Secret {}",
-                self.role,
+                "password of role {} ({}) is replaced in PostgreSQL and in Secret {}",
                 self.name()?,
+                self.role,
                 self.work.set.secret()
             ));
         }

@@ -87,7 +87,7 @@ pub(crate) async fn choose(
     }
     let place = format!("set {} in namespace {}", set.name, set.namespace);
     let what = wanted.described(set);
-    Err(Failure::new(Exit::Failed, format!("there is no {what} to connect to: {place}"))
+    Err(Failure::new(Exit::Failed, format!("{place} has no {what} to connect to"))
         .details(seen)
         .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
         .into())

@@ -286,7 +286,7 @@ impl Procedure for Waiter<'_> {
     fn done(&self) -> String {
         let waiting = self.last.as_ref().map(|a| a.waiting_for.join("; ")).unwrap_or_default();
         if waiting.is_empty() {
-            format!("{}, the pods were not waited for", self.wait.done)
+            format!("{}, the pods may not be ready yet", self.wait.done)
         } else {
             format!("{}; still waiting for: {waiting}", self.wait.done)
         }

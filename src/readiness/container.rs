@@ -116,7 +116,7 @@ pub(super) fn trouble(
 fn crash_message(status: &ContainerStatus) -> String {
     let end = last_end(status).map_or_else(|| "no exit code reported".to_owned(), ending);
     let times = if status.restart_count == 1 { "restart" } else { "restarts" };
-    format!("container {} crashes: {end}, {} {times}", status.name, status.restart_count)
+    format!("container {} crashes ({} {times}): {end}", status.name, status.restart_count)
 }
 
 /// Why the image can't be pulled. The back-off message of older kubelets has no reason, but their events

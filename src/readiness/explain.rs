@@ -18,7 +18,7 @@ const EVENTS: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The object and the cause in one line:
-    /// `Pod pgset-0: container database crashes: exit code 1, 3 restarts`.
+    /// `Pod pgset-0: container database crashes (3 restarts): exit code 1`.
     pub summary: String,
     /// The evidence, one printable line each: warning events, the container's exit, its log.
     pub details: Vec<String>,

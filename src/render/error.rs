@@ -26,7 +26,7 @@ pub enum RenderError {
         profile: &'static str,
     },
     /// A directory of the user's own contains no template.
-    #[error("{} contains no templates", directory.display())]
+    #[error("directory {} contains no templates", directory.display())]
     EmptyDirectory {
         /// The directory that the user gave.
         directory: PathBuf,

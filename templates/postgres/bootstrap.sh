@@ -495,7 +495,7 @@ master() {
   local recorded
   recorded=$(recorded_identifier)
   [ -z "$recorded" ] ||
-    die $E_LOST "the volume is empty but this set was initialized (system identifier $recorded): a volume was lost or another one is mounted; mount the old one, restore it from a backup, or delete the set with its data"
+    die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
   [ ! -e "$PGDATA.old" ] ||
     die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away"
   case $PGSET_ORIGIN in

@@ -22,7 +22,7 @@ fn an_empty_volume_of_a_set_that_was_initialised() {
     set.record(&pod.identifier());
     pod.bootstrap().ok();
     fs::remove_dir_all(pod.data()).unwrap();
-    let words = ["the volume is empty but this set was initialized", "a volume was lost"];
+    let words = ["the volume is empty, but this set was initialized", "the volume was lost"];
     pod.bootstrap().refuses(code::LOST, &words);
     assert!(!pod.data().exists() && !pod.beside("new").exists());
 }

@@ -60,8 +60,8 @@ async fn psql_on_a_pipe(image: Image) {
 
     // The requested pod must exist, and must be a replica.
     let output = psql("--replica 0").run().await.exits(1);
-    output.says("there is no replica pgset-0").says("pgset-master").says("pgset status");
-    psql("--replica 7").run().await.exits(1).says("there is no replica pgset-7");
+    output.says("has no replica pgset-0").says("pgset-master").says("pgset status");
+    psql("--replica 7").run().await.exits(1).says("has no replica pgset-7");
     psql("-- postgresql://joe:s3cret@pgset-master/userdb")
         .run()
         .await

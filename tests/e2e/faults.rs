@@ -162,7 +162,7 @@ async fn a_master_that_is_stopped(space: &Space) {
     below.signal("postgres", "CONT");
     let status = status.exits(1).within(seconds(25));
     status
-        .prints("pgset-0 cannot be queried (pg_is_in_recovery() failed): ")
+        .prints("Pod pgset-0 cannot be queried (pg_is_in_recovery() failed): ")
         .prints("timeout expired");
     let test = test.exits(5).within(seconds(100));
     // The error comes from pgset's time limit or from libpq's, whichever is first.

@@ -108,11 +108,11 @@ async fn a_lost_volume_and_a_lost_secret_are_no_new_beginning() {
     })
     .await;
     let output = space.pgset("up --replicas 1").run().await.exits(1).within(seconds(90));
-    let output = output.says("the volume is empty but this set was initialized");
+    let output = output.says("the volume is empty, but this set was initialized");
     output.says("exit code 14").says("restore it from a backup").never_says("--delete-data");
     // `status` reports the same.
     let status = space.pgset("status").run().await.exits(1);
-    status.mentions(&["the volume is empty but this set was initialized"]);
+    status.mentions(&["the volume is empty, but this set was initialized"]);
     space.pgset("down --delete-data --yes").run().await.ok();
     assert!(state::of(&space).await.is_empty());
     space.pgset("up --replicas 1").run().await.ok();

@@ -136,13 +136,13 @@ fn connection_errors_of_every_version_get_a_hint() {
             3,
             "\\connect: connection to server at \"127.0.0.1\", port 6599 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
             "connection to server",
-            "kubectl get endpoints pgset-master",
+            "kubectl get endpointslices -l kubernetes.io/service-name=pgset-master",
         ),
         (
             2,
             "psql: error: connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: timeout expired\n",
             "connection to server on socket",
-            "kubectl get endpoints",
+            "kubectl get endpointslices",
         ),
         // 9.5
         (
@@ -155,9 +155,9 @@ fn connection_errors_of_every_version_get_a_hint() {
             3,
             "\\connect: could not connect to server: Connection refused\n\tIs the server running on host \"pgset-master\" (10.0.0.1) and accepting\n\tTCP/IP connections on port 5432?\n",
             "could not connect",
-            "kubectl get endpoints",
+            "kubectl get endpointslices",
         ),
-        (2, "psql: timeout expired\n", "timeout expired", "kubectl get endpoints"),
+        (2, "psql: timeout expired\n", "timeout expired", "kubectl get endpointslices"),
     ];
     for (code, stderr, begins, hint) in cases {
         let trouble = failed(code, stderr);

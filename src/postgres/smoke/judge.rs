@@ -79,8 +79,9 @@ fn answered(probe: &Probe, row: &Row) -> CheckOutcome {
                 CheckOutcome::passed(format!("PostgreSQL {version} at {}", field(row, "address")))
             }
             _ => {
-                CheckOutcome::failed(format!("{} is in recovery: a replica", field(row, "address")))
-                    .hint(Some("pgset status: is the master's label on the right pod?".to_owned()))
+                let address = field(row, "address");
+                CheckOutcome::failed(format!("the server at {address} is a replica (in recovery)"))
+                    .hint(Some("pgset status  # check which pod has the label master".to_owned()))
             }
         },
         Probe::MarkerWrite => CheckOutcome::passed(format!("at {}", field(row, "address"))),

@@ -137,7 +137,10 @@ fn the_master_service_must_lead_to_a_writable_server() {
     };
     let outcome = |code, out: &str, err: &str| judged(&three(), "master-service", code, out, err);
     assert_eq!(passed(&outcome(0, &row("false"), "")), "PostgreSQL 15.18 at 10.0.0.1");
-    assert_eq!(reason(&outcome(0, &row("true"), "")), "10.0.0.1 is in recovery: a replica");
+    assert_eq!(
+        reason(&outcome(0, &row("true"), "")),
+        "the server at 10.0.0.1 is a replica (in recovery)"
+    );
     assert!(reason(&outcome(3, "", "\\connect: timeout expired\n")).contains("timeout expired"));
     assert!(reason(&outcome(0, "", "")).contains("did not print"));
     let check = &three().checks[0];
@@ -259,6 +262,6 @@ fn roles_are_judged_from_the_facts() {
         &[service(ServiceRole::Master, &[0]), service(ServiceRole::Replica, &[0])],
     );
     let outcome = judged(&wrong, "roles", 0, "", "");
-    assert!(reason(&outcome).contains("pgset-0 and pgset-1 are all writable"), "{outcome:?}");
+    assert!(reason(&outcome).contains("Pods pgset-0 and pgset-1 are all writable"), "{outcome:?}");
     assert!(reason(&outcome).contains("Service pgset-replica reaches pgset-0"), "{outcome:?}");
 }

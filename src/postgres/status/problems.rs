@@ -31,7 +31,7 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
         [] => found.push("no pod is a writable master".to_owned()),
         [_] => {}
         many => found.push(format!(
-            "{} are all writable: the set must have only one master",
+            "Pods {} are all writable: the set must have only one master",
             many.join(" and ")
         )),
     }
@@ -40,12 +40,12 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
         let name = &pod.name;
         match (pod.role_label, pod.in_recovery) {
             (_, None) => {}
-            (None, Some(_)) => found.push(format!("{name} has no role label")),
+            (None, Some(_)) => found.push(format!("Pod {name} has no role label")),
             (Some(Role::Master), Some(true)) => {
-                found.push(format!("{name} is labelled master and is in recovery"));
+                found.push(format!("Pod {name} is labelled master and is in recovery"));
             }
             (Some(Role::Replica), Some(false)) => {
-                found.push(format!("{name} is labelled replica and is writable"));
+                found.push(format!("Pod {name} is labelled replica and is writable"));
             }
             (Some(_), Some(_)) => {}
         }
@@ -61,7 +61,7 @@ fn unanswered(pod: &PodFacts) -> Option<String> {
     if pod.in_recovery.is_some() {
         return None;
     }
-    let problem = format!("{} cannot be queried (pg_is_in_recovery() failed)", pod.name);
+    let problem = format!("Pod {} cannot be queried (pg_is_in_recovery() failed)", pod.name);
     Some(match &pod.no_answer {
         Some(why) => format!("{problem}: {why}"),
         None => problem,
@@ -101,7 +101,7 @@ pub(super) fn pod_problems(facts: &Facts) -> Vec<String> {
         found.push(format!("{} pods, expected {desired}", facts.pods.len()));
     }
     for pod in facts.pods.iter().filter(|pod| !pod.ready && !facts.is_explained(pod)) {
-        found.push(format!("{} is not ready: {}", pod.name, pod.state));
+        found.push(format!("Pod {} is not ready: {}", pod.name, pod.state));
     }
     found
 }
@@ -128,7 +128,7 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
             0 | 1 => Vec::new(),
             // Then there is no master to query.
             _ if facts.pods.iter().any(|pod| facts.is_explained(pod)) => Vec::new(),
-            _ => vec!["the master cannot be queried about replication".to_owned()],
+            _ => vec!["replication cannot be checked: the master cannot be queried".to_owned()],
         };
     };
     let mut found = Vec::new();
@@ -142,10 +142,12 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
     for (pod, rows) in &by_pod.rows {
         match rows.as_slice() {
             [row] if row.streams() => {}
-            [row] => found.push(format!("{pod} is in state {}", row.state)),
+            [row] => found.push(format!("Pod {pod} is in state {}", row.state)),
             [] if facts.explained.iter().any(|explained| explained == pod) => {}
-            [] => found.push(format!("{pod} does not stream")),
-            many => found.push(format!("{pod} has {} rows in pg_stat_replication", many.len())),
+            [] => found.push(format!("Pod {pod} does not stream")),
+            many => {
+                found.push(format!("Pod {pod} has {} rows in pg_stat_replication", many.len()));
+            }
         }
     }
     if let Some(confirm) = observation.too_few_confirm() {

@@ -125,25 +125,27 @@ fn a_cause_comes_first_and_its_results_are_not_told() {
 #[test]
 fn anything_else_wrong_is_degraded() {
     let cases: [Case; 13] = [
-        ("pgset-1 cannot be queried (pg_is_in_recovery() failed): timeout expired", |f| {
+        ("Pod pgset-1 cannot be queried (pg_is_in_recovery() failed): timeout expired", |f| {
             f.pods[0].in_recovery = None;
             f.pods[0].no_answer = Some("timeout expired".into());
         }),
         ("0 of 1 replicas stream", |f| f.observation.as_mut().unwrap().replicas.clear()),
-        ("pgset-1 is in state catchup", |f| {
+        ("Pod pgset-1 is in state catchup", |f| {
             f.observation.as_mut().unwrap().replicas[0].state = "catchup".into();
         }),
-        ("pgset-1 has 2 rows", |f| f.observation.as_mut().unwrap().replicas.push(row("pgset-1"))),
-        ("the master cannot be queried about replication", |f| f.observation = None),
-        ("pgset-1 is not ready: CrashLoopBackOff", |f| {
+        ("Pod pgset-1 has 2 rows", |f| {
+            f.observation.as_mut().unwrap().replicas.push(row("pgset-1"));
+        }),
+        ("replication cannot be checked: the master cannot be queried", |f| f.observation = None),
+        ("Pod pgset-1 is not ready: CrashLoopBackOff", |f| {
             f.pods[0].ready = false;
             f.pods[0].state = "CrashLoopBackOff".into();
         }),
         ("2 pods, expected 3", |f| f.desired_replicas = 3),
-        ("pgset-1 is labelled master and is in recovery", |f| {
+        ("Pod pgset-1 is labelled master and is in recovery", |f| {
             f.pods[0].role_label = Some(Role::Master);
         }),
-        ("pgset-1 has no role label", |f| f.pods[0].role_label = None),
+        ("Pod pgset-1 has no role label", |f| f.pods[0].role_label = None),
         ("Service pgset-replica reaches pgset-0, which is writable", |f| {
             f.services[1] = service("pgset-replica", ServiceRole::Replica, 0);
         }),

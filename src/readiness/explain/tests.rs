@@ -25,7 +25,7 @@ fn crashed(log: &str, world: &World) -> Explanation {
     let trouble = Trouble {
         restarts: Some(3),
         exit_code: Some(1),
-        ..pod(Cause::CrashLoop, "container database crashes: exit code 1, 3 restarts")
+        ..pod(Cause::CrashLoop, "container database crashes (3 restarts): exit code 1")
     };
     let logs = Logs { current: Some("starting".to_owned()), previous: Some(log.to_owned()) };
     explain(&trouble, &[], &world.snapshot, &logs)
@@ -40,7 +40,7 @@ fn a_crash_shows_events_exit_code_and_both_logs() {
         .event(event("pod-0-uid", "Pulled", 1, LATER, "not a warning"))
         .event(event("pod-1-uid", "BackOff", 1, LATER, "another pod's"));
     let found = crashed(&long.join("\n"), &world);
-    assert_eq!(found.summary, "Pod pgset-0: container database crashes: exit code 1, 3 restarts");
+    assert_eq!(found.summary, "Pod pgset-0: container database crashes (3 restarts): exit code 1");
     let mut expected = vec![
         "event Unhealthy (7 times): Liveness probe failed; no answer".to_owned(),
         "last run: exit code 1".to_owned(),
@@ -102,7 +102,7 @@ fn what_the_log_says_decides() {
         ("could not write: No space left on device", "the volume is full"),
         ("Read-only file system", "mounted read-only"),
         (
-            "error: the volume is empty but this set was initialized",
+            "error: the volume is empty, but this set was initialized",
             "exec pgset-1 -c postgres -- pg_dumpall",
         ),
         (

@@ -183,7 +183,7 @@ fn a_crash_loop_fails_at_the_second_restart() {
     };
     let once = crashed(1, "{exitCode: 1, reason: Error}");
     let trouble = once.assert_trouble(POD, Cause::CrashLoop, 30);
-    assert_eq!(trouble.message, "container database crashes: exit code 1, 1 restart");
+    assert_eq!(trouble.message, "container database crashes (1 restart): exit code 1");
 
     let twice = crashed(2, "{exitCode: 137, reason: OOMKilled}");
     let trouble = twice.assert_trouble(POD, Cause::CrashLoop, 0);
@@ -193,7 +193,7 @@ fn a_crash_loop_fails_at_the_second_restart() {
     );
     assert_eq!(
         trouble.message,
-        "container database crashes: out of memory (exit code 137), 2 restarts"
+        "container database crashes (2 restarts): out of memory (exit code 137)"
     );
     // The kubelet may have put the end of the log into the message, which then contains the cause.
     let said = "bootstrap: pod pgset-1 is the replica\nbootstrap: error: the volume is full\n\n";
@@ -201,7 +201,7 @@ fn a_crash_loop_fails_at_the_second_restart() {
     let trouble = crashed(2, &end.to_string()).assert_trouble(POD, Cause::CrashLoop, 0);
     assert_eq!(
         trouble.message,
-        "container database crashes: exit code 22: the volume is full, 2 restarts"
+        "container database crashes (2 restarts): exit code 22: the volume is full"
     );
     let said = "LOG:  starting\nFATAL:  could not map memory\nLOG:  database system is shut down";
     let end = serde_json::json!({"exitCode": 1, "message": said});
