@@ -311,8 +311,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d '
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l reset -d 'Go back to the default of a setting; repeatable' -r
-complete -c pgset -n "__fish_pgset_using_subcommand diff" -s o -l output -d 'Format' -r -f -a "human\t'For people'
-json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l context -d 'Context of the kubeconfig [default: current]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
@@ -325,8 +324,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -s q -l quiet -d 'Prin
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s o -l output -d 'Format' -r -f -a "human\t'For people'
-json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -l context -d 'Context of the kubeconfig [default: current]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
@@ -340,8 +338,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_se
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and not __fish_seen_subcommand_from export" -f -a "export" -d 'Write the built-in templates to a directory, as a starting point'
-complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s o -l output -d 'Format' -r -f -a "human\t'For people'
-json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -l context -d 'Context of the kubeconfig [default: current]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r

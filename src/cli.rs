@@ -174,7 +174,7 @@ impl Command {
 /// The output formats of a command, its default first.
 fn outputs(command: &str) -> &'static [Output] {
     match command {
-        "up" | "scale" | "down" | "diff" | "templates" | "env" => &[Output::Human, Output::Json],
+        "up" | "scale" | "down" | "env" => &[Output::Human, Output::Json],
         "test" => &[Output::Human, Output::Json, Output::Junit],
         "status" => &[Output::Human, Output::Wide, Output::Json, Output::Yaml],
         "render" => &[Output::Human, Output::Yaml],

@@ -204,7 +204,7 @@ fn is_meant_for_pgset(name: &str) -> bool {
 fn closest(unknown: &str) -> Option<&'static str> {
     /// Less similar words are probably unrelated.
     const SIMILAR: f64 = 0.7;
-    let rest = unknown.strip_prefix("PGSET_")?;
+    let rest = &unknown.strip_prefix("PGSET_")?.to_uppercase();
     for prefix in ["PG_", ""] {
         if let Some(variable) = Variable::named(&format!("{prefix}{rest}")) {
             return Some(variable.name);

@@ -82,7 +82,7 @@ pub enum Event {
         phase: Phase,
         /// Its state for people: `Pulling image`, `Cloning 40 %`, `Ready, streaming`.
         state: String,
-        /// Time since the wait began.
+        /// Time since the command began.
         #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
         elapsed: Duration,
         /// Who is told.
@@ -102,7 +102,7 @@ pub enum Event {
     },
     /// Nothing has changed for a while; pgset is still waiting.
     Heartbeat {
-        /// Time since the wait began.
+        /// Time since the command began.
         #[serde(serialize_with = "seconds", rename = "elapsed_seconds")]
         elapsed: Duration,
         /// The objects waited for, with the state of each.

@@ -157,7 +157,8 @@ fn read_line(question: &str, choices: &str) -> Result<Option<String>, PromptErro
     // On Ctrl-C the library sends SIGINT to this process, which would end it while it reads the line. With
     // a signal handler installed, the read returns an error instead, and the terminal is restored.
     let _handlers = signal_handlers();
-    let (reasons, short) = apart(question);
+    let columns = usize::from(Term::stderr().size().1);
+    let (reasons, short) = apart(question, columns.saturating_sub(choices.len() + 2));
     if !reasons.is_empty() {
         // If the terminal is gone, the question below fails, too.
         let _ = writeln!(io::stderr(), "{reasons}");
@@ -226,11 +227,12 @@ fn first_key(key: &Key) -> FirstKey {
 
 /// Splits off the reasons from the question itself. The library redraws the prompt for each typed key,
 /// which works only for a prompt that fits on one line.
-fn apart(question: &str) -> (&str, &str) {
-    question.rsplit_once(". ").map_or(("", question), |(before, short)| {
+fn apart(question: &str, width: usize) -> (&str, &str) {
+    let (reasons, short) = question.rsplit_once(". ").map_or(("", question), |(before, short)| {
         // Includes the full stop.
         (&question[..=before.len()], short)
-    })
+    });
+    if short.chars().count() < width { (reasons, short) } else { (question, "Continue?") }
 }
 
 fn unanswered(question: &str, source: io::Error) -> PromptError {
@@ -311,10 +313,10 @@ mod tests {
     #[test]
     fn only_the_last_sentence_is_drawn_by_the_prompt() {
         assert_eq!(
-            apart("It is old. It waits. Delete it?"),
+            apart("It is old. It waits. Delete it?", 70),
             ("It is old. It waits.", "Delete it?")
         );
-        assert_eq!(apart("Go on?"), ("", "Go on?"));
+        assert_eq!(apart("Go on?", 70), ("", "Go on?"));
     }
 
     #[test]

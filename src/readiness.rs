@@ -34,7 +34,7 @@ mod trouble;
 mod view;
 mod volume;
 
-pub use assess::{Assessment, assess, unmet};
+pub use assess::{Assessment, assess, unmet, waiting};
 pub use deletion::deletion_blocked;
 pub use explain::{Explanation, explain};
 pub use milestone::Milestone;

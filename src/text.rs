@@ -193,11 +193,13 @@ const OF_A_SET: [&str; 9] =
     ["up", "scale", "test", "status", "down", "psql", "connect", "password", "diff"];
 
 /// Adds the flags that select the set to each command in a text, so that the command works on the same set when it
-/// is copied: `pgset down --delete-data` becomes `pgset down -n shop --delete-data`. A text that already selects a
-/// set stays.
-pub(crate) fn for_set<'a>(text: &'a str, flags: &str) -> Cow<'a, str> {
-    let selects = [" -n ", " --name ", "--namespace "].iter().any(|flag| text.contains(flag));
-    if flags.is_empty() || selects {
+/// is copied: `pgset down --delete-data` becomes `pgset down -n shop --delete-data`. A flag that the text has is
+/// not added. `flags` are pairs of a flag and its value.
+pub(crate) fn for_set<'a>(text: &'a str, flags: &[(&str, String)]) -> Cow<'a, str> {
+    let is_missing = |(flag, _): &&(&str, String)| !text.contains(&format!(" {flag} "));
+    let missing = flags.iter().filter(is_missing).map(|(flag, value)| format!(" {flag} {value}"));
+    let missing = missing.collect::<String>();
+    if missing.is_empty() {
         return Cow::Borrowed(text);
     }
     let mut complete = String::new();
@@ -211,8 +213,7 @@ pub(crate) fn for_set<'a>(text: &'a str, flags: &str) -> Cow<'a, str> {
         let Some(subcommand) = subcommand.filter(|word| OF_A_SET.contains(word)) else { continue };
         let end = after + 1 + subcommand.len();
         complete.push_str(&text[copied..end]);
-        complete.push(' ');
-        complete.push_str(flags);
+        complete.push_str(&missing);
         copied = end;
     }
     if copied == 0 {
@@ -253,14 +254,14 @@ mod tests {
             ),
             ("run the same `pgset up` again", "run the same `pgset up -n shop` again"),
             ("pgset password rotate, with a file", "pgset password -n shop rotate, with a file"),
-            ("pgset up -n other", "pgset up -n other"),
+            ("pgset up -n other --name x", "pgset up -n other --name x"),
             (
                 "pgset is up: pgset-0, pgset --help, pgset templates export DIR",
                 "pgset is up: pgset-0, pgset --help, pgset templates export DIR",
             ),
         ] {
-            assert_eq!(for_set(text, "-n shop"), expected);
-            assert_eq!(for_set(text, ""), text);
+            assert_eq!(for_set(text, &[("-n", "shop".to_owned())]), expected);
+            assert_eq!(for_set(text, &[]), text);
         }
     }
 

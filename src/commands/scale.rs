@@ -47,9 +47,9 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     context.reporter.emit(Event::object(id, outcome, detail));
     let shrinks = before > wanted.get();
     if args.no_wait && has_slots && shrinks {
-        let again = &context.again;
+        let again = context.sibling(&format!("scale --replicas {}", wanted.get()));
         context.note(format!(
-            "the replication slots of the deleted pods keep WAL until this is run: {again}  # without --no-wait"
+            "the replication slots of the deleted pods keep WAL until this is run: {again}"
         ));
     }
     if !args.no_wait {

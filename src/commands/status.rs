@@ -93,6 +93,9 @@ async fn watch(context: &Context, subject: &Subject) -> anyhow::Result<Exit> {
             let terminal = people && context.reporter.display().stdout_width.is_some();
             let clear = if terminal { "\x1b[H\x1b[J" } else { "" };
             context.reporter.say(&format!("{clear}{text}"))?;
+            if context.reporter.is_unread() {
+                return Ok(Exit::Done);
+            }
             shown = text;
         }
         ask_at = Instant::now() + ASK_EVERY;

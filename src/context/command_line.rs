@@ -15,13 +15,12 @@ pub(crate) fn command_line(arguments: &[OsString]) -> String {
 
 /// Another command for the same set. Only flags are repeated: the environment selects the same values again.
 pub(crate) fn sibling(command: &str, global: &GlobalArgs) -> String {
-    let flags = flags(global);
-    let space = if flags.is_empty() { "" } else { " " };
-    format!("pgset {command}{space}{flags}")
+    let flags = flags(global).into_iter();
+    flags.fold(format!("pgset {command}"), |line, (flag, value)| format!("{line} {flag} {value}"))
 }
 
-/// The flags of the command line that select the set: `-n shop --name orders`.
-pub(crate) fn flags(global: &GlobalArgs) -> String {
+/// The flags of the command line that select the set, with their values quoted for a shell.
+pub(crate) fn flags(global: &GlobalArgs) -> Vec<(&'static str, String)> {
     let kubeconfig = global.kubeconfig.as_ref().map(|file| file.to_string_lossy().into_owned());
     let flags = [
         ("--kubeconfig", kubeconfig.as_ref()),
@@ -29,10 +28,8 @@ pub(crate) fn flags(global: &GlobalArgs) -> String {
         ("-n", global.namespace.as_ref()),
         ("--name", global.name.as_ref()),
     ];
-    let flags = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
-    let words: Vec<String> =
-        flags.map(|(flag, value)| format!("{flag} {}", shell_word(value))).collect();
-    words.join(" ")
+    let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    given.map(|(flag, value)| (flag, shell_word(value).into_owned())).collect()
 }
 
 #[cfg(test)]

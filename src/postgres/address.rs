@@ -34,8 +34,7 @@ pub struct Addresses<'a> {
 pub struct Connection {
     /// The connection URI of the master's Service.
     pub read_write: String,
-    /// The connection URI of the replicas' Service, if there are replicas.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The connection URI of the replicas' Service; none if there is no replica.
     pub read_only: Option<String>,
     /// The application's database.
     pub database: String,

@@ -253,7 +253,7 @@ impl Status {
         let all = all
             .chain(facts.disagreements())
             .chain(replication_problems(&facts))
-            .chain(volume_problems(&facts.volumes));
+            .chain(volume_problems(&facts.volumes, &facts.problems));
         for problem in all {
             if !problems.contains(&problem) {
                 problems.push(problem);

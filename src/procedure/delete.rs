@@ -21,8 +21,7 @@ const LOOK_AT_HELD_EVERY: Duration = Duration::from_secs(1);
 /// After this time, pgset looks for what blocks the deletion of an object.
 const HOLDER_AFTER: Duration = Duration::from_secs(2);
 
-/// Live objects by ID.
-pub(crate) type Objects = BTreeMap<ObjectId, Value>;
+pub(crate) use super::inventory::Objects;
 
 /// Deletes objects in the reverse of the order in which they are applied, so dependent objects first. Waits
 /// until each object is gone.

@@ -1,12 +1,16 @@
 //! The objects of a set as text: what `down` deletes and keeps, and where the data is.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::delete::Objects;
 use crate::manifest::{Kind, ObjectId};
 use crate::set::topology::SYSTEM_IDENTIFIER;
 use crate::text;
 use crate::values::Quantity;
+
+/// Objects of a set, by name.
+pub(crate) type Objects = BTreeMap<ObjectId, Value>;
 
 /// `data on 2 volumes (2 GiB), passwords in Secret pgset-auth`.
 pub(crate) fn data(staying: &Objects) -> String {

@@ -21,7 +21,7 @@ use crate::readiness::{
     explain, unmet,
 };
 use crate::set::objects;
-use display::{Display, Elapsed};
+use display::Display;
 
 /// The pause between two queries to PostgreSQL.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -213,6 +213,13 @@ impl<'a> Waiter<'a> {
     }
 }
 
+/// The first pod whose bootstrap script still runs: its log tells what it waits for.
+fn bootstrapping(assessment: &Assessment) -> Option<&str> {
+    let state =
+        assessment.states.iter().find(|one| one.state.ends_with("init container bootstrap"));
+    state.map(|one| one.object.name.as_str())
+}
+
 impl Procedure for Waiter<'_> {
     type Facts = Facts;
     type Step = Step;
@@ -224,7 +231,8 @@ impl Procedure for Waiter<'_> {
         }
         if !self.observer.complete() {
             let waiting_for = vec!["the first answer of the API server".to_owned()];
-            self.display.beat(false, &waiting_for, self.observer.trouble(), self.started.elapsed());
+            let elapsed = self.work.cluster.deadline.elapsed();
+            self.display.beat(false, &waiting_for, self.observer.trouble(), elapsed);
             return Ok(Facts {
                 snapshot: Snapshot::default(),
                 ready: false,
@@ -237,8 +245,7 @@ impl Procedure for Waiter<'_> {
         let snapshot = self.snapshot_with_classes().await;
         self.ask(&snapshot);
         let assessment = assess(&snapshot, &self.wait.expectation);
-        let elapsed =
-            Elapsed { wait: self.started.elapsed(), command: self.work.cluster.deadline.elapsed() };
+        let elapsed = self.work.cluster.deadline.elapsed();
         let is_answered = snapshot.streaming.is_some();
         self.display.show(&assessment, is_answered, self.observer.trouble(), elapsed);
         let mut facts = Facts {
@@ -306,6 +313,11 @@ impl Procedure for Waiter<'_> {
                 let troubles = &assessment.troubles;
                 let explained = explain(trouble, troubles, &self.snapshot(), &Logs::default());
                 failure.hints.extend(explained.hint);
+            } else if let Some(pod) = bootstrapping(assessment) {
+                failure.hints.push(format!(
+                    "kubectl -n {} logs {pod} -c bootstrap  # what the pod waits for",
+                    work.namespace()
+                ));
             }
         }
         failure

@@ -73,9 +73,12 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
 #[must_use]
 pub fn unmet(assessment: &Assessment) -> Vec<String> {
     let troubles = problems::texts(&assessment.troubles);
-    if !troubles.is_empty() {
-        return troubles;
-    }
+    if troubles.is_empty() { waiting(assessment) } else { troubles }
+}
+
+/// What is waited for: the states of the pods that are not ready, each once, or else the rules that do not hold.
+#[must_use]
+pub fn waiting(assessment: &Assessment) -> Vec<String> {
     let is_waiting = |one: &&ObjectState| one.object.kind == Kind::Pod && one.phase != Phase::Ready;
     let pods = assessment.states.iter().filter(is_waiting).map(|one| (&one.object, &one.state));
     let pods: Vec<String> = groups(pods, |a, b| is_alike(a, b))

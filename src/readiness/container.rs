@@ -168,18 +168,13 @@ pub(super) fn probe_trouble(
     // A busy kubelet may run the first probe late, so without an event from it the budget is larger.
     let budget = budget(probe) + if said.is_some() { Duration::ZERO } else { UNSAID };
     let text = said.unwrap_or("no reason reported");
-    let message =
-        format!("the readiness probe has failed for more than {}: {text}", seconds(budget));
+    let message = format!("the readiness probe fails: {text}");
     let uid = pod.metadata.uid.as_deref();
     Some(Trouble {
         restarts: Some(status.restart_count),
         ..Trouble::new(object.clone(), uid, Cause::ProbeFailing, budget, message)
             .in_container(&status.name)
     })
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
 }
 
 /// Whether an init container is a sidecar, which keeps running beside the main containers.

@@ -99,7 +99,13 @@ impl Sink for Interactive {
             }
             // The live lines already show the state with its age.
             Event::Heartbeat { .. } => {}
-            Event::Finished { .. } | Event::Failed { .. } => {
+            Event::Failed { .. } => {
+                // The error tells what is wrong with the others.
+                self.board().keep_completed();
+                self.finish();
+                self.board().say(event);
+            }
+            Event::Finished { .. } => {
                 self.finish();
                 self.board().say(event);
             }
@@ -145,7 +151,7 @@ struct Row {
 
 impl Row {
     fn turns(&self) -> bool {
-        matches!(self.phase, Phase::Pending | Phase::Terminating)
+        matches!(self.phase, Phase::Pending | Phase::Terminating | Phase::Troubled)
     }
 }
 
@@ -230,6 +236,16 @@ impl Board {
 
     fn clear(&mut self) {
         let _ = self.bars.clear();
+    }
+
+    /// Removes the live lines of objects that are not ready.
+    fn keep_completed(&mut self) {
+        let is_completed = |row: &Row| matches!(row.phase, Phase::Ready | Phase::Gone);
+        self.clear();
+        for row in self.rows.iter().filter(|row| !is_completed(row)) {
+            self.bars.remove(&row.bar);
+        }
+        self.rows.retain(is_completed);
     }
 
     /// Replaces the live lines with their last states as normal text.

@@ -98,7 +98,7 @@ mod tests {
             }),
             json!({"version": 1, "event": "finished", "message": "pgset is up",
                    "elapsed_seconds": 4.0, "database": "userdb", "user": "testuser",
-                   "secret": "pgset-auth",
+                   "secret": "pgset-auth", "read_only": null,
                    "read_write": "postgresql://testuser@pgset-master.demo.svc:5432/userdb"})
         );
         let failure = Report {

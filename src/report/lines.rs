@@ -110,7 +110,12 @@ pub(super) fn text(event: &Event, color: bool, width: Option<usize>) -> String {
             let label = paint(&Style::new().yellow().bold(), "warning:", color).to_string();
             failure::labelled("", &label, &sanitize(message), width)
         }
-        Event::Note { message, .. } => sanitize(message).into_owned(),
+        Event::Note { message, .. } => {
+            let message = sanitize(message);
+            let lines: Vec<String> =
+                message.lines().map(|line| failure::wrapped(line, width)).collect();
+            lines.join("\n")
+        }
         Event::Finished { message, elapsed, next, .. } => {
             let message = format!("{} ({})", sanitize(message), duration(*elapsed));
             let message = failure::wrapped(&message, width);

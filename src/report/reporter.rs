@@ -129,6 +129,12 @@ impl Reporter {
         self.put(|stdout| stdout.say(text))
     }
 
+    /// Whether nobody reads standard output any more (`pgset status --watch | head`).
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        lock(&self.0.stdout).is_closed()
+    }
+
     fn put(&self, write: impl Fn(&mut Stream) -> io::Result<()>) -> io::Result<()> {
         let write = || write(&mut lock(&self.0.stdout));
         if lock(&self.0.held).is_some() {

@@ -43,6 +43,11 @@ impl Stream {
         }
     }
 
+    /// Whether nobody reads the output any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.out.is_none()
+    }
+
     /// Writes a line. A failure does not stop the command; [`Stream::take_lost`] reports it at the end.
     pub(super) fn line(&mut self, text: &str) {
         if let Err(error) = self.say(&format!("{text}\n")) {

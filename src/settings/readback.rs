@@ -49,7 +49,7 @@ pub fn recipe(set: &SetIdentity, objects: Objects<'_>) -> Recipe {
         record("limits", Some(resources(&server["resources"]["limits"])));
     }
     record("node-selector", Some(pairs(&spec["nodeSelector"], ",", |_| true)));
-    record("toleration", tolerations(&spec["tolerations"]));
+    record("toleration", Some(tolerations(&spec["tolerations"])));
     let secrets = list(&spec["imagePullSecrets"]).iter().filter_map(|secret| text(&secret["name"]));
     record("image-pull-secret", Some(secrets.collect::<Vec<_>>().join(",")));
     let metadata = &template["metadata"];
@@ -131,12 +131,12 @@ fn pairs(map: &Value, separator: &str, is_users: impl Fn(&str) -> bool) -> Strin
 }
 
 /// `dedicated=db:NoSchedule,spot:NoExecute`.
-fn tolerations(value: &Value) -> Option<String> {
+fn tolerations(value: &Value) -> String {
     let one = |toleration: &Value| {
         let key = toleration["key"].as_str().unwrap_or_default();
         let value = toleration["value"].as_str().map(|value| format!("={value}"));
         let effect = toleration["effect"].as_str().map(|effect| format!(":{effect}"));
         format!("{key}{}{}", value.unwrap_or_default(), effect.unwrap_or_default())
     };
-    Some(list(value).iter().map(one).collect::<Vec<_>>().join(","))
+    list(value).iter().map(one).collect::<Vec<_>>().join(",")
 }

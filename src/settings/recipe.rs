@@ -152,7 +152,9 @@ impl Recipe {
             match setting.split_once('.') {
                 None if setting == "all" => {
                     self.0.clear();
-                    LIVE.into_iter().for_each(|name| self.reset_live(name));
+                    for name in LIVE {
+                        self.reset_live(name);
+                    }
                 }
                 None => {
                     let known = RECORDED.iter().find(|(name, _)| name == setting);

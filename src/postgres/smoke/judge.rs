@@ -72,18 +72,17 @@ fn field<'a>(row: &'a Row, key: &str) -> &'a str {
 
 fn answered(probe: &Probe, row: &Row) -> CheckOutcome {
     match probe {
-        Probe::MasterService => match row.get("in_recovery").and_then(Value::as_bool) {
-            Some(false) => {
+        Probe::MasterService => {
+            let address = field(row, "address");
+            if row.get("in_recovery").and_then(Value::as_bool) == Some(false) {
                 // Packages append a remark: `15.18 (Debian 15.18-0+deb12u1)`.
                 let version = field(row, "version").split(' ').next().unwrap_or_default();
-                CheckOutcome::passed(format!("PostgreSQL {version} at {}", field(row, "address")))
-            }
-            _ => {
-                let address = field(row, "address");
+                CheckOutcome::passed(format!("PostgreSQL {version} at {address}"))
+            } else {
                 CheckOutcome::failed(format!("the server at {address} is a replica (in recovery)"))
                     .hint(Some("pgset status  # check which pod has the label master".to_owned()))
             }
-        },
+        }
         Probe::MarkerWrite => CheckOutcome::passed(format!("at {}", field(row, "address"))),
         Probe::MarkerRead { value, limit } => {
             let waited = row.get("waited").and_then(Value::as_f64).unwrap_or_default();

@@ -39,7 +39,6 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
         found.extend(unanswered(pod));
         let name = &pod.name;
         match (pod.role_label, pod.in_recovery) {
-            (_, None) => {}
             (None, Some(_)) => found.push(format!("Pod {name} has no role label")),
             (Some(Role::Master), Some(true)) => {
                 found.push(format!("Pod {name} is labelled master and is in recovery"));
@@ -47,7 +46,7 @@ pub fn disagreements(pods: &[PodFacts], services: &[ServiceFacts]) -> Vec<String
             (Some(Role::Replica), Some(false)) => {
                 found.push(format!("Pod {name} is labelled replica and is writable"));
             }
-            (Some(_), Some(_)) => {}
+            (Some(_), Some(_)) | (_, None) => {}
         }
     }
     for service in services {
@@ -100,21 +99,32 @@ pub(super) fn pod_problems(facts: &Facts) -> Vec<String> {
     if facts.pods.len() != desired {
         found.push(format!("{} pods, expected {desired}", facts.pods.len()));
     }
-    for pod in facts.pods.iter().filter(|pod| !pod.ready && !facts.is_explained(pod)) {
-        found.push(format!("Pod {} is not ready: {}", pod.name, pod.state));
+    // Pods in the same state are told once.
+    let mut states: Vec<(&str, Vec<&str>)> = Vec::new();
+    for pod in facts.pods.iter().filter(|pod| !pod.ready && !facts.explained.contains(&pod.name)) {
+        match states.iter_mut().find(|(state, _)| *state == pod.state) {
+            Some((_, pods)) => pods.push(&pod.name),
+            None => states.push((&pod.state, vec![&pod.name])),
+        }
+    }
+    for (state, pods) in states {
+        found.push(match pods.as_slice() {
+            [pod] => format!("Pod {pod} is not ready: {state}"),
+            pods => format!("Pods {} are not ready: {state}", pods.join(", ")),
+        });
     }
     found
 }
 
 impl Facts {
-    /// Whether a problem that is told anyway is the reason why a pod does not work.
-    fn is_explained(&self, pod: &PodFacts) -> bool {
-        !pod.ready && self.explained.contains(&pod.name)
+    /// Whether a problem that is told anyway is the reason why a pod does not work: it is not ready.
+    fn is_explained(&self, name: &str) -> bool {
+        self.pods.iter().any(|pod| pod.name == name && !pod.ready)
     }
 
     /// The contradictions that are news: not that a pod does not answer whose problem is told anyway.
     pub(super) fn disagreements(&self) -> Vec<String> {
-        let explained = self.pods.iter().filter(|pod| self.is_explained(pod));
+        let explained = self.pods.iter().filter(|pod| self.is_explained(&pod.name));
         let known: Vec<String> = explained.filter_map(unanswered).collect();
         let mut found = disagreements(&self.pods, &self.services);
         found.retain(|problem| !known.contains(problem));
@@ -127,7 +137,7 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
         return match facts.desired_replicas {
             0 | 1 => Vec::new(),
             // Then there is no master to query.
-            _ if facts.pods.iter().any(|pod| facts.is_explained(pod)) => Vec::new(),
+            _ if facts.pods.iter().any(|pod| !pod.ready) => Vec::new(),
             _ => vec!["replication cannot be checked: the master cannot be queried".to_owned()],
         };
     };
@@ -143,7 +153,7 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
         match rows.as_slice() {
             [row] if row.streams() => {}
             [row] => found.push(format!("Pod {pod} is in state {}", row.state)),
-            [] if facts.explained.iter().any(|explained| explained == pod) => {}
+            [] if facts.is_explained(pod) => {}
             [] => found.push(format!("Pod {pod} does not stream")),
             many => {
                 found.push(format!("Pod {pod} has {} rows in pg_stat_replication", many.len()));
@@ -162,7 +172,8 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
     if let Some(settings) = &observation.pending_restart {
         found.push(format!("the master needs a restart to apply {settings}: pgset up restarts it"));
     }
-    for slot in observation.slots.iter().filter(|slot| !slot.active) {
+    let starts = |slot: &str| facts.is_explained(&slot.replace('_', "-"));
+    for slot in observation.slots.iter().filter(|slot| !slot.active && !starts(&slot.name)) {
         found.push(match slot.retained_bytes {
             Some(bytes) => {
                 format!("slot {} is inactive and retains {bytes} bytes of WAL", slot.name)
@@ -173,7 +184,9 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
     found
 }
 
-pub(super) fn volume_problems(volumes: &[VolumeFacts]) -> Vec<String> {
-    let bad = volumes.iter().filter(|volume| volume.phase != "Bound");
+/// `told` are the problems that name a cause: a claim among them is not told again.
+pub(super) fn volume_problems(volumes: &[VolumeFacts], told: &[String]) -> Vec<String> {
+    let is_told = |claim: &str| told.iter().any(|problem| problem.contains(claim));
+    let bad = volumes.iter().filter(|volume| volume.phase != "Bound" && !is_told(&volume.claim));
     bad.map(|volume| format!("claim {} is {}", volume.claim, volume.phase)).collect()
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::{Audience, Event};
 use crate::manifest::{Kind, ObjectId};
-use crate::readiness::{Assessment, Milestone, ObjectState, Phase, unmet};
+use crate::readiness::{Assessment, Milestone, ObjectState, Phase, waiting};
 use crate::report::Reporter;
 
 /// After this time, the first heartbeat reports what is still missing.
@@ -24,15 +24,6 @@ pub(super) struct Display<'a> {
     beat_at: Instant,
     /// Whether the first heartbeat is still to come.
     silent: bool,
-}
-
-/// The elapsed times that events carry.
-#[derive(Clone, Copy)]
-pub(super) struct Elapsed {
-    /// Since the wait began.
-    pub(super) wait: Duration,
-    /// Since the command began.
-    pub(super) command: Duration,
 }
 
 /// What was reported about a pod.
@@ -60,13 +51,13 @@ impl<'a> Display<'a> {
     }
 
     /// Reports what has changed. `is_answered`: PostgreSQL has told which replicas stream. `trouble` is the
-    /// last error of the API server, if it does not answer.
+    /// last error of the API server, if it does not answer. `elapsed` is the time since the command began.
     pub(super) fn show(
         &mut self,
         assessment: &Assessment,
         is_answered: bool,
         trouble: Option<&str>,
-        elapsed: Elapsed,
+        elapsed: Duration,
     ) {
         let mut changed = false;
         let mut states = BTreeMap::new();
@@ -75,10 +66,10 @@ impl<'a> Display<'a> {
             let state = (one.phase, one.state.clone());
             if self.shown.get(&one.object) != Some(&state) {
                 changed = true;
-                self.state(one.object.clone(), state.clone(), elapsed.wait);
+                self.state(one.object.clone(), state.clone(), elapsed);
             }
             for milestone in steps {
-                self.milestone(one.object.clone(), milestone, elapsed.command);
+                self.milestone(one.object.clone(), milestone, elapsed);
             }
             states.insert(one.object.clone(), state);
         }
@@ -88,12 +79,12 @@ impl<'a> Display<'a> {
         {
             changed = true;
             let state = (Phase::Gone, "Deleted".to_owned());
-            self.state(object.clone(), state, elapsed.wait);
+            self.state(object.clone(), state, elapsed);
             if object.kind == Kind::Pod {
-                self.milestone(object, Milestone::Deleted, elapsed.command);
+                self.milestone(object, Milestone::Deleted, elapsed);
             }
         }
-        self.beat(changed, &unmet(assessment), trouble, elapsed.wait);
+        self.beat(changed, &waiting(assessment), trouble, elapsed);
     }
 
     /// The steps of a pod that are news.

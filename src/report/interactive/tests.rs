@@ -129,8 +129,6 @@ fn a_failure_comes_after_the_lines_and_names_the_cause() {
     };
     reporter.emit(Event::Failed { failure });
     let expected = "\
-✖ pgset-0  ErrImagePull
-· pgset-1  Pending
 error: no such image
 hint: pgset up --image IMAGE";
     assert_eq!(screen(&term), expected);
