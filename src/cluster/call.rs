@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{ClusterError, Target};
+use crate::manifest::ServerVersion;
 
 /// The time limit of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,8 +74,8 @@ struct Inner {
     server: String,
     /// Whether the server has answered at least once. Before that, a refused connection is not retried.
     contacted: AtomicBool,
-    /// The server's minor version, once it has been queried.
-    minor: OnceLock<u32>,
+    /// The server's version, once it has been queried.
+    version: OnceLock<ServerVersion>,
 }
 
 /// The client in use.
@@ -114,7 +115,7 @@ impl Cluster {
             target,
             server,
             contacted: AtomicBool::new(false),
-            minor: OnceLock::new(),
+            version: OnceLock::new(),
         };
         Self { inner: Arc::new(inner), deadline }
     }
@@ -125,14 +126,14 @@ impl Cluster {
         &self.inner.server
     }
 
-    /// The server's minor version, once it has been queried; 0 if the server does not report one.
-    pub(super) fn minor(&self) -> Option<u32> {
-        self.inner.minor.get().copied()
+    /// The server's version, once it has been queried.
+    pub(super) fn known_version(&self) -> Option<&ServerVersion> {
+        self.inner.version.get()
     }
 
-    pub(super) fn set_minor(&self, minor: u32) {
+    pub(super) fn remember_version(&self, version: ServerVersion) {
         // Keep the first answer.
-        let _ = self.inner.minor.set(minor);
+        let _ = self.inner.version.set(version);
     }
 
     /// The library's client, for watches.

@@ -42,15 +42,19 @@ struct List {
 }
 
 impl Cluster {
-    /// `GET /version`.
+    /// `GET /version`. Queried at most once.
     pub async fn version(&self) -> Result<ServerVersion, ClusterError> {
+        if let Some(version) = self.known_version() {
+            return Ok(version.clone());
+        }
         let answer: Value = self.call("reading the server's version", get("/version")).await?;
         let text = answer["gitVersion"].as_str().unwrap_or_default().to_owned();
         let minor = answer["minor"].as_str().unwrap_or_default();
         let digits: String = minor.chars().take_while(char::is_ascii_digit).collect();
         let minor = digits.parse().unwrap_or(0);
-        self.set_minor(minor);
-        Ok(ServerVersion { text, minor })
+        let version = ServerVersion { text, minor };
+        self.remember_version(version.clone());
+        Ok(version)
     }
 
     /// The live object; `None` if it does not exist.
@@ -140,8 +144,8 @@ impl Cluster {
 
     /// The server's minor version, if the kind's API version depends on it. Queried at most once.
     async fn minor_for(&self, kind: Kind) -> Result<u32, ClusterError> {
-        match self.minor() {
-            Some(minor) => Ok(minor),
+        match self.known_version() {
+            Some(version) => Ok(version.minor),
             // Boxed, because it rarely runs here and would enlarge the future of every call.
             None if kind.varies() => Ok(Box::pin(self.version()).await?.minor),
             None => Ok(0),

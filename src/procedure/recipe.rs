@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::{configure, live};
 use crate::cluster::objects::Apply;
 use crate::cluster::{Cluster, ClusterError};
+use crate::error::{Exit, Failure};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, objects};
 use crate::settings::tls::CertificateSource;
-use crate::settings::{Parameters, Recipe, Tls, TlsSetting, readback, synchronous};
+use crate::settings::{Parameters, Recipe, Tls, TlsSetting, readback, recipe, synchronous};
 
 /// What was read before the settings were known, so that it is not read again.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +25,8 @@ pub(crate) struct Known {
 /// Reads the recipe of a set. Without one, the settings are read back from the set's objects.
 ///
 /// # Errors
-/// When the cluster can't be reached.
-pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> Result<Known, ClusterError> {
+/// When the cluster can't be reached, or a newer pgset has written the recipe.
+pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Known> {
     // The first request opens the connection that the others reuse.
     cluster.version().await?;
     let ids = [objects::settings(set), objects::statefulset(set), objects::config(set)];
@@ -40,7 +41,9 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> Result<Known, 
         let live = objects.get(&id).and_then(Option::as_ref)?;
         live::check_ours(live, &id, set).is_ok().then(|| live.clone())
     };
-    let recorded = ours(objects::settings(set)).as_ref().map(recorded).unwrap_or_default();
+    let recorded = ours(objects::settings(set));
+    recorded.as_ref().map_or(Ok(()), |live| check_version(live, set))?;
+    let recorded = recorded.as_ref().map(recorded_in).unwrap_or_default();
     let Some(statefulset) = ours(objects::statefulset(set)) else {
         return Ok(Known { recipe: recorded, objects });
     };
@@ -97,7 +100,7 @@ async fn readable(cluster: &Cluster, id: &ObjectId) -> Result<Option<Value>, Clu
 /// [`remember`] records the number when it matters. `given`: the user has asked for this number.
 pub(crate) fn to_record(mut recipe: Recipe, live: Option<&Value>, given: bool) -> Recipe {
     if let Some(live) = live.filter(|_| !given) {
-        let mut before = recorded(live);
+        let mut before = recorded_in(live);
         let replicas = before.take("replicas");
         let mut rest = recipe.clone();
         rest.take("replicas");
@@ -123,7 +126,8 @@ pub(crate) async fn remember(
         return Ok(());
     }
     let live = readable(cluster, &objects::settings(set)).await?;
-    let before = live.as_ref().map(recorded).unwrap_or_default();
+    live.as_ref().map_or(Ok(()), |live| check_version(live, set))?;
+    let before = live.as_ref().map(recorded_in).unwrap_or_default();
     let mut recipe = before.clone();
     if recipe.is_empty() {
         recipe = read_back(cluster, set, statefulset).await?;
@@ -135,7 +139,17 @@ pub(crate) async fn remember(
     Ok(())
 }
 
-fn recorded(live: &Value) -> Recipe {
+/// Refuses the recipe of a newer pgset: this one would drop what it does not know.
+fn check_version(live: &Value, set: &SetIdentity) -> Result<(), Failure> {
+    let version = live["data"]["version"].as_str().and_then(|version| version.parse::<u32>().ok());
+    if version.is_none_or(|version| version <= recipe::VERSION) {
+        return Ok(());
+    }
+    let message = format!("{} was written by a newer pgset", objects::settings(set));
+    Err(Failure::new(Exit::Refused, message).hint("use the newer pgset for this set"))
+}
+
+fn recorded_in(live: &Value) -> Recipe {
     let data = live["data"].as_object().into_iter().flatten();
     Recipe::of_data(data.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))))
 }
@@ -152,7 +166,9 @@ pub(crate) fn tls(tls: Option<&Tls>) -> TlsSetting {
 /// The ConfigMap that holds a recipe.
 pub(crate) fn object(set: &SetIdentity, recipe: &Recipe) -> Object {
     let id = objects::settings(set);
-    let data: BTreeMap<&str, &str> = recipe.data().collect();
+    let version = recipe::VERSION.to_string();
+    let mut data: BTreeMap<&str, &str> = recipe.data().collect();
+    data.insert("version", &version);
     let mut value = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -10,6 +10,10 @@ use super::{Parameters, Settings, TlsSetting};
 use crate::environment::{self as variables, Variable};
 use crate::values::{Invalid, Replicas, duration};
 
+/// The version of the recipe, recorded as `version`. A pgset that records something that this one could not keep
+/// increases it.
+pub const VERSION: u32 = 1;
+
 /// The settings that a recipe contains, by the name that they have in the recipe.
 const RECORDED: [(&str, &Variable); 23] = [
     ("access-mode", &variables::PGSET_ACCESS_MODE),

@@ -88,6 +88,21 @@ async fn a_set_without_a_recipe_is_read_back() {
 }
 
 #[tokio::test]
+async fn the_recipe_of_a_newer_pgset_is_left_alone() {
+    let world = World::quick().await;
+    official(&world, "up").await.ok();
+    let recipe = World::key(&CONFIG_MAPS, "pgset-settings");
+    world.edit(&recipe, |recipe| recipe["data"]["version"] = json!("2"));
+    let before = world.object(&recipe);
+    for command in ["up --size 2Gi", "down --yes"] {
+        let refused = official(&world, command).await.exits(4);
+        refused.says("ConfigMap pgset-settings was written by a newer pgset");
+    }
+    assert_eq!((world.object(&recipe), pods(&world).len()), (before, 2));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn bad_settings_to_reset_are_refused_before_any_request() {
     let world = World::quick().await;
     let refused = official(&world, "up --reset siez").await.exits(2);

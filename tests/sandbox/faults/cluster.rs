@@ -26,7 +26,7 @@ impl World {
     }
 
     /// Changes an object, as `kubectl edit` does.
-    fn edit(&self, key: &Key, change: impl FnOnce(&mut Value)) {
+    pub(in crate::sandbox) fn edit(&self, key: &Key, change: impl FnOnce(&mut Value)) {
         let changed = self.sandbox.registry.update(key, KUBECTL, false, |object| {
             change(object);
             Ok(())
