@@ -75,7 +75,8 @@ pub(super) fn synchronous(
             "must be a whole number from 0 (commits do not wait) to {most}"
         )))
     })?;
-    if let Some(pods) = replicas {
+    // What the set has, and not the user, is compared with the number of pods when the set is known.
+    if let Some(pods) = replicas.filter(|_| source != Source::Recorded) {
         check(number, pods.value.get()).map_err(refused)?;
     }
     sources.settle(variable, number, &source);

@@ -90,6 +90,15 @@ fn what_is_given_replaces_that_setting_only() {
 }
 
 #[test]
+fn what_the_set_has_is_no_bad_input() {
+    let recipe = recipe_of(&case("--replicas 3 --synchronous 2").run().unwrap());
+    on(&recipe, "--replicas 2")
+        .run()
+        .expect("refused when the set is known, with another exit code");
+    assert!(on(&recipe, "--replicas 2 --synchronous 2").run().is_err());
+}
+
+#[test]
 fn one_way_of_tls_ends_the_other() {
     let recipe = recipe_of(&case("--tls-secret mine").run().unwrap());
     let tls = |line: &str| on(&recipe, line).run().unwrap().settings.tls.map(|given| given.value);
