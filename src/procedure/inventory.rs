@@ -49,7 +49,10 @@ pub(crate) fn listed(objects: &Objects) -> String {
             None => kinds.push((id.kind, vec![name])),
         }
     }
-    let words = kinds.iter().map(|(kind, names)| format!("{} {}", kind.name(), names.join(", ")));
+    let words = kinds.iter().map(|(kind, names)| {
+        let plural = if names.len() == 1 { "" } else { "s" };
+        format!("{}{plural} {}", kind.name(), names.join(", "))
+    });
     words.collect::<Vec<_>>().join("; ")
 }
 
