@@ -50,7 +50,9 @@ pub use templates::{TemplatesArgs, TemplatesCommand};
 pub use test::TestArgs;
 pub use up::{DryRun, UpArgs};
 
-const AFTER_HELP: &str = "\
+macro_rules! examples {
+    () => {
+        "\
 Examples:
   pgset up                   create the set and wait until its replicas stream
   pgset test                 test replication with SQL
@@ -60,27 +62,26 @@ Examples:
   pgset down                 delete the set's objects, keep its data
   pgset up orders -n shop    a set with another name in another namespace
 
-A command with --help explains each of its options: pgset up --help";
+"
+    };
+}
 
-const AFTER_LONG_HELP: &str = "\
-Examples:
-  pgset up                   create the set and wait until its replicas stream
-  pgset test                 test replication with SQL
-  pgset scale --replicas 3   add a replica
-  pgset status               show pods, replication and problems
-  pgset psql                 open psql on the master
-  pgset down                 delete the set's objects, keep its data
-  pgset up orders -n shop    a set with another name in another namespace
+const AFTER_HELP: &str =
+    concat!(examples!(), "A command with --help explains each of its options: pgset up --help");
 
+const AFTER_LONG_HELP: &str = concat!(
+    examples!(),
+    "\
 Settings: a flag takes precedence over its PGSET_* variable, the variable over
-the variables of the 2017 article, and these over the default. `pgset env`
-prints all settings and where they come from. Passwords are taken from
+the variables of the 2017 article, these over what is recorded for the set, and
+that over the default. `pgset env` prints all settings and where they come from. Passwords are taken from
 PG_PASSWORD, PG_PRIMARY_PASSWORD and PG_ROOT_PASSWORD, or generated.
 
 Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 the cluster cannot be
 reached, or access is denied; 4 conflict, refused for safety, or cancelled;
 5 a check of `pgset test` failed; 70 timed out; 130 interrupted;
-143 terminated. The exit code of `pgset psql` is psql's.";
+143 terminated. The exit code of `pgset psql` is psql's."
+);
 
 /// Run a PostgreSQL replica set on Kubernetes
 #[derive(Clone, Debug, Parser)]

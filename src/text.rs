@@ -106,6 +106,11 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// `1 pod`, `2 pods`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// Lines of a label and a text, the texts aligned: `read only       postgresql://...`.
 pub(crate) fn labelled(rows: &[(&'static str, String)]) -> Vec<String> {
     let widest = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
@@ -168,24 +173,8 @@ pub(crate) fn program(first: &OsStr) -> &'static str {
 /// Replaces only commands: `pgset` before a subcommand or a flag. Names such as `pgset-0` and
 /// `secret/pgset` stay.
 pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
-    if program != PLUGIN {
-        return Cow::Borrowed(text);
-    }
-    let mut called = String::new();
-    let mut copied = 0;
-    for (at, _) in text.match_indices(PROGRAM) {
-        let after = at + PROGRAM.len();
-        if is_command(&text[..at], &text[after..]) {
-            called.push_str(&text[copied..at]);
-            called.push_str(program);
-            copied = after;
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    called.push_str(&text[copied..]);
-    Cow::Owned(called)
+    let before = program.strip_suffix(PROGRAM).unwrap_or_default();
+    with_inserted(text, before, commands(text))
 }
 
 /// The subcommands that work on one set.
@@ -202,25 +191,41 @@ pub(crate) fn for_set<'a>(text: &'a str, flags: &[(&str, String)]) -> Cow<'a, st
     if missing.is_empty() {
         return Cow::Borrowed(text);
     }
-    let mut complete = String::new();
-    let mut copied = 0;
-    for (at, _) in text.match_indices(PROGRAM) {
-        let after = at + PROGRAM.len();
-        if !is_command(&text[..at], &text[after..]) {
-            continue;
-        }
-        let subcommand = text[after..].trim_start().split(|c: char| !c.is_alphanumeric()).next();
-        let Some(subcommand) = subcommand.filter(|word| OF_A_SET.contains(word)) else { continue };
-        let end = after + 1 + subcommand.len();
-        complete.push_str(&text[copied..end]);
-        complete.push_str(&missing);
-        copied = end;
-    }
-    if copied == 0 {
+    let end_of_subcommand = |at| {
+        let begin = at + PROGRAM.len() + 1;
+        let subcommand = text[begin..].split(|c: char| !c.is_alphanumeric()).next()?;
+        OF_A_SET.contains(&subcommand).then(|| begin + subcommand.len())
+    };
+    with_inserted(text, &missing, commands(text).filter_map(end_of_subcommand))
+}
+
+/// Where the commands in a text begin.
+fn commands(text: &str) -> impl Iterator<Item = usize> {
+    let names = text.match_indices(PROGRAM).map(|(at, _)| at);
+    names.filter(|at| is_command(&text[..*at], &text[at + PROGRAM.len()..]))
+}
+
+/// Inserts a text at each of these places.
+fn with_inserted<'a>(
+    text: &'a str,
+    insertion: &str,
+    places: impl Iterator<Item = usize>,
+) -> Cow<'a, str> {
+    if insertion.is_empty() {
         return Cow::Borrowed(text);
     }
-    complete.push_str(&text[copied..]);
-    Cow::Owned(complete)
+    let mut whole = String::new();
+    let mut copied = 0;
+    for place in places {
+        whole.push_str(&text[copied..place]);
+        whole.push_str(insertion);
+        copied = place;
+    }
+    if whole.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    whole.push_str(&text[copied..]);
+    Cow::Owned(whole)
 }
 
 /// Whether the program's name between these texts is a command.

@@ -8,11 +8,11 @@ use pgset::cli::{Shell, completions, man};
 use pgset::environment::VARIABLES;
 use pgset::settings::table::markdown;
 
+use crate::support::updates;
+
 fn check(name: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions").join(name);
-    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
-    let update = std::env::var_os("PGSET_UPDATE").is_some_and(|value| value == "1");
-    if update {
+    if updates() {
         std::fs::write(&path, generated).expect("the completions directory is writable");
     }
     let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
@@ -52,9 +52,7 @@ fn environment_table() {
     let (before, rest) = page.split_once(BEGIN).expect("the page has the table's markers");
     let (table, after) = rest.split_once(END).expect("the table ends");
     let generated = markdown();
-    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
-    let update = std::env::var_os("PGSET_UPDATE").is_some_and(|value| value == "1");
-    if update {
+    if updates() {
         let text = format!("{before}{BEGIN}{generated}{END}{after}");
         std::fs::write(&path, text).expect("the page is writable");
         return;

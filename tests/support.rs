@@ -26,6 +26,12 @@ pub(crate) const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// Whether this run refreshes files that are compared with what the program makes.
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
+pub(crate) fn updates() -> bool {
+    std::env::var_os("PGSET_UPDATE").is_some_and(|value| value == "1")
+}
+
 /// Retries `ask` until it returns `Ok`. Panics with the last `Err` at the deadline. Tests must wait only with
 /// this function.
 pub(crate) async fn eventually<T, F>(what: &str, deadline: Duration, ask: F) -> T

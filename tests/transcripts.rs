@@ -12,6 +12,7 @@ use std::process::{Output, Stdio};
 use tokio::process::Command;
 
 use crate::support::served::Served;
+use crate::support::updates;
 use redaction::redacted;
 
 /// The commands of a day.
@@ -19,11 +20,6 @@ const DAY: [&str; 6] = ["up", "up", "status", "test", "scale --replicas 3", "dow
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
-fn updates() -> bool {
-    std::env::var_os("PGSET_UPDATE").is_some_and(|value| value == "1")
 }
 
 /// Compares a text with a golden file, or writes the file.

@@ -60,7 +60,8 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
 
     if let Some(statefulset) = going.get(&objects::statefulset(&set)) {
         if !args.delete_data {
-            recipe::remember(&cluster, &set, statefulset).await?;
+            let recorded = staying.get(&objects::settings(&set));
+            recipe::remember(&cluster, &set, statefulset, recorded).await?;
         }
         stop::stop(work, statefulset, version).await?;
     }

@@ -9,6 +9,7 @@ use crate::manifest::object::MANAGER;
 use crate::readiness::Expectation;
 use crate::set::{SetIdentity, Topology};
 use crate::settings::{Settings, Storage};
+use crate::text::counted;
 
 /// The objects to watch for a set.
 pub(crate) fn scope(set: &SetIdentity, statefulset: &Value, version: ServerVersion) -> Scope {
@@ -64,7 +65,7 @@ pub(crate) fn details(settings: &Settings, replicas: u32) -> Vec<String> {
 
 /// `1 pod`, `3 pods`.
 pub(crate) fn count(replicas: u32) -> String {
-    if replicas == 1 { "1 pod".to_owned() } else { format!("{replicas} pods") }
+    counted(replicas as usize, "pod")
 }
 
 /// `2 pods ready, 1 replica streaming`.

@@ -39,16 +39,16 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     let objects: BTreeMap<ObjectId, Option<Value>> = found.into_iter().collect();
     let ours = |id: ObjectId| {
         let live = objects.get(&id).and_then(Option::as_ref)?;
-        live::check_ours(live, &id, set).is_ok().then(|| live.clone())
+        live::check_ours(live, &id, set).is_ok().then_some(live)
     };
     let recorded = ours(objects::settings(set));
-    recorded.as_ref().map_or(Ok(()), |live| check_version(live, set))?;
-    let recorded = recorded.as_ref().map(recorded_in).unwrap_or_default();
+    recorded.map_or(Ok(()), |live| check_version(live, set))?;
+    let recorded = recorded.map(recorded_in).unwrap_or_default();
     let Some(statefulset) = ours(objects::statefulset(set)) else {
         return Ok(Known { recipe: recorded, objects });
     };
     let mut recipe = if recorded.is_empty() {
-        read_back(cluster, set, &statefulset).await?
+        read_back(cluster, set, statefulset).await?
     } else {
         recorded.without_live()
     };
@@ -111,7 +111,8 @@ pub(crate) fn to_record(mut recipe: Recipe, live: Option<&Value>, given: bool) -
     recipe
 }
 
-/// Records the number of pods before they are stopped: a later `up` starts as many.
+/// Records the number of pods before they are stopped: a later `up` starts as many. `live` is the ConfigMap with
+/// the recipe, if there is one.
 ///
 /// # Errors
 /// When the recipe can't be written.
@@ -119,15 +120,15 @@ pub(crate) async fn remember(
     cluster: &Cluster,
     set: &SetIdentity,
     statefulset: &Value,
+    live: Option<&Value>,
 ) -> anyhow::Result<()> {
     let replicas = objects::replicas(statefulset);
     // An interrupted run has stopped the pods already.
     if replicas == 0 {
         return Ok(());
     }
-    let live = readable(cluster, &objects::settings(set)).await?;
-    live.as_ref().map_or(Ok(()), |live| check_version(live, set))?;
-    let before = live.as_ref().map(recorded_in).unwrap_or_default();
+    live.map_or(Ok(()), |live| check_version(live, set))?;
+    let before = live.map(recorded_in).unwrap_or_default();
     let mut recipe = before.clone();
     if recipe.is_empty() {
         recipe = read_back(cluster, set, statefulset).await?;
@@ -165,22 +166,8 @@ pub(crate) fn tls(tls: Option<&Tls>) -> TlsSetting {
 
 /// The ConfigMap that holds a recipe.
 pub(crate) fn object(set: &SetIdentity, recipe: &Recipe) -> Object {
-    let id = objects::settings(set);
     let version = recipe::VERSION.to_string();
     let mut data: BTreeMap<&str, &str> = recipe.data().collect();
     data.insert("version", &version);
-    let mut value = json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": id.name,
-            "namespace": set.namespace.as_str(),
-            "labels": { "app": set.name.as_str() },
-        },
-        "data": data,
-    });
-    for (label, is) in set.ownership().labels(Kind::ConfigMap) {
-        value["metadata"]["labels"][label] = json!(is);
-    }
-    Object { id, value, template: "the recipe".to_owned() }
+    objects::config_map(set, objects::settings(set), &json!(data), "the recipe")
 }

@@ -11,7 +11,6 @@ use super::{Work, live, pods, sql};
 use crate::cluster::Cluster;
 use crate::error::{Exit, Failure};
 use crate::event::{Audience, Event, Outcome};
-use crate::manifest::{Kind, Object, ObjectId};
 use crate::postgres::identity;
 use crate::readiness::Snapshot;
 use crate::set::topology::SYSTEM_IDENTIFIER;
@@ -58,7 +57,11 @@ pub(crate) async fn record(
     let output = sql::run(work.cluster, work.namespace(), &script).await?;
     let identifier = identity::parse(&output).context("reading the master's system identifier")?;
     let written = match there {
-        None => work.cluster.create(&object(set, &id, &identifier), false).await,
+        None => {
+            let data = json!({ SYSTEM_IDENTIFIER: identifier });
+            let object = objects::config_map(set, id.clone(), &data, "the topology");
+            work.cluster.create(&object, false).await
+        }
         Some(there) => {
             let patch = json!({
                 "metadata": { "uid": there["metadata"]["uid"] },
@@ -90,21 +93,4 @@ pub(crate) async fn record(
     let audience = Audience::Verbose;
     work.context.reporter.emit(Event::Object { object: id, outcome, detail, audience });
     Ok(())
-}
-
-fn object(set: &SetIdentity, id: &ObjectId, identifier: &str) -> Object {
-    let mut value = json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": id.name,
-            "namespace": set.namespace.as_str(),
-            "labels": { "app": set.name.as_str() },
-        },
-        "data": { SYSTEM_IDENTIFIER: identifier },
-    });
-    for (label, is) in set.ownership().labels(Kind::ConfigMap) {
-        value["metadata"]["labels"][label] = json!(is);
-    }
-    Object { id: id.clone(), value, template: "the topology".to_owned() }
 }

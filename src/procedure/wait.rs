@@ -232,7 +232,7 @@ impl Procedure for Waiter<'_> {
         if !self.observer.complete() {
             let waiting_for = vec!["the first answer of the API server".to_owned()];
             let elapsed = self.work.cluster.deadline.elapsed();
-            self.display.beat(false, &waiting_for, self.observer.trouble(), elapsed);
+            self.display.beat(false, || waiting_for.clone(), self.observer.trouble(), elapsed);
             return Ok(Facts {
                 snapshot: Snapshot::default(),
                 ready: false,

@@ -85,5 +85,5 @@ fn is_about_default(error: &anyhow::Error) -> bool {
 
 /// Refuses a bad `--reset`, which is checked before any request, too.
 fn reset_refused(reset: &[String], invalid: crate::values::Invalid) -> SettingsError {
-    SettingsError::named("reset", reset.join(", "), Source::Flag("--reset"), invalid)
+    SettingsError::of("reset", reset.join(", "), Source::Flag("--reset"), invalid)
 }

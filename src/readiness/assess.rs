@@ -1,6 +1,6 @@
 //! Applies all rules to a snapshot.
 
-use super::group::{groups, is_alike, named};
+use super::group::{groups, is_alike};
 use super::phase::Phase;
 use super::snapshot::{Expectation, Snapshot};
 use super::state::{ObjectReadiness, ObjectState, WedgedPod};
@@ -81,9 +81,7 @@ pub fn unmet(assessment: &Assessment) -> Vec<String> {
 pub fn waiting(assessment: &Assessment) -> Vec<String> {
     let is_waiting = |one: &&ObjectState| one.object.kind == Kind::Pod && one.phase != Phase::Ready;
     let pods = assessment.states.iter().filter(is_waiting).map(|one| (&one.object, &one.state));
-    let pods: Vec<String> = groups(pods, |a, b| is_alike(a, b))
-        .iter()
-        .map(|group| format!("{}: {}", named(&group.objects), group.common))
-        .collect();
+    let pods: Vec<String> =
+        groups(pods, |a, b| is_alike(a, b)).iter().map(|group| group.text(group.common)).collect();
     if pods.is_empty() { assessment.waiting_for.clone() } else { pods }
 }

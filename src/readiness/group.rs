@@ -12,6 +12,13 @@ pub(super) struct Group<'a, T> {
     pub(super) common: T,
 }
 
+impl<T> Group<'_, T> {
+    /// `Pods pgset-0 and pgset-1: TEXT`.
+    pub(super) fn text(&self, text: &str) -> String {
+        format!("{}: {text}", named(&self.objects))
+    }
+}
+
 /// Groups in the order of the first members. `is_same` compares what two objects have.
 pub(super) fn groups<'a, T>(
     members: impl IntoIterator<Item = (&'a ObjectId, T)>,

@@ -40,11 +40,7 @@ impl Milestone {
 /// The steps before the pod is ready, in their order.
 pub(super) fn before_ready(snapshot: &Snapshot, pod: &Pod) -> Vec<Milestone> {
     let claims = Snapshot::claims_of(pod);
-    let is_bound = |claim: &&str| {
-        let status = snapshot.claim(claim).and_then(|claim| claim.status.as_ref());
-        status.and_then(|status| status.phase.as_deref()) == Some("Bound")
-    };
-    let bound = !claims.is_empty() && claims.iter().all(is_bound);
+    let bound = !claims.is_empty() && claims.iter().all(|claim| snapshot.is_bound(claim));
     bound.then_some(Milestone::VolumeBound).into_iter().chain(bootstrapped(pod)).collect()
 }
 

@@ -399,11 +399,7 @@ fn cloning(view: View<'_>, pod: &str) -> Option<String> {
 
 /// The first claim that is not bound; if all seem to be bound, the first one.
 fn unbound<'a>(snapshot: &Snapshot, claims: &[&'a str]) -> Option<&'a str> {
-    let is_bound = |claim: &&&str| {
-        let status = snapshot.claim(claim).and_then(|claim| claim.status.as_ref());
-        status.and_then(|status| status.phase.as_deref()) == Some("Bound")
-    };
-    claims.iter().find(|claim| !is_bound(claim)).or(claims.first()).copied()
+    claims.iter().find(|claim| !snapshot.is_bound(claim)).or(claims.first()).copied()
 }
 
 /// Whether the scheduler waits for claims and not for nodes.

@@ -1,7 +1,7 @@
 //! The current problems, each cause once.
 
 use super::explain::explain;
-use super::group::{groups, is_same_trouble, named};
+use super::group::{Group, groups, is_same_trouble};
 use super::snapshot::{Logs, Snapshot};
 use super::trouble::Trouble;
 use crate::manifest::Kind;
@@ -20,8 +20,7 @@ pub struct Problem {
 /// The problems behind these troubles, root causes first.
 #[must_use]
 pub fn problems(troubles: &[Trouble], snapshot: &Snapshot) -> Vec<Problem> {
-    let roots = roots(troubles).map(|trouble| (&trouble.object, trouble));
-    let problem = |group: super::group::Group<'_, &Trouble>| {
+    let problem = |group: Group<'_, &Trouble>| {
         let is_member = |trouble: &&Trouble| {
             group.objects.contains(&&trouble.object) && is_same_trouble(trouble, group.common)
         };
@@ -31,26 +30,24 @@ pub fn problems(troubles: &[Trouble], snapshot: &Snapshot) -> Vec<Problem> {
                 && (is_member(trouble) || members.iter().any(|member| follows(trouble, member)))
         });
         Problem {
-            text: format!("{}: {}", named(&group.objects), group.common.message),
+            text: group.text(&group.common.message),
             hint: explain(group.common, troubles, snapshot, &Logs::default()).hint,
             pods: affected.map(|trouble| trouble.object.name.clone()).collect(),
         }
     };
-    groups(roots, |a, b| is_same_trouble(a, b)).into_iter().map(problem).collect()
+    causes(troubles).into_iter().map(problem).collect()
 }
 
 /// The texts of the problems.
 pub(super) fn texts(troubles: &[Trouble]) -> Vec<String> {
-    let roots = roots(troubles).map(|trouble| (&trouble.object, trouble));
-    groups(roots, |a, b| is_same_trouble(a, b))
-        .iter()
-        .map(|group| format!("{}: {}", named(&group.objects), group.common.message))
-        .collect()
+    causes(troubles).iter().map(|group| group.text(&group.common.message)).collect()
 }
 
-/// The troubles that do not merely repeat another object's.
-fn roots(troubles: &[Trouble]) -> impl Iterator<Item = &Trouble> {
-    troubles.iter().filter(|trouble| !troubles.iter().any(|other| follows(trouble, other)))
+/// The troubles that do not merely repeat another object's, each with all objects that have it.
+fn causes(troubles: &[Trouble]) -> Vec<Group<'_, &Trouble>> {
+    let is_root = |trouble: &&Trouble| !troubles.iter().any(|other| follows(trouble, other));
+    let roots = troubles.iter().filter(is_root).map(|trouble| (&trouble.object, trouble));
+    groups(roots, |a, b| is_same_trouble(a, b))
 }
 
 /// Whether an object only waits for another one: its message then ends with the other's.

@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::phase::Phase;
 use super::state::ObjectReadiness;
-use super::text::counted;
 use super::view::{self, View};
 use crate::manifest::Kind;
+use crate::text::counted;
 
 /// Judges the headless Service, the master's and the replicas'.
 pub(super) fn judge(view: View<'_>) -> Vec<ObjectReadiness> {

@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::Event;
 use super::events;
 use super::phase::Phase;
 use super::state::ObjectReadiness;
-use super::text::{counted, says};
+use super::text::says;
 use super::trouble::{AT_ONCE, CREATE_GRACE, Cause, MISSING_GRACE, Trouble};
 use super::view::{self, View};
 use crate::manifest::Kind;
+use crate::text::counted;
 
 /// The first minor version of Kubernetes with `availableReplicas` in the status.
 const AVAILABLE_REPLICAS_SINCE: u32 = 22;

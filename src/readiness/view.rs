@@ -147,6 +147,11 @@ impl Snapshot {
             .collect()
     }
 
+    pub(super) fn is_bound(&self, claim: &str) -> bool {
+        let status = self.claim(claim).and_then(|claim| claim.status.as_ref());
+        status.and_then(|status| status.phase.as_deref()) == Some("Bound")
+    }
+
     pub(super) fn claim(&self, wanted: &str) -> Option<&PersistentVolumeClaim> {
         self.claims.iter().find(|claim| name(&claim.metadata) == wanted)
     }

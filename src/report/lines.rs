@@ -11,7 +11,7 @@ use crate::readiness::Phase;
 
 use crate::text::labelled;
 
-use super::failure;
+use super::{failure, summary};
 
 /// The object's name in kubectl's form: `pod/pgset-1`.
 #[must_use]
@@ -99,7 +99,8 @@ pub(super) fn text(event: &Event, color: bool, width: Option<usize>) -> String {
             format!("{} {}", name(object), paint(&phase_style(*phase), one_line(state), color))
         }
         Event::Milestone { object, milestone, elapsed } => {
-            format!("{} {milestone:?} ({})", name(object), tenths(*elapsed))
+            let step = summary::words(*milestone).unwrap_or("ready".to_owned());
+            format!("{}  {step} {}", subject(object), tenths(*elapsed))
         }
         Event::Heartbeat { elapsed, waiting_for } => {
             let waiting_for: Vec<_> = waiting_for.iter().map(|text| one_line(text)).collect();

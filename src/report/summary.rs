@@ -68,7 +68,7 @@ impl Summary {
 }
 
 /// What a summary says about a step; nothing about one that a later step implies.
-fn words(milestone: Milestone) -> Option<String> {
+pub(super) fn words(milestone: Milestone) -> Option<String> {
     Some(match milestone {
         Milestone::VolumeBound => "volume bound".to_owned(),
         Milestone::Initialized => "initialized".to_owned(),

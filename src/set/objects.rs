@@ -1,10 +1,10 @@
 //! The IDs of a set's objects.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::identity::SetIdentity;
 use crate::image::Capabilities;
-use crate::manifest::{Kind, ObjectId};
+use crate::manifest::{Kind, Object, ObjectId};
 
 /// The StatefulSet.
 #[must_use]
@@ -58,6 +58,25 @@ pub fn settings(set: &SetIdentity) -> ObjectId {
 #[must_use]
 pub fn role(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::Role, set.namespace.as_str(), &set.service_account())
+}
+
+/// A ConfigMap of the set that no template renders. `origin` tells where it comes from, for errors.
+#[must_use]
+pub fn config_map(set: &SetIdentity, id: ObjectId, data: &Value, origin: &str) -> Object {
+    let mut value = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": id.name,
+            "namespace": set.namespace.as_str(),
+            "labels": { "app": set.name.as_str() },
+        },
+        "data": data,
+    });
+    for (label, is) in set.ownership().labels(Kind::ConfigMap) {
+        value["metadata"]["labels"][label] = json!(is);
+    }
+    Object { id, value, template: origin.to_owned() }
 }
 
 /// Whether an object holds data or is needed to use the data again. `down` keeps such objects.

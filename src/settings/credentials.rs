@@ -45,12 +45,10 @@ pub(super) fn credentials(
         *profile.capabilities();
     let primary_given = primary_user_given(sources)?;
     let primary_user = role("replication role", primary_given, default_replication_role)?;
-    let user = sources.variable(&[&variables::PG_USER])?;
-    let user = user.or_else(|| sources.recorded(&variables::PG_USER));
+    let user = sources.variable_or_recorded(&[&variables::PG_USER])?;
     let user = role("application's role", user, "testuser")?;
     let database = sources
-        .variable(&[&variables::PG_DATABASE])?
-        .or_else(|| sources.recorded(&variables::PG_DATABASE))
+        .variable_or_recorded(&[&variables::PG_DATABASE])?
         .unwrap_or(Sourced { value: "userdb", source: Source::Default });
     let database: Sourced<DatabaseName> = parse("database", &database)?;
     if user.value == primary_user.value {

@@ -24,23 +24,13 @@ pub struct SettingsError {
 
 impl SettingsError {
     /// An error that shows the value.
-    pub(super) fn of(
+    pub(crate) fn of(
         field: &'static str,
         value: impl Into<String>,
         source: Source,
         invalid: Invalid,
     ) -> Self {
         Self { value: Some(value.into()), ..Self::hidden(field, source, invalid) }
-    }
-
-    /// The same, for a value that a procedure refuses.
-    pub(crate) fn named(
-        field: &'static str,
-        value: impl Into<String>,
-        source: Source,
-        invalid: Invalid,
-    ) -> Self {
-        Self::of(field, value, source, invalid)
     }
 
     /// An error that does not show the value, or has none.

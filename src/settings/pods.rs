@@ -245,13 +245,10 @@ fn list(
     variable: &Variable,
     separator: Option<char>,
 ) -> Result<Vec<Sourced<String>>, SettingsError> {
-    let (texts, source) = match sources.variable(&[variable])? {
+    let (texts, source) = match sources.variable_or_recorded(&[variable])? {
         _ if !values.is_empty() => (values.to_vec(), Source::Flag(flag)),
         Some(given) => (vec![given.value.to_owned()], given.source),
-        None => match sources.recorded(variable) {
-            Some(recorded) => (vec![recorded.value.to_owned()], recorded.source),
-            None => return Ok(Vec::new()),
-        },
+        None => return Ok(Vec::new()),
     };
     let cut = |text: String| match separator {
         Some(separator) => text.split(separator).map(|part| part.trim().to_owned()).collect(),

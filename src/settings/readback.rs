@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::Recipe;
 use super::pods::{Annotation, Label, is_users};
+use super::{Recipe, Storage};
 use crate::set::{SetIdentity, objects};
 
 /// The objects that tell the settings.
@@ -72,18 +72,20 @@ fn storage(
 ) {
     let spec = &objects.statefulset["spec"];
     if let Some(template) = list(&spec["volumeClaimTemplates"]).first() {
-        let class = template["spec"]["storageClassName"].as_str();
-        let storage = class.map_or_else(|| "class".to_owned(), |class| format!("class:{class}"));
-        record("storage", Some(storage));
+        let name = template["spec"]["storageClassName"].as_str().map(str::to_owned);
+        record("storage", Some(Storage::Class { name }.to_string()));
         return claim(template, record);
     }
     let volumes = list(&spec["template"]["spec"]["volumes"]);
     let name = volumes.iter().find_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
     match name {
-        Some(name) if name != set.claim() => record("storage", Some(format!("claim:{name}"))),
+        Some(name) if name != set.claim() => {
+            let name = name.to_owned();
+            record("storage", Some(Storage::Claim { name }.to_string()));
+        }
         _ => {
             let (Some(shared), Some(volume)) = (objects.claim, objects.volume) else { return };
-            record("storage", place(&volume["spec"]));
+            record("storage", place(&volume["spec"]).map(|storage| storage.to_string()));
             let volume = volume["metadata"]["name"].as_str();
             let prefix = volume.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit()));
             record("volume-prefix", prefix.map(str::to_owned));
@@ -98,13 +100,14 @@ fn claim(claim: &Value, record: &mut impl FnMut(&'static str, Option<String>)) {
     record("access-mode", claim["spec"]["accessModes"][0].as_str().map(str::to_owned));
 }
 
-/// The storage of a volume that pgset created: `nfs://SERVER/PATH` or `hostpath:/PATH`.
-fn place(spec: &Value) -> Option<String> {
-    if let Some(server) = spec["nfs"]["server"].as_str() {
-        let server = if server.contains(':') { format!("[{server}]") } else { server.to_owned() };
-        return Some(format!("nfs://{server}{}", spec["nfs"]["path"].as_str()?));
+/// The storage of a volume that pgset created.
+fn place(spec: &Value) -> Option<Storage> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let nfs = &spec["nfs"];
+    match text(&nfs["server"]) {
+        Some(server) => Some(Storage::Nfs { server, path: text(&nfs["path"])? }),
+        None => Some(Storage::HostPath { path: text(&spec["hostPath"]["path"])? }),
     }
-    Some(format!("hostpath:{}", spec["hostPath"]["path"].as_str()?))
 }
 
 /// The value of a variable of any container.

@@ -33,8 +33,19 @@ impl<'a> Sources<'a> {
         value: Option<&'a str>,
         variables: &[&Variable],
     ) -> Result<Option<Sourced<&'a str>>, SettingsError> {
+        match value {
+            Some(_) => self.given(flag, value, variables),
+            None => self.variable_or_recorded(variables),
+        }
+    }
+
+    /// The same without a flag.
+    pub(super) fn variable_or_recorded(
+        &self,
+        variables: &[&Variable],
+    ) -> Result<Option<Sourced<&'a str>>, SettingsError> {
         let recorded = || variables.first().and_then(|variable| self.recorded(variable));
-        Ok(self.given(flag, value, variables)?.or_else(recorded))
+        Ok(self.variable(variables)?.or_else(recorded))
     }
 
     /// Returns the flag's value, or else the value of the first variable that is set.

@@ -84,7 +84,7 @@ impl<'a> Display<'a> {
                 self.milestone(object, Milestone::Deleted, elapsed);
             }
         }
-        self.beat(changed, &waiting(assessment), trouble, elapsed);
+        self.beat(changed, || waiting(assessment), trouble, elapsed);
     }
 
     /// The steps of a pod that are news.
@@ -129,7 +129,7 @@ impl<'a> Display<'a> {
     pub(super) fn beat(
         &mut self,
         changed: bool,
-        waiting_for: &[String],
+        waiting_for: impl FnOnce() -> Vec<String>,
         trouble: Option<&str>,
         elapsed: Duration,
     ) {
@@ -140,7 +140,7 @@ impl<'a> Display<'a> {
         }
         self.beat_at = now + HEARTBEAT;
         if is_due && (self.silent || !changed) {
-            let mut waiting_for = waiting_for.to_vec();
+            let mut waiting_for = waiting_for();
             waiting_for.extend(trouble.map(|t| format!("the API server: {t}")));
             if !waiting_for.is_empty() {
                 self.reporter.emit(Event::Heartbeat { elapsed, waiting_for });
