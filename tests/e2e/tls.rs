@@ -183,7 +183,7 @@ async fn it_comes_is_renewed_and_goes_without_a_restart() {
     space.pgset("up").run().await.ok().never_says("renewed").never_says("configured");
 
     let up = space.pgset("up --tls=false").run().await.ok();
-    up.says("TLS required -> leaving").says("TLS leaving -> off");
+    up.says("TLS required -> offered").says("TLS offered -> off");
     space.pgset("status").run().await.ok().prints("no TLS");
     assert_eq!(client(&space, "master", "disable").await.unwrap(), "f");
     space.pgset("test").run().await.ok();

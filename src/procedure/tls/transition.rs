@@ -8,7 +8,7 @@ use crate::error::{Exit, Failure};
 use crate::plan::{Action, Plan};
 use crate::procedure::live::{self, Live};
 use crate::set::{SetIdentity, objects};
-use crate::settings::tls::CertificateSource;
+use crate::settings::tls::{CertificateSource, Stage};
 use crate::settings::{Settings, Tls};
 
 /// The change from a set's current TLS to its desired TLS.
@@ -154,7 +154,12 @@ impl Transition {
 
 /// The change as text: `TLS off -> offered`.
 pub(crate) fn change(from: Option<&Tls>, to: Option<&Tls>) -> String {
-    let word = |tls: Option<&Tls>| tls.map_or("off", |tls| tls.stage.name());
+    let word = |tls: Option<&Tls>| match tls.map(|tls| tls.stage) {
+        None => "off",
+        // For a client the two are the same.
+        Some(Stage::Offered | Stage::Leaving) => "offered",
+        Some(Stage::Required) => "required",
+    };
     let other = match (from, to) {
         (Some(from), Some(to)) if from.secret != to.secret => {
             format!(", certificate from Secret {}", to.secret)
@@ -164,5 +169,6 @@ pub(crate) fn change(from: Option<&Tls>, to: Option<&Tls>) -> String {
         }
         _ => String::new(),
     };
-    format!("TLS {} -> {}{other}", word(from), word(to))
+    let (from, to) = (word(from), word(to));
+    if from == to { format!("TLS {to}{other}") } else { format!("TLS {from} -> {to}{other}") }
 }
