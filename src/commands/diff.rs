@@ -24,10 +24,10 @@ use crate::procedure::wanted::Wanted;
 /// code, except that 1 becomes 2.
 pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
-    let first = Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
+    Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
     let cluster = context.cluster(&target).await?;
     let (wanted, known) =
-        Wanted::with_recipe(first, context, &args.settings, &args.reset, &target, &cluster).await?;
+        Wanted::with_recipe(context, &args.settings, &args.reset, &target, &cluster).await?;
     let planning = Planning {
         settings: &wanted.settings,
         templates: &wanted.templates,

@@ -33,7 +33,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let password = password(args, context, first.as_ref()).await?;
     let cluster = context.cluster(&target).await?;
     let (wanted, known) =
-        Wanted::with_recipe(first, context, &args.settings, &args.reset, &target, &cluster).await?;
+        Wanted::with_recipe(context, &args.settings, &args.reset, &target, &cluster).await?;
     let Wanted { mut settings, templates, draft, .. } = wanted;
     settings.credentials.password = password.or(settings.credentials.password);
     let purpose = Purpose::Up(ending, conflicts);
@@ -97,11 +97,11 @@ fn conflicts(args: &UpArgs) -> Conflicts {
 async fn password(
     args: &UpArgs,
     context: &Context,
-    wanted: Option<&Wanted>,
+    settings: Option<&Settings>,
 ) -> anyhow::Result<Option<Secret>> {
     let Some(file) = &args.password_file else { return Ok(None) };
     let unquoted =
-        wanted.is_some_and(|wanted| wanted.settings.profile.capabilities().writes_unquoted_sql);
+        settings.is_some_and(|settings| settings.profile.capabilities().writes_unquoted_sql);
     Ok(Some(password_file::password(file, unquoted, context).await?))
 }
 

@@ -20,8 +20,11 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What the command line and the environment want. Everything is rendered, parsed and checked, so that bad
-    /// input is refused before the first request. None if the recipe has to be known first.
+    /// Refuses bad input before the first request. Returns the settings of the command line and the environment;
+    /// none if the recipe has to be known first.
+    ///
+    /// Templates of the user's are rendered and checked here, too. The built-in ones render with any valid
+    /// settings, so they are rendered once, when the recipe is known.
     ///
     /// # Errors
     /// When a setting or a template is refused.
@@ -30,22 +33,25 @@ impl Wanted {
         args: &SettingsArgs,
         reset: &[String],
         target: &Target,
-    ) -> anyhow::Result<Option<Self>> {
+    ) -> anyhow::Result<Option<Settings>> {
         Recipe::default().reset(reset).map_err(|invalid| reset_refused(reset, invalid))?;
-        match Self::of(context, args, target, &Recipe::default()) {
-            Ok(wanted) => Ok(Some(wanted)),
+        match context.resolve(args, Some(target), &Recipe::default()) {
+            Ok(resolved) if resolved.settings.templates.is_some() => {
+                Ok(Some(Self::of(context, args, target, &Recipe::default())?.settings))
+            }
+            Ok(resolved) => Ok(Some(resolved.settings)),
             // The recipe may have another value instead of this default.
             Err(error) if is_about_default(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The same together with the recipe of the set, which is read from the cluster. Prints the warnings.
+    /// What the command wants, together with the recipe of the set, which is read from the cluster. Prints the
+    /// warnings.
     ///
     /// # Errors
     /// When the cluster can't be reached, or a setting is refused.
     pub(crate) async fn with_recipe(
-        first: Option<Self>,
         context: &Context,
         args: &SettingsArgs,
         reset: &[String],
@@ -55,10 +61,7 @@ impl Wanted {
         let set = context.set(Some(target))?;
         let mut known = recipe::read(cluster, &set).await?;
         known.recipe.reset(reset).map_err(|invalid| reset_refused(reset, invalid))?;
-        let wanted = match first {
-            Some(first) if known.recipe.is_empty() => first,
-            _ => Self::of(context, args, target, &known.recipe)?,
-        };
+        let wanted = Self::of(context, args, target, &known.recipe)?;
         wanted.warnings.iter().for_each(|warning| context.warn(warning.clone()));
         Ok((wanted, known))
     }
