@@ -278,7 +278,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --reset --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -380,6 +380,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --service-account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -510,7 +514,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -612,6 +616,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --service-account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1017,7 +1025,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --list --output-dir --kube-version --show-secrets --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --list --output-dir --kube-version --show-secrets --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1119,6 +1127,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --service-account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1984,7 +1996,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --templates --reset --dry-run --no-wait --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --dry-run --no-wait --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2086,6 +2098,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --service-account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -81,6 +81,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l label -d 'Label of ev
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l reset -d 'Go back to the default of a setting; repeatable' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing' -r -f -a "client\t'Compare with the live objects'
@@ -267,6 +268,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l label -d 'Label o
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per object to this directory' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l kube-version -d 'Version of Kubernetes [default: a current one]' -r
@@ -309,6 +311,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l label -d 'Label of 
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l reset -d 'Go back to the default of a setting; repeatable' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
@@ -374,6 +377,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l label -d 'Label of e
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s o -l output -d 'Format' -r -f -a "human\t'For people'
 json\t'JSON, one document or one line per event'"

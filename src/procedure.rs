@@ -5,6 +5,7 @@
 //! the cluster: to resume a procedure that was killed, run it again.
 //! Waiting, the deadline and interrupts are the same for all procedures and are implemented once, in [`run`].
 
+pub(crate) mod account;
 pub(crate) mod apply;
 pub(crate) mod configure;
 pub(crate) mod connection;
@@ -23,6 +24,7 @@ pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod namespace;
 pub(crate) mod password_file;
+pub(crate) mod permission;
 pub(crate) mod planning;
 pub(crate) mod pods;
 pub(crate) mod psql;

@@ -61,6 +61,8 @@ pub struct Sandbox {
     pub faults: Arc<Faults>,
     /// The sandbox's objects.
     pub registry: Arc<Registry>,
+    /// The valid tokens.
+    pub tokens: Arc<Tokens>,
     place: Place,
     node: Arc<Node>,
     tasks: Vec<JoinHandle<()>>,
@@ -118,7 +120,7 @@ impl Sandbox {
         })?);
         let api = Arc::new(Api {
             registry: Arc::clone(&registry),
-            tokens,
+            tokens: Arc::clone(&tokens),
             node: Arc::clone(&node),
             faults: Arc::clone(&faults),
         });
@@ -127,7 +129,7 @@ impl Sandbox {
             tokio::spawn(controllers::run(Arc::clone(&registry), Arc::clone(&faults))),
             tokio::spawn(Arc::clone(&node).run()),
         ];
-        Ok(Self { faults, registry, place, node, tasks })
+        Ok(Self { faults, registry, tokens, place, node, tasks })
     }
 
     /// The sandbox's directory.

@@ -1,5 +1,6 @@
 //! The replica set as a value: its name, its objects, its master, and the RBAC rights that it needs. Pure.
 
+pub mod account;
 pub mod identity;
 pub mod objects;
 mod origin;

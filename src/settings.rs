@@ -8,6 +8,7 @@ pub mod pods;
 pub mod readback;
 pub mod recipe;
 pub mod resolve;
+pub mod service_account;
 mod sources;
 pub mod storage;
 pub mod synchronous;
@@ -95,6 +96,8 @@ pub struct Settings {
     pub tls: Option<Sourced<TlsSetting>>,
     /// Settings of the pods, such as resources, scheduling, labels and annotations.
     pub pods: Pods,
+    /// The existing ServiceAccount that the pods use, if it was set. If not, pgset creates one.
+    pub service_account: Option<String>,
     /// The directory of the user's own templates.
     pub templates: Option<Sourced<std::path::PathBuf>>,
 }

@@ -9,6 +9,7 @@ mod forgotten;
 mod generated;
 mod harness;
 mod render;
+mod rights;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod scripted;

@@ -45,6 +45,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
         synchronous: None,
         tls: None,
         pods: pgset::settings::Pods::default(),
+        service_account: None,
         templates: None,
     }
 }
@@ -295,6 +296,39 @@ fn no_secret_is_in_the_server_s_container() {
     let bootstrap = spec["initContainers"][0].to_string();
     assert!(bootstrap.contains("/etc/pgset-auth") && !bootstrap.contains("secretKeyRef"));
     assert_eq!(spec["automountServiceAccountToken"], false);
+}
+
+/// `--service-account` checks these rights for an account of somebody else's.
+#[test]
+fn the_role_grants_what_pods_need() {
+    for settings in [official("postgres:17"), settings(ARTICLE, nfs())] {
+        let objects = make(&settings, None);
+        let role = objects.iter().find(|object| object.id.kind == Kind::Role).unwrap();
+        let texts = |value: &serde_json::Value| -> Vec<String> {
+            let list = value.as_array().into_iter().flatten();
+            list.map(|text| text.as_str().unwrap().to_owned()).collect()
+        };
+        let mut granted = Vec::new();
+        for rule in role.value["rules"].as_array().unwrap() {
+            let names: Vec<_> = texts(&rule["resourceNames"]).into_iter().map(Some).collect();
+            let names = if names.is_empty() { vec![None] } else { names };
+            for (resource, name) in
+                texts(&rule["resources"]).iter().flat_map(|r| names.iter().map(move |n| (r, n)))
+            {
+                for verb in texts(&rule["verbs"]) {
+                    granted.push((verb, resource.clone(), name.clone()));
+                }
+            }
+        }
+        let pods = [settings.set.pod(0), settings.set.pod(1)];
+        let rights =
+            pgset::set::rights::of_pods(&settings.set, settings.profile.capabilities(), &pods);
+        let mut needed: Vec<_> =
+            rights.into_iter().map(|right| (right.verb, right.resource, right.name)).collect();
+        granted.sort();
+        needed.sort();
+        assert_eq!(granted, needed);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod objects;
 mod passwords;
 mod quick;
 mod recipe;
+mod rights;
 mod settings;
 mod story;
 

@@ -14,6 +14,7 @@ const STORAGE: &str = "Storage";
 const POSTGRESQL: &str = "PostgreSQL (official image only)";
 const TLS: &str = "TLS (official image only)";
 const PODS: &str = "Pods (official image only)";
+const RIGHTS: &str = "Rights";
 const TEMPLATES: &str = "Templates";
 
 /// Options that decide which objects a set consists of.
@@ -184,6 +185,15 @@ The storage of an existing set cannot be changed."
     /// Units h, m and s, or a plain number of seconds.
     #[arg(long, help_heading = PODS, value_name = "DURATION", allow_negative_numbers = true)]
     pub termination_grace_period: Option<String>,
+    /// Existing ServiceAccount for the pods
+    ///
+    /// For a user who may not create Roles: pgset creates no ServiceAccount, Role and RoleBinding, and never
+    /// changes or deletes this one. The rights that the pods need are checked before anything is written. By
+    /// default pgset creates the ServiceAccount NAME-sa; --reset service-account goes back to it.
+    ///
+    /// Example: --service-account database
+    #[arg(long, help_heading = RIGHTS, value_name = "NAME")]
+    pub service_account: Option<String>,
     /// Directory with your templates
     ///
     /// A template in this directory replaces the built-in template with the same path. The default is

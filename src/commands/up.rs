@@ -47,7 +47,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     let planned = Box::pin(planning.plan(&cluster)).await?;
     context.begin("up", &settings.set, &target, details(&settings, planned.replicas));
-    planned.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
+    planned.announce(context);
     let work = Work { context, cluster: &cluster, set: &settings.set, topology: &planned.topology };
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
     let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;

@@ -46,6 +46,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         synchronous: None,
         tls: None,
         pods: crate::settings::Pods::default(),
+        service_account: None,
         templates: None,
     };
     let secret = |text: &str| Secret::new(text.to_owned());

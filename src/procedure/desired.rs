@@ -8,7 +8,7 @@ use crate::manifest::parse;
 use crate::procedure::live::Live;
 use crate::procedure::tls;
 use crate::render::{self, Inputs, Passwords, TemplateSet};
-use crate::set::{SetIdentity, Topology, objects};
+use crate::set::{SetIdentity, Topology, account, objects};
 use crate::settings::tls::CertificateSource;
 use crate::settings::{Settings, Tls};
 use crate::values::{Replicas, Secret};
@@ -56,10 +56,14 @@ pub(crate) fn draft(
     objects(templates, &inputs)
 }
 
-/// Renders and parses the desired objects.
+/// Renders and parses the desired objects. An existing ServiceAccount and its rights are not pgset's to write.
 pub(crate) fn objects(templates: &TemplateSet, inputs: &Inputs<'_>) -> anyhow::Result<Vec<Object>> {
     let rendered = render::render(templates, inputs)?;
-    Ok(parse::objects(&rendered, inputs.settings.set.ownership())?)
+    let mut objects = parse::objects(&rendered, inputs.settings.set.ownership())?;
+    if let Some(account) = &inputs.settings.service_account {
+        objects.retain(|object| !account::is_of(&object.id, account));
+    }
+    Ok(objects)
 }
 
 /// The passwords that the user gave; generated ones for the others.

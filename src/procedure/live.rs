@@ -8,6 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::namespace::{self, Namespace};
+use super::permission::{self, Needs};
 use crate::cluster::objects::Freshness;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
@@ -15,9 +16,8 @@ use crate::manifest::ServerVersion;
 use crate::manifest::object::{LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGER};
 use crate::manifest::{Kind, ObjectId};
 use crate::plan;
-use crate::set::SetIdentity;
-use crate::set::objects;
 use crate::set::rights::Right;
+use crate::set::{SetIdentity, account, objects};
 use crate::settings::{Settings, Storage};
 
 /// How many reads run at the same time. This is enough for all objects of a set; they share one HTTP/2
@@ -39,45 +39,51 @@ pub(crate) struct Live {
     /// The number of pods that a new StatefulSet needs in order to adopt all pods of the set that have no
     /// owner. 0 if there are none.
     pub(crate) orphans: u32,
+    /// The rights that the user does not have, of all that `up` may need.
+    pub(crate) missing: Vec<Right>,
 }
 
 /// Reads everything that a command needs to know before it writes: the server's version, the rights of the
-/// account, the namespace, and the live objects.
+/// account, the namespace, and the live objects. What is missing for the writes is judged when they are known.
 ///
 /// # Errors
-/// When the cluster can't be reached, a right is missing, or the namespace is being deleted.
+/// When the cluster can't be reached, a right to read is missing, or the namespace is being deleted.
 pub(crate) async fn read(
     cluster: &Cluster,
     settings: &Settings,
     ids: Vec<ObjectId>,
     freshness: Freshness,
-    rights: impl FnOnce(&ServerVersion) -> Vec<Right>,
+    needs: Needs<'_>,
 ) -> anyhow::Result<Live> {
     // The first request opens the connection that the others reuse. The API paths of some kinds also depend
     // on the version.
     let version = cluster.version().await?;
     let set = &settings.set;
     let namespace = namespace::read(cluster, set);
-    let missing = check_rights(cluster, rights(&version));
+    let missing = cluster.missing(needs.possible(&version));
     let storage = check_storage(cluster, settings, freshness);
     let selector = set.selector();
     let claims =
         cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
     let volumes = volumes(cluster, settings, freshness);
     let orphans = orphans(cluster, set, freshness);
-    let objects = objects(cluster, ids);
+    let objects = readable_objects(cluster, ids);
     let (missing, namespace, storage, claims, volumes, orphans, objects) =
         futures::join!(missing, namespace, storage, claims, volumes, orphans, objects);
     // Checked in this order, so that the user sees the missing right and not the failed read.
-    missing?;
+    let missing = missing?;
+    let (mut all, mut unread) = objects?;
+    needs.check_reads(&version, &missing, &all, |id| unread.contains_key(id))?;
+    if let Some((_, forbidden)) = unread.pop_first() {
+        return Err(forbidden.into());
+    }
     let namespace = namespace?;
-    let mut all = objects?;
     for (kind, found) in
         [(Kind::PersistentVolumeClaim, claims?), (Kind::PersistentVolume, volumes?)]
     {
         all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
     }
-    Ok(Live { version, namespace, objects: all, storage: storage?, orphans: orphans? })
+    Ok(Live { version, namespace, objects: all, storage: storage?, orphans: orphans?, missing })
 }
 
 /// The volumes of all sets of pgset, because two sets must not share a directory.
@@ -116,20 +122,27 @@ async fn orphans(
     Ok(ordinals.max().map_or(0, |ordinal| ordinal + 1))
 }
 
+/// Objects by name, and the errors of those that this account may not read.
+type Readable = (BTreeMap<ObjectId, Value>, BTreeMap<ObjectId, ClusterError>);
+
 /// Reads objects by name.
-pub(crate) async fn objects(
-    cluster: &Cluster,
-    ids: Vec<ObjectId>,
-) -> Result<BTreeMap<ObjectId, Value>, ClusterError> {
-    stream::iter(ids)
+async fn readable_objects(cluster: &Cluster, ids: Vec<ObjectId>) -> Result<Readable, ClusterError> {
+    let mut reads = stream::iter(ids)
         .map(|id| async move {
-            let value = cluster.get(&id).await?;
-            Ok::<_, ClusterError>(value.map(|value| (id, value)))
+            let found = cluster.get(&id).await;
+            (id, found)
         })
-        .buffer_unordered(READS)
-        .try_filter_map(|found| async move { Ok(found) })
-        .try_collect()
-        .await
+        .buffer_unordered(READS);
+    let (mut all, mut unread) = (BTreeMap::new(), BTreeMap::new());
+    while let Some((id, found)) = reads.next().await {
+        match found {
+            Ok(Some(value)) => drop(all.insert(id, value)),
+            Ok(None) => {}
+            Err(e) if e.is_forbidden() => drop(unread.insert(id, e)),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((all, unread))
 }
 
 /// The objects of a kind that were found, or the error if listing is forbidden.
@@ -137,7 +150,8 @@ type Found = (Vec<(ObjectId, Value)>, Option<(Kind, ClusterError)>);
 
 /// All objects with the labels of the set: those in the namespace, and the volumes.
 ///
-/// PersistentVolumes are skipped if this account may not list them: in that case it has not created any.
+/// PersistentVolumes are skipped if this account may not list them: in that case it has not created any. An existing
+/// ServiceAccount is not the set's, and neither are the Role and the RoleBinding with its name.
 pub(crate) async fn of_set(
     cluster: &Cluster,
     set: &SetIdentity,
@@ -171,15 +185,23 @@ pub(crate) async fn of_set(
     let configured = all
         .get(&objects::statefulset(set))
         .is_some_and(|statefulset| objects::capabilities(statefulset).configuration.is_there());
-    match unseen.into_iter().find(|(kind, _)| configured && is_of_configured(*kind)) {
-        Some((_, error)) => Err(error),
-        None => Ok(all),
+    let (statefulset, recipe) =
+        (all.get(&objects::statefulset(set)), all.get(&objects::settings(set)));
+    let accounts = account::existing(set, statefulset, recipe);
+    let must_be_seen = |kind: Kind| match kind {
+        _ if is_of_configured(kind) => configured,
+        _ => account::is_of_rights(kind) && accounts.is_empty(),
+    };
+    if let Some((_, error)) = unseen.into_iter().find(|(kind, _)| must_be_seen(*kind)) {
+        return Err(error);
     }
+    all.retain(|id, _| !accounts.iter().any(|account| account::is_of(id, account)));
+    Ok(all)
 }
 
 /// Whether every set has objects of this kind.
 fn essential(kind: Kind) -> bool {
-    !matches!(kind, Kind::NetworkPolicy) && !is_of_configured(kind)
+    !matches!(kind, Kind::NetworkPolicy) && !is_of_configured(kind) && !account::is_of_rights(kind)
 }
 
 /// Whether objects of this kind exist only in sets for which pgset writes PostgreSQL's configuration.
@@ -244,23 +266,7 @@ pub(crate) fn uid_of(value: &Value) -> &str {
 /// Refuses to continue if a right is missing.
 pub(crate) async fn check_rights(cluster: &Cluster, rights: Vec<Right>) -> anyhow::Result<()> {
     let missing = cluster.missing(rights).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let list = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    // The rules below say the same in fewer lines.
-    let message = match missing.len() {
-        0..=3 => format!("these rights are missing: {list}"),
-        count => format!("{count} rights are missing"),
-    };
-    let mut failure = Failure::new(Exit::NoCluster, message);
-    failure.details = crate::set::rights::rules(&missing);
-    if missing.iter().any(|r| r.resource == "persistentvolumes") {
-        failure = failure.hint(
-            "storage without rights on PersistentVolumes: --storage class, or --storage claim:NAME",
-        );
-    }
-    Err(failure.hint("ask an administrator of the cluster for a Role with the rules above").into())
+    Ok(permission::refuse(&missing)?)
 }
 
 /// Checks the storage early. Otherwise the only symptom would be a claim that stays Pending.

@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
-use crate::manifest::{Object, ObjectId, ServerVersion};
+use crate::context::Context;
+use crate::manifest::{Object, ObjectId};
 use crate::plan::{self, Action, Options, Plan};
 use crate::procedure::namespace::{self, Namespace};
-use crate::procedure::{Ending, configure, desired, live, recipe, scale, tls};
+use crate::procedure::permission::Needs;
+use crate::procedure::{Ending, account, configure, desired, live, recipe, scale, tls};
 use crate::render::{Inputs, TemplateSet};
 use crate::set::{Topology, objects, rights};
 use crate::settings::{Parameters, Recipe, Settings, synchronous};
@@ -89,6 +91,16 @@ pub(crate) struct Planned {
     pub(crate) tls: tls::Transition,
     /// The ConfigMap that is written after all pods have followed the plan, if there is one.
     pub(crate) last_config: Option<Object>,
+    /// Notes for the user.
+    notes: Vec<String>,
+}
+
+impl Planned {
+    /// Reports what the user has to know before anything is changed.
+    pub(crate) fn announce(&self, context: &Context) {
+        self.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
+        self.notes.iter().for_each(|note| context.note(note.clone()));
+    }
 }
 
 impl Planning<'_> {
@@ -99,11 +111,29 @@ impl Planning<'_> {
     /// anything.
     pub(crate) async fn plan(self, cluster: &Cluster) -> anyhow::Result<Planned> {
         let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
-        if let Ok(planned) = self.plan_of(live) {
-            return Ok(planned);
+        let mut planned = match self.plan_of(live) {
+            Ok(planned) => planned,
+            Err(_) => self.plan_of(Box::pin(self.read(cluster, Freshness::Latest)).await?)?,
+        };
+        self.check_rights(cluster, &mut planned).await?;
+        Ok(planned)
+    }
+
+    /// Refuses a plan for which the user or the pods lack a right.
+    async fn check_rights(self, cluster: &Cluster, planned: &mut Planned) -> anyhow::Result<()> {
+        let Planned { live, plan, topology, replicas, .. } = planned;
+        self.needs().check_plan(&live.version, &live.missing, plan, topology)?;
+        if self.purpose != Purpose::Diff {
+            let statefulset = live.objects.get(&objects::statefulset(&self.settings.set));
+            let check = account::check(cluster, self.settings, statefulset, topology, *replicas);
+            planned.notes.extend(check.await?);
         }
-        let live = Box::pin(self.read(cluster, Freshness::Latest)).await?;
-        self.plan_of(live)
+        Ok(())
+    }
+
+    fn needs(&self) -> Needs<'_> {
+        let Self { settings, draft, known, purpose, .. } = *self;
+        Needs { settings, draft, known, waits: purpose.waits() }
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
@@ -122,9 +152,7 @@ impl Planning<'_> {
         // A plan that failed is made again from what the server says now.
         let known = (freshness == Freshness::Cached).then_some(self.known);
         ids.retain(|id| known.is_none_or(|known| !known.contains_key(id)));
-        let rights =
-            |version: &ServerVersion| rights::up(set, self.draft, self.purpose.waits(), version);
-        let mut live = live::read(cluster, self.settings, ids, freshness, rights).await?;
+        let mut live = live::read(cluster, self.settings, ids, freshness, self.needs()).await?;
         let known = known.into_iter().flatten();
         live.objects.extend(known.filter_map(|(id, live)| Some((id.clone(), live.clone()?))));
         if live.namespace == Namespace::Missing {
@@ -208,7 +236,7 @@ impl Planning<'_> {
         configure::describe(&mut plan, &live.objects, set);
         tls.describe(&mut plan, &live, set);
         let replicas = decision.count();
-        Ok(Planned { live, topology, plan, replicas, tls, last_config })
+        Ok(Planned { live, topology, plan, replicas, tls, last_config, notes: Vec::new() })
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
-use super::{Next, Procedure, Work, configure, live, role, run};
+use super::{Next, Procedure, Work, account, configure, live, role, run};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
@@ -28,7 +28,8 @@ pub(crate) async fn prepare(
     work.topology.check_replicas(work.set, wanted.get())?;
     check_image(&statefulset, wanted)?;
     check_synchronous(work, &statefulset, wanted).await?;
-    let role = if objects::capabilities(&statefulset).names_pods_in_role {
+    let own = account::check_scale(work, &statefulset, wanted.get()).await?;
+    let role = if own && objects::capabilities(&statefulset).names_pods_in_role {
         live::check_rights(work.cluster, rights::naming(work.set)).await?;
         let names = work.topology.pods(work.set, wanted.get());
         role::changed(work.cluster, work.set, &names).await?

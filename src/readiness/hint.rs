@@ -303,7 +303,11 @@ fn refused(case: Case<'_>) -> Vec<String> {
     if let Some(account) = word_after(message, "error looking up service account ") {
         let account = account.rsplit('/').next().unwrap_or(account);
         return vec![
-            format!("ServiceAccount {account} does not exist: {}", again(" to create it")),
+            format!(
+                "ServiceAccount {account} does not exist: {}; one of --service-account must be \
+                 created by an administrator",
+                again(" to create it")
+            ),
             case.kubectl("get serviceaccounts"),
         ];
     }

@@ -28,7 +28,7 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
             "config": set.config(),
             "topology": set.topology(),
             "origin": inputs.origin.as_str(),
-            "service_account": set.service_account(),
+            "service_account": settings.account(),
             "static_storage_class": set.static_storage_class(),
         },
         "labels": labels(settings),

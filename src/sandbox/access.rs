@@ -24,6 +24,30 @@ pub enum User {
     },
 }
 
+impl User {
+    /// The user of a name, as access reviews give it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let account = name.strip_prefix("system:serviceaccount:")?;
+        let (namespace, name) = account.split_once(':')?;
+        Some(Self::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
+    /// The groups that the user is in.
+    #[must_use]
+    pub fn groups(&self) -> Vec<String> {
+        let everybody = "system:authenticated".to_owned();
+        match self {
+            Self::Admin => vec!["system:masters".to_owned(), everybody],
+            Self::ServiceAccount { namespace, .. } => vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{namespace}"),
+                everybody,
+            ],
+        }
+    }
+}
+
 impl std::fmt::Display for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -99,17 +123,15 @@ impl Tokens {
     }
 }
 
-/// Whether a user has a right.
-pub fn may(registry: &Registry, user: &User, right: Right<'_>) -> bool {
-    let User::ServiceAccount { namespace, name } = user else { return true };
+/// Whether a user in these groups has a right.
+pub fn may(registry: &Registry, user: &User, groups: &[String], right: Right<'_>) -> bool {
+    if *user == User::Admin {
+        return true;
+    }
     let Some(place) = right.namespace else { return false };
     let bound = |binding: &Value| {
         let subjects = binding["subjects"].as_array();
-        subjects.into_iter().flatten().any(|subject| {
-            subject["kind"] == "ServiceAccount"
-                && subject["name"] == name.as_str()
-                && subject["namespace"] == namespace.as_str()
-        })
+        subjects.into_iter().flatten().any(|subject| is(user, groups, subject))
     };
     let bindings = registry.store.list(&ROLE_BINDINGS, Some(place)).0;
     bindings.iter().filter(|binding| bound(binding)).any(|binding| {
@@ -119,6 +141,19 @@ pub fn may(registry: &Registry, user: &User, right: Right<'_>) -> bool {
             role["rules"].as_array().into_iter().flatten().any(|rule| grants(rule, right))
         })
     })
+}
+
+/// Whether the subject of a binding is the user, or one of the groups.
+fn is(user: &User, groups: &[String], subject: &Value) -> bool {
+    let name = subject["name"].as_str().unwrap_or_default();
+    match (subject["kind"].as_str(), user) {
+        (Some("ServiceAccount"), User::ServiceAccount { namespace, name: account }) => {
+            name == account && subject["namespace"] == namespace.as_str()
+        }
+        (Some("User"), user) => name == user.to_string(),
+        (Some("Group"), _) => groups.iter().any(|group| group == name),
+        _ => false,
+    }
 }
 
 fn grants(rule: &Value, right: Right<'_>) -> bool {
@@ -137,6 +172,22 @@ fn grants(rule: &Value, right: Right<'_>) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_binding_names_an_account_a_user_or_a_group() {
+        let user = User::named("system:serviceaccount:pg:app").unwrap();
+        assert_eq!(User::named(&user.to_string()), Some(user.clone()));
+        let groups = user.groups();
+        for (subject, expected) in [
+            (json!({"kind": "ServiceAccount", "name": "app", "namespace": "pg"}), true),
+            (json!({"kind": "ServiceAccount", "name": "app", "namespace": "other"}), false),
+            (json!({"kind": "User", "name": "system:serviceaccount:pg:app"}), true),
+            (json!({"kind": "Group", "name": "system:serviceaccounts:pg"}), true),
+            (json!({"kind": "Group", "name": "system:serviceaccounts:other"}), false),
+        ] {
+            assert_eq!(is(&user, &groups, &subject), expected, "{subject}");
+        }
+    }
 
     #[test]
     fn a_rule_grants_what_it_names() {

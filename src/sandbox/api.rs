@@ -7,6 +7,7 @@ mod protobuf;
 pub mod read;
 pub mod request;
 pub mod respond;
+mod reviews;
 mod strategic;
 pub mod tables;
 pub mod write;
@@ -93,11 +94,11 @@ impl Api {
             return Ok(answer(200, &document));
         }
         if let Some(kind) = path.strip_prefix("/apis/authorization.k8s.io/v1/") {
-            if *method != Method::POST || kind != "selfsubjectaccessreviews" {
+            if *method != Method::POST {
                 return Err(Refusal::left_out(kind));
             }
-            let content = content_type(request);
-            return Ok(self.review(&user, &parse(&content, &body(request).await?)?));
+            let (asked, content) = (reviews::Asked::parse(kind)?, content_type(request));
+            return self.review(&user, asked, &parse(&content, &body(request).await?)?);
         }
         let asked = Request::parse(path, query)?;
         self.authorize(&user, method, &asked)?;
@@ -143,7 +144,7 @@ impl Api {
             namespace: asked.namespace.as_deref(),
             name: asked.name.as_deref(),
         };
-        if access::may(&self.registry, user, right) {
+        if access::may(&self.registry, user, &user.groups(), right) {
             return Ok(());
         }
         let place = match &asked.namespace {
@@ -171,29 +172,6 @@ impl Api {
         request["spec"]["expirationSeconds"] = json!(seconds);
         request["status"] = json!({"token": token, "expirationTimestamp": super::after(seconds)});
         Ok(answer(201, &request))
-    }
-
-    /// A `SelfSubjectAccessReview`.
-    fn review(&self, user: &User, review: &Value) -> Reply {
-        let asked = &review["spec"]["resourceAttributes"];
-        let text = |field: &str| asked[field].as_str().filter(|text| !text.is_empty());
-        let resource = text("resource").unwrap_or_default();
-        let resource = match text("subresource") {
-            Some(sub) => format!("{resource}/{sub}"),
-            None => resource.to_owned(),
-        };
-        let right = Right {
-            verb: text("verb").unwrap_or_default(),
-            group: text("group").unwrap_or_default(),
-            resource: &resource,
-            namespace: text("namespace"),
-            name: text("name"),
-        };
-        let allowed =
-            access::may(&self.registry, user, right) && !self.faults.denies(right.resource);
-        let mut answered = review.clone();
-        answered["status"] = json!({"allowed": allowed});
-        answer(201, &answered)
     }
 }
 

@@ -1,70 +1,78 @@
 //! The rights that a command needs, and the RBAC rules that grant missing rights.
 
-use std::collections::BTreeMap;
+mod pods;
+mod rule;
 
-use crate::manifest::ServerVersion;
 use serde_json::Value;
 
 use super::identity::SetIdentity;
-use crate::manifest::{Kind, Object};
+use super::objects;
+use crate::manifest::{Kind, Object, ObjectId, ServerVersion};
 
-/// A right: a verb on a resource.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Right {
-    /// `get`, `patch`, ...
-    pub verb: String,
-    /// The API group; empty for the core group.
-    pub group: String,
-    /// `pods`, or `pods/exec` with a subresource.
-    pub resource: String,
-    /// The namespace. `None` for cluster-scoped kinds.
-    pub namespace: Option<String>,
-}
-
-impl std::fmt::Display for Right {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.group.is_empty() {
-            write!(f, ".{}", self.group)?;
-        }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in namespace {namespace}"),
-            None => f.write_str(" in the whole cluster"),
-        }
-    }
-}
+pub use pods::of_pods;
+pub use rule::{Right, rules};
 
 /// The verbs that pgset needs for each kind that it applies.
 const APPLY: [&str; 3] = ["get", "create", "patch"];
 
-/// The rights that `up` needs: on the kind of each object that it applies, and for waiting if `wait` is
-/// true.
+/// What `up` does to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Not known yet.
+    Unknown,
+    /// It does not exist: it is created.
+    Create,
+    /// It is changed.
+    Update,
+    /// It stays as it is.
+    Nothing,
+}
+
+impl Change {
+    /// The verbs that the change needs. Every object is read, too. An apply that creates an object needs `patch`
+    /// and `create`.
+    fn verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Unknown | Self::Create => &APPLY,
+            Self::Update => &["get", "patch"],
+            Self::Nothing => &["get"],
+        }
+    }
+
+    /// Whether something may be written.
+    fn writes(self) -> bool {
+        self != Self::Nothing
+    }
+
+    /// Whether an object that exists may change.
+    fn changes(self) -> bool {
+        matches!(self, Self::Unknown | Self::Update)
+    }
+}
+
+/// The rights that `up` needs for these changes, and for waiting if `wait` is true.
 #[must_use]
 pub fn up(
     set: &SetIdentity,
-    objects: &[Object],
+    changes: &[(&Object, Change)],
     wait: bool,
     version: &ServerVersion,
 ) -> Vec<Right> {
-    let mut kinds: Vec<Kind> = objects.iter().map(|object| object.id.kind).collect();
-    // The recipe.
-    kinds.push(Kind::ConfigMap);
-    kinds.sort();
-    kinds.dedup();
     let mut rights: Vec<Right> = Vec::new();
-    for kind in kinds {
-        rights.extend(APPLY.iter().map(|verb| on(kind, verb, set)));
+    for (object, change) in changes {
+        rights.extend(change.verbs().iter().map(|verb| on(object.id.kind, verb, set)));
     }
-    for object in objects {
+    for (object, _) in changes.iter().filter(|(_, change)| change.writes()) {
         rights.extend(granted(&object.value, set));
     }
-    let configured = objects.iter().any(|object| object.id.kind == Kind::ConfigMap);
-    if configured {
+    let of = |id: ObjectId| changes.iter().find(|(object, _)| object.id == id).map(|found| found.1);
+    let config = of(objects::config(set)).is_some_and(Change::changes);
+    if config {
         // pgset asks a running server whether it would accept the new configuration.
         rights.push(on(Kind::Pod, "list", set));
         rights.extend(executing(set));
     }
-    if configured && wait {
+    if config && wait {
         // An annotation on the pod tells the kubelet that the ConfigMap has changed.
         rights.push(on(Kind::Pod, "patch", set));
     }
@@ -73,6 +81,8 @@ pub fn up(
     }
     if wait {
         rights.extend(waiting(set, version));
+    }
+    if wait && (config || of(objects::statefulset(set)).is_some_and(Change::changes)) {
         // Kubernetes does not replace a pod that is stuck on an old revision, so pgset must delete it.
         rights.push(on(Kind::Pod, "delete", set));
     }
@@ -232,42 +242,12 @@ fn on(kind: Kind, verb: &str, set: &SetIdentity) -> Right {
 }
 
 fn in_set(verb: &str, group: &str, resource: &str, set: &SetIdentity) -> Right {
-    Right {
-        verb: verb.to_owned(),
-        group: group.to_owned(),
-        resource: resource.to_owned(),
-        namespace: Some(set.namespace.to_string()),
-    }
-}
-
-/// Formats the rules that would grant the missing rights, as YAML for a Role or ClusterRole.
-#[must_use]
-pub fn rules(missing: &[Right]) -> Vec<String> {
-    let mut by_resource: BTreeMap<(bool, &str, &str), Vec<&str>> = BTreeMap::new();
-    for right in missing {
-        let key = (right.namespace.is_none(), right.group.as_str(), right.resource.as_str());
-        let verbs = by_resource.entry(key).or_default();
-        if !verbs.contains(&right.verb.as_str()) {
-            verbs.push(&right.verb);
-        }
-    }
-    by_resource
-        .into_iter()
-        .map(|((cluster, group, resource), verbs)| {
-            let role = if cluster { "ClusterRole" } else { "Role" };
-            let quoted = |names: &[&str]| {
-                names.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", ")
-            };
-            format!(
-                "{role}: {{apiGroups: [{group:?}], resources: [{resource:?}], verbs: [{}]}}",
-                quoted(&verbs)
-            )
-        })
-        .collect()
+    Right::of(verb, group, resource, set.namespace.as_str())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Change::{Create, Nothing, Unknown, Update};
     use super::*;
 
     fn words(rights: &[Right]) -> Vec<String> {
@@ -295,22 +275,45 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_becomes_a_rule() {
-        let right = |verb: &str, namespace: Option<&str>| Right {
-            verb: verb.to_owned(),
-            group: String::new(),
-            resource: if namespace.is_some() { "pods/exec" } else { "persistentvolumes" }
-                .to_owned(),
-            namespace: namespace.map(str::to_owned),
-        };
-        let missing = [right("get", Some("pg")), right("create", Some("pg")), right("patch", None)];
-        assert_eq!(
-            rules(&missing),
-            [
-                r#"Role: {apiGroups: [""], resources: ["pods/exec"], verbs: ["get", "create"]}"#,
-                r#"ClusterRole: {apiGroups: [""], resources: ["persistentvolumes"], verbs: ["patch"]}"#,
-            ]
+    fn only_what_a_change_needs_is_asked_for() {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let object = |id: ObjectId, value| Object { id, value, template: String::new() };
+        let role = object(
+            objects::role(&set),
+            serde_json::json!({"kind": "Role", "rules": [
+            {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]}]}),
         );
+        let statefulset = object(objects::statefulset(&set), Value::Null);
+        let config = object(objects::config(&set), Value::Null);
+        let asked = |changes: [Change; 3]| {
+            let changes: Vec<_> = [&role, &statefulset, &config].into_iter().zip(changes).collect();
+            let rights = words(&up(&set, &changes, true, &ServerVersion::default()));
+            move |right: &str| rights.iter().any(|asked| asked.starts_with(&format!("{right} in")))
+        };
+        let all = [
+            "create roles.rbac.authorization.k8s.io",
+            "patch roles.rbac.authorization.k8s.io",
+            "patch pods/status",
+            "create statefulsets.apps",
+            "patch statefulsets.apps",
+            "create configmaps",
+            "patch configmaps",
+            "patch pods",
+            "delete pods",
+        ];
+        for (changes, expected) in [
+            ([Unknown; 3], all.to_vec()),
+            ([Create; 3], all[..7].to_vec()),
+            ([Nothing; 3], vec![]),
+            ([Update, Nothing, Nothing], all[1..3].to_vec()),
+            ([Nothing, Update, Nothing], vec!["patch statefulsets.apps", "delete pods"]),
+            ([Nothing, Nothing, Update], vec!["patch configmaps", "patch pods", "delete pods"]),
+        ] {
+            let asked = asked(changes);
+            let found: Vec<_> = all.into_iter().filter(|right| asked(right)).collect();
+            assert_eq!(found, expected, "{changes:?}");
+            assert!(asked("get roles.rbac.authorization.k8s.io") && asked("watch pods"));
+        }
     }
 
     #[test]

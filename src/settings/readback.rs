@@ -41,6 +41,8 @@ pub fn recipe(set: &SetIdentity, objects: Objects<'_>) -> Recipe {
     ] {
         record(name, variables.iter().find_map(|variable| variable_of(spec, variable)));
     }
+    let account = text(&spec["serviceAccountName"]);
+    record("service-account", account.filter(|account| *account != set.service_account()));
     if !objects::capabilities(objects.statefulset).has_pod_settings {
         return recipe;
     }

@@ -15,7 +15,7 @@ use crate::values::{Invalid, Replicas, duration};
 pub const VERSION: u32 = 1;
 
 /// The settings that a recipe contains, by the name that they have in the recipe.
-const RECORDED: [(&str, &Variable); 23] = [
+const RECORDED: [(&str, &Variable); 24] = [
     ("access-mode", &variables::PGSET_ACCESS_MODE),
     ("annotation", &variables::PGSET_ANNOTATION),
     ("database", &variables::PG_DATABASE),
@@ -29,6 +29,7 @@ const RECORDED: [(&str, &Variable); 23] = [
     ("profile", &variables::PGSET_PROFILE),
     ("replicas", &variables::PGSET_REPLICAS),
     ("requests", &variables::PGSET_REQUESTS),
+    ("service-account", &variables::PGSET_SERVICE_ACCOUNT),
     ("set", &variables::PGSET_SET),
     ("size", &variables::PGSET_SIZE),
     ("storage", &variables::PGSET_STORAGE),
@@ -67,6 +68,9 @@ impl Recipe {
         record("user", settings.credentials.user.to_string());
         record("primary-user", settings.credentials.primary_user.to_string());
         record("database", settings.credentials.database.to_string());
+        if let Some(account) = &settings.service_account {
+            record("service-account", account.clone());
+        }
         if settings.profile.capabilities().configuration.is_there() {
             let parameters = settings.parameters.as_ref();
             record("set", parameters.map(Parameters::text).unwrap_or_default());

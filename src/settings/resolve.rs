@@ -22,8 +22,8 @@ use super::general::one_of;
 use super::sources::{Sources, parse};
 use super::table::InForce;
 use super::{
-    Recipe, Settings, SettingsError, Source, Sourced, credentials, parameters, pods, synchronous,
-    tls,
+    Recipe, Settings, SettingsError, Source, Sourced, credentials, parameters, pods,
+    service_account, synchronous, tls,
 };
 use crate::cli::{GlobalArgs, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -119,6 +119,7 @@ pub fn resolve(
     }
     let credentials = credentials::credentials(&mut sources, &profile, &mut warnings)?;
     let pods = pods::pods(&mut sources, args, &profile)?;
+    let service_account = service_account::service_account(&mut sources, args)?;
     let settings = Settings {
         set: SetIdentity { name: name.value, namespace: namespace.value },
         image: image.value,
@@ -133,6 +134,7 @@ pub fn resolve(
         tls,
         credentials,
         pods,
+        service_account,
         templates,
     };
     Ok(Resolved { settings, warnings, in_force: sources.in_force })

@@ -47,8 +47,7 @@ async fn everything_of_the_official_image_works_with_rights_in_one_namespace() {
 
 async fn everything_works(image: Image) {
     let space = Space::of(image, "deployer").await;
-    let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
-    let deployer = account(&space, all).await;
+    let deployer = account(&space, json!(crate::rights::example())).await;
     let pgset = |line: &str| space.pgset_through(&deployer, line);
     for storage in ["nfs://10.240.0.1/nfsfileshare", "hostpath:/tmp/kube-cluster/volumes/none"] {
         let up = pgset("up --storage").arg(storage).args("--volume-prefix never-made-");
@@ -64,6 +63,7 @@ async fn everything_works(image: Image) {
     pgset("scale --replicas 3").run().await.ok();
     pgset("status").run().await.ok();
     pgset("up").args(CLASS).run().await.ok().says("nothing changed");
+    pgset("password rotate --yes").run().await.ok();
     pgset("diff").args(CLASS).run().await.ok();
     pgset("down --yes --delete-data").run().await.ok();
     assert!(state::of(&space).await.is_empty());

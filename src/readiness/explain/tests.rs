@@ -186,7 +186,8 @@ fn a_refusal_names_what_refuses() {
                    serviceaccount \"pgset-sa\" not found";
     assert_eq!(
         of(account)[0],
-        "ServiceAccount pgset-sa does not exist: run the same `pgset up` again to create it"
+        "ServiceAccount pgset-sa does not exist: run the same `pgset up` again to create it; one of \
+         --service-account must be created by an administrator"
     );
     let webhook = "admission webhook \"deny.example\" denied the request: no";
     assert_eq!(of(webhook)[0], "the admission webhook deny.example refuses the pod");

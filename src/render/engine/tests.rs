@@ -37,6 +37,7 @@ fn settings() -> Settings {
         synchronous: None,
         tls: None,
         pods: crate::settings::Pods::default(),
+        service_account: None,
         templates: None,
     }
 }

@@ -87,6 +87,10 @@ fn resources(group: &str) -> Value {
             "name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview",
             "namespaced": false, "kind": "SelfSubjectAccessReview", "verbs": ["create"],
         }));
+        resources.push(json!({
+            "name": "localsubjectaccessreviews", "singularName": "localsubjectaccessreview",
+            "namespaced": true, "kind": "LocalSubjectAccessReview", "verbs": ["create"],
+        }));
     }
     let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})

@@ -14,7 +14,7 @@ const LINES: [&str; 5] = [
     "PGSET_REQUESTS=cpu=1,memory=none PGSET_LIMITS=cpu=4 PGSET_NODE_SELECTOR=disk=ssd,zone=a \
      PGSET_TOLERATION=dedicated=db:NoSchedule,spot PGSET_IMAGE_PULL_SECRET=a,b PGSET_LABEL=team=db \
      PGSET_ANNOTATION=note=x PGSET_NETWORK_POLICY=true PGSET_TERMINATION_GRACE_PERIOD=90s \
-     --set work_mem=64MB --set shared_buffers=1GB --tls-secret mine PG_USER=app PG_DATABASE=orders",
+     --set work_mem=64MB --set shared_buffers=1GB --tls-secret mine PGSET_SERVICE_ACCOUNT=database PG_USER=app PG_DATABASE=orders",
     "CCP_IMAGE_TAG=centos7-9.5-1.2.6 CCP_NFS_IP=10.0.0.5 PG_PRIMARY_USER=repl",
 ];
 
@@ -146,6 +146,7 @@ fn settings_are_read_back_from_the_objects() {
                 },
                 "spec": {
                     "terminationGracePeriodSeconds": 90,
+                    "serviceAccountName": "database",
                     "nodeSelector": {"disk": "ssd"},
                     "tolerations": [{"key": "spot", "operator": "Exists"},
                                     {"key": "dedicated", "value": "db", "effect": "NoSchedule"}],
@@ -182,6 +183,7 @@ fn settings_are_read_back_from_the_objects() {
             ("primary-user", "repl"),
             ("profile", "postgres"),
             ("requests", "cpu=500m,memory=none,ephemeral-storage=none"),
+            ("service-account", "database"),
             ("size", "20Gi"),
             ("storage", "class:fast"),
             ("termination-grace-period", "90s"),
@@ -194,6 +196,7 @@ fn settings_are_read_back_from_the_objects() {
     let shared = json!({
         "metadata": {},
         "spec": {"template": {"spec": {
+            "serviceAccountName": "pgset-sa",
             "containers": [{"name": "postgres", "image": "crunchydata/crunchy-postgres:centos7-9.5-1.2.6",
                             "env": [{"name": "PG_USER", "value": "app"}]}],
             "volumes": [{"name": "pgdata", "persistentVolumeClaim": {"claimName": "pgset-pvc"}}],
