@@ -8,6 +8,7 @@ mod adopt;
 mod difference;
 pub mod fields;
 mod growth;
+mod kept;
 mod lists;
 mod owner;
 mod path;
@@ -23,6 +24,7 @@ use serde_json::Value;
 pub use difference::{Difference, difference};
 pub use fields::{Manager, extract, owners, reapplied};
 pub use growth::{Growth, with_live_templates};
+pub use kept::{Foreign, Kept};
 pub use owner::{Owner, foreign};
 pub use path::{Path, Segment};
 pub use progress::Progress;
@@ -42,6 +44,8 @@ pub struct Options<'a> {
     /// Whether the user has specified every password. If so, pgset may use kept data even if its Secret is
     /// gone.
     pub passwords_given: bool,
+    /// What to do about fields that another field manager owns.
+    pub foreign: Foreign<'a>,
 }
 
 /// The steps that make the live objects match the desired ones.
@@ -51,6 +55,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The volumes that must grow before the steps. The StatefulSet's step then recreates the StatefulSet.
     pub growth: Option<Growth>,
+    /// The fields that keep the values of other field managers.
+    pub kept: Vec<Kept>,
 }
 
 impl Plan {
@@ -84,6 +90,19 @@ pub struct Step {
     pub action: Action,
     /// Additional information for the user.
     pub detail: Option<String>,
+    /// The fields that stay with other field managers: an apply leaves them out.
+    pub left_out: Vec<Path>,
+}
+
+impl Step {
+    /// The object to apply. An update leaves out the fields that stay with other field managers.
+    #[must_use]
+    pub fn sent(&self) -> Object {
+        match self.action {
+            Action::Update(_) => kept::without(&self.object, &self.left_out),
+            Action::Create | Action::Unchanged => self.object.clone(),
+        }
+    }
 }
 
 /// What to do about an object.
@@ -125,10 +144,12 @@ pub fn plan(
     }
     safety::passwords(&desired, live, options)?;
     safety::volumes(&desired, live, options.set)?;
-    let (mut steps, mut growing) = (Vec::new(), None);
+    let (mut steps, mut growing, mut kept) = (Vec::new(), None, Vec::new());
     for mut object in desired {
+        let mut keeps = Vec::new();
         if let Some(live) = live.get(&object.id) {
             adopt::claim_templates(&mut object, live);
+            keeps = kept::keep(&mut object, live, options.foreign)?;
         }
         let action = match live.get(&object.id) {
             None => Action::Create,
@@ -153,14 +174,19 @@ pub fn plan(
         };
         let of_set =
             object.id.kind == Kind::StatefulSet && object.id.name == options.set.name.as_str();
-        let again =
-            growing.as_ref().filter(|_| of_set).map(|_| "recreated while its pods run".into());
-        let detail = again.or_else(|| options.replicas.filter(|_| of_set)?.detail());
-        steps.push(Step { object, action, detail });
+        let again = of_set && growing.is_some();
+        let detail = again
+            .then(|| "recreated while its pods run".to_owned())
+            .or_else(|| options.replicas.filter(|_| of_set)?.detail());
+        // An object that is created again needs all its fields.
+        let left_out =
+            if again { Vec::new() } else { keeps.iter().map(|k| k.path.clone()).collect() };
+        kept.extend(keeps);
+        steps.push(Step { object, action, detail, left_out });
     }
     // The sort is stable: objects of one kind keep the order of the templates.
     steps.sort_by_key(|step| step.object.id.kind);
-    Ok(Plan { steps, growth: growing })
+    Ok(Plan { steps, growth: growing, kept })
 }
 
 #[cfg(test)]

@@ -100,4 +100,6 @@ pub struct Settings {
     pub service_account: Option<String>,
     /// The directory of the user's own templates.
     pub templates: Option<Sourced<std::path::PathBuf>>,
+    /// The variables of the settings that this run was given, by flag or by variable, or that it resets.
+    pub asked: Vec<&'static str>,
 }

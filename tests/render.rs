@@ -47,6 +47,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
         pods: pgset::settings::Pods::default(),
         service_account: None,
         templates: None,
+        asked: Vec::new(),
     }
 }
 

@@ -61,7 +61,8 @@ pub struct UpArgs {
     pub password_file: Option<PathBuf>,
     /// Take over fields that another manager owns
     ///
-    /// Without it, a conflict with another field manager, such as kubectl, ends the command with exit code 4.
+    /// Without it, a field that was changed with another client, such as kubectl, keeps its value; if this run asks
+    /// for another value, or if the set needs the field, the command ends with exit code 4.
     #[arg(long)]
     pub force_conflicts: bool,
 }

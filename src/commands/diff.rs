@@ -36,7 +36,9 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
         known: &known.objects,
         create_namespace: false,
     };
-    let Planned { live, plan, .. } = Box::pin(planning.plan(&cluster)).await?;
+    let planned = Box::pin(planning.plan(&cluster)).await?;
+    planned.announce(context);
+    let Planned { live, plan, .. } = planned;
     let growth = plan.growth.as_ref().map(|growth| format!("{}\n", growth.detail()));
     let plan = plan.without_growth(&live.objects);
     let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));
@@ -58,7 +60,7 @@ async fn one(
     live: &BTreeMap<ObjectId, Value>,
 ) -> anyhow::Result<String> {
     let object = &step.object;
-    let after = cluster.apply(object, Apply { dry_run: true, force: true }).await?;
+    let after = cluster.apply(&step.sent(), Apply { dry_run: true, force: true }).await?;
     let before = live.get(&object.id);
     let (before, after) = (before.map(|v| shown(v.clone(), None)), shown(after, before));
     let before = before.map(|v| parse::to_yaml(&v)).unwrap_or_default();

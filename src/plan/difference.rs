@@ -43,18 +43,14 @@ pub fn difference(desired: &Value, live: &Value) -> Difference {
         found.changed.push(Path::of(&["metadata", "managedFields"]));
         return found;
     };
-    let kind = desired["kind"].as_str().unwrap_or_default();
-    let mut walk = Walk { kind, found };
-    let owners = Owners { own: Some(own), all: fields::all(live) };
-    // Skip apiVersion and kind: the live object was found by them.
-    for (name, value) in desired.as_object().into_iter().flatten() {
-        if !matches!(name.as_str(), "apiVersion" | "kind") {
-            let path = Path::of(&[name]);
-            walk.value(value, live.get(name), &owners.step(&Segment::Field(name.clone())), &path);
-        }
-    }
+    let mut walk = Walk::of(desired, live, Some(own));
     walk.no_longer_wanted(desired.as_object(), live, own, &Path::default());
     walk.found
+}
+
+/// The desired fields that have another value in the live object, whoever owns them.
+pub(super) fn changed(desired: &Value, live: &Value) -> Vec<Path> {
+    Walk::of(desired, live, fields::applied(live, MANAGER)).found.changed
 }
 
 /// Longer values are not quoted.
@@ -78,7 +74,7 @@ pub(super) fn change(from: &Value, to: &Value) -> Option<String> {
     Some(if lines == 1 { "1 line changed".to_owned() } else { format!("{lines} lines changed") })
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -121,7 +117,22 @@ struct Walk<'a> {
     found: Difference,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// Compares all fields of the desired object.
+    fn of(desired: &'a Value, live: &Value, own: Option<&Map<String, Value>>) -> Self {
+        let kind = desired["kind"].as_str().unwrap_or_default();
+        let mut walk = Self { kind, found: Difference::default() };
+        let owners = Owners { own, all: fields::all(live) };
+        // Skip apiVersion and kind: the live object was found by them.
+        for (name, value) in desired.as_object().into_iter().flatten() {
+            if !matches!(name.as_str(), "apiVersion" | "kind") {
+                let (path, segment) = (Path::of(&[name]), Segment::Field(name.clone()));
+                walk.value(value, live.get(name), &owners.step(&segment), &path);
+            }
+        }
+        walk
+    }
+
     fn value(&mut self, desired: &Value, live: Option<&Value>, owners: &Owners<'_>, path: &Path) {
         match (desired, live) {
             (Value::Null, _) => {}

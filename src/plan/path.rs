@@ -48,6 +48,11 @@ impl Path {
         self.with(Segment::Field(name.to_owned()))
     }
 
+    /// Its first `steps` steps.
+    pub(super) fn up_to(&self, steps: usize) -> Self {
+        Self(self.0.iter().take(steps).cloned().collect())
+    }
+
     /// Whether it equals `other` or lies below it.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {

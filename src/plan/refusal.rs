@@ -106,6 +106,14 @@ pub enum Refusal {
         /// The object.
         object: ObjectId,
     },
+    /// Another manager owns fields that have to change.
+    #[error("{object} has fields that another field manager owns: {fields}")]
+    FieldConflict {
+        /// The object.
+        object: ObjectId,
+        /// The managers and their fields.
+        fields: String,
+    },
     /// Another manager owns `spec.replicas`.
     #[error("{owner} owns spec.replicas and set it to {live}, not {asked}")]
     ReplicasConflict {
@@ -175,6 +183,7 @@ impl Diagnose for Refusal {
                     object.name
                 )];
             }
+            Self::FieldConflict { .. } => &["--force-conflicts takes these fields over"],
             Self::ReplicasConflict { asked, .. } => {
                 return vec![
                     "--force-conflicts takes the field over".to_owned(),

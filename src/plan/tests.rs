@@ -48,6 +48,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         pods: crate::settings::Pods::default(),
         service_account: None,
         templates: None,
+        asked: Vec::new(),
     };
     let secret = |text: &str| Secret::new(text.to_owned());
     let passwords = Passwords {
@@ -86,7 +87,11 @@ fn applied(desired: &[Object]) -> Live {
 }
 
 fn planned(desired: Vec<Object>, live: &Live) -> Result<Plan, Refusal> {
-    plan(desired, live, &Options { set: &set(), replicas: None, passwords_given: false })
+    plan(
+        desired,
+        live,
+        &Options { set: &set(), replicas: None, passwords_given: false, foreign: Foreign::Take },
+    )
 }
 
 fn id(kind: Kind, name: &str) -> ObjectId {
@@ -318,7 +323,12 @@ fn an_object_that_pgset_never_applied_is_applied() {
 fn detail_says_who_keeps_the_replicas() {
     let decision = ReplicasDecision::LeaveOut { live: 4, owner: "kubectl".to_owned() };
     let set = set();
-    let options = Options { set: &set, replicas: Some(&decision), passwords_given: false };
+    let options = Options {
+        set: &set,
+        replicas: Some(&decision),
+        passwords_given: false,
+        foreign: Foreign::Take,
+    };
     let plan = plan(article(), &Live::new(), &options).unwrap();
     let details: Vec<_> = plan.steps.iter().filter_map(|step| step.detail.as_deref()).collect();
     assert_eq!(details, ["keeps 4 replicas: kubectl owns spec.replicas"]);

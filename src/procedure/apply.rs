@@ -124,7 +124,7 @@ async fn rehearse(work: Work<'_>, plan: &Plan, options: Options<'_>) -> anyhow::
     };
     for step in plan.steps.iter().filter(changes) {
         let dry = Apply { dry_run: true, force: options.conflicts.force() };
-        work.cluster.apply(&step.object, dry).await.map_err(|error| refused(work, error, step))?;
+        work.cluster.apply(&step.sent(), dry).await.map_err(|error| refused(work, error, step))?;
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ async fn write(
     } else {
         // pgset owns a created object by an Update operation. Its own Apply conflicts with that, so force it.
         match cluster
-            .apply(object, Apply { dry_run: dry, force: options.conflicts.force() || once })
+            .apply(&step.sent(), Apply { dry_run: dry, force: options.conflicts.force() || once })
             .await
         {
             // The Secret has changed since it was read.

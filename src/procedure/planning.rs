@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::context::Context;
 use crate::manifest::{Object, ObjectId};
-use crate::plan::{self, Action, Options, Plan};
+use crate::plan::{self, Action, Foreign, Options, Plan};
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
 use crate::procedure::{Ending, account, configure, desired, live, recipe, scale, tls};
@@ -53,6 +53,15 @@ impl Purpose {
     /// stage.
     fn writes(self) -> bool {
         matches!(self, Self::Up(Ending::Wait | Ending::NoWait, _))
+    }
+
+    /// What happens to fields that another field manager owns.
+    fn foreign<'a>(self, asked: &'a [&'static str]) -> Foreign<'a> {
+        match self {
+            Self::Up(_, Conflicts::Force) => Foreign::Take,
+            Self::Up(_, Conflicts::Refuse) => Foreign::Keep { asked },
+            Self::Diff => Foreign::Show { asked },
+        }
     }
 
     fn forces(self) -> bool {
@@ -99,6 +108,7 @@ impl Planned {
     /// Reports what the user has to know before anything is changed.
     pub(crate) fn announce(&self, context: &Context) {
         self.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
+        self.plan.kept.iter().for_each(|kept| context.note(kept.to_string()));
         self.notes.iter().for_each(|note| context.note(note.clone()));
     }
 }
@@ -222,6 +232,7 @@ impl Planning<'_> {
             set,
             replicas: Some(&decision),
             passwords_given: settings.credentials.all_passwords_given(),
+            foreign: self.purpose.foreign(&settings.asked),
         };
         let mut plan = plan::plan(objects, &live.objects, &options)?;
         // Do not write the Secret if its data is unchanged.

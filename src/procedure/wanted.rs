@@ -61,7 +61,8 @@ impl Wanted {
         let set = context.set(Some(target))?;
         let mut known = recipe::read(cluster, &set).await?;
         known.recipe.reset(reset).map_err(|invalid| reset_refused(reset, invalid))?;
-        let wanted = Self::of(context, args, target, &known.recipe)?;
+        let mut wanted = Self::of(context, args, target, &known.recipe)?;
+        wanted.settings.asked.extend(Recipe::variables_of(reset));
         wanted.warnings.iter().for_each(|warning| context.warn(warning.clone()));
         Ok((wanted, known))
     }

@@ -191,6 +191,22 @@ impl Recipe {
         }
     }
 
+    /// The variables of the settings that [`Recipe::reset`] resets.
+    #[must_use]
+    pub fn variables_of(reset: &[String]) -> Vec<&'static str> {
+        let is_named = |name: &str| {
+            reset.iter().any(|setting| {
+                setting == "all"
+                    || setting.split_once('.').map_or(&**setting, |(list, _)| list) == name
+            })
+        };
+        RECORDED
+            .iter()
+            .filter(|(name, _)| is_named(name))
+            .map(|(_, variable)| variable.name)
+            .collect()
+    }
+
     fn reset_parameter(&mut self, parameter: &str) {
         let Some(set) = self.0.get_mut("set") else { return };
         let kept = Parameters::of_recorded(set).without(parameter);

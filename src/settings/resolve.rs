@@ -136,6 +136,7 @@ pub fn resolve(
         pods,
         service_account,
         templates,
+        asked: sources.asked(),
     };
     Ok(Resolved { settings, warnings, in_force: sources.in_force })
 }

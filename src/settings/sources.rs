@@ -87,6 +87,13 @@ impl<'a> Sources<'a> {
             source: source.clone(),
         });
     }
+
+    /// The variables of the settings that were given by flag or by variable.
+    pub(super) fn asked(&self) -> Vec<&'static str> {
+        let given =
+            |setting: &&InForce| matches!(setting.source, Source::Flag(_) | Source::Variable(_));
+        self.in_force.iter().filter(given).map(|setting| setting.variable).collect()
+    }
 }
 
 /// Parses a given value. The error names the field and the source.

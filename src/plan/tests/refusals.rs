@@ -53,7 +53,8 @@ fn kept_data_whose_passwords_are_gone_or_others() {
          not exist"
     );
     let set = set();
-    let options = Options { set: &set, replicas: None, passwords_given: true };
+    let options =
+        Options { set: &set, replicas: None, passwords_given: true, foreign: Foreign::Take };
     assert!(plan(article(), &live, &options).is_ok());
 
     // A claim from a claim template is kept data, too.

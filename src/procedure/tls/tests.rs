@@ -131,7 +131,11 @@ fn any_run_renews_what_pgset_made_and_says_why() {
         value["metadata"]["resourceVersion"].take();
         let object = Object { id, value, template: String::new() };
         let action = Action::Update(Difference::default());
-        Plan { steps: vec![Step { object, action, detail: None }], growth: None }
+        Plan {
+            steps: vec![Step { object, action, detail: None, left_out: Vec::new() }],
+            growth: None,
+            kept: Vec::new(),
+        }
     };
     let mut plan = steps(&renewed);
     late.describe(&mut plan, &live, &settings.set);

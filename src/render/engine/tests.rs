@@ -39,6 +39,7 @@ fn settings() -> Settings {
         pods: crate::settings::Pods::default(),
         service_account: None,
         templates: None,
+        asked: Vec::new(),
     }
 }
 

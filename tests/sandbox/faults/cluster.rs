@@ -49,21 +49,62 @@ pub(super) async fn a_conflict_names_field_and_manager_and_is_taken_over_by_forc
     for profile in PROFILES {
         let up = |line: &str| profile.of(world.pgset(&format!("up --no-wait {line}")));
         up("").run().await.ok();
+        let service = World::key(&SERVICES, "pgset-master");
+        world.edit(&service, |service| service["spec"]["selector"]["name"] = json!("other"));
         let set = World::key(&STATEFUL_SETS, "pgset");
-        world.edit(&set, |set| {
-            set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(7);
-        });
-        let spec = || world.object(&set).map(|set| set["spec"].clone());
-        let before = spec();
-        let output = up("").run().await.exits(4).says("kubectl-edit");
-        output.says("terminationGracePeriodSeconds").says("--force-conflicts");
-        assert_eq!(spec(), before);
+        world.edit(&set, |set| set["metadata"]["labels"]["app"] = json!("other"));
+        let spec = |key| world.object(key).map(|object| object["spec"].clone());
+        let before = || [spec(&service), spec(&set)];
+        let edited = before();
+        let output = up("").run().await.exits(4).says("kubectl-edit owns spec.selector");
+        output.says("--force-conflicts");
+        assert_eq!(before(), edited);
         up("--force-conflicts").run().await.ok();
-        let after = world.object(&set).unwrap();
-        assert_ne!(after["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 7);
+        assert_eq!(world.object(&service).unwrap()["spec"]["selector"]["name"], "pgset-master");
         up("").run().await.ok().says("is up to date");
         profile.of(world.pgset("down --yes --delete-data")).run().await.ok();
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+pub(super) async fn a_tuned_field_of_another_manager_keeps_its_value() {
+    let world = World::quick().await;
+    // The image is the default: no variable asks for it.
+    let run = |line: &str| world.pgset(line).env("CCP_IMAGE_TAG", "").run();
+    run("up").await.ok();
+    let set = World::key(&STATEFUL_SETS, "pgset");
+    world.edit(&set, |set| {
+        set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(7);
+        set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("postgres:17.2");
+    });
+    let spec = |path: &str| {
+        let set = world.object(&set).unwrap();
+        set["spec"]["template"]["spec"].pointer(path).cloned().unwrap_or_default()
+    };
+    let (grace, image) = ("/terminationGracePeriodSeconds", "/containers/0/image");
+    let plain = run("up --no-wait").await.ok().says("is up to date");
+    let plain =
+        plain.says("keeps spec.template.spec.terminationGracePeriodSeconds 7, set by kubectl-edit");
+    plain
+        .says("[name=postgres].image postgres:17.2")
+        .says("--force-conflicts sets it to postgres:17");
+    run("diff").await.ok().says("keeps spec.template.spec.terminationGracePeriodSeconds 7");
+
+    // Another change leaves them to their owner.
+    run("up --no-wait --yes --limits cpu=3").await.ok();
+    assert_eq!((spec(grace), spec(image)), (json!(7), json!("postgres:17.2")));
+    let live = world.object(&set).unwrap();
+    let entries = live["metadata"]["managedFields"].as_array().unwrap();
+    let of_pgset = entries.iter().find(|entry| entry["manager"] == "pgset").unwrap().to_string();
+    assert!(!of_pgset.contains("f:terminationGracePeriodSeconds"), "{of_pgset}");
+
+    let asked = run("up --no-wait --termination-grace-period 20s").await.exits(4);
+    asked.says("kubectl-edit owns spec.template.spec.terminationGracePeriodSeconds");
+    run("up --no-wait --reset image").await.exits(4).says("[name=postgres].image");
+    run("up --no-wait --yes --force-conflicts").await.ok();
+    assert_eq!((spec(grace), spec(image)), (json!(600), json!("postgres:17")));
+    run("up --no-wait").await.ok().never_says("keeps");
     world.stop().await;
 }
 
