@@ -6,6 +6,7 @@ pub mod connect;
 pub mod error;
 pub mod exec;
 pub mod follow;
+pub mod lease;
 pub mod logs;
 pub mod objects;
 pub mod observe;

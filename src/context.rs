@@ -2,6 +2,7 @@
 
 pub(crate) mod command_line;
 pub(crate) mod files;
+pub(crate) mod lease;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,6 +41,8 @@ pub struct Context {
     pub interrupt: Interrupt,
     /// The command line as the user would type it again, to resume after an interruption.
     pub again: String,
+    /// The Lease of the set, while the command writes.
+    pub lease: lease::LeaseSlot,
 }
 
 impl Context {
@@ -130,7 +133,8 @@ impl Context {
         crate::text::for_set(text, &crate::context::command_line::flags(&self.global))
     }
 
-    /// Reports which set the command works on. `details` says with what: `postgres:17`, `2 pods`.
+    /// Reports which set the command works on. `details` says with what: `postgres:17`, `2 pods`. Once: a command
+    /// that makes its plan again is still the same command.
     pub fn begin(
         &self,
         command: &'static str,
@@ -138,6 +142,9 @@ impl Context {
         target: &Target,
         details: Vec<String>,
     ) {
+        if !self.lease.name(command, user(&self.environment)) {
+            return;
+        }
         self.reporter.emit(Event::Started {
             command,
             set: set.name.to_string(),
@@ -229,14 +236,33 @@ pub(crate) fn sources(general: &General, environment: &Environment) -> Sources {
     }
 }
 
+/// The user and the host, for other users: `ann@laptop`.
+fn user(environment: &Environment) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let user =
+        environment.raw(&environment::USER).and_then(|user| user.to_str()).map(str::to_owned);
+    let number = || std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
+    let user = user.unwrap_or_else(|| format!("uid {}", number()));
+    match host() {
+        Ok(host) => format!("{user}@{host}"),
+        Err(_) => user,
+    }
+}
+
+/// The host's name.
+fn host() -> Result<String, String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_err(|e| format!("the host's name can't be read: {e}"))?;
+    Ok(name.trim().to_owned())
+}
+
 /// The address that the host's name resolves to, as `hostname --ip-address` prints it.
 fn local_address() -> Result<std::net::IpAddr, String> {
     use std::net::ToSocketAddrs as _;
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_err(|e| format!("the host's name can't be read: {e}"))?;
-    let name = name.trim();
-    let addresses =
-        (name, 0).to_socket_addrs().map_err(|e| format!("{name} does not resolve: {e}"))?;
+    let name = host()?;
+    let addresses = (name.as_str(), 0)
+        .to_socket_addrs()
+        .map_err(|e| format!("{name} does not resolve: {e}"))?;
     let mut addresses: Vec<_> = addresses.map(|a| a.ip()).collect();
     // Prefer an address that other hosts can reach to a loopback address.
     addresses.sort_by_key(std::net::IpAddr::is_loopback);

@@ -19,6 +19,7 @@ pub(crate) mod grow;
 pub(crate) mod inspect;
 pub(crate) mod inventory;
 pub(crate) mod kubelet;
+pub(crate) mod lease;
 pub(crate) mod leftover;
 pub(crate) mod live;
 pub(crate) mod login;
@@ -47,6 +48,7 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::cli::DryRun;
 use crate::cluster::Cluster;
+use crate::cluster::lease::Loss;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::interrupt::interrupted;
@@ -79,6 +81,20 @@ impl Work<'_> {
     #[must_use]
     pub(crate) fn too_late(&self, why: impl Into<String>) -> Failure {
         Failure::new(Exit::TimedOut, why).hint(self.resume())
+    }
+
+    /// The failure when another command has taken over the set.
+    #[must_use]
+    pub(crate) fn lost(&self, loss: &Loss) -> Failure {
+        let set = &self.set.name;
+        let message = match loss {
+            Loss::TakenOver(holder) => {
+                format!("{holder} has taken over set {set}: this command did not renew its Lease")
+            }
+            Loss::Deleted => format!("the Lease of set {set} was deleted by another client"),
+        };
+        Failure::new(Exit::Refused, message)
+            .hint(format!("{}  # makes a new plan", self.context.again))
     }
 
     /// A hint with the command that resumes.
@@ -191,6 +207,7 @@ pub(crate) async fn run<P: Procedure>(
                     // Checked before the pause: frequent events in a busy namespace must not delay the
                     // deadline.
                     () = sleep_until(deadline) => return Err(procedure.too_late(work, why).into()),
+                    loss = work.context.lease.lost() => return Err(work.lost(&loss).into()),
                     paused = procedure.pause() => paused?,
                 }
             }

@@ -11,6 +11,7 @@ use crate::cli::{self, Cli, Command, PasswordCommand};
 use crate::commands;
 use crate::complete;
 use crate::context::Context;
+use crate::context::lease::{LeaseSlot, PlanAgain};
 use crate::environment::{self, Environment};
 use crate::error::{self, Diagnose, Diagnosed, Exit, Failure, Report};
 use crate::event::Event;
@@ -100,6 +101,7 @@ async fn supervise(
         reporter: reporter.clone(),
         interrupt,
         again,
+        lease: LeaseSlot::default(),
     };
     let command = cli.command;
     // Commands that only read have nothing to clean up: the first signal ends them.
@@ -119,12 +121,13 @@ async fn supervise(
         // If a signal and an error arrive at the same time, the signal takes precedence.
         biased;
         signal = interrupter.listen() => match signal {
-            Ok(exit) => return exit,
+            Ok(exit) => Ok(exit),
             Err(error) => Err(error.into()),
         },
         exit = interrupt.wait(), if reads => return exit,
         result = dispatch(&command, &context) => result,
     };
+    context.lease.release().await;
     match result {
         Ok(exit) => exit,
         Err(error) => match (failed(&reporter, &error, &context), &command) {
@@ -162,6 +165,7 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
 fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn Diagnose> {
     let types: &[Diagnosed] = &[
         error::diagnosed::<Failure>,
+        error::diagnosed::<PlanAgain>,
         error::diagnosed::<crate::prompt::PromptError>,
         error::diagnosed::<crate::cluster::ClusterError>,
         error::diagnosed::<crate::settings::SettingsError>,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod identity;
+pub mod lease;
 pub mod objects;
 mod origin;
 pub mod passwords;

@@ -10,6 +10,7 @@ mod growth;
 mod inputs;
 mod killed;
 mod kubectl;
+mod lease;
 mod lives;
 mod objects;
 mod passwords;

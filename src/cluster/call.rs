@@ -120,6 +120,12 @@ impl Cluster {
         Self { inner: Arc::new(inner), deadline }
     }
 
+    /// The same client with a deadline of its own, for what must not depend on the command's.
+    #[must_use]
+    pub(super) fn within(&self, limit: Duration) -> Self {
+        Self { inner: Arc::clone(&self.inner), deadline: Deadline::after(limit) }
+    }
+
     /// The API server's address.
     #[must_use]
     pub fn server(&self) -> &str {

@@ -167,31 +167,42 @@ impl Cluster {
 
     /// Deletes the object with this UID. False if it is already gone or the name belongs to another object.
     pub async fn delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
-        self.delete_with(id, uid, "Background").await
+        self.delete_with(id, &json!({ "uid": uid }), "Background").await
+    }
+
+    /// Deletes the object with this UID, if it still has this version. False if it does not.
+    pub async fn delete_version(
+        &self,
+        id: &ObjectId,
+        uid: &str,
+        version: &str,
+    ) -> Result<bool, ClusterError> {
+        let preconditions = json!({ "uid": uid, "resourceVersion": version });
+        self.delete_with(id, &preconditions, "Background").await
     }
 
     /// Deletes only the object with this UID. The objects that it owns remain, without an owner.
     pub async fn orphan(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
-        self.delete_with(id, uid, "Orphan").await
+        self.delete_with(id, &json!({ "uid": uid }), "Orphan").await
     }
 
     async fn delete_with(
         &self,
         id: &ObjectId,
-        uid: &str,
+        preconditions: &Value,
         propagation: &str,
     ) -> Result<bool, ClusterError> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": { "uid": uid },
+            "preconditions": preconditions,
             "propagationPolicy": propagation,
         });
         let request =
             with_body(Method::DELETE, &self.path_of(id).await?, "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
-            // 409: the UID precondition failed, so the object is already gone.
+            // 409: a precondition failed, so the object is gone, or another version.
             Err(e) if e.is_not_found() || e.is_conflict() => Ok(false),
             Err(e) => Err(e),
         }

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use crate::cli::DownArgs;
+use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::event::{Audience, Event, Outcome};
 use crate::manifest::Kind;
 use crate::procedure::delete::Objects;
 use crate::procedure::inventory::{data, listed, whereabouts};
-use crate::procedure::{Work, delete, erase, live, recipe, stop, topology};
+use crate::procedure::{Work, delete, erase, lease, live, recipe, stop, topology};
 use crate::set::{SetIdentity, Topology, objects, rights};
 
 /// Deletes a set: pods first, in order. Deletes the data only with `--delete-data`.
@@ -30,18 +31,31 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let set = context.set(Some(&target))?;
     let cluster = context.cluster(&target).await?;
     context.begin("down", &set, &target, Vec::new());
+    let attempt =
+        async || Box::pin(attempt(args, context, &cluster, &set, &target.context, started)).await;
+    lease::planned(attempt).await
+}
+
+/// Finds the objects and deletes them.
+async fn attempt(
+    args: &DownArgs,
+    context: &Context,
+    cluster: &Cluster,
+    set: &SetIdentity,
+    kube_context: &str,
+    started: Instant,
+) -> anyhow::Result<Exit> {
     let version = cluster.version().await?;
-    let (all, topology) =
-        futures::join!(live::of_set(&cluster, &set), topology::read(&cluster, &set));
+    let (all, topology) = futures::join!(live::of_set(cluster, set), topology::read(cluster, set));
     let all = all?;
     // A topology that can't be understood must not keep a set from being deleted.
     let topology = topology.unwrap_or_else(|error| {
         context.warn(format!("{error:#}"));
         Topology::default()
     });
-    let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
+    let work = Work { context, cluster, set, topology: &topology };
     let (data, rest): (Objects, Objects) =
-        all.into_iter().partition(|(id, _)| objects::holds_data(&set, id));
+        all.into_iter().partition(|(id, _)| objects::holds_data(set, id));
     let (going, staying) = if args.delete_data {
         (rest.into_iter().chain(data).collect(), Objects::new())
     } else {
@@ -49,19 +63,20 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     if going.is_empty() {
         let next = if staying.is_empty() { Vec::new() } else { kept_rows(context, &staying) };
-        context.finish_with(nothing(&set, &staying), started, None, next);
+        context.finish_with(nothing(set, &staying), started, None, next);
         return Ok(Exit::Done);
     }
     let mut kinds: Vec<Kind> = going.keys().map(|id| id.kind).collect();
     kinds.dedup();
-    let erases = erase::shared(&set, &going).is_some();
-    live::check_rights(&cluster, rights::down(&set, &kinds, erases, &version)).await?;
-    ask(args, context, &set, &target.context, &going, &staying).await?;
+    let erases = erase::shared(set, &going).is_some();
+    live::check_rights(cluster, rights::down(set, &kinds, erases, &version)).await?;
+    ask(args, context, set, kube_context, &going, &staying).await?;
 
-    if let Some(statefulset) = going.get(&objects::statefulset(&set)) {
+    lease::hold_as_planned(work, going.get(&objects::statefulset(set))).await?;
+    if let Some(statefulset) = going.get(&objects::statefulset(set)) {
         if !args.delete_data {
-            let recorded = staying.get(&objects::settings(&set));
-            recipe::remember(&cluster, &set, statefulset, recorded).await?;
+            let recorded = staying.get(&objects::settings(set));
+            recipe::remember(cluster, set, statefulset, recorded).await?;
         }
         stop::stop(work, statefulset, version).await?;
     }
@@ -69,13 +84,13 @@ pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     // Delete the Secret and the claim only after the files. Otherwise the next `up` would find a database
     // whose passwords are lost.
     let (kept, going) = if files_stay.is_some() {
-        going.into_iter().partition(|(id, _)| objects::holds_data(&set, id))
+        going.into_iter().partition(|(id, _)| objects::holds_data(set, id))
     } else {
         (Objects::new(), going)
     };
     delete::delete(work, going).await?;
     if let Some(reason) = files_stay {
-        return Err(files_left(&set, &kept, &reason, &context.again).into());
+        return Err(files_left(set, &kept, &reason, &context.again).into());
     }
     for (object, value) in &staying {
         let (object, outcome, detail) = (object.clone(), Outcome::Kept, whereabouts(object, value));

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use crate::cli::{PasswordCommand, RoleKind, RotateArgs, ShowArgs};
+use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::image::Capabilities;
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::rotate::{self, keys};
-use crate::procedure::{Work, credentials, live, password_file, server};
-use crate::set::{objects, passwords, rights};
+use crate::procedure::{Work, credentials, lease, live, password_file, server};
+use crate::set::{SetIdentity, objects, passwords, rights};
 use crate::settings::credentials::check_password;
 use crate::values::Secret;
 
@@ -54,19 +55,33 @@ async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<Exit> {
     };
     let cluster = context.cluster(&target).await?;
     context.begin("password rotate", &set, &target, Vec::new());
-    let found = existing::find(&cluster, &set, rights::rotating(&set)).await?;
-    let Some(Existing { statefulset, topology }) = found else {
-        return Err(live::no_set(&cluster, &set, context).await.into());
-    };
-    check(objects::capabilities(&statefulset), &roles, given.as_ref())?;
-    let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
-    let master = server::master(work).await?;
-    for role in &roles {
-        rotate::rotate(work, &master, *role, given.as_ref()).await?;
-    }
+    let attempt =
+        async || Box::pin(rotate_all(context, &cluster, &set, &roles, given.as_ref())).await;
+    lease::planned(attempt).await?;
     let names: Vec<String> = roles.iter().map(ToString::to_string).collect();
     context.finish(format!("{}: passwords rotated: {}", set.name, names.join(", ")), started);
     Ok(Exit::Done)
+}
+
+async fn rotate_all(
+    context: &Context,
+    cluster: &Cluster,
+    set: &SetIdentity,
+    roles: &[RoleKind],
+    given: Option<&Secret>,
+) -> anyhow::Result<()> {
+    let found = existing::find(cluster, set, rights::rotating(set)).await?;
+    let Some(Existing { statefulset, topology }) = found else {
+        return Err(live::no_set(cluster, set, context).await.into());
+    };
+    check(objects::capabilities(&statefulset), roles, given)?;
+    let work = Work { context, cluster, set, topology: &topology };
+    let master = server::master(work).await?;
+    lease::hold(work).await?;
+    for role in roles {
+        rotate::rotate(work, &master, *role, given).await?;
+    }
+    Ok(())
 }
 
 /// The roles to rotate, sorted and without duplicates.

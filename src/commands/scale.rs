@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::cli::ScaleArgs;
+use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Exit;
 use crate::event::{Event, Outcome};
@@ -13,9 +14,10 @@ use crate::plan::{self, Path};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Work, live, scale, slots};
+use crate::procedure::{Work, lease, live, scale, slots};
 use crate::set::{SetIdentity, objects, rights};
 use crate::settings::{Source, resolve};
+use crate::values::Replicas;
 
 /// Changes the number of pods and waits until every replica streams.
 pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -25,16 +27,29 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
     let wanted = resolve::replicas(&args.replicas, Source::Flag("--replicas"), None)?.value;
     let cluster = context.cluster(&target).await?;
     context.begin("scale", &set, &target, Vec::new());
+    let attempt = async || Box::pin(attempt(args, context, &cluster, &set, wanted, started)).await;
+    lease::planned(attempt).await
+}
 
-    let id = objects::statefulset(&set);
+/// Makes a plan and applies it.
+async fn attempt(
+    args: &ScaleArgs,
+    context: &Context,
+    cluster: &Cluster,
+    set: &SetIdentity,
+    wanted: Replicas,
+    started: Instant,
+) -> anyhow::Result<Exit> {
+    let id = objects::statefulset(set);
     let version = cluster.version().await?;
-    let mut needed = rights::waiting(&set, &version);
-    needed.extend(rights::scaling(&set));
-    let found = existing::find(&cluster, &set, needed).await?;
+    let mut needed = rights::waiting(set, &version);
+    needed.extend(rights::scaling(set));
+    needed.extend(rights::leasing(set));
+    let found = existing::find(cluster, set, needed).await?;
     let Some(Existing { statefulset: live, topology }) = found else {
-        return Err(live::no_set(&cluster, &set, context).await.into());
+        return Err(live::no_set(cluster, set, context).await.into());
     };
-    let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
+    let work = Work { context, cluster, set, topology: &topology };
     let has_slots = objects::capabilities(&live).has_replication_slots;
     let owner = other_owner(&live);
     let scale = scale::prepare(work, live, wanted).await?;
@@ -42,7 +57,7 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
 
     context.interrupt.check(|| "nothing was changed".into(), &context.again)?;
     let applied = scale.run().await?;
-    let detail = detail(before, wanted.get(), owner.as_deref(), &set);
+    let detail = detail(before, wanted.get(), owner.as_deref(), set);
     let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };
     context.reporter.emit(Event::object(id, outcome, detail));
     let shrinks = before > wanted.get();
@@ -53,8 +68,8 @@ pub async fn run(args: &ScaleArgs, context: &Context) -> anyhow::Result<Exit> {
         ));
     }
     if !args.no_wait {
-        let expectation = expectation(&set, work.topology, &applied, wanted.get(), &version);
-        let scope = scope(&set, &applied, version);
+        let expectation = expectation(set, work.topology, &applied, wanted.get(), &version);
+        let scope = scope(set, &applied, version);
         let done = "the number of pods is set";
         wait::until_ready(work, Wait { scope, expectation, done }).await?;
         if has_slots {

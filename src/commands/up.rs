@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::cli::UpArgs;
+use crate::cluster::{Cluster, Target};
 use crate::context::Context;
 use crate::error::Exit;
 use crate::postgres::address::Addresses;
@@ -14,7 +15,7 @@ use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wait::{self, Wait};
 use crate::procedure::wanted::Wanted;
 use crate::procedure::{
-    Ending, Work, apply, configure, connection, desired, grow, leftover, login, namespace,
+    Ending, Work, apply, configure, connection, desired, grow, lease, leftover, login, namespace,
     password_file, slots, tls, topology,
 };
 use crate::set::objects;
@@ -27,13 +28,29 @@ use crate::values::Secret;
 /// planned before the first write.
 pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let (ending, conflicts) = (ending(args), conflicts(args));
     let target = context.target().await?;
     let first = Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
-    let password = password(args, context, first.as_ref()).await?;
+    let password =
+        password_file::before_requests(args.password_file.as_ref(), context, first.as_ref())
+            .await?;
     let cluster = context.cluster(&target).await?;
+    let attempt =
+        async || attempt(args, context, &target, &cluster, password.clone(), started).await;
+    lease::planned(attempt).await
+}
+
+/// Makes a plan and applies it.
+async fn attempt(
+    args: &UpArgs,
+    context: &Context,
+    target: &Target,
+    cluster: &Cluster,
+    password: Option<Secret>,
+    started: Instant,
+) -> anyhow::Result<Exit> {
+    let (ending, conflicts) = (ending(args), conflicts(args));
     let (wanted, known) =
-        Wanted::with_recipe(context, &args.settings, &args.reset, &target, &cluster).await?;
+        Wanted::with_recipe(context, &args.settings, &args.reset, target, cluster).await?;
     let Wanted { mut settings, templates, draft, .. } = wanted;
     settings.credentials.password = password.or(settings.credentials.password);
     let purpose = Purpose::Up(ending, conflicts);
@@ -45,10 +62,10 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         known: &known.objects,
         create_namespace: args.create_namespace,
     };
-    let planned = Box::pin(planning.plan(&cluster)).await?;
-    context.begin("up", &settings.set, &target, details(&settings, planned.replicas));
+    let planned = Box::pin(planning.plan(cluster)).await?;
+    context.begin("up", &settings.set, target, details(&settings, planned.replicas));
     planned.announce(context);
-    let work = Work { context, cluster: &cluster, set: &settings.set, topology: &planned.topology };
+    let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
     let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;
 
@@ -60,7 +77,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let applied = Box::pin(write(work, &settings, &planned, ending, conflicts)).await?;
     match ending {
         Ending::DryRun(_) => context.finish("nothing was written: this was a dry run", started),
-        Ending::NoWait => context.finish(not_waited_for(work, &planned), started),
+        Ending::NoWait => context.finish(planned.not_waited_for(work), started),
         Ending::Wait => {
             let followed = Box::pin(follow(work, &settings, &planned, &applied, consent)).await?;
             finish(context, &planned, &followed, started);
@@ -93,18 +110,6 @@ fn conflicts(args: &UpArgs) -> Conflicts {
     if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse }
 }
 
-/// The password of `--password-file`, which is read before the first request.
-async fn password(
-    args: &UpArgs,
-    context: &Context,
-    settings: Option<&Settings>,
-) -> anyhow::Result<Option<Secret>> {
-    let Some(file) = &args.password_file else { return Ok(None) };
-    let unquoted =
-        settings.is_some_and(|settings| settings.profile.capabilities().writes_unquoted_sql);
-    Ok(Some(password_file::password(file, unquoted, context).await?))
-}
-
 /// Applies the plan. Returns the resulting StatefulSet.
 async fn write(
     work: Work<'_>,
@@ -118,27 +123,17 @@ async fn write(
     let plan = if matches!(ending, Ending::DryRun(_)) {
         planned.plan.clone().without_growth(&planned.live.objects)
     } else {
+        // Volumes that grow are asked about first.
+        if !planned.plan.is_unchanged() && planned.plan.growth.is_none() {
+            let statefulset = planned.live.objects.get(&objects::statefulset(work.set));
+            lease::hold_as_planned(work, statefulset).await?;
+        }
         grow::grow(work, &planned.plan, &planned.live, conflicts).await?;
         planned.plan.clone()
     };
     let applied = apply::apply(work, plan, options).await?;
     let there = || planned.live.objects.get(&objects::statefulset(work.set)).cloned();
     Ok(applied.or_else(there).unwrap_or_default())
-}
-
-fn not_waited_for(work: Work<'_>, planned: &Planned) -> String {
-    if configure::changes(&planned.plan, &planned.live.objects, work.set) || planned.tls.is_new() {
-        work.context.warn(format!(
-            "the servers have not loaded the new settings (--no-wait); `{}` loads them",
-            work.context.sibling("up")
-        ));
-    }
-    let state = if planned.plan.is_unchanged() { "is up to date" } else { "is applied" };
-    format!(
-        "{} {state} (--no-wait): `{}` shows its state",
-        work.set.name,
-        work.context.sibling("status")
-    )
 }
 
 /// What came of waiting for the set.
@@ -180,7 +175,7 @@ async fn follow<'a>(
         if ran {
             tls::settle(work, &wait, tls, planned.last_config.as_ref()).await?;
         }
-        tls::remember(work.cluster, work.set, recorded, tls.last.as_ref()).await?;
+        tls::remember(work, recorded, tls.last.as_ref()).await?;
     }
     let verified = tls::is_required(tls.last.as_ref());
     login::verify(work, &snapshot, verified).await?;

@@ -34,10 +34,12 @@ pub enum Kind {
     Pod,
     /// `storage.k8s.io/v1`, cluster-scoped; read only.
     StorageClass,
+    /// `coordination.k8s.io/v1`; says which command changes the set. pgset never applies documents of this kind.
+    Lease,
 }
 
 /// All kinds, in the order in which pgset applies them.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 15] = [
     Kind::Namespace,
     Kind::ServiceAccount,
     Kind::Role,
@@ -52,6 +54,7 @@ pub const KINDS: [Kind; 14] = [
     Kind::StatefulSet,
     Kind::Pod,
     Kind::StorageClass,
+    Kind::Lease,
 ];
 
 impl Kind {
@@ -73,6 +76,7 @@ impl Kind {
             Self::StatefulSet => "StatefulSet",
             Self::Pod => "Pod",
             Self::StorageClass => "StorageClass",
+            Self::Lease => "Lease",
         }
     }
 
@@ -94,6 +98,7 @@ impl Kind {
             Self::StatefulSet => "statefulsets",
             Self::Pod => "pods",
             Self::StorageClass => "storageclasses",
+            Self::Lease => "leases",
         }
     }
 
@@ -106,6 +111,7 @@ impl Kind {
             Self::PodDisruptionBudget => "policy",
             Self::StatefulSet => "apps",
             Self::StorageClass => "storage.k8s.io",
+            Self::Lease => "coordination.k8s.io",
             _ => "",
         }
     }
@@ -144,7 +150,7 @@ impl Kind {
     /// Whether pgset applies documents of this kind.
     #[must_use]
     pub fn applicable(self) -> bool {
-        !matches!(self, Self::Namespace | Self::Pod | Self::StorageClass)
+        !matches!(self, Self::Namespace | Self::Pod | Self::StorageClass | Self::Lease)
     }
 
     /// Whether the object contains the data, or is needed to read the data. `down` keeps it unless

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK_EVERY, Next, Procedure, Work, live, run};
+use super::{LOOK_EVERY, Next, Procedure, Work, lease, live, run};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::error::{Exit, Failure};
@@ -39,6 +39,7 @@ pub(crate) async fn delete(work: Work<'_>, going: Objects) -> anyhow::Result<()>
     for (_, objects) in depths.into_iter().rev() {
         let progress = || format!("{done} of {total} objects are deleted");
         context.interrupt.check(progress, &context.again)?;
+        lease::still_ours(work).await?;
         let mut gone = stream::iter(objects)
             .map(|(id, value)| async move {
                 let uid = live::uid_of(&value).to_owned();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Work, sql};
+use super::{Work, lease, sql};
 use crate::cluster::task::{self, End};
 use crate::interrupt::interrupted;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
@@ -57,6 +57,7 @@ pub(crate) async fn erase(
     if work.cluster.get(&claim_id).await?.is_none() {
         return Ok(None);
     }
+    lease::still_ours(work).await?;
     let end = if let Some(refused) = task::start(work.cluster, &pod).await? {
         refused
     } else {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::planning::Conflicts;
-use super::{Next, Procedure, Work, live, run};
+use super::{Next, Procedure, Work, lease, live, run};
 use crate::cluster::ClusterError;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
@@ -38,6 +38,7 @@ pub(crate) async fn grow(
         growth,
         rest: wanted.map(|step| with_live_templates(&step.object, &there)),
         uid: live::uid_of(&there).to_owned(),
+        there,
         conflicts,
         facts: Facts { small: growth.claims.clone(), ..Facts::default() },
     };
@@ -79,6 +80,8 @@ struct Grow<'a> {
     rest: Option<Object>,
     /// The UID of the StatefulSet.
     uid: String,
+    /// The StatefulSet, as the plan is based on it.
+    there: Value,
     conflicts: Conflicts,
     facts: Facts,
 }
@@ -151,9 +154,11 @@ impl Procedure for Grow<'_> {
                         .hint("without --size (PGSET_SIZE) the claims keep their size")
                         .into());
                 }
+                lease::hold_as_planned(self.work, Some(&self.there)).await?;
                 self.facts.agreed = true;
             }
             Step::Grow(claim, from) => {
+                lease::still_ours(self.work).await?;
                 self.work.cluster.merge(&claim, &self.larger(), false).await?;
                 self.facts.small.retain(|(other, _)| *other != claim);
                 let detail = Some(format!("{from} -> {}", self.growth.to));
@@ -161,6 +166,7 @@ impl Procedure for Grow<'_> {
                 self.work.context.reporter.emit(event);
             }
             Step::Orphan => {
+                lease::still_ours(self.work).await?;
                 self.work.cluster.orphan(&self.growth.set, &self.uid).await?;
                 self.facts.deleted = true;
             }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Work, pods};
+use super::{Work, lease, pods};
 use crate::cluster::objects::Apply;
 use crate::manifest::Object;
 use crate::set::objects;
@@ -38,6 +38,7 @@ impl Nudges {
         pod: &Pod,
         version: &str,
     ) -> anyhow::Result<()> {
+        lease::hold(work).await?;
         let id = objects::pod(work.set, pods::name(pod));
         let value = json!({
             "apiVersion": id.kind.api_version(),

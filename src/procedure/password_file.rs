@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::io::AsyncReadExt as _;
@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::settings::credentials::check_password;
-use crate::settings::{SettingsError, Source};
+use crate::settings::{Settings, SettingsError, Source};
 use crate::values::Secret;
 
 const FLAG: Source = Source::Flag("--password-file");
@@ -38,6 +38,21 @@ pub(crate) async fn password(
         context.warn(format!("{}: {warning}", shown(file)));
     }
     Ok(password)
+}
+
+/// The password of `up --password-file`. `settings` are known if they don't depend on the recipe.
+///
+/// # Errors
+/// The errors of [`password`].
+pub(crate) async fn before_requests(
+    file: Option<&PathBuf>,
+    context: &Context,
+    settings: Option<&Settings>,
+) -> anyhow::Result<Option<Secret>> {
+    let Some(file) = file else { return Ok(None) };
+    let unquoted =
+        settings.is_some_and(|settings| settings.profile.capabilities().writes_unquoted_sql);
+    Ok(Some(password(file, unquoted, context).await?))
 }
 
 fn shown(file: &Path) -> String {

@@ -24,6 +24,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) known: &'a BTreeMap<ObjectId, Option<Value>>,
     /// Whether the command waits for the set.
     pub(crate) waits: bool,
+    /// Whether the command writes. A dry run does not.
+    pub(crate) writes: bool,
 }
 
 impl Needs<'_> {
@@ -33,7 +35,14 @@ impl Needs<'_> {
 
     /// The rights for every change that is possible.
     pub(crate) fn possible(&self, version: &ServerVersion) -> Vec<Right> {
-        self.rights(version, |_| Change::Unknown)
+        let mut rights = self.rights(version, |_| Change::Unknown);
+        rights.extend(self.leasing());
+        rights
+    }
+
+    /// The rights to hold the set's Lease.
+    fn leasing(&self) -> Vec<Right> {
+        if self.writes { rights::leasing(self.set()) } else { Vec::new() }
     }
 
     fn rights(&self, version: &ServerVersion, of: impl Fn(&ObjectId) -> Change) -> Vec<Right> {
@@ -61,13 +70,18 @@ impl Needs<'_> {
         let exists = |id: &ObjectId| {
             there.contains_key(id) || self.known.get(id).is_some_and(Option::is_some)
         };
-        let needed = self.rights(version, |id| match (unreadable(id), exists(id)) {
+        let mut needed = self.rights(version, |id| match (unreadable(id), exists(id)) {
             (true, _) => Change::Unknown,
             (false, true) => Change::Update,
             (false, false) => Change::Create,
         });
+        needed.extend(self.leasing());
         let missing = both(missing, &needed);
-        let reads = |right: &Right| ["get", "list", "watch"].contains(&right.verb.as_str());
+        let reads = |right: &Right| {
+            // A plan without changes needs no Lease.
+            right.resource != Kind::Lease.plural()
+                && ["get", "list", "watch"].contains(&right.verb.as_str())
+        };
         if missing.iter().any(reads) { Err(lacking(&missing)) } else { Ok(()) }
     }
 
@@ -100,7 +114,10 @@ impl Needs<'_> {
             // The system identifier is recorded when the set is ready.
             changes.push((&topology, Change::Create));
         }
-        let needed = rights::up(set, &changes, self.waits, version);
+        let mut needed = rights::up(set, &changes, self.waits, version);
+        if changes.iter().any(|(_, change)| *change != Change::Nothing) {
+            needed.extend(self.leasing());
+        }
         refuse(&both(missing, &needed))
     }
 }

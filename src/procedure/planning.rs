@@ -12,7 +12,7 @@ use crate::manifest::{Object, ObjectId};
 use crate::plan::{self, Action, Foreign, Options, Plan};
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
-use crate::procedure::{Ending, account, configure, desired, live, recipe, scale, tls};
+use crate::procedure::{Ending, Work, account, configure, desired, live, recipe, scale, tls};
 use crate::render::{Inputs, TemplateSet};
 use crate::set::{Topology, objects, rights};
 use crate::settings::{Parameters, Recipe, Settings, synchronous};
@@ -113,6 +113,24 @@ impl Planned {
     }
 }
 
+impl Planned {
+    /// The message when the command does not wait for the pods.
+    pub(crate) fn not_waited_for(&self, work: Work<'_>) -> String {
+        if configure::changes(&self.plan, &self.live.objects, work.set) || self.tls.is_new() {
+            work.context.warn(format!(
+                "the servers have not loaded the new settings (--no-wait); `{}` loads them",
+                work.context.sibling("up")
+            ));
+        }
+        let state = if self.plan.is_unchanged() { "is up to date" } else { "is applied" };
+        format!(
+            "{} {state} (--no-wait): `{}` shows its state",
+            work.set.name,
+            work.context.sibling("status")
+        )
+    }
+}
+
 impl Planning<'_> {
     /// Reads the cluster and makes the plan.
     ///
@@ -143,7 +161,8 @@ impl Planning<'_> {
 
     fn needs(&self) -> Needs<'_> {
         let Self { settings, draft, known, purpose, .. } = *self;
-        Needs { settings, draft, known, waits: purpose.waits() }
+        let (waits, writes) = (purpose.waits(), purpose.writes());
+        Needs { settings, draft, known, waits, writes }
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {

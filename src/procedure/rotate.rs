@@ -9,7 +9,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Next, Poll, Procedure, Work, credentials, login, pods, poll, run, sql, tls};
+use super::{Next, Poll, Procedure, Work, credentials, lease, login, pods, poll, run, sql, tls};
 use crate::cli::RoleKind;
 use crate::cluster::exec::Exec;
 use crate::error::{Exit, Failure};
@@ -132,6 +132,7 @@ impl Rotation<'_> {
     }
 
     async fn alter(&mut self) -> anyhow::Result<()> {
+        lease::still_ours(self.work).await?;
         let (name, password) = (self.name()?, self.progress.password().clone());
         let script = Script::new(self.master, &rotation::statements(&name, &password)?);
         let failed = format!("changing the password of {name} on pod {}", self.master);

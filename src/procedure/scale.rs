@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
-use super::{Next, Procedure, Work, account, configure, live, role, run};
+use super::{Next, Procedure, Work, account, configure, lease, live, role, run};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
@@ -88,6 +88,9 @@ impl Scale<'_> {
     /// # Errors
     /// When a write fails, or the user interrupts.
     pub(crate) async fn run(self) -> anyhow::Result<Value> {
+        if Self::next(&self.facts) != Next::Done {
+            lease::hold_as_planned(self.work, Some(&self.facts.statefulset)).await?;
+        }
         Ok(run(self.work, self).await?.statefulset)
     }
 }
@@ -115,6 +118,7 @@ impl Procedure for Scale<'_> {
     async fn act(&mut self, step: Step) -> anyhow::Result<()> {
         match (step, &self.role) {
             (Step::SetReplicas, _) => {
+                lease::still_ours(self.work).await?;
                 let (cluster, there) = (self.work.cluster, &self.facts.statefulset);
                 let id = objects::statefulset(self.work.set);
                 self.facts.statefulset =
@@ -123,6 +127,7 @@ impl Procedure for Scale<'_> {
             }
             (Step::NamePods, role) => {
                 if let Some(role) = role {
+                    lease::hold(self.work).await?;
                     role::apply(self.work.cluster, role)
                         .await
                         .context("updating the pod names in the Role")?;

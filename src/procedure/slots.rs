@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Next, Procedure, Work, run, server, sql};
+use super::{Next, Procedure, Work, lease, run, server, sql};
 use crate::error::{Exit, Failure};
 use crate::postgres::slots::{self, PodSlot};
 use crate::postgres::{ExecOutput, Script};
@@ -107,6 +107,7 @@ impl Procedure for Slots<'_> {
     }
 
     async fn act(&mut self, idle: Vec<PodSlot>) -> anyhow::Result<()> {
+        lease::still_ours(self.work).await?;
         for slot in idle {
             self.ask(&slots::drop(&self.master, &slot))
                 .await

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::expectation::{expectation, scope};
 use super::wait::{self, Wait};
-use super::{Work, scale};
+use super::{Work, lease, scale};
 use crate::manifest::ServerVersion;
 use crate::set::objects;
 
@@ -23,6 +23,7 @@ pub(crate) async fn stop(
     let live = if objects::replicas(statefulset) == 0 {
         statefulset.clone()
     } else {
+        lease::still_ours(work).await?;
         scale::set_replicas(work.cluster, statefulset, &id, 0).await?
     };
     let expectation = expectation(work.set, work.topology, &live, 0, &version);

@@ -7,7 +7,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{Work, live, pods, sql};
+use super::{Work, lease, live, pods, sql};
 use crate::cluster::Cluster;
 use crate::error::{Exit, Failure};
 use crate::event::{Audience, Event, Outcome};
@@ -56,6 +56,7 @@ pub(crate) async fn record(
     let script = identity::ask(pods::name(master));
     let output = sql::run(work.cluster, work.namespace(), &script).await?;
     let identifier = identity::parse(&output).context("reading the master's system identifier")?;
+    lease::hold(work).await?;
     let written = match there {
         None => {
             let data = json!({ SYSTEM_IDENTIFIER: identifier });

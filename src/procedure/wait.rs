@@ -10,7 +10,7 @@ use futures::future::{BoxFuture, OptionFuture};
 use k8s_openapi::api::storage::v1::StorageClass;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Next, Procedure, Work, pods, run, sql};
+use super::{Next, Procedure, Work, lease, pods, run, sql};
 use crate::cluster::objects::Freshness;
 use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
@@ -203,6 +203,7 @@ impl<'a> Waiter<'a> {
                 .hint(format!("kubectl -n {} delete pod {}", self.work.namespace(), pod.name))
                 .into());
         }
+        lease::still_ours(self.work).await?;
         let id = objects::pod(self.work.set, &pod.name);
         if self.work.cluster.delete(&id, &pod.uid).await? {
             let detail = "it ran an old revision and never became ready; its claim is kept";

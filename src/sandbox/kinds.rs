@@ -55,6 +55,7 @@ resources! {
     STORAGE_CLASSES: "storage.k8s.io" "storageclasses" "StorageClass" ["sc"], false, false, [];
     SLICES: "discovery.k8s.io" "endpointslices" "EndpointSlice" [], true, false, [];
     NETWORK_POLICIES: "networking.k8s.io" "networkpolicies" "NetworkPolicy" ["netpol"], true, true, [];
+    LEASES: "coordination.k8s.io" "leases" "Lease" [], true, false, [];
     BUDGETS: "policy" "poddisruptionbudgets" "PodDisruptionBudget" ["pdb"], true, true, ["status"];
 }
 

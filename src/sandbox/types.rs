@@ -2,8 +2,9 @@
 //! missing is unknown.
 
 use k8s_openapi::api::{
-    apps::v1 as apps, core::v1 as core, discovery::v1 as discovery, networking::v1 as networking,
-    policy::v1 as policy, rbac::v1 as rbac, storage::v1 as storage,
+    apps::v1 as apps, coordination::v1 as coordination, core::v1 as core,
+    discovery::v1 as discovery, networking::v1 as networking, policy::v1 as policy,
+    rbac::v1 as rbac, storage::v1 as storage,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,7 @@ pub(super) fn unknown(kind: &str, document: &Value) -> Result<Vec<String>, Strin
         "ResourceQuota" => of::<core::ResourceQuota>(document),
         "StatefulSet" => of::<apps::StatefulSet>(document),
         "ControllerRevision" => of::<apps::ControllerRevision>(document),
+        "Lease" => of::<coordination::Lease>(document),
         "Role" => of::<rbac::Role>(document),
         "RoleBinding" => of::<rbac::RoleBinding>(document),
         "StorageClass" => of::<storage::StorageClass>(document),

@@ -54,6 +54,12 @@ pub fn settings(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.settings())
 }
 
+/// The Lease that says which command changes the set.
+#[must_use]
+pub fn lease(set: &SetIdentity) -> ObjectId {
+    ObjectId::new(Kind::Lease, set.namespace.as_str(), set.name.as_str())
+}
+
 /// The Role that allows pods to label themselves.
 #[must_use]
 pub fn role(set: &SetIdentity) -> ObjectId {

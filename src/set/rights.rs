@@ -89,6 +89,12 @@ pub fn up(
     once(rights)
 }
 
+/// The rights to hold the set's Lease. Every command that writes needs them.
+#[must_use]
+pub fn leasing(set: &SetIdentity) -> Vec<Right> {
+    APPLY.iter().chain(&["delete"]).map(|verb| on(Kind::Lease, verb, set)).collect()
+}
+
 /// The right to create the set's namespace (`up --create-namespace`).
 #[must_use]
 pub fn creating_namespace(set: &SetIdentity) -> Vec<Right> {
@@ -163,6 +169,7 @@ pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVers
         // The number of pods is recorded in the recipe.
         rights.extend(APPLY.map(|verb| on(Kind::ConfigMap, verb, set)));
     }
+    rights.extend(leasing(set));
     if erase {
         rights.extend(["get", "create", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)));
     }
@@ -199,6 +206,7 @@ pub fn rotating(set: &SetIdentity) -> Vec<Right> {
     let mut rights = connect(set);
     rights.push(on(Kind::Secret, "patch", set));
     rights.extend(psql(set));
+    rights.extend(leasing(set));
     rights
 }
 
@@ -266,6 +274,10 @@ mod tests {
                 "delete persistentvolumes in the whole cluster",
                 "get services in namespace pg",
                 "delete services in namespace pg",
+                "get leases.coordination.k8s.io in namespace pg",
+                "create leases.coordination.k8s.io in namespace pg",
+                "patch leases.coordination.k8s.io in namespace pg",
+                "delete leases.coordination.k8s.io in namespace pg",
             ]
         );
         let stops = words(&down(&set, &[Kind::StatefulSet], true, &version));

@@ -9,6 +9,10 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 
 use super::{CLASS, no_pod_is_left};
 use crate::support::cluster::Cluster;
@@ -32,8 +36,20 @@ pub(super) async fn killed_after(space: &Space, proxy: &Proxy, n: usize, call: P
         () = running.ended() => false,
     };
     let output = running.kill().await;
+    let_lease_die(space).await;
     assert!(held || output.code == Some(0), "after {n} requests: {output}");
     held
+}
+
+/// Lets the next command take over the Lease of a killed one after a second.
+async fn let_lease_die(space: &Space) {
+    let soon = json!({"spec": {"leaseDurationSeconds": 1}});
+    let leases = space.api::<Lease>();
+    for lease in leases.list(&ListParams::default()).await.expect("Leases can be listed") {
+        let name = lease.name_any();
+        // It may have been deleted just before.
+        leases.patch(&name, &PatchParams::default(), &Patch::Merge(&soon)).await.ok();
+    }
 }
 
 /// The requests of an undisturbed run.

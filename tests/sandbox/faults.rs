@@ -14,6 +14,7 @@
 //! | 19 to 29, 33, 34 | faults of PostgreSQL: the bootstrap script's tests and the end-to-end suite | |
 //! | 30, 31 | a finalizer that is never removed, objects that are replaced or terminating | [`cluster`] |
 //! | 32 | passwords | `passwords` |
+//! | 43 | two writing commands at once | `lease` |
 //!
 //! Invalid inputs are in `inputs`. Most of these tests run in a sandbox of stand-ins (`quick`),
 //! because they are about objects in the cluster. [`TESTS`] lists the tests of each number, so that
@@ -29,7 +30,7 @@ use http::Method;
 use pgset::sandbox::faults::Fault;
 use pgset::sandbox::refusal::Refusal;
 
-use super::{World, inputs, killed, passwords};
+use super::{World, inputs, killed, lease, passwords};
 use crate::support::seconds;
 
 /// Tests by name.
@@ -142,12 +143,19 @@ const TESTS: &[(u32, Tests)] = &[
             passwords::the_official_image_s_passwords_show_nowhere_with_postgres,
         ],
     ),
+    (
+        43,
+        &[
+            lease::a_second_command_waits_says_for_whom_and_makes_a_new_plan,
+            lease::the_lease_of_a_killed_command_is_taken_over,
+        ],
+    ),
 ];
 
 #[test]
 fn every_fault_has_its_tests() {
     let numbers: Vec<u32> = TESTS.iter().map(|(number, _)| *number).collect();
-    let expected: Vec<u32> = (0..=18).chain(30..=32).collect();
+    let expected: Vec<u32> = (0..=18).chain(30..=32).chain([43]).collect();
     assert_eq!(numbers, expected);
     assert!(TESTS.iter().all(|(_, tests)| !tests.is_empty()));
 }

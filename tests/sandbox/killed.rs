@@ -31,7 +31,7 @@ impl World {
 
     /// Runs a call until this many requests have passed, and kills it. Returns false if the call
     /// ended before that.
-    async fn killed_after(&self, passes: usize, call: Pgset) -> bool {
+    async fn killed_after(&self, passes: usize, namespace: &str, call: Pgset) -> bool {
         let faults = self.faults();
         faults.hold_after(passes);
         let mut running = call.spawn();
@@ -41,6 +41,7 @@ impl World {
         };
         let output = running.kill().await;
         faults.release();
+        self.let_lease_die(namespace);
         assert!(held || output.code == Some(0), "after {passes} requests: {output}");
         held
     }
@@ -93,7 +94,7 @@ async fn up(profile: Profile) {
     let points = at_every_request(async |world, n| {
         let namespace = format!("{KILLED}-{n}");
         world.namespace(&namespace);
-        let held = world.killed_after(n, world.call(profile, &namespace, UP)).await;
+        let held = world.killed_after(n, &namespace, world.call(profile, &namespace, UP)).await;
         world.call(profile, &namespace, UP).run().await.ok();
         world.ends_as(&namespace, &expected, &format!("up killed after {n} requests")).await;
         assert_eq!(world.data(&namespace).len(), 2, "volumes after {n} requests");
@@ -121,7 +122,7 @@ async fn over_and_over(profile: Profile, begin: &[&str], line: &str, back: &str,
             }
         }
         let data = world.data(KILLED);
-        let held = world.killed_after(n, world.call(profile, KILLED, line)).await;
+        let held = world.killed_after(n, KILLED, world.call(profile, KILLED, line)).await;
         run(line).await;
         world.ends_as(KILLED, &expected, &format!("{line} killed after {n} requests")).await;
         // Each volume still has the same database.
@@ -197,7 +198,7 @@ async fn with_postgres(profile: Profile) {
     for n in [9, 17, 25, 33] {
         let namespace = format!("{KILLED}-{n}");
         world.namespace(&namespace);
-        world.killed_after(n, world.call(profile, &namespace, UP)).await;
+        world.killed_after(n, &namespace, world.call(profile, &namespace, UP)).await;
         run(&namespace, UP).await;
         run(&namespace, "test").await;
         world.forget(&namespace).await;
@@ -209,7 +210,7 @@ async fn with_postgres(profile: Profile) {
     psql.run_with(insert).await.ok();
     for n in [5, 9, 13] {
         for line in [SHRINK, GROW, DOWN, UP] {
-            world.killed_after(n, world.call(profile, KILLED, line)).await;
+            world.killed_after(n, KILLED, world.call(profile, KILLED, line)).await;
             run(KILLED, line).await;
             if line != DOWN {
                 assert_eq!(rows(KILLED).await, "kept\n", "{line} killed after {n} requests");

@@ -9,7 +9,7 @@ use crate::error::{Exit, Failure};
 use crate::postgres::configuration::{self, FOLLOWED, Order};
 use crate::postgres::replication::Lsn;
 use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Next, Poll, Procedure, Work, live, poll, run, sql};
+use crate::procedure::{Next, Poll, Procedure, Work, lease, live, poll, run, sql};
 use crate::set::{Role, objects};
 
 /// Whether the user has agreed to restarts.
@@ -136,6 +136,7 @@ impl Restart<'_> {
         let why: Vec<String> = settings.map(ToString::to_string).collect();
         work.context.note(format!("restarting {pod}, {role}: {}", why.join(", ")));
         let id = objects::pod(work.set, pod);
+        lease::still_ours(work).await?;
         if let Some(there) = work.cluster.get(&id).await? {
             work.cluster.delete(&id, live::uid_of(&there)).await?;
         }

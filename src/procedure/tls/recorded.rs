@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::certificate::{self, Certificates, Renewal, names};
 use crate::cluster::Cluster;
 use crate::procedure::live::Live;
+use crate::procedure::{Work, lease};
 use crate::set::{SetIdentity, objects, passwords};
 use crate::settings::tls::{CertificateSource, Stage};
 use crate::settings::{Settings, Tls};
@@ -93,12 +94,11 @@ pub(crate) fn certificates_of(secret: &Value) -> Certificates {
 /// # Errors
 /// When the ConfigMap can't be changed.
 pub(crate) async fn remember(
-    cluster: &Cluster,
-    set: &SetIdentity,
+    work: Work<'_>,
     recorded: Option<&Value>,
     tls: Option<&Tls>,
 ) -> anyhow::Result<()> {
-    let id = objects::topology(set);
+    let (cluster, id) = (work.cluster, objects::topology(work.set));
     let there = match recorded {
         Some(recorded) => Some(recorded.clone()),
         None => cluster.get(&id).await?,
@@ -111,6 +111,7 @@ pub(crate) async fn remember(
         "metadata": { "uid": there["metadata"]["uid"] },
         "data": { KEY: tls.map(ToString::to_string) },
     });
+    lease::hold(work).await?;
     cluster.merge(&id, &patch, false).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::event::{Event, Outcome};
 use crate::manifest::Object;
 use crate::procedure::configure::{self, Consent};
 use crate::procedure::wait::Wait;
-use crate::procedure::{Next, Procedure, Work, run};
+use crate::procedure::{Next, Procedure, Work, lease, run};
 
 /// Takes every server of a running set to the last stage. `last` is the ConfigMap of the last stage, if that
 /// differs from the stage that was already written.
@@ -63,6 +63,7 @@ impl Settle<'_> {
     /// Writes the last stage, after every pod has reached the stage before it.
     async fn write(&self) -> anyhow::Result<()> {
         let Some(config) = self.last else { return Ok(()) };
+        lease::hold(self.work).await?;
         // pgset owns this object, and it is rendered from the same inputs as the plan.
         self.work.cluster.apply(config, Apply { dry_run: false, force: true }).await?;
         let detail = Some(change(self.transition.first.as_ref(), self.transition.last.as_ref()));
