@@ -12,6 +12,7 @@ pub mod name;
 pub mod password;
 pub mod psql;
 pub mod render;
+pub mod restart;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scale;
@@ -41,6 +42,7 @@ pub use name::NameArg;
 pub use password::{PasswordArgs, PasswordCommand, RoleKind, RotateArgs, ShowArgs};
 pub use psql::PsqlArgs;
 pub use render::RenderArgs;
+pub use restart::RestartArgs;
 #[cfg(feature = "sandbox")]
 pub use sandbox::{SandboxArgs, SandboxCommand};
 pub use scale::ScaleArgs;
@@ -109,6 +111,11 @@ pub enum Command {
     Up(UpArgs),
     /// Change the number of pods and wait until the replicas stream
     Scale(ScaleArgs),
+    /// Restart pods one by one, replicas first
+    ///
+    /// Without an argument, the pods that run a previous template, or whose PostgreSQL has to start again to use
+    /// a setting. Each pod must be ready and stream before the next one restarts, and the master restarts last.
+    Restart(RestartArgs),
     /// Test replication with SQL, inside the cluster
     Test(TestArgs),
     /// Show pods, replication, services, volumes and problems
@@ -148,6 +155,7 @@ impl Command {
         match self {
             Self::Up(_) => "up",
             Self::Scale(_) => "scale",
+            Self::Restart(_) => "restart",
             Self::Test(_) => "test",
             Self::Status(_) => "status",
             Self::Down(_) => "down",
@@ -175,7 +183,7 @@ impl Command {
 /// The output formats of a command, its default first.
 fn outputs(command: &str) -> &'static [Output] {
     match command {
-        "up" | "scale" | "down" | "env" => &[Output::Human, Output::Json],
+        "up" | "scale" | "restart" | "down" | "env" => &[Output::Human, Output::Json],
         "test" => &[Output::Human, Output::Json, Output::Junit],
         "status" => &[Output::Human, Output::Wide, Output::Json, Output::Yaml],
         "render" => &[Output::Human, Output::Yaml],

@@ -9,6 +9,7 @@ pub mod man;
 pub mod password;
 pub mod psql;
 pub mod render;
+pub mod restart;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scale;

@@ -62,6 +62,8 @@ trait Source: Send + Sync {
     fn namespaces(&self) -> Vec<String>;
     /// The sets in the namespace.
     fn sets(&self) -> Vec<String>;
+    /// The pods of the sets in the namespace.
+    fn pods(&self) -> Vec<String>;
     /// The ordinals of the set's replicas.
     fn replicas(&self) -> Vec<String>;
     /// The storage classes of the cluster.
@@ -80,6 +82,8 @@ fn with_candidates_of_arg(arg: Arg, source: &Arc<dyn Source>) -> Arg {
         "context" => |source| source.contexts(),
         "namespace" => |source| source.namespaces(),
         "name" | "set_name" => |source| source.sets(),
+        // The pods of all sets in the namespace: the name of a pod names its set, too.
+        "target" => |source| [source.sets(), source.pods()].concat(),
         "replica" => |source| source.replicas(),
         "storage" => storage,
         "postgres_version" => {
@@ -170,6 +174,17 @@ impl FromCluster {
         Some((connecting.await.ok()?.ok()?, namespace))
     }
 
+    /// The names of the objects of a kind that belong to the sets in the namespace.
+    fn of_namespace(&self, kind: Kind) -> Vec<String> {
+        self.ask(async {
+            // The name may be the word under the cursor.
+            let unnamed = GlobalArgs { name: None, ..self.global.clone() };
+            let (cluster, set) = self.set(&unnamed).await?;
+            let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
+            names(&cluster, kind, set.namespace.as_str(), &selector).await
+        })
+    }
+
     /// Connects to the cluster, and returns the set that the global options select.
     async fn set(&self, global: &GlobalArgs) -> Option<(Cluster, SetIdentity)> {
         let (cluster, namespace) = self.connect().await?;
@@ -188,13 +203,11 @@ impl Source for FromCluster {
     }
 
     fn sets(&self) -> Vec<String> {
-        self.ask(async {
-            // The name may be the word under the cursor.
-            let unnamed = GlobalArgs { name: None, ..self.global.clone() };
-            let (cluster, set) = self.set(&unnamed).await?;
-            let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
-            names(&cluster, Kind::StatefulSet, set.namespace.as_str(), &selector).await
-        })
+        self.of_namespace(Kind::StatefulSet)
+    }
+
+    fn pods(&self) -> Vec<String> {
+        self.of_namespace(Kind::Pod)
     }
 
     fn replicas(&self) -> Vec<String> {
@@ -315,6 +328,9 @@ mod tests {
         fn sets(&self) -> Vec<String> {
             vec!["orders".to_owned(), "pgset".to_owned()]
         }
+        fn pods(&self) -> Vec<String> {
+            vec!["orders-0".to_owned(), "orders-1".to_owned()]
+        }
         fn replicas(&self) -> Vec<String> {
             vec!["1".to_owned(), "2".to_owned()]
         }
@@ -370,6 +386,7 @@ mod tests {
         for command in ["up", "test", "status", "down", "connect", "diff", "scale"] {
             assert_eq!(candidates(&format!("pgset {command} o")), ["orders"], "{command}");
         }
+        assert_eq!(candidates("pgset restart o"), ["orders", "orders-0", "orders-1"]);
         let replicas = candidates("pgset psql --replica ");
         assert!(replicas.starts_with(&["1".to_owned(), "2".to_owned()]), "{replicas:?}");
         // The option of `connect` has the same name, but takes no value.

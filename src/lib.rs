@@ -32,7 +32,7 @@
 //! | [`complete`] | completion of values while the user types | cli, cluster, context, environment, image, manifest, set, settings, text |
 //! | `procedure` | operations with several steps that can be resumed | certificate, cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, readiness, render, report, set, settings, terminal, text, values |
 //! | `sandbox` | a small Kubernetes to try pgset on, imported only by its command | error, values |
-//! | [`commands`] | one file per subcommand | cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, procedure, render, sandbox, set, settings, terminal, text, values |
+//! | [`commands`] | one file per subcommand | cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, procedure, readiness, render, sandbox, set, settings, terminal, text, values |
 //! | `run` | the composition root: from the command line to an exit code | cli, cluster, commands, complete, context, environment, error, event, image, interrupt, manifest, plan, postgres, prompt, render, report, sandbox, settings, text |
 //!
 //! `values`, `image`, `manifest`, `set`, `certificate`, `settings`, `render`, `plan`, `postgres` and

@@ -7,6 +7,7 @@
 
 pub(crate) mod account;
 pub(crate) mod apply;
+pub(crate) mod bring_up;
 pub(crate) mod configure;
 pub(crate) mod connection;
 pub(crate) mod credentials;
@@ -30,15 +31,19 @@ pub(crate) mod planning;
 pub(crate) mod pods;
 pub(crate) mod psql;
 pub(crate) mod recipe;
+pub(crate) mod restart;
 pub(crate) mod role;
+pub(crate) mod rollout;
 pub(crate) mod rotate;
 pub(crate) mod scale;
+pub(crate) mod scripts;
 pub(crate) mod server;
 pub(crate) mod slots;
 pub(crate) mod sql;
 pub(crate) mod stop;
 pub(crate) mod tls;
 pub(crate) mod topology;
+pub(crate) mod undo;
 pub(crate) mod wait;
 pub(crate) mod wanted;
 

@@ -40,6 +40,9 @@ pub struct Inputs<'a> {
     pub tls: Option<&'a Tls>,
     /// The certificates that pgset issued. `None` if there are none, or if the user manages them.
     pub certificates: Option<&'a Certificates>,
+    /// Whether the objects may be applied to a set whose pods an older pgset started. Those pods run the script
+    /// in the ConfigMap `NAME-config`, which must stay as it is.
+    pub previous_script: bool,
 }
 
 /// The minor version of Kubernetes that is assumed if no server was asked, or if the server does not report

@@ -109,6 +109,7 @@ async fn supervise(
         command,
         Command::Up(_)
             | Command::Scale(_)
+            | Command::Restart(_)
             | Command::Down(_)
             | Command::Test(_)
             | Command::Password(cli::PasswordArgs { command: PasswordCommand::Rotate(_) })
@@ -143,6 +144,7 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
     match command {
         Command::Up(args) => Box::pin(commands::up::run(args, context)).await,
         Command::Scale(args) => commands::scale::run(args, context).await,
+        Command::Restart(args) => commands::restart::run(args, context).await,
         Command::Test(args) => commands::test::run(args, context).await,
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Down(args) => commands::down::run(args, context).await,
@@ -233,7 +235,10 @@ fn display(
     program: &'static str,
 ) -> anyhow::Result<Display> {
     // Commands that print a document on stdout show their events in the human format.
-    let events = matches!(command, Command::Up(_) | Command::Scale(_) | Command::Down(_));
+    let events = matches!(
+        command,
+        Command::Up(_) | Command::Scale(_) | Command::Restart(_) | Command::Down(_)
+    );
     let flags = report::Flags {
         output: match general.output {
             cli::Output::Json if events => report::Output::Json,

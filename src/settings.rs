@@ -1,5 +1,6 @@
 //! Settings from flags, environment variables and defaults. They are validated once, before any other work.
 
+pub mod changes;
 pub mod credentials;
 pub mod error;
 pub mod general;

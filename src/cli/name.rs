@@ -17,6 +17,7 @@ impl Command {
     /// The name that was given as an argument.
     fn set_name(&self) -> Option<&str> {
         let argument = match self {
+            Self::Restart(args) => return args.named().0,
             Self::Up(args) => &args.name,
             Self::Scale(args) => &args.name,
             Self::Test(args) => &args.name,

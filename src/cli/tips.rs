@@ -76,10 +76,10 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        &["restart", "reload"],
+        &["reload"],
         &[
             "pgset up --set NAME=VALUE  # reloads PostgreSQL, restarts the pods if necessary",
-            "kubectl delete pod pgset-1  # Kubernetes starts it again, with the same volume",
+            "pgset restart",
         ],
     ),
     (&["resize", "expand", "grow"], &["pgset scale --replicas 3", "pgset up --size 20Gi"]),

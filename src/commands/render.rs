@@ -28,7 +28,7 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let server = args.kube_version.map_or(NEWEST_SERVER, |version| version.minor);
-    let objects = desired::draft(&settings, &templates, server)?;
+    let objects = desired::draft(&settings, &templates, server, true)?;
     match &args.output_dir {
         Some(directory) => {
             write_files(context, directory, &objects, args.show_secrets)?;

@@ -71,7 +71,7 @@ async fn attempt(
         let expectation = expectation(set, work.topology, &applied, wanted.get(), &version);
         let scope = scope(set, &applied, version);
         let done = "the number of pods is set";
-        wait::until_ready(work, Wait { scope, expectation, done }).await?;
+        wait::until_ready(work, Wait { scope, expectation, done, replace: &[] }).await?;
         if has_slots {
             // Also without a change of the number: an interrupted run may have left slots.
             slots::drop_beyond(work, wanted.get()).await?;

@@ -8,15 +8,12 @@ use crate::cli::UpArgs;
 use crate::cluster::{Cluster, Target};
 use crate::context::Context;
 use crate::error::Exit;
-use crate::postgres::address::Addresses;
-use crate::procedure::configure::Consent;
-use crate::procedure::expectation::{details, expectation, pods, scope};
+use crate::procedure::bring_up::{self, Up};
+use crate::procedure::expectation::{details, pods};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
-use crate::procedure::wait::{self, Wait};
 use crate::procedure::wanted::Wanted;
 use crate::procedure::{
-    Ending, Work, apply, configure, connection, desired, grow, lease, leftover, login, namespace,
-    password_file, slots, tls, topology,
+    Ending, Work, apply, connection, desired, grow, lease, namespace, password_file, rollout,
 };
 use crate::set::objects;
 use crate::settings::Settings;
@@ -67,7 +64,7 @@ async fn attempt(
     planned.announce(context);
     let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
-    let consent = configure::check(work, &planned.plan, &planned.live, ending).await?;
+    let agreed = rollout::agree(work, &planned, ending).await?;
 
     let ending = if args.create_namespace {
         namespace::create(work, planned.live.namespace, ending).await?
@@ -79,17 +76,17 @@ async fn attempt(
         Ending::DryRun(_) => context.finish("nothing was written: this was a dry run", started),
         Ending::NoWait => context.finish(planned.not_waited_for(work), started),
         Ending::Wait => {
-            let followed = Box::pin(follow(work, &settings, &planned, &applied, consent)).await?;
-            finish(context, &planned, &followed, started);
+            let up = bring_up::wait(work, &settings, &planned, &applied, &agreed);
+            finish(context, &planned, &Box::pin(up).await?, started);
         }
     }
     Ok(Exit::Done)
 }
 
 /// Reports that the set is up and how to connect. If nothing has changed, the user knows the commands.
-fn finish(context: &Context, planned: &Planned, followed: &Followed<'_>, started: Instant) {
-    let addresses = &followed.addresses;
-    let (unchanged, next) = if planned.plan.is_unchanged() && !followed.restarted {
+fn finish(context: &Context, planned: &Planned, up: &Up<'_>, started: Instant) {
+    let addresses = &up.addresses;
+    let (unchanged, next) = if planned.plan.is_unchanged() && !up.restarted {
         (", nothing changed", addresses.uris())
     } else {
         ("", connection::rows(context, addresses))
@@ -134,62 +131,4 @@ async fn write(
     let applied = apply::apply(work, plan, options).await?;
     let there = || planned.live.objects.get(&objects::statefulset(work.set)).cloned();
     Ok(applied.or_else(there).unwrap_or_default())
-}
-
-/// What came of waiting for the set.
-struct Followed<'a> {
-    /// How clients connect.
-    addresses: Addresses<'a>,
-    /// Whether servers were restarted.
-    restarted: bool,
-}
-
-/// Waits for the set and makes the servers use the new configuration.
-async fn follow<'a>(
-    work: Work<'a>,
-    settings: &'a Settings,
-    planned: &Planned,
-    statefulset: &Value,
-    consent: Consent,
-) -> anyhow::Result<Followed<'a>> {
-    let Planned { live, replicas, tls, .. } = planned;
-    let version = &live.version;
-    let wait = Wait {
-        scope: scope(work.set, statefulset, version.clone()),
-        expectation: expectation(work.set, work.topology, statefulset, *replicas, version),
-        done: "everything is applied",
-    };
-    let snapshot = wait::until_ready(work, wait.clone()).await?;
-    let capabilities = settings.profile.capabilities();
-    let recorded = live.objects.get(&objects::topology(work.set));
-    if capabilities.has_topology {
-        topology::record(work, recorded, &snapshot).await?;
-    }
-    // The pods of a set that was just created started with the new configuration.
-    let before = live.objects.get(&objects::statefulset(work.set));
-    let ran = before.is_some() || live.orphans > 0;
-    let restarted = capabilities.configuration.is_there()
-        && ran
-        && configure::settle(work, &wait, consent).await?;
-    if capabilities.tls.is_there() {
-        if ran {
-            tls::settle(work, &wait, tls, planned.last_config.as_ref()).await?;
-        }
-        tls::remember(work, recorded, tls.last.as_ref()).await?;
-    }
-    let verified = tls::is_required(tls.last.as_ref());
-    login::verify(work, &snapshot, verified).await?;
-    if capabilities.has_replication_slots && before.map_or(0, objects::replicas) > *replicas {
-        slots::drop_beyond(work, *replicas).await?;
-    }
-    leftover::warn_of_policy(work, settings).await;
-    let addresses = Addresses {
-        set: work.set,
-        user: settings.credentials.user.as_str(),
-        database: settings.credentials.database.as_str(),
-        has_replica: *replicas > 1,
-        password: None,
-        verified,
-    };
-    Ok(Followed { addresses, restarted })
 }

@@ -36,10 +36,12 @@ pub enum Kind {
     StorageClass,
     /// `coordination.k8s.io/v1`; says which command changes the set. pgset never applies documents of this kind.
     Lease,
+    /// `apps/v1`; read only.
+    ControllerRevision,
 }
 
 /// All kinds, in the order in which pgset applies them.
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 16] = [
     Kind::Namespace,
     Kind::ServiceAccount,
     Kind::Role,
@@ -55,6 +57,7 @@ pub const KINDS: [Kind; 15] = [
     Kind::Pod,
     Kind::StorageClass,
     Kind::Lease,
+    Kind::ControllerRevision,
 ];
 
 impl Kind {
@@ -77,6 +80,7 @@ impl Kind {
             Self::Pod => "Pod",
             Self::StorageClass => "StorageClass",
             Self::Lease => "Lease",
+            Self::ControllerRevision => "ControllerRevision",
         }
     }
 
@@ -99,6 +103,7 @@ impl Kind {
             Self::Pod => "pods",
             Self::StorageClass => "storageclasses",
             Self::Lease => "leases",
+            Self::ControllerRevision => "controllerrevisions",
         }
     }
 
@@ -109,7 +114,7 @@ impl Kind {
             Self::Role | Self::RoleBinding => "rbac.authorization.k8s.io",
             Self::NetworkPolicy => "networking.k8s.io",
             Self::PodDisruptionBudget => "policy",
-            Self::StatefulSet => "apps",
+            Self::StatefulSet | Self::ControllerRevision => "apps",
             Self::StorageClass => "storage.k8s.io",
             Self::Lease => "coordination.k8s.io",
             _ => "",
@@ -150,7 +155,14 @@ impl Kind {
     /// Whether pgset applies documents of this kind.
     #[must_use]
     pub fn applicable(self) -> bool {
-        !matches!(self, Self::Namespace | Self::Pod | Self::StorageClass | Self::Lease)
+        !matches!(
+            self,
+            Self::Namespace
+                | Self::Pod
+                | Self::StorageClass
+                | Self::Lease
+                | Self::ControllerRevision
+        )
     }
 
     /// Whether the object contains the data, or is needed to read the data. `down` keeps it unless

@@ -49,7 +49,11 @@ pub(super) fn check(kind: Kind, document: &Value) -> Result<(), Wrong> {
         Kind::PodDisruptionBudget => against::<PodDisruptionBudget>(document),
         Kind::StatefulSet => against::<StatefulSet>(document),
         // pgset does not apply these kinds.
-        Kind::Namespace | Kind::Pod | Kind::StorageClass | Kind::Lease => Ok(()),
+        Kind::Namespace
+        | Kind::Pod
+        | Kind::StorageClass
+        | Kind::Lease
+        | Kind::ControllerRevision => Ok(()),
     }
 }
 

@@ -126,7 +126,7 @@ pub fn settings(pod: &str, names: &[&str], libraries: &[String]) -> Script {
     let known = names.iter().chain(&FOLLOWED).copied().collect::<Vec<_>>().join(",");
     let libraries = libraries.join(",");
     let statements = format!(
-        "select row_to_json(r) from (select lower(name) as name, context, setting from pg_settings where lower(name) = any('{{{known}}}'::text[])) r;
+        "select row_to_json(r) from (select lower(name) as name, context, setting, source from pg_settings where lower(name) = any('{{{known}}}'::text[])) r;
 select row_to_json(r) from (select l as missing_library from unnest('{{{libraries}}}'::text[]) l where (pg_stat_file((select setting from pg_config where name = 'PKGLIBDIR') || '/' || l || '.so', true)).size is null) r;
 "
     );
@@ -148,9 +148,17 @@ pub struct Setting {
     pub at_start: bool,
     /// Its value, in the unit of `pg_settings`.
     pub value: String,
+    /// Whether the value comes from a configuration file.
+    pub from_file: bool,
 }
 
 impl Setting {
+    /// Whether the server must start again to use the value in a new file; `None` if the file has none.
+    #[must_use]
+    pub fn needs_restart(&self, wanted: Option<&str>) -> bool {
+        self.at_start && wanted.map_or(self.from_file, |wanted| wanted != self.value)
+    }
+
     /// Reads what [`settings`] printed.
     #[must_use]
     pub fn parse(output: &ExecOutput) -> Vec<Self> {
@@ -159,6 +167,7 @@ impl Setting {
                 name: text(&row, "name")?,
                 at_start: text(&row, "context")? == "postmaster",
                 value: text(&row, "setting").unwrap_or_default(),
+                from_file: text(&row, "source").as_deref() == Some("configuration file"),
             })
         };
         output.rows().filter_map(setting).collect()
@@ -199,10 +208,12 @@ pub fn order(
 
 /// Queries the server's configuration files and how much of them is active. An error without a source file
 /// is not reported: it means that a setting was removed from the file and needs a restart. Errors of
-/// settings that are read only at server start are not reported either, for the same reason.
+/// settings that are read only at server start are not reported either, for the same reason. PostgreSQL does not
+/// reset `pending_restart` of a setting that was added to the file and removed again: it is not pending if neither
+/// the file nor the running server has a value from the file.
 const STATE: &str = "\
 select row_to_json(r) from (select 'files' as kind, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
-select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, s.setting as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart order by s.name) r;
+select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, s.setting as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart and (f.name is not null or s.source = 'configuration file') order by s.name) r;
 select row_to_json(r) from (select 'error' as kind, f.sourceline as line, f.name as subject, f.error from pg_file_settings f where f.error is not null and f.sourcefile is not null and not exists (select 1 from pg_settings s where lower(s.name) = lower(f.name) and s.context = 'postmaster') order by f.seqno) r;
 select row_to_json(r) from (select 'error' as kind, h.line_number as line, 'pg_hba.conf' as subject, h.error from pg_hba_file_rules h where h.error is not null order by h.line_number) r;
 ";
@@ -392,10 +403,16 @@ mod tests {
 
     #[test]
     fn settings_know_whether_they_are_read_at_the_start_only() {
-        let stdout = r#"{"name":"max_connections","context":"postmaster","setting":"100"}
-{"name":"work_mem","context":"user","setting":"4096"}"#;
+        let stdout = r#"{"name":"max_connections","context":"postmaster","setting":"100","source":"configuration file"}
+{"name":"huge_pages","context":"postmaster","setting":"try","source":"default"}
+{"name":"work_mem","context":"user","setting":"4096","source":"default"}"#;
         let settings = Setting::parse(&output(stdout, "", 0));
-        assert_eq!(settings.iter().map(|s| s.at_start).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(settings.iter().map(|s| s.at_start).collect::<Vec<_>>(), [true, true, false]);
         assert_eq!(settings[0].value, "100");
+        let [connections, pages, memory] = [0, 1, 2].map(|at| &settings[at]);
+        assert!(connections.needs_restart(Some("200")) && connections.needs_restart(None));
+        assert!(!connections.needs_restart(Some("100")));
+        assert!(pages.needs_restart(Some("on")) && !pages.needs_restart(None));
+        assert!(!memory.needs_restart(Some("64MB")));
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::set::Role;
+use crate::text::counted;
 
 use super::replication::{Observation, ReplicaRow, SlotRow};
 
@@ -179,6 +180,8 @@ pub struct Facts {
     pub explained: Vec<String>,
     /// What to do about the first of these problems.
     pub hint: Option<String>,
+    /// The pods that run a previous template.
+    pub previous_template: Vec<String>,
 }
 
 /// What `status` prints.
@@ -197,6 +200,9 @@ pub struct Status {
     /// What to do about the first problem, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The pods that run a previous template. No problem: `pgset restart` updates them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub previous_template: Vec<String>,
     /// PostgreSQL's version: `9.5.5`, `15.18`; `None` if the master did not answer.
     pub postgres_version: Option<String>,
     /// The number of replicas that must confirm each commit; `None` if the master did not answer.
@@ -228,6 +234,7 @@ impl Status {
             health: Health::Down,
             problems: vec![format!("there is no set {set} in namespace {namespace}")],
             hint: None,
+            previous_template: Vec::new(),
             postgres_version: None,
             synchronous: None,
             tls: None,
@@ -271,6 +278,7 @@ impl Status {
             health,
             problems,
             hint: facts.hint,
+            previous_template: facts.previous_template,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
             synchronous: facts.observation.as_ref().map(|o| o.synchronous),
             tls: facts.tls,
@@ -284,6 +292,19 @@ impl Status {
             services: facts.services,
             volumes: facts.volumes,
         }
+    }
+}
+
+/// Says which pods run a previous template: `2 pods run the previous template`. `None` without such pods.
+#[must_use]
+pub fn previous_template(pods: &[String]) -> Option<String> {
+    match pods {
+        [] => None,
+        [pod] => Some(format!("{pod} runs the previous template; `pgset restart` updates it")),
+        pods => Some(format!(
+            "{} run the previous template; `pgset restart` updates them",
+            counted(pods.len(), "pod")
+        )),
     }
 }
 

@@ -21,8 +21,9 @@ pub const BRING_WITHIN: Duration = Duration::from_secs(30);
 /// afterwards.
 #[must_use]
 pub fn bring() -> Vec<String> {
-    // The script lies beside the configuration; in the sandbox that is another directory.
-    let script = "exec bash \"${PGSET_ETC:-/etc/pgset}/bootstrap.sh\" tls";
+    // In pods that an older pgset started, the script lies beside the configuration; in the sandbox, that is
+    // another directory.
+    let script = "script=${PGSET_SCRIPTS:-/etc/pgset-scripts}/bootstrap.sh; [ -e \"$script\" ] || script=${PGSET_ETC:-/etc/pgset}/bootstrap.sh; exec bash \"$script\" tls";
     ["bash", "-c", script].map(str::to_owned).to_vec()
 }
 

@@ -1,38 +1,57 @@
-//! PostgreSQL's configuration: a running server checks it before it is written, then every server reloads it,
-//! and restarts if PostgreSQL requires that.
+//! PostgreSQL's configuration: a running server checks it before it is written, then every server reloads it.
+//! Settings that PostgreSQL reads only at its start need a restart of the pod.
 
 mod change;
 mod check;
 mod follow;
-mod restart;
-mod server;
+pub(crate) mod server;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 pub(crate) use change::{changes, describe, postgresql_conf};
 pub(crate) use check::check;
-pub(crate) use restart::Consent;
 
-use super::wait::Wait;
+use k8s_openapi::api::core::v1::Pod;
+
 use super::{AT_ONCE, Work, pods};
-use crate::postgres::configuration::State;
+use crate::postgres::configuration::{Pending, State};
+use crate::readiness::is_ready;
 use crate::set::objects;
 
-/// Makes every server of a running set use its configuration: makes each kubelet update the files, each
-/// server reload them, and restarts the servers that need it. Does nothing if everything is up to date. Returns
-/// whether servers were restarted.
+/// Makes every server of a running set load its configuration: makes each kubelet update the files, and each
+/// server reload them. Returns the settings that need a restart, by pod. Does nothing if everything is up to date.
 ///
 /// # Errors
-/// When a file does not arrive in time, or a server can't read it or does not become ready again.
-pub(crate) async fn settle(
+/// When a file does not arrive in time, or a server can't read it.
+pub(crate) async fn load(work: Work<'_>) -> anyhow::Result<Vec<(String, Vec<Pending>)>> {
+    load_where(work, |_| true).await
+}
+
+/// The same, for the pods that are ready.
+///
+/// # Errors
+/// As for [`load`].
+pub(crate) async fn load_ready(work: Work<'_>) -> anyhow::Result<Vec<(String, Vec<Pending>)>> {
+    load_where(work, is_ready).await
+}
+
+/// The same, for all pods but one, which does not run.
+///
+/// # Errors
+/// As for [`load`].
+pub(crate) async fn load_except(work: Work<'_>, pod: &str) -> anyhow::Result<()> {
+    load_where(work, |there| pods::name(there) != pod).await.map(|_| ())
+}
+
+async fn load_where(
     work: Work<'_>,
-    wait: &Wait<'_>,
-    consent: Consent,
-) -> anyhow::Result<bool> {
+    loads: impl Fn(&Pod) -> bool,
+) -> anyhow::Result<Vec<(String, Vec<Pending>)>> {
     let config = work.cluster.get(&objects::config(work.set)).await?;
-    let Some(config) = config else { return Ok(false) };
+    let Some(config) = config else { return Ok(Vec::new()) };
     let wanted = follow::Wanted::of(&config);
     let mut running = pods::running(work.cluster, work.set).await?;
+    running.retain(|pod| loads(pod));
     // Replicas before the master.
     running.sort_by_key(|pod| pods::is_master(work.set, work.topology, pod));
     let states: Vec<State> = stream::iter(&running)
@@ -40,13 +59,7 @@ pub(crate) async fn settle(
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let pending = running.iter().zip(states).filter_map(|(pod, state)| {
-        let settings = state.pending;
-        (!settings.is_empty())
-            .then(|| restart::Pending { pod: pods::name(pod).to_owned(), settings })
-    });
-    let pending: Vec<_> = pending.collect();
-    let restarts = !pending.is_empty();
-    restart::restart(work, wait, pending, consent).await?;
-    Ok(restarts)
+    let pending =
+        running.iter().zip(states).map(|(pod, state)| (pods::name(pod).to_owned(), state.pending));
+    Ok(pending.filter(|(_, settings)| !settings.is_empty()).collect())
 }

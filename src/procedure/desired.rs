@@ -33,6 +33,7 @@ pub(crate) fn draft(
     settings: &Settings,
     templates: &TemplateSet,
     server_minor: u32,
+    previous_script: bool,
 ) -> anyhow::Result<Vec<Object>> {
     let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
     let passwords = given_or_generated(settings);
@@ -52,6 +53,7 @@ pub(crate) fn draft(
         passwords: &passwords,
         tls: tls.as_ref(),
         certificates: certificates.as_ref(),
+        previous_script,
     };
     objects(templates, &inputs)
 }

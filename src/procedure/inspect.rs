@@ -120,6 +120,10 @@ impl Subject {
             tls,
             problems,
             explained,
+            previous_template: readiness::previous(snapshot, &self.set)
+                .into_iter()
+                .map(|pod| pods::name(pod).to_owned())
+                .collect(),
             hint,
         })
     }
@@ -185,15 +189,8 @@ impl Subject {
 
 /// The pods whose server can be queried.
 fn running(snapshot: &Snapshot) -> Vec<String> {
-    let running = snapshot.pods.iter().filter(|pod| runs(pod));
+    let running = snapshot.pods.iter().filter(|pod| pods::runs(pod));
     running.filter_map(|pod| pod.metadata.name.clone()).collect()
-}
-
-/// Whether the PostgreSQL container runs.
-fn runs(pod: &Pod) -> bool {
-    let mut statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
-    let server = statuses.find(|status| status.name == sql::CONTAINER);
-    server.is_some_and(|s| s.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
 fn pod_facts(
@@ -288,7 +285,7 @@ mod tests {
             {"name": "postgres", "image": "", "imageID": "", "ready": false, "restartCount": 3,
              "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
         assert_eq!(state(&pod(&crashing)), "CrashLoopBackOff");
-        assert!(!runs(&pod(&crashing)));
+        assert!(!pods::runs(&pod(&crashing)));
         assert_eq!(state(&pod(&json!({"status": {"phase": "Pending"}}))), "Pending");
         assert_eq!(state(&pod(&json!({}))), "Unknown");
         let going = json!({"metadata": {"deletionTimestamp": "2026-11-24T02:00:00Z"},

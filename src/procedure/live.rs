@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::namespace::{self, Namespace};
@@ -36,6 +37,8 @@ pub(crate) struct Live {
     pub(crate) objects: BTreeMap<ObjectId, Value>,
     /// Why the storage is not available, if that is already known.
     pub(crate) storage: Option<Failure>,
+    /// The pods of the set. Empty if this account may not list them.
+    pub(crate) pods: Vec<Pod>,
     /// The number of pods that a new StatefulSet needs in order to adopt all pods of the set that have no
     /// owner. 0 if there are none.
     pub(crate) orphans: u32,
@@ -66,10 +69,10 @@ pub(crate) async fn read(
     let claims =
         cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
     let volumes = volumes(cluster, settings, freshness);
-    let orphans = orphans(cluster, set, freshness);
+    let pods = pods(cluster, set, freshness);
     let objects = readable_objects(cluster, ids);
-    let (missing, namespace, storage, claims, volumes, orphans, objects) =
-        futures::join!(missing, namespace, storage, claims, volumes, orphans, objects);
+    let (missing, namespace, storage, claims, volumes, pods, objects) =
+        futures::join!(missing, namespace, storage, claims, volumes, pods, objects);
     // Checked in this order, so that the user sees the missing right and not the failed read.
     let missing = missing?;
     let (mut all, mut unread) = objects?;
@@ -83,7 +86,9 @@ pub(crate) async fn read(
     {
         all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
     }
-    Ok(Live { version, namespace, objects: all, storage: storage?, orphans: orphans?, missing })
+    let pods = pods?;
+    let orphans = orphans(set, &pods);
+    Ok(Live { version, namespace, objects: all, storage: storage?, pods, orphans, missing })
 }
 
 /// The volumes of all sets of pgset, because two sets must not share a directory.
@@ -102,24 +107,28 @@ async fn volumes(
     }
 }
 
-/// The highest ordinal of the set's pods that have no owner, plus one. Such pods remain when a StatefulSet is
-/// deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
-async fn orphans(
+/// The pods of the set.
+async fn pods(
     cluster: &Cluster,
     set: &SetIdentity,
     freshness: Freshness,
-) -> Result<u32, ClusterError> {
-    let pods =
-        match cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), freshness).await {
-            Err(e) if e.is_forbidden() => return Ok(0),
-            other => other?,
-        };
-    let orphans = pods.iter().filter(|pod| {
-        pod["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
-            && pod["metadata"]["deletionTimestamp"].is_null()
+) -> anyhow::Result<Vec<Pod>> {
+    match cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), freshness).await {
+        Err(e) if e.is_forbidden() => Ok(Vec::new()),
+        Err(e) => Err(e.into()),
+        Ok(pods) => Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?),
+    }
+}
+
+/// The highest ordinal of the set's pods that have no owner, plus one. Such pods remain when a StatefulSet is
+/// deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
+fn orphans(set: &SetIdentity, pods: &[Pod]) -> u32 {
+    let orphans = pods.iter().map(|pod| &pod.metadata).filter(|metadata| {
+        metadata.owner_references.as_ref().is_none_or(Vec::is_empty)
+            && metadata.deletion_timestamp.is_none()
     });
-    let ordinals = orphans.filter_map(|pod| set.ordinal(pod["metadata"]["name"].as_str()?));
-    Ok(ordinals.max().map_or(0, |ordinal| ordinal + 1))
+    let ordinals = orphans.filter_map(|metadata| set.ordinal(metadata.name.as_deref()?));
+    ordinals.max().map_or(0, |ordinal| ordinal + 1)
 }
 
 /// Objects by name, and the errors of those that this account may not read.

@@ -12,7 +12,9 @@ use crate::manifest::{Object, ObjectId};
 use crate::plan::{self, Action, Foreign, Options, Plan};
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
-use crate::procedure::{Ending, Work, account, configure, desired, live, recipe, scale, tls};
+use crate::procedure::{
+    Ending, Work, account, configure, desired, live, recipe, scale, scripts, tls,
+};
 use crate::render::{Inputs, TemplateSet};
 use crate::set::{Topology, objects, rights};
 use crate::settings::{Parameters, Recipe, Settings, synchronous};
@@ -233,6 +235,7 @@ impl Planning<'_> {
             passwords: &passwords,
             tls: tls.first.as_ref(),
             certificates: tls.certificates.as_ref(),
+            previous_script: false,
         };
         let mut objects = desired::objects(templates, &inputs)?;
         let last_config = if tls.goes_on() {
@@ -243,6 +246,7 @@ impl Planning<'_> {
             None
         };
         desired::keep_pending(&mut objects, &live, set);
+        scripts::keep_previous(&mut objects, &live, set);
         let recipe = Recipe::of(settings, decision.count(), &recipe::tls(tls.last.as_ref()));
         let recorded = live.objects.get(&objects::settings(set));
         let recipe = recipe::to_record(recipe, recorded, settings.replicas.is_some());

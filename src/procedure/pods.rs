@@ -2,11 +2,12 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::{Work, live};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::manifest::Kind;
 use crate::readiness::is_ready;
-use crate::set::{Role, SetIdentity, Topology};
+use crate::set::{Role, SetIdentity, Topology, objects};
 
 /// Lists the set's pods.
 ///
@@ -63,6 +64,25 @@ pub(crate) fn master<'a>(
 /// Whether a pod is the master according to the topology.
 pub(crate) fn is_master(set: &SetIdentity, topology: &Topology, pod: &Pod) -> bool {
     topology.role_of(set, name(pod)) == Some(Role::Master)
+}
+
+/// Whether the PostgreSQL container runs.
+pub(crate) fn runs(pod: &Pod) -> bool {
+    let mut statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+    let server = statuses.find(|status| status.name == super::sql::CONTAINER);
+    server.is_some_and(|s| s.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
+/// Deletes the pod that has this name now. Its StatefulSet creates it again.
+///
+/// # Errors
+/// When it can't be read or deleted.
+pub(crate) async fn delete(work: Work<'_>, pod: &str) -> anyhow::Result<()> {
+    let id = objects::pod(work.set, pod);
+    if let Some(there) = work.cluster.get(&id).await? {
+        work.cluster.delete(&id, live::uid_of(&there)).await?;
+    }
+    Ok(())
 }
 
 /// A ready pod to run a program in.

@@ -29,7 +29,7 @@ pub(crate) async fn stop(
     let expectation = expectation(work.set, work.topology, &live, 0, &version);
     let scope = scope(work.set, &live, version);
     let done = "nothing is deleted yet, the pods are stopping";
-    wait::until_ready(work, Wait { scope, expectation, done })
+    wait::until_ready(work, Wait { scope, expectation, done, replace: &[] })
         .await
         .context("stopping the pods")?;
     Ok(())

@@ -16,6 +16,7 @@ use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
 use crate::event::{Event, Outcome};
 use crate::manifest::Kind;
+use crate::readiness;
 use crate::readiness::{
     Assessment, Cause, Expectation, Graces, Logs, Snapshot, Streaming, Trouble, WedgedPod, assess,
     explain, unmet,
@@ -39,6 +40,9 @@ pub(crate) struct Wait<'a> {
     pub(crate) expectation: Expectation,
     /// What the command has done so far, for the message at an interrupt.
     pub(crate) done: &'a str,
+    /// The UIDs of pods that are replaced if they are not ready and run a previous template: the change may be
+    /// what they need.
+    pub(crate) replace: &'a [String],
 }
 
 /// Waits until the set is ready. Returns its last snapshot.
@@ -63,11 +67,15 @@ struct Facts {
     wedged: Vec<WedgedPod>,
     /// The UIDs of the wedged pods that pgset has deleted.
     unwedged: Vec<String>,
+    /// A pod that is not ready, runs a previous template, and is to be replaced: its name and its UID.
+    outdated: Option<(String, String)>,
 }
 
 /// A step while waiting.
 #[derive(Debug, PartialEq)]
 enum Step {
+    /// Delete a pod that is not ready, so that it starts with the newest template.
+    Replace(String, String),
     /// Delete a pod that its controller will not replace, if the user confirms.
     DeleteWedgedPod(WedgedPod),
     /// Give up and explain the cause.
@@ -91,6 +99,8 @@ struct Waiter<'a> {
     /// The list is requested only once: if it is forbidden, every change would cause another refused request.
     classes_asked: bool,
     unwedged: Vec<String>,
+    /// The UIDs of the pods that were deleted because they ran a previous template.
+    replaced: Vec<String>,
     last: Option<Assessment>,
 }
 
@@ -112,6 +122,7 @@ impl<'a> Waiter<'a> {
             classes: None,
             classes_asked: false,
             unwedged: Vec::new(),
+            replaced: Vec::new(),
             last: None,
         }
     }
@@ -170,6 +181,15 @@ impl<'a> Waiter<'a> {
         let namespace = self.work.set.namespace.to_string();
         let question = sql::streaming(self.work.cluster.clone(), namespace, master, pods);
         self.asking = Some(question.boxed());
+    }
+
+    /// The next pod to replace: it is not ready, and runs a previous template.
+    fn outdated(&self, snapshot: &Snapshot) -> Option<(String, String)> {
+        let old = readiness::previous(snapshot, self.work.set).into_iter();
+        let mut old = old
+            .filter(|pod| !readiness::is_ready(pod))
+            .filter_map(|pod| Some((pods::name(pod).to_owned(), pod.metadata.uid.clone()?)));
+        old.find(|(_, uid)| self.wait.replace.contains(uid) && !self.replaced.contains(uid))
     }
 
     /// Explains a problem that has lasted too long.
@@ -241,6 +261,7 @@ impl Procedure for Waiter<'_> {
                 lasting: Vec::new(),
                 wedged: Vec::new(),
                 unwedged: Vec::new(),
+                outdated: None,
             });
         }
         let snapshot = self.snapshot_with_classes().await;
@@ -250,6 +271,7 @@ impl Procedure for Waiter<'_> {
         let is_answered = snapshot.streaming.is_some();
         self.display.show(&assessment, is_answered, self.observer.trouble(), elapsed);
         let mut facts = Facts {
+            outdated: self.outdated(&snapshot),
             snapshot,
             ready: assessment.ready,
             waiting_for: assessment.waiting_for.clone(),
@@ -268,6 +290,9 @@ impl Procedure for Waiter<'_> {
     }
 
     fn next(facts: &Facts) -> Next<Step> {
+        if let Some((pod, uid)) = &facts.outdated {
+            return Next::Act(Step::Replace(pod.clone(), uid.clone()));
+        }
         if facts.ready {
             return Next::Done;
         }
@@ -286,6 +311,13 @@ impl Procedure for Waiter<'_> {
 
     async fn act(&mut self, step: Step) -> anyhow::Result<()> {
         match step {
+            Step::Replace(pod, uid) => {
+                lease::still_ours(self.work).await?;
+                self.work.context.note(format!("replacing {pod}, which is not ready"));
+                self.work.cluster.delete(&objects::pod(self.work.set, &pod), &uid).await?;
+                self.replaced.push(uid);
+                Ok(())
+            }
             Step::DeleteWedgedPod(pod) => self.unwedge(&pod).await,
             Step::Fail(trouble) => Err(self.failure(&trouble).await.into()),
         }
@@ -378,6 +410,7 @@ mod tests {
             lasting,
             wedged: Vec::new(),
             unwedged: Vec::new(),
+            outdated: None,
         }
     }
 
@@ -399,5 +432,10 @@ mod tests {
         assert_eq!(Waiter::next(&wedged), waits());
         wedged.ready = true;
         assert_eq!(Waiter::next(&wedged), Next::Done);
+        // Before its trouble ends the wait.
+        let outdated = ("pgset-1".to_owned(), "7".to_owned());
+        let crashes = Facts { outdated: Some(outdated), ..facts(vec![trouble(Cause::Wedged)]) };
+        let replace = Step::Replace("pgset-1".to_owned(), "7".to_owned());
+        assert_eq!(Waiter::next(&crashes), Next::Act(replace));
     }
 }

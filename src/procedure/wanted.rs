@@ -76,7 +76,7 @@ impl Wanted {
         let resolved = context.resolve(args, Some(target), recipe)?;
         let (settings, warnings) = (resolved.settings, resolved.warnings);
         let templates = context.templates(&settings)?;
-        let draft = desired::draft(&settings, &templates, NEWEST_SERVER)?;
+        let draft = desired::draft(&settings, &templates, NEWEST_SERVER, false)?;
         Ok(Self { settings, templates, draft, warnings })
     }
 }

@@ -93,7 +93,7 @@ fn wedge(object: &ObjectId, pod: &Pod, state: &str, until: &str) -> (Trouble, Op
     let wedged = uid.map(|uid| WedgedPod {
         name: object.name.clone(),
         uid: uid.to_owned(),
-        revision: view::revision(pod).unwrap_or_default().to_owned(),
+        revision: super::revision(pod).unwrap_or_default().to_owned(),
     });
     (trouble, wedged)
 }

@@ -91,7 +91,7 @@ impl<'a> View<'a> {
 
     /// Whether the pod does not have the newest revision. False while that revision is unknown.
     pub(super) fn is_old(&self, pod: &Pod) -> bool {
-        self.update_revision().is_some_and(|newest| revision(pod) != Some(newest))
+        self.update_revision().is_some_and(|newest| super::revision(pod) != Some(newest))
     }
 
     /// Whether the controller will replace the pod.
@@ -167,12 +167,6 @@ pub(super) fn name(object: &ObjectMeta) -> &str {
 
 pub(super) fn is_terminating(object: &ObjectMeta) -> bool {
     object.deletion_timestamp.is_some()
-}
-
-/// The value of the label `controller-revision-hash`.
-pub(super) fn revision(pod: &Pod) -> Option<&str> {
-    let labels = pod.metadata.labels.as_ref()?;
-    labels.get("controller-revision-hash").map(String::as_str)
 }
 
 pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {

@@ -33,6 +33,7 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
         },
         "labels": labels(settings),
         "annotations": settings.pods.annotations,
+        "previous_script": inputs.previous_script,
         "network_policy": settings.pods.network_policy,
         "pods": pods(inputs),
         "server": { "minor": if inputs.server_minor == 0 { NEWEST_SERVER } else { inputs.server_minor } },

@@ -1,5 +1,6 @@
 //! Renders templates: undefined variables are errors, and time, depth and size are limited.
 
+use std::fmt::Write as _;
 use std::io;
 
 use base64::Engine as _;
@@ -20,6 +21,8 @@ use crate::manifest::escape::yaml_safe;
 const MAX_OUTPUT: usize = 1 << 20;
 /// The fuel of one template, in instructions and bytes: it lasts for a few tenths of a second.
 const FUEL: u64 = 4 << 20;
+/// The script that the pods run.
+const BOOTSTRAP: &str = "bootstrap.sh";
 /// The suffix that is removed from the name of a rendered text: `postgresql.conf.j2` becomes
 /// `postgresql.conf`.
 const RENDERED: &str = ".j2";
@@ -54,6 +57,9 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
         refuse_empty(templates, name, template, &text)?;
         files.insert(key.to_owned(), text.into());
     }
+    if let Some(script) = files.get(BOOTSTRAP).and_then(|text| text.as_str()) {
+        context["set"]["scripts"] = inputs.settings.set.scripts(&hash(script)).into();
+    }
     context["files"] = files.into();
     let context = Value::from(minijinja::value::Serde(context));
     let mut rendered = Vec::new();
@@ -67,6 +73,15 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
         return Err(RenderError::NoTemplates { profile: templates.profile });
     }
     Ok(rendered)
+}
+
+/// The hash by which the pods' template names its version of a script: the first 40 bits of its SHA-256.
+fn hash(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(5).fold(String::new(), |mut hash, byte| {
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    })
 }
 
 /// Refuses a file of the user's own that produces nothing, unless it has a statement that may decide so: the

@@ -73,7 +73,17 @@ impl SetIdentity {
     pub fn tls_secret(&self) -> String {
         format!("{}-tls", self.name)
     }
-    /// The name of the ConfigMap with the pods' script and PostgreSQL's configuration.
+    /// The name of the ConfigMap with the pods' script. Each version of the script has its own.
+    #[must_use]
+    pub fn scripts(&self, hash: &str) -> String {
+        format!("{}{hash}", self.scripts_prefix())
+    }
+    /// The prefix of the names of the ConfigMaps with the pods' scripts.
+    #[must_use]
+    pub fn scripts_prefix(&self) -> String {
+        format!("{}-scripts-", self.name)
+    }
+    /// The name of the ConfigMap with PostgreSQL's configuration.
     #[must_use]
     pub fn config(&self) -> String {
         format!("{}-config", self.name)

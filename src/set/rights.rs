@@ -182,6 +182,18 @@ pub fn scaling(set: &SetIdentity) -> Vec<Right> {
     ["get", "patch"].iter().map(|verb| on(Kind::StatefulSet, verb, set)).collect()
 }
 
+/// The rights that `restart` needs: to delete pods, to wait for their successors, and to make servers load their
+/// configuration.
+#[must_use]
+pub fn restarting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
+    let mut rights = waiting(set, version);
+    rights.push(on(Kind::StatefulSet, "get", set));
+    rights.push(on(Kind::ConfigMap, "get", set));
+    rights.extend(["get", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)));
+    rights.extend(leasing(set));
+    rights
+}
+
 /// The rights that `psql` needs: to find the pod, and to run a command in it.
 #[must_use]
 pub fn psql(set: &SetIdentity) -> Vec<Right> {

@@ -30,10 +30,11 @@ enum Master {
 }
 
 /// The order in which pods are restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// The default. Also used when a setting increases that must have at least the master's value on every
     /// replica.
+    #[default]
     ReplicasFirst,
     /// Used when such a setting decreases. The replicas restart after they have replayed the change.
     MasterFirst,

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams, LogParams, PostParams};
 use serde_json::json;
@@ -97,6 +98,9 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
 /// log.
 async fn beside_the_set(space: &Space, claim: &str, script: &str) -> (i32, String) {
     let name = "beside";
+    let template = space.api::<StatefulSet>().get("pgset").await.unwrap().spec.unwrap().template;
+    let mut volumes = template.spec.unwrap().volumes.unwrap().into_iter();
+    let scripts = volumes.find(|volume| volume.name == "scripts");
     let object = json!({
         "metadata": {"name": name, "labels": {"e2e": "client"}},
         "spec": {
@@ -108,12 +112,14 @@ async fn beside_the_set(space: &Space, claim: &str, script: &str) -> (i32, Strin
                 "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
                 "volumeMounts": [
                     {"name": "pgdata", "mountPath": "/pgdata"}, {"name": "config", "mountPath": "/etc/pgset"},
+                    {"name": "scripts", "mountPath": "/etc/pgset-scripts"},
                     {"name": "run", "mountPath": "/run/pgset"},
                 ],
             }],
             "volumes": [
                 {"name": "pgdata", "persistentVolumeClaim": {"claimName": claim}},
                 {"name": "config", "configMap": {"name": "pgset-config"}},
+                scripts,
                 {"name": "run", "emptyDir": {}},
             ],
         },
@@ -179,7 +185,7 @@ async fn a_master_that_is_stopped(space: &Space) {
 async fn a_second_server_on_one_directory(space: &Space) {
     let script = "echo '# anything' >/run/pgset/bootstrap.conf
         export PGSET_NAME=pgset PGSET_POD=pgset-0 PGDATA=/pgdata/pgset-0 PGSET_LOCK_WAIT=2
-        bash /etc/pgset/bootstrap.sh serve";
+        bash /etc/pgset-scripts/bootstrap.sh serve";
     let (code, log) = beside_the_set(space, "pgdata-pgset-0", script).await;
     assert_eq!(code, 13, "{log}");
     assert!(log.contains("another server runs on /pgdata/pgset-0; stop it first"), "{log}");

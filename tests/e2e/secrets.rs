@@ -42,7 +42,7 @@ for process in /proc/[0-9]*; do
   parent=$(sed -n 's/^PPid:\t//p' "$process/status" 2>/dev/null)
   if own "${process#/proc/}" || own "$parent"; then cat "$process/environ" "$process/cmdline" 2>/dev/null; fi
 done
-cat /etc/pgset/* "$PGDATA"/*.conf
+cat /etc/pgset/* /etc/pgset-scripts/* "$PGDATA"/*.conf
 "#;
 
 /// Everything visible in the pods of the official image: no password may be in the environment or the

@@ -95,8 +95,10 @@ fn defaults(object: &mut Value) {
                 spec["replicas"] = 1.into();
             }
             spec["revisionHistoryLimit"] = 10.into();
-            spec["updateStrategy"] =
-                json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}});
+            if spec["updateStrategy"].is_null() {
+                spec["updateStrategy"] =
+                    json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}});
+            }
             let pod = &mut spec["template"]["spec"];
             pod["dnsPolicy"] = "ClusterFirst".into();
             pod["serviceAccount"] = pod["serviceAccountName"].clone();

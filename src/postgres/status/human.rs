@@ -66,6 +66,9 @@ pub fn human(status: &Status, view: View) -> String {
         let label = style("hint:").cyan().bold().force_styling(view.color);
         let _ = writeln!(text, "  {label} {}", wrap(&clean(hint), 8, width));
     }
+    if let Some(message) = super::previous_template(&status.previous_template) {
+        let _ = writeln!(text, "  {}", wrap(&clean(&message), 4, width));
+    }
     section(&mut text, "pods", view, &PODS, &pods(status));
     section(&mut text, "replication", view, &REPLICATION, &replication(status));
     section(&mut text, "slots", view, &SLOTS, &slots(status));

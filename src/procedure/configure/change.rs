@@ -40,8 +40,6 @@ pub(super) struct Change {
     pub(super) after: String,
     /// The names of the changed settings, in lower case.
     pub(super) names: Vec<String>,
-    /// Whether the pod template changes as well: in that case the StatefulSet controller restarts every pod.
-    pub(super) rolls: bool,
 }
 
 impl Change {
@@ -66,15 +64,7 @@ impl Change {
         let mut names: Vec<String> = names.cloned().collect();
         names.sort();
         names.dedup();
-        let statefulset = objects::statefulset(set);
-        let template = crate::plan::Path::of(&["spec", "template"]).to_string();
-        let rolls = updated(&statefulset).is_some_and(|step| match &step.action {
-            Action::Update(difference) => {
-                difference.paths().any(|path| path.to_string().starts_with(&template))
-            }
-            _ => false,
-        });
-        Some(Self { after: after.to_owned(), names, rolls })
+        Some(Self { after: after.to_owned(), names })
     }
 }
 

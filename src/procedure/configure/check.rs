@@ -1,30 +1,37 @@
 //! Checks a configuration before it is written.
 
 use super::change::{Change, read};
-use super::restart::{self, Consent};
 use super::server;
 use crate::error::{Exit, Failure};
 use crate::plan::Plan;
 use crate::postgres::configuration::{self, Order, Setting};
-use crate::procedure::{Ending, Work, live, sql};
+use crate::procedure::{Work, live, sql};
 
-/// Lets a running server check the new configuration, and asks for confirmation if it requires a restart.
+/// The changed settings that PostgreSQL reads only at its start.
+#[derive(Debug, Default)]
+pub(crate) struct AtStart {
+    /// The changes: `max_connections 100 -> 200`.
+    pub(crate) changes: Vec<String>,
+    /// The order in which the servers must restart.
+    pub(crate) order: Order,
+}
+
+/// Lets a running server check the new configuration. Returns what requires a restart.
 ///
 /// # Errors
-/// When the server does not accept the configuration, with its messages; when the user declines the restart.
+/// When the server does not accept the configuration, with its messages; when no order of restarts is safe.
 pub(crate) async fn check(
     work: Work<'_>,
     plan: &Plan,
     live: &live::Live,
-    ending: Ending,
-) -> anyhow::Result<Consent> {
+) -> anyhow::Result<AtStart> {
     let Some(change) = Change::of(plan, &live.objects, work.set) else {
-        return Ok(Consent::NotAsked);
+        return Ok(AtStart::default());
     };
     let Some(pod) = server::running(work).await? else {
         // No server can check it. A server that does not accept it will report that in its log when it
         // starts.
-        return Ok(Consent::NotAsked);
+        return Ok(AtStart::default());
     };
     let after = server::dry_start(work, &pod, &change.after).await?;
     let names: Vec<&str> = change.names.iter().map(String::as_str).collect();
@@ -48,26 +55,13 @@ pub(crate) async fn check(
     let running = Setting::parse(&output);
     let order = configuration::order(&server::numbers(&running), &after)
         .map_err(|m| server::two_steps(&m))?;
-    if change.rolls && order == Order::MasterFirst {
-        return Err(Failure::new(
-            Exit::Refused,
-            "a setting that must not be lower on a replica than on the master is decreased, and the pod template changes as well: the StatefulSet controller would restart the replicas first, and they could not start",
-        )
-        .hint("change them in two steps: first the settings alone, then the rest")
-        .into());
-    }
-    let at_start: Vec<&str> = running
-        .iter()
-        .filter(|setting| setting.at_start && change.names.contains(&setting.name))
-        .map(|setting| setting.name.as_str())
-        .collect();
-    if at_start.is_empty() || change.rolls || ending != Ending::Wait {
-        return Ok(Consent::NotAsked);
-    }
-    if !restart::agree(work.context, &at_start.join(", "), order).await? {
-        return Err(Failure::cancelled()
-            .hint("leave out what needs a restart, or answer yes")
-            .into());
-    }
-    Ok(Consent::Given)
+    let wanted = read(&change.after);
+    let of_change = running.iter().filter(|setting| change.names.contains(&setting.name));
+    let changes = of_change.filter_map(|setting| {
+        let wanted = wanted.get(&setting.name).map(String::as_str);
+        setting.needs_restart(wanted).then(|| {
+            format!("{} {} -> {}", setting.name, setting.value, wanted.unwrap_or("its default"))
+        })
+    });
+    Ok(AtStart { changes: changes.collect(), order })
 }

@@ -13,7 +13,7 @@ use crate::readiness::is_ready;
 ///
 /// # Errors
 /// When PostgreSQL does not accept it, with its messages.
-pub(super) async fn dry_start(
+pub(crate) async fn dry_start(
     work: Work<'_>,
     pod: &str,
     text: &str,
@@ -39,7 +39,7 @@ pub(super) async fn dry_start(
 }
 
 /// The failure when some settings increase and others decrease, so that no order of restarts is valid.
-pub(super) fn two_steps(mixed: &Mixed) -> Failure {
+pub(crate) fn two_steps(mixed: &Mixed) -> Failure {
     Failure::new(
         Exit::Refused,
         format!(
@@ -52,7 +52,7 @@ pub(super) fn two_steps(mixed: &Mixed) -> Failure {
 }
 
 /// The numeric values of the settings that replicas must follow.
-pub(super) fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
+pub(crate) fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
     let numbers = settings.iter().filter_map(|s| Some((s.name.clone(), s.value.parse().ok()?)));
     numbers.filter(|(name, _)| configuration::FOLLOWED.contains(&name.as_str())).collect()
 }
@@ -61,7 +61,7 @@ pub(super) fn numbers(settings: &[Setting]) -> BTreeMap<String, i64> {
 ///
 /// # Errors
 /// When the pods can't be listed.
-pub(super) async fn running(work: Work<'_>) -> anyhow::Result<Option<String>> {
+pub(crate) async fn running(work: Work<'_>) -> anyhow::Result<Option<String>> {
     let mut found = pods::list(work.cluster, work.set).await?;
     found.retain(is_ready);
     found.sort_by_key(|pod| !pods::is_master(work.set, work.topology, pod));

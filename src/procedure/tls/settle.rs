@@ -5,8 +5,7 @@ use super::transition::{Transition, change};
 use crate::cluster::objects::Apply;
 use crate::event::{Event, Outcome};
 use crate::manifest::Object;
-use crate::procedure::configure::{self, Consent};
-use crate::procedure::wait::Wait;
+use crate::procedure::configure;
 use crate::procedure::{Next, Procedure, Work, lease, run};
 
 /// Takes every server of a running set to the last stage. `last` is the ConfigMap of the last stage, if that
@@ -16,7 +15,6 @@ use crate::procedure::{Next, Procedure, Work, lease, run};
 /// When a server does not reach a stage. The next run resumes.
 pub(crate) async fn settle(
     work: Work<'_>,
-    wait: &Wait<'_>,
     transition: &Transition,
     last: Option<&Object>,
 ) -> anyhow::Result<()> {
@@ -25,7 +23,7 @@ pub(crate) async fn settle(
         last_to_write: last.is_some(),
         ..Facts::default()
     };
-    run(work, Settle { work, wait, transition, last, facts }).await?;
+    run(work, Settle { work, transition, last, facts }).await?;
     Ok(())
 }
 
@@ -53,7 +51,6 @@ enum Step {
 
 struct Settle<'a> {
     work: Work<'a>,
-    wait: &'a Wait<'a>,
     transition: &'a Transition,
     last: Option<&'a Object>,
     facts: Facts,
@@ -107,7 +104,7 @@ impl Procedure for Settle<'_> {
             }
             Step::ReadLast => {
                 // All required restarts are already done.
-                configure::settle(self.work, self.wait, Consent::NotAsked).await?;
+                configure::load(self.work).await?;
                 self.facts.last_to_read = false;
             }
             Step::FollowLast => {

@@ -25,9 +25,10 @@ const FILES: [(&str, &str); 4] = [
 /// bootstrap script finds its mounts. The script is not changed, so it contains container paths.
 /// For a mounted path the variable holds the volume's own directory, which is the same in every
 /// container of the pod.
-const OFFICIAL: [(&str, &str); 9] = [
+const OFFICIAL: [(&str, &str); 10] = [
     ("PGHOST", "/var/run/postgresql"),
     ("PGSET_ETC", "/etc/pgset"),
+    ("PGSET_SCRIPTS", "/etc/pgset-scripts"),
     ("PGSET_RUN", "/run/pgset"),
     ("PGSET_AUTH", "/etc/pgset-auth"),
     ("PGSET_TLS", "/etc/pgset-tls"),

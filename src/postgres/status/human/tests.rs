@@ -92,6 +92,7 @@ fn facts() -> Facts {
         tls: None,
         problems: Vec::new(),
         explained: Vec::new(),
+        previous_template: Vec::new(),
         hint: None,
     }
 }

@@ -1,16 +1,15 @@
-//! Restarts servers to apply settings that need a restart: one pod at a time, in the right order.
+//! Restarts pods: one at a time, in the right order, each when the one before it serves again.
 
 use std::collections::BTreeMap;
 
-use super::change::postgresql_conf;
-use super::server;
-use crate::context::Context;
+use super::configure::{self, server};
+use super::undo::Undo;
+use super::wait::{self, Wait};
+use super::{Next, Poll, Procedure, Work, lease, pods, poll, run, sql};
 use crate::error::{Exit, Failure};
-use crate::postgres::configuration::{self, FOLLOWED, Order};
+use crate::postgres::configuration::{self, Order};
 use crate::postgres::replication::Lsn;
-use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Next, Poll, Procedure, Work, lease, live, poll, run, sql};
-use crate::set::{Role, objects};
+use crate::set::{Role, SetIdentity, Topology, objects};
 
 /// Whether the user has agreed to restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,48 +20,117 @@ pub(crate) enum Consent {
     NotAsked,
 }
 
-/// A pod that needs a restart, and the settings that require it.
-pub(super) struct Pending {
-    pub(super) pod: String,
-    pub(super) settings: Vec<configuration::Pending>,
+/// A pod that needs a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// The pod.
+    pub(crate) pod: String,
+    /// Why: `image postgres:17.5 -> postgres:17.6`.
+    pub(crate) why: Vec<String>,
+    /// Whether a setting is changed that must have at least the master's value on every replica.
+    pub(crate) followed: bool,
+    /// Whether the pod is not ready. Such pods restart first: no other pod has to wait for them then.
+    pub(crate) broken: bool,
 }
 
-/// Asks whether the pods may be restarted.
+/// The pods in their order: `pgset-2, pgset-1, then pgset-0 (the master)`.
+pub(crate) fn in_order(set: &SetIdentity, topology: &Topology, pods: &[String]) -> String {
+    let shown = |pod: &String| match topology.role_of(set, pod) {
+        Some(Role::Master) => format!("{pod} (the master)"),
+        _ => pod.clone(),
+    };
+    let shown: Vec<String> = pods.iter().map(shown).collect();
+    match shown.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{}, then {last}", before.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// Asks whether pods may be restarted, which are given in their order, and shows what changes. `declined` is the
+/// message if they may not.
 ///
 /// # Errors
-/// When there is no answer.
-pub(super) async fn agree(context: &Context, what: &str, order: Order) -> anyhow::Result<bool> {
-    let how = match order {
-        Order::ReplicasFirst => "the replicas one by one, then the master",
-        Order::MasterFirst => "the master, then the replicas one by one",
+/// When the user declines, or there is no terminal to ask.
+pub(crate) async fn agree(
+    work: Work<'_>,
+    pods: &[String],
+    why: &[String],
+    declined: &str,
+) -> anyhow::Result<()> {
+    let context = work.context;
+    let order = in_order(work.set, work.topology, pods);
+    if !context.prompt.answers() {
+        let message = format!("this restarts {order}, and there is no terminal to ask; {declined}");
+        let failure = Failure::new(Exit::Refused, message).details(why.to_vec());
+        return Err(failure.hint(format!("{} --yes  # restarts them", context.again)).into());
+    }
+    let mut lines = vec![format!("this restarts {order}")];
+    lines.extend(why.iter().map(|why| format!("  {why}")));
+    let lines = lines.join("\n");
+    if context.global.yes {
+        context.detail(lines);
+    } else {
+        context.note(lines);
+    }
+    let (noun, each) = match pods.len() {
+        1 => ("this pod", "The restart closes its connections"),
+        _ => ("these pods", "Each restart closes the pod's connections"),
     };
-    let question = format!(
-        "Restart {how}, to apply {what} (PostgreSQL reads it only at startup; each restart closes the pod's connections)?"
-    );
-    context.confirm(&question).await
+    if context.confirm(&format!("{each}. Restart {noun}?")).await? {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Refused, format!("cancelled, {declined}"))
+        .hint(format!("{}  # asks again", context.again))
+        .into())
 }
 
-/// Restarts the pods that need it.
+/// What was written before the restarts.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// Nothing: the restart itself is what the user wants.
+    Nothing,
+    /// Settings. If the first pod does not become ready with them, it gets back what it had before.
+    Settings(Option<Undo>),
+}
+
+impl Written {
+    /// What to say if the user declines the restarts.
+    fn declined(&self) -> &'static str {
+        match self {
+            Self::Nothing => "no pod was restarted",
+            Self::Settings(_) => "the settings are written, but no pod was restarted",
+        }
+    }
+
+    /// How to undo what was written; only once.
+    fn take(&mut self) -> Option<Undo> {
+        match self {
+            Self::Nothing => None,
+            Self::Settings(undo) => undo.take(),
+        }
+    }
+}
+
+/// Restarts the pods, in an order that keeps the set serving as long as possible.
 ///
 /// # Errors
 /// When the user declines, a pod does not become ready again, or there is no valid order.
-pub(super) async fn restart(
+pub(crate) async fn restart(
     work: Work<'_>,
     wait: &Wait<'_>,
     pending: Vec<Pending>,
     consent: Consent,
+    written: Written,
 ) -> anyhow::Result<()> {
-    let followed = |pending: &Pending| {
-        pending.settings.iter().any(|setting| FOLLOWED.contains(&setting.name.as_str()))
-    };
     let facts = Facts {
-        followed: pending.iter().any(followed),
+        followed: pending.iter().any(|pending| pending.followed),
         left: pending.iter().map(|pending| pending.pod.clone()).collect(),
         order: None,
         consent,
         to_replay: None,
     };
-    run(work, Restart { work, wait, pending, facts }).await?;
+    Box::pin(run(work, Restart { work, wait, pending, facts, written })).await?;
     Ok(())
 }
 
@@ -85,7 +153,7 @@ enum Step {
     /// Find out the order of the restarts.
     FindOrder,
     /// Ask the user.
-    Ask(Order),
+    Ask,
     /// Wait until the replicas have replayed the master's decrease.
     AwaitReplay(String),
     /// Delete a pod and wait until its replacement is ready.
@@ -97,16 +165,17 @@ struct Restart<'a> {
     wait: &'a Wait<'a>,
     pending: Vec<Pending>,
     facts: Facts,
+    written: Written,
 }
 
 impl Restart<'_> {
-    /// The settings that require a restart, without duplicates: `max_connections 100 -> 200, ...`.
-    fn words(&self) -> String {
-        let settings = self.pending.iter().flat_map(|pending| &pending.settings);
-        let mut words: Vec<String> = settings.map(ToString::to_string).collect();
-        words.sort();
-        words.dedup();
-        words.join(", ")
+    /// Why the pods restart, without duplicates: `max_connections 100 -> 200`.
+    fn why(&self) -> Vec<String> {
+        let mut why: Vec<String> =
+            self.pending.iter().flat_map(|pending| pending.why.clone()).collect();
+        why.sort();
+        why.dedup();
+        why
     }
 
     fn is_master(&self, pod: &str) -> bool {
@@ -116,7 +185,10 @@ impl Restart<'_> {
     async fn find_order(&mut self) -> anyhow::Result<()> {
         let work = self.work;
         let order = if self.facts.followed { order(work).await? } else { Order::ReplicasFirst };
-        work.topology.sort_for_restart(&mut self.facts.left, order, |pod| work.set.ordinal(pod));
+        let left = &mut self.facts.left;
+        work.topology.sort_for_restart(left, order, |pod| work.set.ordinal(pod));
+        let broken = |pod: &String| self.pending.iter().any(|it| it.pod == *pod && it.broken);
+        left.sort_by_key(|pod| !broken(pod));
         if self.facts.followed && !self.facts.left.iter().any(|pod| self.is_master(pod)) {
             // An earlier run restarted the master. The replicas must replay its decrease before they start
             // with lower values themselves.
@@ -131,20 +203,24 @@ impl Restart<'_> {
         let work = self.work;
         let is_master = self.is_master(pod);
         let role = if is_master { "the master" } else { "a replica" };
-        let settings =
-            self.pending.iter().filter(|pending| pending.pod == pod).flat_map(|it| &it.settings);
-        let why: Vec<String> = settings.map(ToString::to_string).collect();
-        work.context.note(format!("restarting {pod}, {role}: {}", why.join(", ")));
-        let id = objects::pod(work.set, pod);
+        let pending = self.pending.iter().find(|pending| pending.pod == pod);
+        let why = pending.map(|pending| pending.why.join(", ")).unwrap_or_default();
+        let why = if why.is_empty() { why } else { format!(": {why}") };
+        work.context.note(format!("restarting {pod}, {role}{why}"));
         lease::still_ours(work).await?;
-        if let Some(there) = work.cluster.get(&id).await? {
-            work.cluster.delete(&id, live::uid_of(&there)).await?;
-        }
+        pods::delete(work, pod).await?;
         let again = Wait {
             done: "the new settings are applied, but not every pod uses them yet",
+            replace: &[],
             ..self.wait.clone()
         };
-        wait::until_ready(work, again).await?;
+        let undo = self.written.take();
+        if let Err(error) = wait::until_ready(work, again).await {
+            return Err(match undo {
+                Some(undo) => undo.after(work, self.wait, pod, error).await,
+                None => error,
+            });
+        }
         if is_master && self.facts.order == Some(Order::MasterFirst) {
             self.facts.to_replay = Some(pod.to_owned());
         }
@@ -166,9 +242,7 @@ impl Procedure for Restart<'_> {
         match (facts.left.first(), facts.order) {
             (None, _) => replay().unwrap_or(Next::Done),
             (Some(_), None) => Next::Act(Step::FindOrder),
-            (Some(_), Some(order)) if facts.consent == Consent::NotAsked => {
-                Next::Act(Step::Ask(order))
-            }
+            (Some(_), Some(_)) if facts.consent == Consent::NotAsked => Next::Act(Step::Ask),
             (Some(first), Some(_)) => {
                 replay().unwrap_or_else(|| Next::Act(Step::Restart(first.clone())))
             }
@@ -178,15 +252,9 @@ impl Procedure for Restart<'_> {
     async fn act(&mut self, step: Step) -> anyhow::Result<()> {
         match step {
             Step::FindOrder => self.find_order().await?,
-            Step::Ask(order) => {
-                let context = self.work.context;
-                if !agree(context, &self.words(), order).await? {
-                    let message =
-                        "cancelled: the settings are written, but no server was restarted";
-                    return Err(Failure::new(Exit::Refused, message)
-                        .hint(format!("{}  # asks again", context.again))
-                        .into());
-                }
+            Step::Ask => {
+                let declined = self.written.declined();
+                agree(self.work, &self.facts.left, &self.why(), declined).await?;
                 self.facts.consent = Consent::Given;
             }
             Step::AwaitReplay(master) => {
@@ -208,7 +276,7 @@ impl Procedure for Restart<'_> {
 async fn order(work: Work<'_>) -> anyhow::Result<Order> {
     let Some(pod) = server::running(work).await? else { return Ok(Order::ReplicasFirst) };
     let config = work.cluster.get(&objects::config(work.set)).await?.unwrap_or_default();
-    let text = postgresql_conf(&config).unwrap_or_default();
+    let text = configure::postgresql_conf(&config).unwrap_or_default();
     let after = server::dry_start(work, &pod, text).await?;
     let script = configuration::settings(&pod, &[], &[]);
     let output = sql::run(work.cluster, work.namespace(), &script).await?;
@@ -238,7 +306,7 @@ async fn replayed(work: Work<'_>, master: &str) -> anyhow::Result<()> {
     let done = "the master is restarted, but not the replicas";
     poll(work, done, look, |why| {
         Failure::new(Exit::TimedOut, format!("the replicas lag: {why}"))
-            .hint(format!("{}  # resumes", work.set.command("up")))
+            .hint(format!("{}  # resumes", work.context.again))
     })
     .await
 }
@@ -260,12 +328,27 @@ mod tests {
         // The question comes before a wait that may last.
         facts.to_replay = Some("pgset-0".to_owned());
         facts.order = Some(Order::MasterFirst);
-        assert_eq!(Restart::next(&facts), Next::Act(Step::Ask(Order::MasterFirst)));
+        assert_eq!(Restart::next(&facts), Next::Act(Step::Ask));
         facts.consent = Consent::Given;
         assert_eq!(Restart::next(&facts), Next::Act(Step::AwaitReplay("pgset-0".to_owned())));
         facts.to_replay = None;
         assert_eq!(Restart::next(&facts), Next::Act(Step::Restart("pgset-1".to_owned())));
         facts.left.clear();
         assert_eq!(Restart::next(&facts), Next::Done);
+    }
+
+    #[test]
+    fn the_order_names_the_master() {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let shown = |pods: &[&str]| {
+            let pods: Vec<String> = pods.iter().map(ToString::to_string).collect();
+            let data = serde_json::json!({"data": {"master": "pgset-1"}});
+            in_order(&set, &Topology::recorded(&set, Some(&data)).unwrap(), &pods)
+        };
+        assert_eq!(shown(&["pgset-1"]), "pgset-1 (the master)");
+        assert_eq!(
+            shown(&["pgset-2", "pgset-0", "pgset-1"]),
+            "pgset-2, pgset-0, then pgset-1 (the master)"
+        );
     }
 }
