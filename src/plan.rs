@@ -6,6 +6,7 @@
 
 mod adopt;
 mod difference;
+mod drift;
 pub mod fields;
 mod growth;
 mod kept;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use difference::{Difference, difference};
+pub use drift::{Drift, drift};
 pub use fields::{Manager, extract, owners, reapplied};
 pub use growth::{Growth, with_live_templates};
 pub use kept::{Foreign, Kept};

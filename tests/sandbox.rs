@@ -20,6 +20,7 @@ mod restarts;
 mod rights;
 mod settings;
 mod story;
+mod strangers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
+use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
@@ -74,6 +75,8 @@ struct Inner {
     server: String,
     /// Whether the server has answered at least once. Before that, a refused connection is not retried.
     contacted: AtomicBool,
+    /// When the server first answered, by its own clock.
+    contacted_at: OnceLock<Timestamp>,
     /// The server's version, once it has been queried.
     version: OnceLock<ServerVersion>,
 }
@@ -115,6 +118,7 @@ impl Cluster {
             target,
             server,
             contacted: AtomicBool::new(false),
+            contacted_at: OnceLock::new(),
             version: OnceLock::new(),
         };
         Self { inner: Arc::new(inner), deadline }
@@ -130,6 +134,12 @@ impl Cluster {
     #[must_use]
     pub fn server(&self) -> &str {
         &self.inner.server
+    }
+
+    /// When the server first answered this command, by its own clock and to the second: the local clock may be wrong.
+    #[must_use]
+    pub fn contacted_at(&self) -> Option<Timestamp> {
+        self.inner.contacted_at.get().copied()
     }
 
     /// The server's version, once it has been queried.
@@ -230,6 +240,9 @@ impl Cluster {
             let response = client.send(request.map(Body::from)).await.map_err(|e| reason(&e))?;
             self.inner.contacted.store(true, Ordering::Relaxed);
             let (parts, body) = response.into_parts();
+            if let Some(date) = date(&parts.headers) {
+                self.inner.contacted_at.get_or_init(|| date);
+            }
             match Limited::new(body, ANSWER_LIMIT).collect().await {
                 Ok(body) => Ok(Response::from_parts(parts, body.to_bytes().to_vec())),
                 Err(e) => Err(Trouble::Transport(root_cause(e.as_ref()))),
@@ -356,6 +369,12 @@ fn judge(answer: Answer, attempt: u32, contacted: bool) -> Judgement {
     Judgement::Refused(Box::new(status))
 }
 
+/// The header `Date`: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
+}
+
 /// `Retry-After` in seconds, from the header or from the Status details.
 fn retry_after(response: &Response<Vec<u8>>, status: &Status) -> Option<Duration> {
     let header = response.headers().get(header::RETRY_AFTER);
@@ -442,6 +461,14 @@ mod tests {
             again(&judge(Err(Trouble::Transport("reset".into())), 20, true)),
             Some(BACKOFF.1)
         );
+    }
+
+    #[test]
+    fn the_server_s_time_is_in_a_header() {
+        let of = |text| date(answer(200, &[("Date", text)], "").headers());
+        let expected = "1994-11-06T08:49:37Z".parse().unwrap();
+        assert_eq!(of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(expected));
+        assert_eq!(of("yesterday"), None);
     }
 
     #[test]

@@ -48,6 +48,7 @@ async fn attempt(
     let version = cluster.version().await?;
     let (all, topology) = futures::join!(live::of_set(cluster, set), topology::read(cluster, set));
     let all = all?;
+    live::check_names(cluster, set, &all).await?;
     // A topology that can't be understood must not keep a set from being deleted.
     let topology = topology.unwrap_or_else(|error| {
         context.warn(format!("{error:#}"));

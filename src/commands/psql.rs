@@ -32,9 +32,14 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
         let work = Work { context, cluster: &cluster, set: &set, topology: &topology };
         server::choose(work, found, wanted(args)).await
     };
-    let (missing, pod, database) =
-        futures::join!(live::check_rights(&cluster, needed), pod, database);
+    let (missing, ours, pod, database) = futures::join!(
+        live::check_rights(&cluster, needed),
+        live::check_statefulset(&cluster, &set),
+        pod,
+        database
+    );
     missing?;
+    ours?;
     let (pod, database) = (pod?, database?);
     let session = Interactive { role: args.user.as_deref(), database: &database, args: &args.args };
     let terminal = terminal::is_interactive();

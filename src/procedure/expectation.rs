@@ -35,10 +35,19 @@ pub(crate) fn expectation(
         replicas,
         statefulset_uid: (!uid.is_empty()).then(|| uid.to_owned()),
         statefulset_generation: statefulset["metadata"]["generation"].as_i64(),
+        applied: serde_json::from_value(statefulset.clone()).ok(),
+        began: None,
         not_before: applied_at(statefulset),
         want_streaming: replicas > 1,
         server_minor: version.minor,
     }
+}
+
+/// The same after the StatefulSet was applied once more in the same wait.
+pub(crate) fn applied_again(expectation: &mut Expectation, statefulset: &Value) {
+    expectation.statefulset_generation = statefulset["metadata"]["generation"].as_i64();
+    expectation.applied = serde_json::from_value(statefulset.clone()).ok();
+    expectation.not_before = applied_at(statefulset);
 }
 
 /// When pgset last applied an object, by the server's clock, because the local clock may be wrong. Events

@@ -100,6 +100,8 @@ impl Subject {
             expectation(&self.set, &self.topology, &self.statefulset, replicas, &self.version);
         // Missing streaming is reported separately here.
         expectation.want_streaming = false;
+        // Whatever is there is what is inspected.
+        expectation.applied = None;
         let causes = readiness::problems(&assess(snapshot, &expectation).troubles, snapshot);
         let hint = causes.iter().find_map(|cause| cause.hint.clone());
         let explained = causes.iter().flat_map(|cause| cause.pods.clone()).collect();

@@ -208,6 +208,44 @@ pub(crate) async fn of_set(
     Ok(all)
 }
 
+/// Refuses a set of which an object with one of its names has another owner. An object whose labels were rewritten is
+/// not found by them, so it is read by name. `found` are the objects that were found by their labels.
+///
+/// # Errors
+/// When an object has another owner, or can't be read for another reason than a missing right.
+pub(crate) async fn check_names(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    found: &BTreeMap<ObjectId, Value>,
+) -> anyhow::Result<()> {
+    let mut ids = objects::named(set);
+    ids.retain(|id| !found.contains_key(id));
+    let reads = ids.into_iter().map(|id| async move {
+        match cluster.get(&id).await {
+            Err(error) if error.is_forbidden() => Ok(None),
+            found => found.map(|found| found.map(|live| (id, live))),
+        }
+    });
+    for (id, live) in futures::future::try_join_all(reads).await?.into_iter().flatten() {
+        check_ours(&live, &id, set)?;
+    }
+    Ok(())
+}
+
+/// Refuses a set whose StatefulSet has another owner. An account that may not read it is not refused.
+///
+/// # Errors
+/// When it has another owner, or can't be read for another reason.
+pub(crate) async fn check_statefulset(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<()> {
+    let id = objects::statefulset(set);
+    match cluster.get(&id).await {
+        Ok(Some(live)) => Ok(check_ours(&live, &id, set)?),
+        Ok(None) => Ok(()),
+        Err(error) if error.is_forbidden() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether every set has objects of this kind.
 fn essential(kind: Kind) -> bool {
     !matches!(kind, Kind::NetworkPolicy) && !is_of_configured(kind) && !account::is_of_rights(kind)

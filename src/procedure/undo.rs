@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::wait::{self, Wait};
-use super::{Work, configure, lease, pods};
+use super::{Work, configure, expectation, lease, pods};
 use crate::cluster::objects::Apply;
 use crate::error::{Exit, Failure};
 use crate::manifest::{Kind, Object};
@@ -95,8 +95,7 @@ impl Undo {
         let mut again =
             Wait { done: "the previous settings are applied again", replace: &[], ..wait.clone() };
         if let Some(statefulset) = statefulset {
-            again.expectation.statefulset_generation =
-                statefulset["metadata"]["generation"].as_i64();
+            expectation::applied_again(&mut again.expectation, &statefulset);
         }
         wait::until_ready(work, again).await?;
         Ok(())

@@ -10,7 +10,8 @@ use futures::future::{BoxFuture, OptionFuture};
 use k8s_openapi::api::storage::v1::StorageClass;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Next, Procedure, Work, lease, pods, run, sql};
+use super::labels::Labels;
+use super::{Next, Procedure, Work, lease, pods, run, sql, stranger};
 use crate::cluster::objects::Freshness;
 use crate::cluster::observe::{Observer, Scope};
 use crate::error::{Exit, Failure};
@@ -50,7 +51,7 @@ pub(crate) struct Wait<'a> {
 /// # Errors
 /// The cause of a problem, as soon as its grace period has passed. At the deadline: what was still missing.
 pub(crate) async fn until_ready(work: Work<'_>, wait: Wait<'_>) -> anyhow::Result<Snapshot> {
-    Ok(run(work, Waiter::new(work, wait)).await?.snapshot)
+    Ok(Box::pin(run(work, Waiter::new(work, wait))).await?.snapshot)
 }
 
 /// The state of a set.
@@ -101,11 +102,13 @@ struct Waiter<'a> {
     unwedged: Vec<String>,
     /// The UIDs of the pods that were deleted because they ran a previous template.
     replaced: Vec<String>,
+    labels: Labels,
     last: Option<Assessment>,
 }
 
 impl<'a> Waiter<'a> {
-    fn new(work: Work<'a>, wait: Wait<'a>) -> Self {
+    fn new(work: Work<'a>, mut wait: Wait<'a>) -> Self {
+        wait.expectation.began = work.cluster.contacted_at();
         let observer = Observer::new(work.cluster, &wait.scope);
         let now = Instant::now();
         Self {
@@ -123,6 +126,7 @@ impl<'a> Waiter<'a> {
             classes_asked: false,
             unwedged: Vec::new(),
             replaced: Vec::new(),
+            labels: Labels::default(),
             last: None,
         }
     }
@@ -204,7 +208,8 @@ impl<'a> Waiter<'a> {
         }
         let all = self.last.as_ref().map(|last| last.troubles.as_slice()).unwrap_or_default();
         let explanation = explain(trouble, all, &self.snapshot(), &logs);
-        let mut failure = Failure::new(Exit::Failed, explanation.summary);
+        let exit = if stranger::is_interference(trouble) { Exit::Refused } else { Exit::Failed };
+        let mut failure = Failure::new(exit, explanation.summary);
         failure.details = explanation.details;
         failure.hints.extend(explanation.hint);
         failure
@@ -279,7 +284,14 @@ impl Procedure for Waiter<'_> {
             wedged: assessment.wedged.clone(),
             unwedged: self.unwedged.clone(),
         };
-        // When the pods are being stopped, their problems do not matter.
+        let expected = &self.wait.expectation;
+        if let Some(failure) = stranger::interference(self.work, expected, &facts.snapshot) {
+            return Err(failure.into());
+        }
+        // When the pods are being stopped, their labels and problems do not matter.
+        if expected.replicas > 0 {
+            self.labels.correct(self.work, &facts.snapshot.pods).await?;
+        }
         if !facts.ready && self.wait.expectation.replicas > 0 {
             facts.lasting = self.graces.observe(&assessment.troubles, self.started.elapsed());
         }
@@ -368,7 +380,8 @@ impl Procedure for Waiter<'_> {
         let grace = self.graces.next_deadline(now).map(|left| Instant::now() + left);
         let ask = (self.askable && self.asking.is_none()).then_some(self.ask_at);
         let beat = self.display.beat_at();
-        let wake = [grace, ask].into_iter().flatten().fold(beat, Instant::min);
+        let wake =
+            [grace, ask, self.labels.again_at()].into_iter().flatten().fold(beat, Instant::min);
         tokio::select! {
             biased;
             change = self.observer.next() => change.context("waiting")?,

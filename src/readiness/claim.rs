@@ -165,9 +165,13 @@ fn missing_class(
         // pgset can't read StorageClasses, but the controller can and reports it in an event.
         Class::Unreadable => {
             let class = wanted?;
-            let said = events.iter().rev().map(|event| events::message(event));
+            let recent = events.iter().rev().filter(|event| {
+                // The class may exist by now.
+                events::is_since(event, view.expected.began)
+            });
+            let mut said = recent.map(|event| events::message(event));
             let not_found = format!("storageclass.storage.k8s.io \"{class}\" not found");
-            said.into_iter().find(|text| says(text, &[&not_found.to_lowercase()]))?;
+            said.find(|text| says(text, &[&not_found.to_lowercase()]))?;
             format!("there is no StorageClass {class}")
         }
         Class::Known(_) | Class::None => return None,

@@ -86,6 +86,8 @@ pub(super) fn healthy(replicas: u32) -> World {
         replicas,
         statefulset_uid: Some("set-uid".to_owned()),
         statefulset_generation: Some(3),
+        applied: None,
+        began: None,
         not_before: Some(APPLIED.parse().unwrap()),
         want_streaming: true,
         server_minor: 37,

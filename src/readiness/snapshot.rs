@@ -85,6 +85,11 @@ pub struct Expectation {
     /// `metadata.generation` in the response to the apply. A watch may still show an older one; until it
     /// has caught up, old pods must not be mistaken for new ones.
     pub statefulset_generation: Option<i64>,
+    /// The StatefulSet as the server returned it after the apply: what another client changes in it ends the wait.
+    pub applied: Option<Box<StatefulSet>>,
+    /// When the command began, by the server's clock, to the second. A refusal that is older may not be repeated:
+    /// the controller retries later and later.
+    pub began: Option<Timestamp>,
     /// When the apply began, by the server's clock, to the second. Events last seen before this are ignored.
     pub not_before: Option<Timestamp>,
     /// Whether each replica must stream.

@@ -155,9 +155,11 @@ fn refused(view: View<'_>, set: &StatefulSet) -> Option<Trouble> {
     let event = view.events(Kind::StatefulSet, &set.metadata).into_iter().rev().find(|event| {
         events::reason(event) == "FailedCreate"
             && is_refusal(event)
+            && events::is_since(event, view.expected.began)
             && missing.iter().any(|pod| names_pod(event, pod))
     })?;
-    let times = events::count_since(event, view.expected.not_before);
+    let since = view.expected.began.max(view.expected.not_before);
+    let times = events::count_since(event, since);
     let grace = if times >= 2 { AT_ONCE } else { CREATE_GRACE };
     let object = view.id(Kind::StatefulSet, view::name(&set.metadata));
     let uid = set.metadata.uid.as_deref();

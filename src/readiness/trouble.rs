@@ -16,7 +16,7 @@ pub(super) const RETRIED_GRACE: Duration = Duration::from_secs(60);
 /// A pod that the API server has refused once.
 pub(super) const CREATE_GRACE: Duration = Duration::from_secs(15);
 /// A missing StatefulSet: long enough for a watch to catch up.
-pub(super) const MISSING_GRACE: Duration = Duration::from_secs(5);
+pub(super) const MISSING_GRACE: Duration = Duration::from_secs(3);
 /// How long pgset leaves a wedged pod to the controller before it offers to delete the pod.
 pub const WEDGE_GRACE: Duration = Duration::from_secs(20);
 

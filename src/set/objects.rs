@@ -54,6 +54,23 @@ pub fn settings(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::ConfigMap, set.namespace.as_str(), &set.settings())
 }
 
+/// The objects that only a set has: one of another owner with the same name means that the set's labels were
+/// rewritten, or that the name is taken. The StatefulSet comes first.
+#[must_use]
+pub fn named(set: &SetIdentity) -> Vec<ObjectId> {
+    let service = |name: &str| ObjectId::new(Kind::Service, set.namespace.as_str(), name);
+    vec![
+        statefulset(set),
+        service(set.name.as_str()),
+        service(&set.master()),
+        service(&set.replica()),
+        passwords(set),
+        config(set),
+        topology(set),
+        settings(set),
+    ]
+}
+
 /// The Lease that says which command changes the set.
 #[must_use]
 pub fn lease(set: &SetIdentity) -> ObjectId {

@@ -15,6 +15,7 @@
 //! | 30, 31 | a finalizer that is never removed, objects that are replaced or terminating | [`cluster`] |
 //! | 32 | passwords | `passwords` |
 //! | 43 | two writing commands at once | `lease` |
+//! | 44, 47, 48 | a change during a wait, rewritten labels, a wrong label of the master | `strangers` |
 //!
 //! Invalid inputs are in `inputs`. Most of these tests run in a sandbox of stand-ins (`quick`),
 //! because they are about objects in the cluster. [`TESTS`] lists the tests of each number, so that
@@ -30,7 +31,7 @@ use http::Method;
 use pgset::sandbox::faults::Fault;
 use pgset::sandbox::refusal::Refusal;
 
-use super::{World, inputs, killed, lease, passwords};
+use super::{World, inputs, killed, lease, passwords, strangers};
 use crate::support::seconds;
 
 /// Tests by name.
@@ -150,12 +151,15 @@ const TESTS: &[(u32, Tests)] = &[
             lease::the_lease_of_a_killed_command_is_taken_over,
         ],
     ),
+    (44, &[strangers::a_change_in_the_middle_of_a_wait_ends_it]),
+    (47, &[strangers::a_set_whose_labels_were_rewritten_is_refused_by_every_command]),
+    (48, &[strangers::a_wrong_label_is_corrected_at_once]),
 ];
 
 #[test]
 fn every_fault_has_its_tests() {
     let numbers: Vec<u32> = TESTS.iter().map(|(number, _)| *number).collect();
-    let expected: Vec<u32> = (0..=18).chain(30..=32).chain([43]).collect();
+    let expected: Vec<u32> = (0..=18).chain(30..=32).chain([43, 44, 47, 48]).collect();
     assert_eq!(numbers, expected);
     assert!(TESTS.iter().all(|(_, tests)| !tests.is_empty()));
 }

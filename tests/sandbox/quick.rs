@@ -1,8 +1,8 @@
 //! A sandbox of stand-ins: it has all of Kubernetes, but no PostgreSQL. A set is up in a fraction
 //! of a second, so a fault can be injected at every step.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -105,6 +105,8 @@ impl World {
 async fn attend(registry: Arc<Registry>) {
     let mut latest = registry.store.subscribe();
     let mut listening: HashMap<String, TcpListener> = HashMap::new();
+    // A pod labels itself when it starts, and not again.
+    let mut labelled: HashSet<String> = HashSet::new();
     loop {
         latest.borrow_and_update();
         let pods = registry.store.all(&PODS);
@@ -118,6 +120,9 @@ async fn attend(registry: Arc<Registry>) {
                 free.insert(listener);
             }
             let Some(label) = role(&pod) else { continue };
+            if !labelled.insert(text(&pod["metadata"]["uid"])) {
+                continue;
+            }
             let writer = Writer { manager: "bootstrap", subresource: "status" };
             // The pod may be gone.
             let _ = registry.update(&Key::of(&PODS, &pod), writer, false, |pod| {

@@ -94,10 +94,14 @@ fn a_class_that_does_not_exist_fails_at_once() {
     let said = "storageclass.storage.k8s.io \"fast\" not found";
     let unreadable = pending("fast").with(|world| world.snapshot.storage_classes = None);
     unreadable.assert_waits("PersistentVolumeClaim pgset-pvc: Pending: no volume yet");
-    unreadable.event(claim_event("ProvisioningFailed", LATER, said)).assert_trouble(
+    let told = unreadable.event(claim_event("ProvisioningFailed", LATER, said));
+    told.assert_trouble(CLAIM, Cause::NoStorageClass, 0);
+    // Before the command: the class may have been created since.
+    let began = Some("2026-11-24T02:30:00Z".parse().unwrap());
+    told.with(|world| world.expected.began = began).assert_trouble(
         CLAIM,
-        Cause::NoStorageClass,
-        0,
+        Cause::ProvisioningFailed,
+        60,
     );
 }
 

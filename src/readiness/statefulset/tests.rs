@@ -138,7 +138,7 @@ fn a_set_that_somebody_replaced_or_deleted_fails() {
     healthy(2).with(|world| world.expected.statefulset_uid = None).assert_ready();
 
     let gone = healthy(2).with(|world| world.snapshot.statefulset = None);
-    gone.assert_trouble("StatefulSet pgset", Cause::Deleted, 5);
+    gone.assert_trouble("StatefulSet pgset", Cause::Deleted, 3);
     let never = gone.with(|world| world.expected.statefulset_uid = None);
     never.assert_waits("StatefulSet pgset: not created yet");
 }
@@ -183,6 +183,20 @@ fn refusals_before_the_apply_do_not_count_as_the_second() {
     let mut old = event("set-uid", "FailedCreate", 9, LATER, QUOTA);
     old.first_timestamp = event("", "", 1, EARLIER, "").first_timestamp;
     half().event(old).assert_trouble("StatefulSet pgset", Cause::FailedCreate, 15);
+}
+
+/// The apply may be that of an earlier command: the quota may have been raised since its refusals.
+#[test]
+fn refusals_before_the_command_are_no_cause() {
+    let refused = |began: &str| {
+        let mut old = event("set-uid", "FailedCreate", 9, LATER, QUOTA);
+        old.first_timestamp = event("", "", 1, APPLIED, "").first_timestamp;
+        half().event(old).with(|world| world.expected.began = Some(began.parse().unwrap()))
+    };
+    refused("2026-11-24T02:30:00Z").assert_waits("StatefulSet pgset: 1 of 2 pods created");
+    // In the same second, or since then.
+    refused(LATER).assert_trouble("StatefulSet pgset", Cause::FailedCreate, 15);
+    refused(APPLIED).assert_trouble("StatefulSet pgset", Cause::FailedCreate, 0);
 }
 
 #[test]

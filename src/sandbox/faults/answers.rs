@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::stream;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -78,6 +79,12 @@ impl Faults {
         let off = self.clock();
         if off.is_zero() || reply.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             return reply;
+        }
+        let mut reply = reply;
+        let time = Timestamp::now().saturating_add(off).unwrap_or_default();
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&time);
+        if let Some(date) = date.ok().and_then(|date| date.parse().ok()) {
+            reply.headers_mut().insert(http::header::DATE, date);
         }
         // A watch sends one frame per object; any other answer is a single frame.
         reply.map(|body| {

@@ -350,7 +350,7 @@ pub(super) async fn a_set_that_was_replaced_while_it_is_waited_for_is_not_taken_
     world.delete(&set);
     world.create(&set, theirs);
     world.faults().mend("schedule");
-    let output = running.finish().await.exits(1).within(seconds(60));
+    let output = running.finish().await.exits(4).within(seconds(60));
     output.says("replaced by another client").never_says("streaming (");
     world.stop().await;
 }
