@@ -15,6 +15,7 @@ use crate::cluster::{Cluster, ClusterError, Deadline, Target};
 use crate::environment;
 use crate::environment::Environment;
 use crate::event::Event;
+use crate::image::{ImageReference, Profile};
 use crate::interrupt::Interrupt;
 use crate::postgres::address::Connection;
 use crate::prompt::Prompt;
@@ -23,7 +24,7 @@ use crate::report::Reporter;
 use crate::set::SetIdentity;
 use crate::settings::general::General;
 use crate::settings::resolve::{self, Host, Resolved};
-use crate::settings::{Recipe, Settings, Source};
+use crate::settings::{Recipe, Settings, Source, Sourced};
 
 /// The flags, the environment, and access to the user and to the cluster.
 pub struct Context {
@@ -108,6 +109,15 @@ impl Context {
             read_file: &|path| std::fs::read_to_string(path).map_err(|e| e.to_string()),
         };
         Ok(resolve::resolve(args, &self.global, &self.environment, recipe, &host)?)
+    }
+
+    /// Resolves only the image and how it is run. `recipe` is that of the existing set.
+    pub fn image(
+        &self,
+        args: &SettingsArgs,
+        recipe: &Recipe,
+    ) -> anyhow::Result<(Sourced<ImageReference>, Profile)> {
+        Ok(resolve::image(args, &self.environment, recipe)?)
     }
 
     /// The built-in templates, or the user's own where `--templates` names them.

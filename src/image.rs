@@ -94,6 +94,24 @@ impl Profile {
         Capabilities::of(self.name())
     }
 
+    /// The uid, gid and fsGroup of PostgreSQL in the container.
+    #[must_use]
+    pub fn user_id(&self) -> u32 {
+        match self {
+            Self::Crunchy(image) => image.user_id(),
+            Self::Postgres(image) => image.user_id(),
+        }
+    }
+
+    /// The major version of PostgreSQL, if the tag says it: `17`, `9.5`.
+    #[must_use]
+    pub fn postgres_major(&self) -> Option<String> {
+        match self {
+            Self::Crunchy(image) => image.postgres_major().map(str::to_owned),
+            Self::Postgres(image) => image.major.map(|major| major.to_string()),
+        }
+    }
+
     /// The maximum number of pods of a set with this image, and the reason for it.
     #[must_use]
     pub fn limit(&self) -> Limit {

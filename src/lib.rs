@@ -28,7 +28,7 @@
 //! | [`event`] | what happened, as data | error, manifest, postgres, readiness |
 //! | [`report`] | formats events as text, for users and scripts | error, event, manifest, readiness, terminal, text |
 //! | [`cluster`] | all communication with Kubernetes | error, manifest, readiness, set, text |
-//! | [`context`] | what all commands share: flags, cluster, prompts, reporter | cli, cluster, environment, error, event, interrupt, postgres, prompt, render, report, set, settings, terminal, text, values |
+//! | [`context`] | what all commands share: flags, cluster, prompts, reporter | cli, cluster, environment, error, event, image, interrupt, postgres, prompt, render, report, set, settings, terminal, text, values |
 //! | [`complete`] | completion of values while the user types | cli, cluster, context, environment, image, manifest, set, settings, text |
 //! | `procedure` | operations with several steps that can be resumed | certificate, cli, cluster, context, error, event, image, interrupt, manifest, plan, postgres, readiness, render, report, set, settings, terminal, text, values |
 //! | `sandbox` | a small Kubernetes to try pgset on, imported only by its command | error, values |

@@ -154,7 +154,10 @@ pub fn plan(
             keeps = kept::keep(&mut object, live, options.foreign)?;
         }
         let action = match live.get(&object.id) {
-            None => Action::Create,
+            None => {
+                growing = growing.or_else(|| growth::of_kept(&object, live.iter()));
+                Action::Create
+            }
             Some(there) => {
                 let growth = growth::growth(&mut object, there, live.iter())?;
                 let difference = difference(&object.value, there);
@@ -176,7 +179,7 @@ pub fn plan(
         };
         let of_set =
             object.id.kind == Kind::StatefulSet && object.id.name == options.set.name.as_str();
-        let again = of_set && growing.is_some();
+        let again = of_set && growing.as_ref().is_some_and(|growth| growth.recreates);
         let detail = again
             .then(|| "recreated while its pods run".to_owned())
             .or_else(|| options.replicas.filter(|_| of_set)?.detail());

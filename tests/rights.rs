@@ -80,6 +80,7 @@ fn asked() -> BTreeSet<Plain> {
     // `down` finds the objects by their labels.
     all.extend(kinds().map(|kind| plain(kind.group(), kind.plural(), "list")));
     all.insert(plain("", "namespaces", "get"));
+    all.insert(plain("", "resourcequotas", "list"));
     all.insert(plain("authorization.k8s.io", "localsubjectaccessreviews", "create"));
     all
 }

@@ -16,6 +16,7 @@ mod objects;
 mod passwords;
 mod quick;
 mod recipe;
+mod refusals;
 mod restarts;
 mod rights;
 mod settings;

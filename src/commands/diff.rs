@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
+use crate::procedure::kept::Probe;
 use crate::procedure::live;
 use crate::procedure::planning::{Planned, Planning, Purpose};
 use crate::procedure::wanted::Wanted;
@@ -26,14 +27,21 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
     Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
     let cluster = context.cluster(&target).await?;
-    let (wanted, known) =
-        Wanted::with_recipe(context, &args.settings, &args.reset, &target, &cluster).await?;
+    let (wanted, known) = Wanted::with_recipe(
+        context,
+        &args.settings,
+        &args.reset,
+        &target,
+        &cluster,
+        Probe::Forbidden,
+    )
+    .await?;
     let planning = Planning {
         settings: &wanted.settings,
         templates: &wanted.templates,
         draft: &wanted.draft,
         purpose: Purpose::Diff,
-        known: &known.objects,
+        known: &known,
         create_namespace: false,
     };
     let planned = Box::pin(planning.plan(&cluster)).await?;

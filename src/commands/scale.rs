@@ -14,7 +14,7 @@ use crate::plan::{self, Path};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Work, lease, live, scale, slots};
+use crate::procedure::{Work, lease, live, refuse, scale, slots};
 use crate::set::{SetIdentity, objects, rights};
 use crate::settings::{Source, resolve};
 use crate::values::Replicas;
@@ -52,7 +52,9 @@ async fn attempt(
     let work = Work { context, cluster, set, topology: &topology };
     let has_slots = objects::capabilities(&live).has_replication_slots;
     let owner = other_owner(&live);
-    let scale = scale::prepare(work, live, wanted).await?;
+    let growth = refuse::room::Growth::of(&live, wanted.get());
+    let scale = scale::prepare(work, live.clone(), wanted).await?;
+    refuse::room::check(work, growth).await?;
     let before = scale.before();
 
     context.interrupt.check(|| "nothing was changed".into(), &context.again)?;

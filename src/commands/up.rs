@@ -13,7 +13,8 @@ use crate::procedure::expectation::{details, pods};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wanted::Wanted;
 use crate::procedure::{
-    Ending, Work, apply, connection, desired, grow, lease, namespace, password_file, rollout,
+    Ending, Work, apply, connection, desired, grow, lease, namespace, password_file, refuse,
+    rollout,
 };
 use crate::set::objects;
 use crate::settings::Settings;
@@ -47,16 +48,16 @@ async fn attempt(
 ) -> anyhow::Result<Exit> {
     let (ending, conflicts) = (ending(args), conflicts(args));
     let (wanted, known) =
-        Wanted::with_recipe(context, &args.settings, &args.reset, target, cluster).await?;
+        Wanted::with_recipe(context, &args.settings, &args.reset, target, cluster, ending.into())
+            .await?;
     let Wanted { mut settings, templates, draft, .. } = wanted;
     settings.credentials.password = password.or(settings.credentials.password);
-    let purpose = Purpose::Up(ending, conflicts);
     let planning = Planning {
         settings: &settings,
         templates: &templates,
         draft: &draft,
-        purpose,
-        known: &known.objects,
+        purpose: Purpose::Up(ending, conflicts),
+        known: &known,
         create_namespace: args.create_namespace,
     };
     let planned = Box::pin(planning.plan(cluster)).await?;
@@ -64,6 +65,7 @@ async fn attempt(
     planned.announce(context);
     let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
+    refuse::before_writing(work, &planned, ending).await?;
     let agreed = rollout::agree(work, &planned, ending).await?;
 
     let ending = if args.create_namespace {

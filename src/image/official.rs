@@ -47,8 +47,8 @@ impl Official {
     /// When PostgreSQL's version is too old, or not known yet.
     pub fn from_image(image: &ImageReference) -> Result<Self, ImageError> {
         let tag = image.tag.as_deref().unwrap_or_default();
-        // In other images, the number in the tag may be the version of something else.
-        let major = if image.base_name() == "postgres" { major(tag) } else { None };
+        // In other images, a number at the start of the tag may be the version of something else.
+        let major = if image.base_name() == "postgres" { major(tag) } else { named_major(tag) };
         match major {
             Some(major) if major < OLDEST => Err(ImageError::PostgresTooOld { major }),
             Some(major) if major > NEWEST => Err(ImageError::PostgresTooNew { major }),
@@ -76,6 +76,11 @@ fn major(tag: &str) -> Option<u32> {
     tag[..end].parse().ok()
 }
 
+/// Returns `17` for `pg17` and `2.17.2-pg17`: extensions name PostgreSQL's version so.
+fn named_major(tag: &str) -> Option<u32> {
+    tag.split('-').find_map(|part| part.strip_prefix("pg")?.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +101,9 @@ mod tests {
             ("postgres:18beta1", Some(18), 999),
             // The number in the tag of another image is not taken as PostgreSQL's version.
             ("registry.example/orders-db:5", None, 999),
+            ("pgvector/pgvector:pg17", Some(17), 999),
+            ("registry.example/timescaledb:2.17.2-pg16-oss", Some(16), 999),
+            ("registry.example/orders-db:pgbouncer-5", None, 999),
         ] {
             let read = read(image).unwrap();
             assert_eq!((read.major, read.user_id()), (major, user), "{image}");

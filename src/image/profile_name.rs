@@ -15,6 +15,19 @@ impl ProfileName {
     /// Every profile.
     pub const ALL: [Self; 2] = [Self::Crunchy, Self::Postgres];
 
+    /// The profile with a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.as_str() == name)
+    }
+
+    /// The profile of a set, by the name that its StatefulSet records. A set without one was created with an image
+    /// of Crunchy's, before sets recorded their profile.
+    #[must_use]
+    pub fn of_set(name: Option<&str>) -> Self {
+        name.and_then(Self::named).unwrap_or(Self::Crunchy)
+    }
+
     /// The name: that of `--profile` and of the template directory.
     #[must_use]
     pub fn as_str(self) -> &'static str {

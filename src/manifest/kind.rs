@@ -38,10 +38,12 @@ pub enum Kind {
     Lease,
     /// `apps/v1`; read only.
     ControllerRevision,
+    /// `v1`; read only.
+    ResourceQuota,
 }
 
 /// All kinds, in the order in which pgset applies them.
-pub const KINDS: [Kind; 16] = [
+pub const KINDS: [Kind; 17] = [
     Kind::Namespace,
     Kind::ServiceAccount,
     Kind::Role,
@@ -58,6 +60,7 @@ pub const KINDS: [Kind; 16] = [
     Kind::StorageClass,
     Kind::Lease,
     Kind::ControllerRevision,
+    Kind::ResourceQuota,
 ];
 
 impl Kind {
@@ -81,6 +84,7 @@ impl Kind {
             Self::StorageClass => "StorageClass",
             Self::Lease => "Lease",
             Self::ControllerRevision => "ControllerRevision",
+            Self::ResourceQuota => "ResourceQuota",
         }
     }
 
@@ -104,6 +108,7 @@ impl Kind {
             Self::StorageClass => "storageclasses",
             Self::Lease => "leases",
             Self::ControllerRevision => "controllerrevisions",
+            Self::ResourceQuota => "resourcequotas",
         }
     }
 
@@ -162,6 +167,7 @@ impl Kind {
                 | Self::StorageClass
                 | Self::Lease
                 | Self::ControllerRevision
+                | Self::ResourceQuota
         )
     }
 

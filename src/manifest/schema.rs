@@ -53,7 +53,8 @@ pub(super) fn check(kind: Kind, document: &Value) -> Result<(), Wrong> {
         | Kind::Pod
         | Kind::StorageClass
         | Kind::Lease
-        | Kind::ControllerRevision => Ok(()),
+        | Kind::ControllerRevision
+        | Kind::ResourceQuota => Ok(()),
     }
 }
 

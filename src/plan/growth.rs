@@ -17,6 +17,8 @@ pub struct Growth {
     pub claims: Vec<(ObjectId, String)>,
     /// The new size.
     pub to: String,
+    /// Whether the StatefulSet exists, so that it must be deleted without its pods.
+    pub recreates: bool,
 }
 
 impl Growth {
@@ -26,7 +28,12 @@ impl Growth {
         let claims: Vec<_> =
             self.claims.iter().map(|(id, from)| format!("{} ({from})", id.name)).collect();
         let claims = if claims.is_empty() { "new claims".to_owned() } else { claims.join(", ") };
-        format!("{claims} to {}; {} is recreated while its pods run", self.to, self.set)
+        let grows = format!("{claims} to {}", self.to);
+        if self.recreates {
+            format!("{grows}; {} is recreated while its pods run", self.set)
+        } else {
+            grows
+        }
     }
 }
 
@@ -67,22 +74,49 @@ pub(super) fn growth<'a>(
         let (from, to) = (from.to_owned(), to.to_owned());
         return Err(Refusal::Shrinks { object: object.id.clone(), from, to });
     }
-    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-    let prefix = format!("{name}-{}-", object.id.name);
     let growth = Growth {
         set: object.id.clone(),
-        claims: claims
-            .filter(|(id, _)| id.kind == Kind::PersistentVolumeClaim && is_of(&id.name, &prefix))
-            .filter_map(|(id, claim)| Some((id.clone(), request(claim)?.to_owned())))
+        claims: of_template(object, wanted, claims)
             .filter(|(_, has)| quantity::less(has, to))
+            .map(|(id, has)| (id.clone(), has.to_owned()))
             .collect(),
         to: to.to_owned(),
+        recreates: true,
     };
     let replicas = &mut object.value["spec"]["replicas"];
     if replicas.is_null() {
         *replicas = live["spec"]["replicas"].clone();
     }
     Ok(Some(growth))
+}
+
+/// The growth of the claims that were kept of a StatefulSet that does not exist, and that is created with a larger
+/// request.
+pub(super) fn of_kept<'a>(
+    object: &Object,
+    claims: impl Iterator<Item = (&'a ObjectId, &'a Value)>,
+) -> Option<Growth> {
+    let template = templates(&object.value).first()?;
+    let to = request(template)?;
+    let claims: Vec<_> = of_template(object, template, claims)
+        .filter(|(_, has)| quantity::less(has, to))
+        .map(|(id, has)| (id.clone(), has.to_owned()))
+        .collect();
+    let (set, to) = (object.id.clone(), to.to_owned());
+    (!claims.is_empty()).then_some(Growth { set, claims, to, recreates: false })
+}
+
+/// The claims that were created from a template of a StatefulSet, with the size that they request.
+fn of_template<'a>(
+    object: &Object,
+    template: &Value,
+    claims: impl Iterator<Item = (&'a ObjectId, &'a Value)>,
+) -> impl Iterator<Item = (&'a ObjectId, &'a str)> {
+    let name = template["metadata"]["name"].as_str().unwrap_or_default();
+    let prefix = format!("{name}-{}-", object.id.name);
+    claims
+        .filter(move |(id, _)| id.kind == Kind::PersistentVolumeClaim && is_of(&id.name, &prefix))
+        .filter_map(|(id, claim)| Some((id, request(claim)?)))
 }
 
 /// Whether the claim was created from the template for an ordinal.
@@ -150,6 +184,19 @@ mod tests {
         assert_eq!(found(&template("1024Mi", "standard")).unwrap(), None);
         assert_eq!(found(&template("2Gi", "fast")).unwrap(), None);
         assert_eq!(found(&json!(null)).unwrap(), None);
+    }
+
+    #[test]
+    fn kept_claims_grow_before_the_set_is_created_again() {
+        let id = ObjectId::new(Kind::StatefulSet, "pg", "pgset");
+        let kept = |size: &str| {
+            let value = json!({"spec": {"volumeClaimTemplates": template(size, "standard")}});
+            let object = Object { id: id.clone(), value, template: String::new() };
+            of_kept(&object, claims().iter().map(|(id, value)| (id, value)))
+        };
+        assert_eq!(kept("1024Mi"), None);
+        assert_eq!(kept("512Mi"), None, "the claims keep what they have");
+        assert_eq!(kept("2Gi").unwrap().detail(), "pgdata-pgset-0 (1Gi) to 2Gi");
     }
 
     #[test]

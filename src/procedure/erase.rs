@@ -15,13 +15,10 @@ use crate::interrupt::interrupted;
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, objects};
+use crate::settings::readback::{ANNOTATION_CLAIM, ANNOTATION_IMAGE};
 
-/// Annotation of the Secret: the image that the set was created with.
-const ANNOTATION_IMAGE: &str = "pgset/image";
 /// Annotation of the Secret: the user ID that the image runs as and that owns the files.
-const ANNOTATION_USER: &str = "pgset/user-id";
-/// Annotation of the Secret: the claim that all pods of the set share.
-const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
+pub(crate) const ANNOTATION_USER: &str = "pgset/user-id";
 
 /// The container that deletes the files.
 const CONTAINER: &str = "erase";

@@ -36,11 +36,17 @@ pub(crate) async fn grow(
     let grow = Grow {
         work,
         growth,
-        rest: wanted.map(|step| with_live_templates(&step.object, &there)),
+        rest: wanted
+            .filter(|_| growth.recreates)
+            .map(|step| with_live_templates(&step.object, &there)),
         uid: live::uid_of(&there).to_owned(),
         there,
         conflicts,
-        facts: Facts { small: growth.claims.clone(), ..Facts::default() },
+        facts: Facts {
+            small: growth.claims.clone(),
+            deleted: !growth.recreates,
+            ..Facts::default()
+        },
     };
     run(work, grow).await?;
     Ok(())
@@ -115,7 +121,7 @@ impl Procedure for Grow<'_> {
     const EVERY: Duration = Duration::from_millis(100);
 
     async fn look(&mut self) -> anyhow::Result<Facts> {
-        if self.facts.deleted {
+        if self.facts.deleted && self.growth.recreates {
             let there = self.work.cluster.get(&self.growth.set).await?;
             let still = there.filter(|there| live::uid_of(there) == self.uid);
             self.facts.finalizers = still.map(|still| still["metadata"]["finalizers"].clone());
@@ -148,7 +154,8 @@ impl Procedure for Grow<'_> {
             }
             Step::Ask => {
                 let grows = self.growth.detail();
-                let question = format!("Enlarge {grows} (the pods keep running)?");
+                let pods = if self.growth.recreates { " (the pods keep running)" } else { "" };
+                let question = format!("Enlarge {grows}{pods}?");
                 if !self.work.context.confirm(&question).await? {
                     return Err(Failure::cancelled()
                         .hint("without --size (PGSET_SIZE) the claims keep their size")
@@ -175,7 +182,7 @@ impl Procedure for Grow<'_> {
     }
 
     fn done(&self) -> String {
-        if self.facts.deleted {
+        if self.facts.deleted && self.growth.recreates {
             return format!(
                 "{} is deleted, its pods keep running, and the next run creates it again",
                 self.growth.set
@@ -185,7 +192,7 @@ impl Procedure for Grow<'_> {
         if small == all {
             return "nothing was changed".to_owned();
         }
-        format!("{} of {all} claims request {}, the pods keep running", all - small, self.growth.to)
+        format!("{} of {all} claims request {}, nothing is lost", all - small, self.growth.to)
     }
 
     fn too_late(&self, work: Work<'_>, why: String) -> Failure {

@@ -48,6 +48,7 @@ pub(crate) struct Live {
 
 /// Reads everything that a command needs to know before it writes: the server's version, the rights of the
 /// account, the namespace, and the live objects. What is missing for the writes is judged when they are known.
+/// `claims` are the set's claims, if they were read before.
 ///
 /// # Errors
 /// When the cluster can't be reached, a right to read is missing, or the namespace is being deleted.
@@ -56,6 +57,7 @@ pub(crate) async fn read(
     settings: &Settings,
     ids: Vec<ObjectId>,
     freshness: Freshness,
+    claims: Option<Vec<Value>>,
     needs: Needs<'_>,
 ) -> anyhow::Result<Live> {
     // The first request opens the connection that the others reuse. The API paths of some kinds also depend
@@ -66,8 +68,13 @@ pub(crate) async fn read(
     let missing = cluster.missing(needs.possible(&version));
     let storage = check_storage(cluster, settings, freshness);
     let selector = set.selector();
-    let claims =
-        cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, freshness);
+    let claims = async {
+        if let Some(claims) = claims {
+            return Ok(claims);
+        }
+        let namespace = set.namespace.as_str();
+        cluster.list(Kind::PersistentVolumeClaim, namespace, &selector, freshness).await
+    };
     let volumes = volumes(cluster, settings, freshness);
     let pods = pods(cluster, set, freshness);
     let objects = readable_objects(cluster, ids);

@@ -23,6 +23,13 @@ pub(crate) enum Namespace {
     Unreadable,
 }
 
+impl Namespace {
+    /// Whether it exists, as far as this account can see.
+    pub(crate) fn exists(self) -> bool {
+        self != Self::Missing
+    }
+}
+
 fn id(set: &SetIdentity) -> ObjectId {
     ObjectId::new(Kind::Namespace, set.namespace.as_str(), set.namespace.as_str())
 }

@@ -1,9 +1,6 @@
 //! The first part of `up` and `diff`: reads the cluster and makes the plan.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
@@ -13,7 +10,7 @@ use crate::plan::{self, Action, Foreign, Options, Plan};
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
 use crate::procedure::{
-    Ending, Work, account, configure, desired, live, recipe, scale, scripts, tls,
+    Ending, Work, account, configure, desired, live, recipe, scale, scripts, size, tls,
 };
 use crate::render::{Inputs, TemplateSet};
 use crate::set::{Topology, objects, rights};
@@ -82,8 +79,8 @@ pub(crate) struct Planning<'a> {
     pub(crate) draft: &'a [Object],
     /// What the plan is for.
     pub(crate) purpose: Purpose,
-    /// Objects that were read before, by name; none for one that does not exist.
-    pub(crate) known: &'a BTreeMap<ObjectId, Option<Value>>,
+    /// What was read before.
+    pub(crate) known: &'a recipe::Known,
     /// Whether the namespace is created if it does not exist.
     pub(crate) create_namespace: bool,
 }
@@ -164,7 +161,7 @@ impl Planning<'_> {
     fn needs(&self) -> Needs<'_> {
         let Self { settings, draft, known, purpose, .. } = *self;
         let (waits, writes) = (purpose.waits(), purpose.writes());
-        Needs { settings, draft, known, waits, writes }
+        Needs { settings, draft, known: &known.objects, waits, writes }
     }
 
     async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
@@ -182,9 +179,10 @@ impl Planning<'_> {
         ids.dedup();
         // A plan that failed is made again from what the server says now.
         let known = (freshness == Freshness::Cached).then_some(self.known);
-        ids.retain(|id| known.is_none_or(|known| !known.contains_key(id)));
-        let mut live = live::read(cluster, self.settings, ids, freshness, self.needs()).await?;
-        let known = known.into_iter().flatten();
+        ids.retain(|id| known.is_none_or(|known| !known.objects.contains_key(id)));
+        let (claims, needs) = (known.and_then(|known| known.claims.clone()), self.needs());
+        let mut live = live::read(cluster, self.settings, ids, freshness, claims, needs).await?;
+        let known = known.into_iter().flat_map(|known| &known.objects);
         live.objects.extend(known.filter_map(|(id, live)| Some((id.clone(), live.clone()?))));
         if live.namespace == Namespace::Missing {
             if !self.create_namespace {
@@ -216,6 +214,7 @@ impl Planning<'_> {
         topology.check_replicas(set, decision.count())?;
         let passwords = desired::passwords(settings, &live)?;
         let config = live.objects.get(&objects::config(set));
+        let settings = &size::in_force(settings, &live.objects)?;
         let settings = &Parameters::in_force(settings, config.and_then(configure::postgresql_conf));
         fits(settings, decision.count())?;
         let runs = statefulset.is_some() || live.orphans > 0;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{configure, live};
-use crate::cluster::objects::Apply;
+use crate::cluster::objects::{Apply, Freshness};
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::manifest::{Kind, Object, ObjectId};
@@ -20,6 +20,15 @@ pub(crate) struct Known {
     pub(crate) recipe: Recipe,
     /// The objects that were read; none for one that does not exist.
     pub(crate) objects: BTreeMap<ObjectId, Option<Value>>,
+    /// The set's claims. `None` if they could not be listed.
+    pub(crate) claims: Option<Vec<Value>>,
+}
+
+impl Known {
+    /// An object that was read and exists.
+    pub(crate) fn object(&self, id: &ObjectId) -> Option<&Value> {
+        self.objects.get(id).and_then(Option::as_ref)
+    }
 }
 
 /// Reads the recipe of a set. Without one, the settings are read back from the set's objects.
@@ -35,8 +44,17 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
         let found = readable(cluster, &id).await?;
         Ok::<_, ClusterError>((id, found))
     });
-    let found = futures::future::try_join_all(reads).await?;
-    let objects: BTreeMap<ObjectId, Option<Value>> = found.into_iter().collect();
+    let (selector, cached) = (set.selector(), Freshness::Cached);
+    let claims =
+        cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, cached);
+    let passwords = objects::passwords(set);
+    let secret = cluster.get(&passwords);
+    let reads = futures::future::try_join_all(reads);
+    let (found, secret, claims) = futures::join!(reads, secret, claims);
+    // What could not be read here is read again, with the right error.
+    let claims = claims.ok();
+    let mut objects: BTreeMap<ObjectId, Option<Value>> = found?.into_iter().collect();
+    objects.extend(secret.ok().map(|secret| (passwords, secret)));
     let ours = |id: ObjectId| {
         let live = objects.get(&id).and_then(Option::as_ref)?;
         live::check_ours(live, &id, set).is_ok().then_some(live)
@@ -45,7 +63,7 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     recorded.map_or(Ok(()), |live| check_version(live, set))?;
     let recorded = recorded.map(recorded_in).unwrap_or_default();
     let Some(statefulset) = ours(objects::statefulset(set)) else {
-        return Ok(Known { recipe: recorded, objects });
+        return Ok(Known { recipe: recorded, objects, claims });
     };
     let mut recipe = if recorded.is_empty() {
         read_back(cluster, set, statefulset).await?
@@ -57,7 +75,7 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
         recipe.record("set", Some(Parameters::of_set(conf).text()));
         recipe.record("synchronous", Some(synchronous::of_set(conf).to_string()));
     }
-    Ok(Known { recipe, objects })
+    Ok(Known { recipe, objects, claims })
 }
 
 /// The settings of a set without a recipe.
@@ -71,14 +89,7 @@ async fn read_back(
     let policy = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
     let (claim, policy) =
         futures::try_join!(readable(cluster, &claim), readable(cluster, &policy))?;
-    let volume = claim.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str());
-    let volume = match volume {
-        Some(name) => {
-            let id = ObjectId::new(Kind::PersistentVolume, namespace, name);
-            readable(cluster, &id).await?
-        }
-        None => None,
-    };
+    let volume = volume_of(cluster, claim.as_ref()).await?;
     let objects = readback::Objects {
         statefulset,
         claim: claim.as_ref(),
@@ -86,6 +97,17 @@ async fn read_back(
         network_policy: policy.is_some(),
     };
     Ok(readback::recipe(set, objects))
+}
+
+/// The volume that a claim is bound to.
+pub(super) async fn volume_of(
+    cluster: &Cluster,
+    claim: Option<&Value>,
+) -> Result<Option<Value>, ClusterError> {
+    let Some(name) = claim.and_then(|claim| claim["spec"]["volumeName"].as_str()) else {
+        return Ok(None);
+    };
+    readable(cluster, &ObjectId::new(Kind::PersistentVolume, "", name)).await
 }
 
 /// The object; none if it does not exist, or if this account may not read it: then it did not create it.

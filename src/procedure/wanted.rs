@@ -1,6 +1,7 @@
 //! What a command wants: the settings, the templates, and a draft of the objects.
 
-use super::{desired, recipe};
+use super::kept::{self, Probe};
+use super::{desired, recipe, refuse};
 use crate::cli::SettingsArgs;
 use crate::cluster::{Cluster, Target};
 use crate::context::Context;
@@ -57,10 +58,19 @@ impl Wanted {
         reset: &[String],
         target: &Target,
         cluster: &Cluster,
+        probe: Probe,
     ) -> anyhow::Result<(Self, recipe::Known)> {
         let set = context.set(Some(target))?;
         let mut known = recipe::read(cluster, &set).await?;
+        let image = |recipe: &Recipe| context.image(args, recipe);
+        if let Some(kept) = kept::recipe(context, cluster, &set, &known, image, probe).await? {
+            known.recipe = kept;
+        }
+        let recorded = known.recipe.clone();
         known.recipe.reset(reset).map_err(|invalid| reset_refused(reset, invalid))?;
+        // Before the other settings, which may not fit the image.
+        let image = image(&known.recipe)?;
+        refuse::release(context, cluster, &set, &known, &recorded, &image).await?;
         let mut wanted = Self::of(context, args, target, &known.recipe)?;
         wanted.settings.asked.extend(Recipe::variables_of(reset));
         wanted.warnings.iter().for_each(|warning| context.warn(warning.clone()));

@@ -1,13 +1,14 @@
 //! Admission: validates objects before they are stored, and sets the fields that depend on the
 //! state of the cluster.
 
+mod resources;
 mod security;
 
 use serde_json::{Value, json};
 
 use super::controllers::claims::quantity;
 use super::controllers::quotas;
-use super::kinds::{NAMESPACES, PODS, QUOTAS, Resource, SERVICES, STORAGE_CLASSES};
+use super::kinds::{NAMESPACES, PODS, Resource, SERVICE_ACCOUNTS, SERVICES, STORAGE_CLASSES};
 use super::refusal::{Answer, Refusal};
 use super::registry::Registry;
 use super::store::Key;
@@ -84,15 +85,17 @@ pub(super) fn admit(
             if object["spec"].get("serviceAccountName").is_none() {
                 object["spec"]["serviceAccountName"] = json!("default");
             }
+            account(registry, key, object)?;
+            resources::limit(registry, key, object)?;
             secure(registry, key, object)?;
-            within_quota(registry, key)?;
+            resources::within_quota(registry, key, object)?;
             object["status"]["phase"] = json!("Pending");
             object["status"]["qosClass"] = json!("BestEffort");
             required(key, object, "spec.containers")
         }
         ("ResourceQuota", _) => {
             let hard = object["spec"]["hard"].as_object().into_iter().flatten();
-            match hard.map(|(name, _)| name).find(|name| *name != "pods") {
+            match hard.map(|(name, _)| name).find(|name| !quotas::counts(name)) {
                 None => Ok(()),
                 Some(name) => Err(Refusal::left_out(&format!("a quota for {name}"))),
             }
@@ -134,22 +137,17 @@ fn secure(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
     violation.map_or(Ok(()), |why| Err(Refusal::forbidden(key.resource, &key.name, &why)))
 }
 
-/// Checks that a namespace's quota allows one more pod.
-fn within_quota(registry: &Registry, key: &Key) -> Answer<()> {
-    for quota in registry.store.list(&QUOTAS, Some(&key.namespace)).0 {
-        // A quota applies only after its controller has processed it.
-        let hard = quota["status"]["hard"]["pods"].as_str();
-        let Some(hard) = hard.and_then(|hard| hard.parse::<usize>().ok()) else { continue };
-        let used = quotas::pods(registry, &key.namespace);
-        if used >= hard {
-            let name = quota["metadata"]["name"].as_str().unwrap_or_default();
-            let why = format!(
-                "exceeded quota: {name}, requested: pods=1, used: pods={used}, limited: pods={hard}"
-            );
-            return Err(Refusal::forbidden(key.resource, &key.name, &why));
-        }
+/// Checks that the pod's service account exists.
+fn account(registry: &Registry, key: &Key, pod: &Value) -> Answer<()> {
+    let name = pod["spec"]["serviceAccountName"].as_str().unwrap_or_default();
+    if registry.store.get(&Key::new(&SERVICE_ACCOUNTS, &key.namespace, name)).is_some() {
+        return Ok(());
     }
-    Ok(())
+    let why = format!(
+        "error looking up service account {}/{name}: serviceaccount {name:?} not found",
+        key.namespace
+    );
+    Err(Refusal::forbidden(key.resource, &key.name, &why))
 }
 
 /// The name of the default StorageClass.

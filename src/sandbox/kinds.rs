@@ -50,6 +50,7 @@ resources! {
     STATEFUL_SETS: "apps" "statefulsets" "StatefulSet" ["sts"], true, true, ["status", "scale"];
     REVISIONS: "apps" "controllerrevisions" "ControllerRevision" [], true, false, [];
     QUOTAS: "" "resourcequotas" "ResourceQuota" ["quota"], true, false, ["status"];
+    LIMIT_RANGES: "" "limitranges" "LimitRange" ["limits"], true, false, [];
     ROLES: "rbac.authorization.k8s.io" "roles" "Role" [], true, false, [];
     ROLE_BINDINGS: "rbac.authorization.k8s.io" "rolebindings" "RoleBinding" [], true, false, [];
     STORAGE_CLASSES: "storage.k8s.io" "storageclasses" "StorageClass" ["sc"], false, false, [];

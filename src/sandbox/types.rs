@@ -27,6 +27,7 @@ pub(super) fn unknown(kind: &str, document: &Value) -> Result<Vec<String>, Strin
         "Pod" => of::<core::Pod>(document),
         "Event" => of::<core::Event>(document),
         "ResourceQuota" => of::<core::ResourceQuota>(document),
+        "LimitRange" => of::<core::LimitRange>(document),
         "StatefulSet" => of::<apps::StatefulSet>(document),
         "ControllerRevision" => of::<apps::ControllerRevision>(document),
         "Lease" => of::<coordination::Lease>(document),

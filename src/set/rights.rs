@@ -171,9 +171,15 @@ pub fn down(set: &SetIdentity, kinds: &[Kind], erase: bool, version: &ServerVers
     }
     rights.extend(leasing(set));
     if erase {
-        rights.extend(["get", "create", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)));
+        rights.extend(running_a_task(set));
     }
     rights
+}
+
+/// The rights to run a pod to its end, and to delete it.
+#[must_use]
+pub fn running_a_task(set: &SetIdentity) -> Vec<Right> {
+    ["get", "create", "patch", "delete"].map(|verb| on(Kind::Pod, verb, set)).to_vec()
 }
 
 /// The rights to change the number of pods.

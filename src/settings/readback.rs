@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::pods::{Annotation, Label, is_users};
 use super::{Recipe, Storage};
-use crate::set::{SetIdentity, objects};
+use crate::set::{SetIdentity, objects, passwords};
+use crate::values::quantity;
 
 /// The objects that tell the settings.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,64 @@ pub fn recipe(set: &SetIdentity, objects: Objects<'_>) -> Recipe {
     recipe
 }
 
+/// What is left of a set whose StatefulSet and recipe do not exist.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// The claims of the set.
+    pub claims: &'a [Value],
+    /// The volume of the claim that all pods share, if they share one that pgset created.
+    pub volume: Option<&'a Value>,
+    /// The Secret with the passwords.
+    pub secret: Option<&'a Value>,
+}
+
+/// Annotation of the Secret: the image that the set was created with.
+pub const ANNOTATION_IMAGE: &str = "pgset/image";
+/// Annotation of the Secret: the claim that all pods of the set share.
+pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
+
+/// The recipe that kept data tells. It has no image and no number of pods where nothing tells them.
+#[must_use]
+pub fn of_kept(set: &SetIdentity, kept: Kept<'_>) -> Recipe {
+    let mut recipe = Recipe::default();
+    let secret = kept.secret.unwrap_or(&Value::Null);
+    let annotation = |name: &str| secret["metadata"]["annotations"][name].as_str();
+    recipe.record("image", annotation(ANNOTATION_IMAGE).map(str::to_owned));
+    for name in ["user", "primary-user", "database"] {
+        recipe.record(name, passwords::text(secret, name));
+    }
+    let mut of_pods: Vec<(u32, &Value)> = Vec::new();
+    for claim in kept.claims {
+        of_pods.extend(ordinal(set, claim).map(|ordinal| (ordinal, claim)));
+    }
+    of_pods.sort_by_key(|(ordinal, _)| *ordinal);
+    let mut record = |name, value: Option<String>| recipe.record(name, value);
+    if let Some((last, first)) = of_pods.last().zip(of_pods.first()).map(|(l, f)| (l.0, f.1)) {
+        record("replicas", Some((last + 1).to_string()));
+        let name = first["spec"]["storageClassName"].as_str().map(str::to_owned);
+        record("storage", Some(Storage::Class { name }.to_string()));
+        claim(first, &mut record);
+        let sizes = of_pods.iter().filter_map(|(_, claim)| request(claim));
+        let largest = sizes.reduce(|a, b| if quantity::less(a, b) { b } else { a });
+        record("size", largest.map(str::to_owned));
+        return recipe;
+    }
+    let own = kept.claims.iter().find(|claim| claim["metadata"]["name"] == set.claim().as_str());
+    match (annotation(ANNOTATION_CLAIM), own.zip(kept.volume)) {
+        (_, Some((own, volume))) => shared(own, volume, &mut record),
+        (Some(name), None) if name != set.claim() => {
+            record("storage", Some(Storage::Claim { name: name.to_owned() }.to_string()));
+        }
+        _ => {}
+    }
+    recipe
+}
+
+/// The ordinal of the pod that a claim was created for.
+fn ordinal(set: &SetIdentity, claim: &Value) -> Option<u32> {
+    set.ordinal(claim["metadata"]["name"].as_str()?.strip_prefix("pgdata-")?)
+}
+
 fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
@@ -86,20 +145,29 @@ fn storage(
             record("storage", Some(Storage::Claim { name }.to_string()));
         }
         _ => {
-            let (Some(shared), Some(volume)) = (objects.claim, objects.volume) else { return };
-            record("storage", place(&volume["spec"]).map(|storage| storage.to_string()));
-            let volume = volume["metadata"]["name"].as_str();
-            let prefix = volume.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit()));
-            record("volume-prefix", prefix.map(str::to_owned));
-            claim(shared, record);
+            if let (Some(claim), Some(volume)) = (objects.claim, objects.volume) {
+                shared(claim, volume, record);
+            }
         }
     }
 }
 
+/// The storage of a claim that pgset created, and of its volume.
+fn shared(shared: &Value, volume: &Value, record: &mut impl FnMut(&'static str, Option<String>)) {
+    record("storage", place(&volume["spec"]).map(|storage| storage.to_string()));
+    let volume = volume["metadata"]["name"].as_str();
+    let prefix = volume.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit()));
+    record("volume-prefix", prefix.map(str::to_owned));
+    claim(shared, record);
+}
+
 fn claim(claim: &Value, record: &mut impl FnMut(&'static str, Option<String>)) {
-    let size = claim["spec"]["resources"]["requests"]["storage"].as_str();
-    record("size", size.map(str::to_owned));
+    record("size", request(claim).map(str::to_owned));
     record("access-mode", claim["spec"]["accessModes"][0].as_str().map(str::to_owned));
+}
+
+fn request(claim: &Value) -> Option<&str> {
+    claim["spec"]["resources"]["requests"]["storage"].as_str()
 }
 
 /// The storage of a volume that pgset created.
@@ -144,4 +212,42 @@ fn tolerations(value: &Value) -> String {
         format!("{key}{}{}", value.unwrap_or_default(), effect.unwrap_or_default())
     };
     list(value).iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(name: &str, size: &str) -> Value {
+        let resources = json!({"requests": {"storage": size}});
+        json!({"metadata": {"name": name}, "spec": {"storageClassName": "fast", "resources": resources,
+            "accessModes": ["ReadWriteOnce"], "volumeName": "pv1"}})
+    }
+
+    fn told(claims: &[Value], volume: Option<&Value>, annotations: &Value) -> String {
+        let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
+        let secret = json!({"metadata": {"annotations": annotations}, "data": {"user": "YW5u"}});
+        let recipe = of_kept(&set, Kept { claims, volume, secret: Some(&secret) });
+        recipe.data().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn kept_data_tells_what_the_set_was() {
+        let image = json!({ANNOTATION_IMAGE: "postgres:16"});
+        let claims = [claim("pgdata-pgset-0", "1Gi"), claim("pgdata-pgset-2", "2Gi")];
+        assert_eq!(
+            told(&claims, None, &image),
+            "access-mode=ReadWriteOnce image=postgres:16 replicas=3 size=2Gi storage=class:fast user=ann"
+        );
+        let volume = json!({"metadata": {"name": "pv1"}, "spec": {"hostPath": {"path": "/srv"}}});
+        assert_eq!(
+            told(&[claim("pgset-pvc", "1Gi")], Some(&volume), &json!({})),
+            "access-mode=ReadWriteOnce size=1Gi storage=hostpath:/srv user=ann volume-prefix=pv"
+        );
+        let given = json!({ANNOTATION_CLAIM: "mine"});
+        assert_eq!(told(&[], None, &given), "storage=claim:mine user=ann");
+        assert_eq!(told(&[claim("pgdata-other-0", "1Gi")], None, &json!({})), "user=ann");
+    }
 }

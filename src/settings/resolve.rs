@@ -141,6 +141,21 @@ pub fn resolve(
     Ok(Resolved { settings, warnings, in_force: sources.in_force })
 }
 
+/// Resolves only the image and how it is run.
+///
+/// # Errors
+/// When one of them is invalid.
+pub fn image(
+    args: &SettingsArgs,
+    environment: &Environment,
+    recipe: &Recipe,
+) -> Result<(Sourced<ImageReference>, Profile), SettingsError> {
+    let mut sources = Sources::new(environment, recipe);
+    let image = image::image(&mut sources, args, &mut Vec::new())?;
+    let profile = profile(&mut sources, args, &image)?;
+    Ok((image, profile))
+}
+
 /// Resolves only the name and the namespace of the set, for commands that work on a running set and do not
 /// need the other settings.
 pub fn identity(

@@ -20,6 +20,42 @@ impl Amount {
         // Smaller parts are rounded up, as the server does.
         in_units(text, -9).map(|(billionths, _)| Self(billionths))
     }
+
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// One.
+    pub const ONE: Self = Self(1_000_000_000);
+
+    /// The sum. The largest or smallest amount, if it is too large for 128 bits.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The difference.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// So many times the amount.
+    #[must_use]
+    pub fn times(self, number: u32) -> Self {
+        Self(self.0.saturating_mul(i128::from(number)))
+    }
+}
+
+impl fmt::Display for Amount {
+    /// Writes the shortest form without rounding: `1536Mi`, `6`, `1500m`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.0 % 1_000_000_000 == 0;
+        match u64::try_from(self.0 / 1_000_000_000) {
+            Ok(0) if whole => f.write_str("0"),
+            Ok(number) if whole => f.write_str(&canonical(number, number >= 1024)),
+            _ if self.0 % 1_000_000 == 0 => write!(f, "{}m", self.0 / 1_000_000),
+            _ => write!(f, "{}n", self.0),
+        }
+    }
 }
 
 /// Whether two quantities have the same value. A text that is not a quantity equals only itself.
@@ -243,6 +279,23 @@ mod tests {
         }
         for text in ["8Ei", "16E"] {
             assert_eq!(text.parse::<Quantity>().unwrap_err().reason, "must be less than 8Ei");
+        }
+    }
+
+    #[test]
+    fn amounts_are_added_and_written() {
+        let read = |text: &str| Amount::read(text).unwrap();
+        for (amount, text) in [
+            (read("500m").times(3), "1500m"),
+            (read("0.5").plus(read("1500m")), "2"),
+            (read("512Mi").times(3), "1536Mi"),
+            (read("1Gi").minus(read("1Gi")), "0"),
+            (read("1").minus(read("1500m")), "-500m"),
+            (read("100M").plus(Amount::ZERO), "100M"),
+            (Amount::ONE.times(12), "12"),
+            (read("1n"), "1n"),
+        ] {
+            assert_eq!(amount.to_string(), text);
         }
     }
 

@@ -809,6 +809,7 @@ clone() {
     wait_for_master 0
     [ -z "$recorded" ] || [ "$recorded" = "$master_identifier" ] ||
       die $E_STRANGER "the master $PGSET_MASTER_HOST has the system identifier $master_identifier and this set has $recorded: it is another set's master"
+    check_room
     started=$SECONDS
     ! fetch_clone || break
     rm -rf "$PGDATA.new"
@@ -831,6 +832,18 @@ clone() {
   put_in_place
   result="cloned $(du -sk "$PGDATA" | cut -f1) kB"
   log "cloned in $((SECONDS - started)) s"
+}
+# On a volume that all pods share, a clone that fills it stops the master, too. The directory of the master shows
+# whether the volume is shared, and how large the clone becomes.
+check_room() {
+  local source=${PGDATA%/*}/$master_pod data free need
+  [ -s "$source/PG_VERSION" ] || return 0
+  # Files may disappear while they are counted.
+  data=$(du -sk "$source" 2>/dev/null | cut -f1) || true
+  free=$(df -Pk "$source" | awk 'END { print $4 }')
+  need=$((data + 64 * 1024)) # with the WAL that the master writes meanwhile
+  [ "$free" -ge "$need" ] ||
+    die $E_FULL "clone: the volume at ${PGDATA%/*}, which all pods share, has $((free / 1024)) MB free, and a copy of the master's $((data / 1024)) MB needs $((need / 1024)) MB: make it larger"
 }
 # Callers handle its failure, which disables `set -e`: so each command checks for errors itself.
 fetch_clone() {

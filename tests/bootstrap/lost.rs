@@ -245,3 +245,29 @@ fn a_full_disk_while_cloning() {
     standby.running().says("is deleted");
     replica.catches_up_with(&master);
 }
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_clone_that_would_fill_a_shared_volume() {
+    let set = Set::new();
+    let shared = set.make_directory("shared");
+    let Some(mount) = Mount::new(shared.clone(), "size=400m") else {
+        skipped("a shared volume: mounting a small file system needs root");
+        return;
+    };
+    give(&shared);
+    let on = |n| set.pod(n).env("PGDATA", shared.join(format!("pgset-{n}")).display());
+    let (master, replica) = (on(0), on(1));
+    master.bootstrap().ok();
+    let _server = master.serve_ready();
+    // Space for a copy, but not for the WAL of the time that it takes.
+    mount.resize(&format!("size={}k", mount.used() * 2 + 32 * 1024));
+    let words = ["which all pods share, has ", " MB needs ", "make it larger"];
+    replica.bootstrap().refuses(code::FULL, &words);
+    assert!(!replica.data().exists() && !replica.beside("new").exists());
+    assert_eq!(master.sql("select 1"), "1");
+    mount.resize("size=400m");
+    replica.bootstrap().ok();
+    let _standby = replica.serve_ready();
+    replica.catches_up_with(&master);
+}

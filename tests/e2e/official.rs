@@ -3,10 +3,11 @@
 use std::process::Stdio;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{LimitRange, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -52,6 +53,14 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
     let up = || theirs.pgset("up -v --network-policy --label team=db");
     up().run().await.ok().says("configmap/pgset-topology created");
     up().run().await.ok().never_says("configured");
+    // What would cost a pod is refused: another major version, and more than the namespace allows.
+    let other = up().args("--image postgres:13").run().await.exits(4).within(seconds(20));
+    other.says("postgres:13 is PostgreSQL 13, which does not start on it");
+    let range = json!({"metadata": {"name": "small"},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "64"}}]}});
+    theirs.create::<LimitRange>(range).await;
+    let more = up().args("--requests cpu=100 --limits cpu=100").run().await.exits(4);
+    more.says("maximum cpu usage per Container is 64, but limit is 100");
     assert_eq!(uids().await, before, "no pod was replaced");
     assert_eq!(state::difference(&state::of(&ours).await, &state::of(&theirs).await), "");
     // It can be scaled like any other set.

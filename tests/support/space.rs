@@ -21,8 +21,9 @@ use super::cluster::Cluster;
 use super::pgset::Pgset;
 use super::{CRUNCHY_TAG, eventually, seconds, unique};
 
-/// A tag of the article's image that pgset supports and that the node does not have.
-pub(crate) const NO_SUCH_CRUNCHY_TAG: &str = "centos7-9.6-1.2.9";
+/// A tag of the article's image that pgset supports and that the node does not have. Its major version is that of
+/// [`CRUNCHY_TAG`]: another one is refused.
+pub(crate) const NO_SUCH_CRUNCHY_TAG: &str = "centos7-9.5-1.2.9";
 
 /// A registry that can't exist, because `.invalid` is a reserved domain.
 const NO_SUCH_REGISTRY: &str = "registry.invalid/crunchydata";
@@ -121,7 +122,7 @@ impl Space {
             Image::Article => call
                 .env("CCP_IMAGE_PREFIX", NO_SUCH_REGISTRY)
                 .env("CCP_IMAGE_TAG", NO_SUCH_CRUNCHY_TAG),
-            Image::Official => call.env("PGSET_IMAGE", "registry.invalid/postgres:16.99-nowhere"),
+            Image::Official => call.env("PGSET_IMAGE", "registry.invalid/postgres:17.99-nowhere"),
         }
     }
 
