@@ -59,7 +59,8 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
     let range = json!({"metadata": {"name": "small"},
         "spec": {"limits": [{"type": "Container", "max": {"cpu": "64"}}]}});
     theirs.create::<LimitRange>(range).await;
-    let more = up().args("--requests cpu=100 --limits cpu=100").run().await.exits(4);
+    let more = "--requests cpu=100 --limits cpu=100 --force-conflicts";
+    let more = up().args(more).run().await.exits(4);
     more.says("maximum cpu usage per Container is 64, but limit is 100");
     assert_eq!(uids().await, before, "no pod was replaced");
     assert_eq!(state::difference(&state::of(&ours).await, &state::of(&theirs).await), "");

@@ -120,7 +120,8 @@ async fn attend(registry: Arc<Registry>) {
                 free.insert(listener);
             }
             let Some(label) = role(&pod) else { continue };
-            if !labelled.insert(text(&pod["metadata"]["uid"])) {
+            let first = labelled.insert(text(&pod["metadata"]["uid"]));
+            if !first || pod["metadata"]["labels"]["name"] == label.as_str() {
                 continue;
             }
             let writer = Writer { manager: "bootstrap", subresource: "status" };
@@ -136,14 +137,14 @@ async fn attend(registry: Arc<Registry>) {
     }
 }
 
-/// The missing label of a pod; none if the pod has it or does not run yet.
+/// The label that a pod gives itself when it starts; none if it does not run yet.
 fn role(pod: &Value) -> Option<String> {
     let metadata = &pod["metadata"];
     let set = metadata["labels"]["app"].as_str()?;
     let ordinal = metadata["name"].as_str()?.strip_prefix(set)?.strip_prefix('-')?;
     let role = format!("{set}-{}", if ordinal == "0" { "master" } else { "replica" });
     let runs = pod["status"]["podIP"].is_string() && metadata["deletionTimestamp"].is_null();
-    (runs && metadata["labels"]["name"] != role.as_str()).then_some(role)
+    runs.then_some(role)
 }
 
 #[tokio::test]

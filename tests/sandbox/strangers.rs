@@ -37,8 +37,11 @@ impl World {
         self.object(&Self::key(&PODS, pod)).expect(pod)["metadata"]["labels"]["name"].clone()
     }
 
-    fn relabel(&self, pod: &str, label: Value) {
-        self.edit(&Self::key(&PODS, pod), |pod| pod["metadata"]["labels"]["name"] = label);
+    fn relabel(&self, pod: &str, label: Option<&str>) {
+        self.edit(&Self::key(&PODS, pod), |pod| match label {
+            Some(label) => pod["metadata"]["labels"]["name"] = json!(label),
+            None => drop(pod["metadata"]["labels"].as_object_mut().unwrap().remove("name")),
+        });
     }
 }
 
@@ -147,9 +150,9 @@ pub(super) async fn a_wrong_label_is_corrected_at_once() {
         let run = async |line: &str| profile.of(world.pgset(line)).run().await;
         run("up").await.ok();
         for (pod, label, said) in [
-            ("pgset-0", Value::Null, "label name: (none) -> pgset-master"),
-            ("pgset-0", json!("pgset-replica"), "label name: pgset-replica -> pgset-master"),
-            ("pgset-1", json!("pgset-master"), "label name: pgset-master -> pgset-replica"),
+            ("pgset-0", None, "label name: (none) -> pgset-master"),
+            ("pgset-0", Some("pgset-replica"), "label name: pgset-replica -> pgset-master"),
+            ("pgset-1", Some("pgset-master"), "label name: pgset-master -> pgset-replica"),
         ] {
             let right = world.label(pod);
             world.relabel(pod, label);
