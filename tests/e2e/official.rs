@@ -3,10 +3,10 @@
 use std::process::Stdio;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{LimitRange, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::Role;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -63,6 +63,10 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
     let more = up().args(more).run().await.exits(4);
     more.says("maximum cpu usage per Container is 64, but limit is 100");
     assert_eq!(uids().await, before, "no pod was replaced");
+    // What is rendered also serves pods of an older pgset; this set has none.
+    let without = Patch::Merge(json!({"data": {"bootstrap.sh": null}}));
+    let config = theirs.api::<ConfigMap>();
+    config.patch("pgset-config", &PatchParams::default(), &without).await.unwrap();
     assert_eq!(state::difference(&state::of(&ours).await, &state::of(&theirs).await), "");
     // It can be scaled like any other set.
     theirs.pgset("scale --replicas 3").run().await.ok();
