@@ -172,7 +172,7 @@ async fn of(image: Image) {
     run("up -vvvv --storage class:golden --name other").await.exits(1);
     run("down -vvv").await.exits(4);
     // For a pod that does not become ready, events, specification and logs are printed.
-    let call = space.pgset_through(&through, "up -vvv").args(CLASS);
+    let call = space.pgset_through(&through, "up -vvv --yes").args(CLASS);
     let output = with_passwords(space.without_image(call)).run().await.exits(1);
     clean("a failing up", &output.all());
     run("down -vvvv --yes --delete-data").await.ok();
