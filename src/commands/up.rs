@@ -88,8 +88,7 @@ async fn attempt(
 /// Reports that the set is up and how to connect. If nothing has changed, the user knows the commands.
 fn finish(context: &Context, planned: &Planned, up: &Up<'_>, started: Instant) {
     let addresses = &up.addresses;
-    let wrote = up.restarted || context.lease.held().is_some();
-    let (unchanged, next) = if planned.plan.is_unchanged() && !wrote {
+    let (unchanged, next) = if planned.plan.is_unchanged() && !up.restarted {
         (", nothing changed", addresses.uris())
     } else {
         ("", connection::rows(context, addresses))
