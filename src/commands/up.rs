@@ -88,7 +88,8 @@ async fn attempt(
 /// Reports that the set is up and how to connect. If nothing has changed, the user knows the commands.
 fn finish(context: &Context, planned: &Planned, up: &Up<'_>, started: Instant) {
     let addresses = &up.addresses;
-    let (unchanged, next) = if planned.plan.is_unchanged() && !up.restarted {
+    let wrote = up.restarted || context.lease.held().is_some();
+    let (unchanged, next) = if planned.plan.is_unchanged() && !wrote {
         (", nothing changed", addresses.uris())
     } else {
         ("", connection::rows(context, addresses))

@@ -157,7 +157,7 @@ pub(super) async fn a_wrong_label_is_corrected_at_once() {
             let right = world.label(pod);
             world.relabel(pod, label);
             let up = run("up").await.ok().within(seconds(30));
-            up.says(&format!("pod/{pod} configured")).says(said);
+            up.says(&format!("pod/{pod} configured")).says(said).never_says("nothing changed");
             assert_eq!(world.label(pod), right);
             run("up").await.ok().says("nothing changed");
         }

@@ -7,7 +7,7 @@ use super::change::POSTGRESQL_CONF;
 use crate::error::{Exit, Failure};
 use crate::postgres::configuration::{self, State};
 use crate::procedure::kubelet::Nudges;
-use crate::procedure::{Next, Procedure, Work, lease, pods, run, sql};
+use crate::procedure::{Next, Procedure, Work, pods, run, sql};
 
 /// The key of the ConfigMap that holds the rules for client authentication.
 const PG_HBA_CONF: &str = "pg_hba.conf";
@@ -116,7 +116,8 @@ impl Procedure for Follow<'_> {
         match step {
             Step::Nudge => self.nudges.nudge(work, self.pod, &self.wanted.version).await,
             Step::Reload(loaded) => {
-                lease::hold(work).await?;
+                // Without the Lease: it is repeated whenever the files may be newer than the last reload, also when
+                // nothing has changed, and then it changes nothing.
                 sql::run(work.cluster, work.namespace(), &configuration::reload(pod)).await?;
                 self.reloaded = Some(loaded);
                 Ok(())
