@@ -76,6 +76,19 @@ impl Plan {
         self
     }
 
+    /// The step for an object.
+    #[must_use]
+    pub fn step(&self, id: &ObjectId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.object.id == *id)
+    }
+
+    /// The desired object with pgset's values also for the fields that keep the values of other field managers.
+    #[must_use]
+    pub fn own_values(&self, id: &ObjectId) -> Option<Value> {
+        let kept = self.kept.iter().filter(|kept| kept.object == *id);
+        Some(kept::with_own_values(&self.step(id)?.object, kept))
+    }
+
     /// Whether no object needs to be written.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
@@ -97,6 +110,16 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether the step changes the pod template of a StatefulSet that exists.
+    #[must_use]
+    pub fn changes_template(&self) -> bool {
+        let template = Path::of(&["spec", "template"]);
+        match &self.action {
+            Action::Update(difference) => difference.paths().any(|path| path.is_within(&template)),
+            Action::Create | Action::Unchanged => false,
+        }
+    }
+
     /// The object to apply. An update leaves out the fields that stay with other field managers.
     #[must_use]
     pub fn sent(&self) -> Object {

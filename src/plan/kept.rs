@@ -133,6 +133,17 @@ pub(super) fn without(object: &Object, fields: &[Path]) -> Object {
     object
 }
 
+/// The value of an object with pgset's own values for the fields that are kept.
+pub(super) fn with_own_values<'a>(object: &Object, kept: impl Iterator<Item = &'a Kept>) -> Value {
+    let mut value = object.value.clone();
+    for field in kept {
+        if let Some(there) = at_mut(&mut value, field.path.segments()) {
+            there.clone_from(&field.wanted);
+        }
+    }
+    value
+}
+
 /// The variables of the settings that decide a field, if a user may tune it with another client. `None` for a field
 /// that the set needs as it is.
 fn settings(kind: Kind, path: &Path) -> Option<&'static [&'static str]> {

@@ -50,7 +50,8 @@ pub(crate) async fn wait<'a>(
     let ran = before.is_some() || live.orphans > 0;
     let settled = if ran {
         let undo = Undo::of(planned, work.set);
-        Box::pin(rollout::settle(work, &wait, &snapshot, agreed.consent, undo)).await?
+        Box::pin(rollout::settle(work, &wait, &snapshot, &planned.plan, agreed.consent, undo))
+            .await?
     } else {
         Settled::default()
     };

@@ -32,7 +32,7 @@ pub(crate) async fn grow(
     let Some(growth) = &plan.growth else { return Ok(()) };
     live::check_rights(work.cluster, rights::growing(work.set)).await?;
     let there = live.objects.get(&growth.set).cloned().unwrap_or_default();
-    let wanted = plan.steps.iter().find(|step| step.object.id == growth.set);
+    let wanted = plan.step(&growth.set);
     let grow = Grow {
         work,
         growth,

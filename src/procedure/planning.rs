@@ -110,9 +110,7 @@ impl Planned {
         self.plan.kept.iter().for_each(|kept| context.note(kept.to_string()));
         self.notes.iter().for_each(|note| context.note(note.clone()));
     }
-}
 
-impl Planned {
     /// The message when the command does not wait for the pods.
     pub(crate) fn not_waited_for(&self, work: Work<'_>) -> String {
         if configure::changes(&self.plan, &self.live.objects, work.set) || self.tls.is_new() {

@@ -12,7 +12,7 @@ use super::planning::Planned;
 use super::{Ending, Work};
 use crate::cli::DryRun;
 use crate::manifest::Kind;
-use crate::plan::{Action, Path};
+use crate::plan::Action;
 use crate::set::objects;
 
 /// Refuses a plan whose pods would not start or would stop others.
@@ -28,16 +28,9 @@ pub(crate) async fn before_writing(
         return Ok(());
     }
     let id = objects::statefulset(work.set);
-    let Some(step) = planned.plan.steps.iter().find(|step| step.object.id == id) else {
-        return Ok(());
-    };
+    let Some(step) = planned.plan.step(&id) else { return Ok(()) };
     let live = planned.live.objects.get(&id);
-    let template = Path::of(&["spec", "template"]);
-    let changes = match &step.action {
-        Action::Create => true,
-        Action::Update(difference) => difference.paths().any(|path| path.is_within(&template)),
-        Action::Unchanged => false,
-    };
+    let changes = step.action == Action::Create || step.changes_template();
     let account_exists =
         !planned.plan.steps.iter().any(|step| {
             step.object.id.kind == Kind::ServiceAccount && step.action == Action::Create

@@ -14,11 +14,11 @@ use super::undo::Undo;
 use super::wait::Wait;
 use super::{Ending, Work, configure, pods};
 use crate::manifest::{Kind, ObjectId};
-use crate::plan::{Action, Plan};
+use crate::plan::{Plan, Step};
 use crate::postgres::configuration::FOLLOWED;
 use crate::postgres::status;
 use crate::readiness::{self, Snapshot};
-use crate::set::objects;
+use crate::set::{SetIdentity, objects};
 use crate::settings::changes::{Change, changes};
 
 /// What the user has agreed to before anything was written.
@@ -42,66 +42,75 @@ pub(crate) async fn agree(
 ) -> anyhow::Result<Agreed> {
     let (plan, live) = (&planned.plan, &planned.live);
     let at_start = configure::check(work, plan, live).await?;
+    let not_asked = |replace| Agreed { consent: Consent::NotAsked, replace };
     let id = objects::statefulset(work.set);
-    let statefulset = live.objects.get(&id);
-    let wanted = plan.steps.iter().find(|step| step.object.id == id).map(|step| &step.object.value);
-    let (Some(statefulset), Some(wanted)) = (statefulset, wanted) else {
-        return Ok(Agreed { consent: Consent::NotAsked, replace: Vec::new() });
+    let (Some(statefulset), Some(step)) = (live.objects.get(&id), plan.step(&id)) else {
+        return Ok(not_asked(Vec::new()));
     };
     let running: Vec<&Pod> =
         live.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+    let own = plan.own_values(&id).unwrap_or_default();
+    let wanted = Wanted { statefulset: &step.object.value, own: &own };
     let outdated = outdated(work, wanted, statefulset, &running).await?;
-    let mut why = at_start.changes.clone();
+    let is_outdated = |pod: &Pod| outdated.iter().any(|(name, _)| name == pods::name(pod));
+    let mut why = at_start.changes;
+    why.extend(rolls(step));
+    // These restart all pods.
+    let all = !why.is_empty();
     why.extend(outdated.iter().flat_map(|(_, changes)| changes).map(ToString::to_string));
-    why.extend(rolls(plan, &id, wanted));
     why.sort();
     why.dedup();
     // A pod whose server does not run serves nobody.
-    let mut restarts: Vec<String> = running
-        .iter()
-        .filter(|pod| pods::runs(pod))
-        .filter(|pod| {
-            let changed = outdated.iter().any(|(name, _)| name == pods::name(pod));
-            changed || !at_start.changes.is_empty() || rolls(plan, &id, wanted).is_some()
-        })
-        .map(|pod| pods::name(pod).to_owned())
-        .collect();
-    let replace = running.iter().filter(|pod| {
-        !readiness::is_ready(pod) && outdated.iter().any(|(name, _)| name == pods::name(pod))
-    });
+    let restarting = running.iter().filter(|pod| pods::runs(pod) && (all || is_outdated(pod)));
+    let mut restarts: Vec<String> = restarting.map(|pod| pods::name(pod).to_owned()).collect();
+    let replace = running.iter().filter(|pod| !readiness::is_ready(pod) && is_outdated(pod));
     let replace = replace.filter_map(|pod| pod.metadata.uid.clone()).collect();
     let order = at_start.order;
     work.topology.sort_for_restart(&mut restarts, order, |pod| work.set.ordinal(pod));
     if restarts.is_empty() {
-        return Ok(Agreed { consent: Consent::NotAsked, replace });
+        return Ok(not_asked(replace));
     }
     match ending {
         Ending::Wait => {
             restart::agree(work, &restarts, &why, "nothing was changed").await?;
             Ok(Agreed { consent: Consent::Given, replace })
         }
-        Ending::NoWait => Ok(Agreed { consent: Consent::NotAsked, replace: Vec::new() }),
+        Ending::NoWait => Ok(not_asked(Vec::new())),
         Ending::DryRun(_) => {
             let order = restart::in_order(work.set, work.topology, &restarts);
             work.context.note(format!("this would restart {order}: {}", why.join(", ")));
-            Ok(Agreed { consent: Consent::NotAsked, replace: Vec::new() })
+            Ok(not_asked(Vec::new()))
         }
     }
 }
 
 /// Tells that the StatefulSet controller restarts the pods itself: a template of the user's own may set this
 /// strategy.
-fn rolls(plan: &Plan, id: &ObjectId, wanted: &Value) -> Option<String> {
-    if wanted["spec"]["updateStrategy"]["type"] == "OnDelete" {
-        return None;
-    }
-    let template = crate::plan::Path::of(&["spec", "template"]);
-    let step = plan.steps.iter().find(|step| step.object.id == *id)?;
-    let Action::Update(difference) = &step.action else { return None };
-    difference.paths().any(|path| path.is_within(&template)).then(|| {
+fn rolls(step: &Step) -> Option<String> {
+    let rolling = step.object.value["spec"]["updateStrategy"]["type"] != "OnDelete";
+    (rolling && step.changes_template()).then(|| {
         "the StatefulSet controller restarts them: updateStrategy of the template is RollingUpdate"
             .to_owned()
     })
+}
+
+/// What the pods should run.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    /// The StatefulSet, in which some fields keep the values of other field managers.
+    statefulset: &'a Value,
+    /// The same with pgset's own values for these fields.
+    own: &'a Value,
+}
+
+impl Wanted<'_> {
+    /// The settings of which pods with this template have neither the value that is kept nor pgset's own: a value
+    /// that another client set is no reason to restart a pod.
+    fn changes(self, set: &SetIdentity, from: &Value) -> Vec<Change> {
+        let own = changes(set, from, self.own);
+        let differs = |change: &Change| own.iter().any(|own| own.setting == change.setting);
+        changes(set, from, self.statefulset).into_iter().filter(differs).collect()
+    }
 }
 
 /// The pods that run with other settings than the wanted StatefulSet has, with what differs. `live` is the
@@ -111,7 +120,7 @@ fn rolls(plan: &Plan, id: &ObjectId, wanted: &Value) -> Option<String> {
 /// When a revision can't be read.
 async fn outdated(
     work: Work<'_>,
-    wanted: &Value,
+    wanted: Wanted<'_>,
     live: &Value,
     pods: &[&Pod],
 ) -> anyhow::Result<Vec<(String, Vec<Change>)>> {
@@ -121,10 +130,10 @@ async fn outdated(
     let mut by_revision: BTreeMap<Option<&str>, Vec<Change>> = BTreeMap::new();
     for revision in revisions {
         let changes = if newest.is_some() && revision == newest {
-            changes(work.set, live, wanted)
+            wanted.changes(work.set, live)
         } else {
             let from = of_revision(work, live, revision).await?;
-            from.map(|from| changes(work.set, &from, wanted)).unwrap_or_default()
+            from.map(|from| wanted.changes(work.set, &from)).unwrap_or_default()
         };
         by_revision.insert(revision, changes);
     }
@@ -185,6 +194,7 @@ pub(crate) async fn settle(
     work: Work<'_>,
     wait: &Wait<'_>,
     snapshot: &Snapshot,
+    plan: &Plan,
     consent: Consent,
     undo: Option<Undo>,
 ) -> anyhow::Result<Settled> {
@@ -192,7 +202,10 @@ pub(crate) async fn settle(
     let configured = objects::capabilities(&statefulset).configuration.is_there();
     let at_start = if configured { configure::load(work).await? } else { Vec::new() };
     let old = readiness::previous(snapshot, work.set);
-    let outdated = outdated(work, &statefulset, &statefulset, &old).await?;
+    let own = plan.own_values(&objects::statefulset(work.set));
+    let own = own.as_ref().unwrap_or(&statefulset);
+    let wanted = Wanted { statefulset: &statefulset, own };
+    let outdated = outdated(work, wanted, &statefulset, &old).await?;
     let pending = pending(at_start, &outdated);
     let restarted: Vec<String> = pending.iter().map(|pending| pending.pod.clone()).collect();
     restart::restart(work, wait, pending, consent, Written::Settings(undo)).await?;
@@ -213,7 +226,8 @@ pub(crate) async fn needed(
     let configured = objects::capabilities(statefulset).configuration.is_there();
     let at_start = if configured { configure::load_ready(work).await? } else { Vec::new() };
     let old = readiness::previous(snapshot, work.set);
-    let mut outdated = outdated(work, statefulset, statefulset, &old).await?;
+    let wanted = Wanted { statefulset, own: statefulset };
+    let mut outdated = outdated(work, wanted, statefulset, &old).await?;
     for pod in &old {
         let name = pods::name(pod);
         if !outdated.iter().any(|(outdated, _)| outdated == name) {

@@ -159,3 +159,28 @@ async fn a_pod_that_does_not_run_is_replaced_by_the_fix() {
     official(&world, "up").await.ok().says("replacing pgset-0, which is not ready");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_value_of_another_client_is_kept_and_restarts_nothing() {
+    let world = World::quick().await;
+    official(&world, "up").await.ok();
+    let ran = pods(&world);
+    world.edit(&World::key(&STATEFUL_SETS, "pgset"), |set| {
+        let server = &mut set["spec"]["template"]["spec"]["containers"][0];
+        server["resources"]["limits"]["memory"] = json!("2Gi");
+    });
+    for line in ["up", "up --yes"] {
+        let up = official(&world, line).await.ok();
+        up.says("limits.memory 2Gi, set by kubectl-edit").says("2 pods run the previous template");
+        assert_eq!(pods(&world), ran, "{line}");
+    }
+    // Once a pod has it, a plain `up` does not take it away either.
+    official(&world, "restart pgset-1 --yes").await.ok().says("memory limit 1Gi -> 2Gi");
+    let one = pods(&world);
+    official(&world, "up").await.ok().says("pgset-0 runs the previous template");
+    assert_eq!(pods(&world), one);
+    // What is asked for restarts both, whatever they run.
+    let taken = official(&world, "up --limits memory=3Gi --force-conflicts --yes").await.ok();
+    taken.says("memory limit 2Gi -> 3Gi").says("memory limit 1Gi -> 3Gi");
+    world.stop().await;
+}
