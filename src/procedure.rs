@@ -11,6 +11,7 @@ pub(crate) mod bring_up;
 pub(crate) mod configure;
 pub(crate) mod connection;
 pub(crate) mod credentials;
+mod data_pod;
 pub(crate) mod delete;
 pub(crate) mod desired;
 pub(crate) mod erase;

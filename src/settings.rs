@@ -46,6 +46,14 @@ pub enum Source {
     Default,
 }
 
+impl Source {
+    /// Whether the user gives the value to this run, by a flag or by a variable.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        matches!(self, Self::Flag(_) | Self::Variable(_))
+    }
+}
+
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::data_pod::{self, DataTask};
 use super::{Work, lease, sql};
 use crate::cluster::task::{self, End};
 use crate::interrupt::interrupted;
-use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, objects};
 use crate::settings::readback::{ANNOTATION_CLAIM, ANNOTATION_IMAGE};
@@ -100,47 +100,19 @@ fn eraser(
         .and_then(|it| it["image"].as_str())
         .or(made_with)?;
     let user = template["securityContext"]["runAsUser"].as_i64().or(user)?;
-    let name = format!("{}-erase", set.name);
-    let mut value = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": set.namespace.as_str(),
-            "labels": { LABEL_MANAGED_BY: MANAGER, LABEL_INSTANCE: set.name.as_str() },
-        },
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": {
-                "runAsUser": user, "runAsGroup": user, "fsGroup": user, "runAsNonRoot": true,
-                "seccompProfile": { "type": "RuntimeDefault" },
-            },
-            "containers": [{
-                "name": CONTAINER,
-                "image": image,
-                "imagePullPolicy": "IfNotPresent",
-                // The shell expands the glob, but not the set's name: only NAME-0, NAME-1, ... are deleted.
-                "command": ["/bin/sh", "-ec", ERASE],
-                "env": [{ "name": "SET", "value": set.name.as_str() }],
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "capabilities": { "drop": ["ALL"] },
-                },
-                "volumeMounts": [{ "name": "pgdata", "mountPath": "/pgdata" }],
-            }],
-            "volumes": [{ "name": "pgdata", "persistentVolumeClaim": { "claimName": claim } }],
-        },
-    });
+    let mut pod = data_pod::pod(
+        set,
+        DataTask { name: CONTAINER, image, user, claim, read_only: false, script: ERASE },
+    );
+    let spec = &mut pod.value["spec"];
+    // The shell expands the glob, but not the set's name: only NAME-0, NAME-1, ... are deleted.
+    spec["containers"][0]["env"] = json!([{ "name": "SET", "value": set.name.as_str() }]);
     for field in ["imagePullSecrets", "nodeSelector", "tolerations"] {
         if !template[field].is_null() {
-            value["spec"][field] = template[field].clone();
+            spec[field] = template[field].clone();
         }
     }
-    let id = ObjectId::new(Kind::Pod, set.namespace.as_str(), &name);
-    Some(Object { id, value, template: "the eraser".to_owned() })
+    Some(pod)
 }
 
 /// Deletes only SET-NUMBER and the files beside it (a lock, an unfinished clone). Directories of other sets,

@@ -2,8 +2,9 @@
 //! settings, or by other means. Defaults would start it with another number of pods, another size or another
 //! version of PostgreSQL.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::data_pod::{self, DataTask};
 use super::erase::ANNOTATION_USER;
 use super::{Ending, live, recipe};
 use crate::cluster::Cluster;
@@ -11,8 +12,7 @@ use crate::cluster::task::{self, End};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::image::{ImageReference, Profile};
-use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
-use crate::manifest::{Kind, Object, ObjectId};
+use crate::manifest::Object;
 use crate::set::{SetIdentity, objects, rights};
 use crate::settings::readback::{self, ANNOTATION_CLAIM, Kept};
 use crate::settings::{Recipe, Sourced};
@@ -58,30 +58,34 @@ pub(crate) async fn recipe(
     let volume = recipe::volume_of(cluster, own).await?;
     let kept = Kept { claims, volume: volume.as_ref(), secret };
     let mut found = readback::of_kept(set, kept);
-    let has = |found: &Recipe, name: &str| found.data().any(|(known, _)| known == name);
-    if !has(&found, "image") || !has(&found, "replicas") {
+    if found.value("image").is_none() || found.value("replicas").is_none() {
         // The image that is used now can at least read a file.
         let (wanted, profile) = image(&found)?;
         let user = secret.and_then(|secret| annotation(secret, ANNOTATION_USER)?.parse().ok());
         let user = user.unwrap_or_else(|| profile.user_id());
-        let pod = pod(set, claim, &wanted.value, user);
+        let image = wanted.value.to_string();
+        let task = DataTask {
+            name: CONTAINER,
+            image: &image,
+            user: user.into(),
+            claim,
+            read_only: true,
+            script: SCRIPT,
+        };
+        let pod = data_pod::pod(set, task);
         let data = look(cluster, set, &pod, probe).await?;
-        let given = matches!(
-            wanted.source,
-            crate::settings::Source::Flag(_) | crate::settings::Source::Variable(_)
-        );
+        let given = wanted.source.is_given();
         match data {
             Ok(data) => complete(&mut found, &data, given)?,
-            Err(why) if !has(&found, "image") && !given => return Err(untold(set, &why).into()),
+            Err(why) if found.value("image").is_none() && !given => {
+                return Err(untold(set, &why).into());
+            }
             Err(why) => context.warn(format!("the data on claim {claim} was not read: {why}")),
         }
     }
     let words: Vec<String> = ["replicas", "size", "image"]
         .iter()
-        .filter_map(|name| {
-            let (_, value) = found.data().find(|(known, _)| known == name)?;
-            Some(format!("{name} {value}"))
-        })
+        .filter_map(|name| Some(format!("{name} {}", found.value(name)?)))
         .collect();
     context.note(format!(
         "{} has no recorded settings; read back from its data: {}",
@@ -113,11 +117,10 @@ type Data = Vec<(u32, String)>;
 /// Completes the recipe with what the data tells. `given`: the user names the image.
 fn complete(recipe: &mut Recipe, data: &Data, given: bool) -> Result<(), Failure> {
     let Some((last, major)) = data.last() else { return Ok(()) };
-    let has = |recipe: &Recipe, name: &str| recipe.data().any(|(known, _)| known == name);
-    if !has(recipe, "replicas") {
+    if recipe.value("replicas").is_none() {
         recipe.record("replicas", Some((last + 1).to_string()));
     }
-    if !has(recipe, "image") {
+    if recipe.value("image").is_none() {
         let image = format!("postgres:{major}");
         let runs = image.parse().is_ok_and(|image: ImageReference| {
             Profile::of(&image, Profile::name_for(&image)).is_ok()
@@ -183,46 +186,10 @@ for file in */PG_VERSION; do
 done
 "#;
 
-/// The pod that looks at the data.
-fn pod(set: &SetIdentity, claim: &str, image: &ImageReference, user: u32) -> Object {
-    let name = format!("{}-look", set.name);
-    let value = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": set.namespace.as_str(),
-            "labels": { LABEL_MANAGED_BY: MANAGER, LABEL_INSTANCE: set.name.as_str() },
-        },
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": {
-                "runAsUser": user, "runAsGroup": user, "fsGroup": user, "runAsNonRoot": true,
-                "seccompProfile": { "type": "RuntimeDefault" },
-            },
-            "containers": [{
-                "name": CONTAINER,
-                "image": image.to_string(),
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["/bin/sh", "-ec", SCRIPT],
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "capabilities": { "drop": ["ALL"] },
-                },
-                "volumeMounts": [{ "name": "pgdata", "mountPath": "/pgdata", "readOnly": true }],
-            }],
-            "volumes": [{ "name": "pgdata", "persistentVolumeClaim": { "claimName": claim } }],
-        },
-    });
-    let id = ObjectId::new(Kind::Pod, set.namespace.as_str(), &name);
-    Object { id, value, template: "the pod that looks at the data".to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn set() -> SetIdentity {

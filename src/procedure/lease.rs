@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{Next, Procedure, Work, live, run};
 use crate::cluster::ClusterError;
@@ -257,11 +257,6 @@ impl Procedure for Acquire<'_> {
                 "kubectl -n {} get lease {set} -o yaml  # who holds it",
                 work.namespace()
             ))
-    }
-
-    async fn pause(&mut self) -> anyhow::Result<()> {
-        sleep(EVERY).await;
-        Ok(())
     }
 }
 

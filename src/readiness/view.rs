@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::events;
 use super::snapshot::{Expectation, Snapshot};
+use super::{events, revision};
 use crate::manifest::{Kind, ObjectId};
 
 /// A snapshot and its expectation.
@@ -81,12 +81,9 @@ impl<'a> View<'a> {
     /// The revision of the newest template, once the controller has observed it.
     pub(super) fn update_revision(&self) -> Option<&'a str> {
         let set = self.statefulset()?;
-        let status = set.status.as_ref()?;
-        let generation = set.metadata.generation?;
-        let applied = self.expected.statefulset_generation.is_none_or(|least| generation >= least);
-        (applied && status.observed_generation == Some(generation))
-            .then_some(status.update_revision.as_deref())
-            .flatten()
+        let least = self.expected.statefulset_generation;
+        let applied = least.is_none_or(|least| set.metadata.generation >= Some(least));
+        revision::newest(set).filter(|_| applied)
     }
 
     /// Whether the pod does not have the newest revision. False while that revision is unknown.

@@ -129,6 +129,12 @@ impl Recipe {
         self.0.get(name).map(String::as_str).filter(|value| *name == "set" || !value.is_empty())
     }
 
+    /// A recorded value, by its name in the recipe.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// Removes a recorded value and returns it.
     pub fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)

@@ -90,9 +90,8 @@ impl<'a> Sources<'a> {
 
     /// The variables of the settings that were given by flag or by variable.
     pub(super) fn asked(&self) -> Vec<&'static str> {
-        let given =
-            |setting: &&InForce| matches!(setting.source, Source::Flag(_) | Source::Variable(_));
-        self.in_force.iter().filter(given).map(|setting| setting.variable).collect()
+        let given = self.in_force.iter().filter(|setting| setting.source.is_given());
+        given.map(|setting| setting.variable).collect()
     }
 }
 

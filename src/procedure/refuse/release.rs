@@ -160,9 +160,8 @@ fn kept(set: &SetIdentity, known: &recipe::Known, recorded: &Recipe) -> Kept {
         let profile = ProfileName::of_set(objects::profile(statefulset));
         Release::read(image, |_| profile)
     });
-    let data: std::collections::BTreeMap<&str, &str> = recorded.data().collect();
-    let profile = data.get("profile").and_then(|name| ProfileName::named(name));
-    let recorded = data.get("image").and_then(|image| {
+    let profile = recorded.value("profile").and_then(ProfileName::named);
+    let recorded = recorded.value("image").and_then(|image| {
         Release::read(image, |image| profile.unwrap_or_else(|| Profile::name_for(image)))
     });
     Kept { live, recorded }
@@ -257,11 +256,10 @@ fn other_profile(set: &SetIdentity, wanted: &Release, of_set: &Release) -> Failu
 
 /// How to keep the image.
 fn keeps(source: &Source, image: &str) -> String {
-    match source {
-        Source::Flag(_) | Source::Variable(_) => {
-            format!("without {source} the set keeps {image}")
-        }
-        _ => format!("the set has {image}: --image {image} keeps it"),
+    if source.is_given() {
+        format!("without {source} the set keeps {image}")
+    } else {
+        format!("the set has {image}: --image {image} keeps it")
     }
 }
 
