@@ -62,9 +62,11 @@ fn ready_state(view: View<'_>) -> String {
     if old.is_empty() {
         return ready;
     }
-    let why = if view.on_delete() { "OnDelete" } else { "partition" };
     let verb = if old.len() == 1 { "runs" } else { "run" };
-    format!("{ready}; {} still {verb} the old revision ({why})", old.join(", "))
+    // With `OnDelete` this is usual, and has the name that `up` and `status` use.
+    let what =
+        if view.on_delete() { "the previous template" } else { "the old revision (partition)" };
+    format!("{ready}; {} still {verb} {what}", old.join(", "))
 }
 
 /// The first rule that does not hold.

@@ -124,7 +124,7 @@ fn with_on_delete_the_old_pods_are_named() {
         )
         .pod(0, "metadata: {labels: {controller-revision-hash: pgset-old}}");
     world.assert_ready();
-    let state = "Ready, 2 of 2 pods; pgset-0 still runs the old revision (OnDelete)";
+    let state = "Ready, 2 of 2 pods; pgset-0 still runs the previous template";
     world.assert_state("StatefulSet pgset", Phase::Ready, state);
 }
 
