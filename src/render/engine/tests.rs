@@ -262,3 +262,10 @@ fn strings_that_look_like_something_else_survive() {
         assert_eq!(documents[0]["v"].as_str(), Some(text));
     }
 }
+
+/// `render` repeats the script of an older pgset as it was: the probes of running pods use it.
+#[test]
+fn the_previous_script_never_changes() {
+    let script = include_str!("../../../templates/postgres/bootstrap-previous.sh");
+    assert_eq!(hash(script), "36a500b301");
+}
