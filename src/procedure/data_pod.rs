@@ -1,6 +1,6 @@
 //! A pod that works on the data of a set, on one claim, and ends.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::manifest::{Kind, Object, ObjectId};
@@ -19,13 +19,17 @@ pub(super) struct DataTask<'a> {
     pub(super) claim: &'a str,
     /// Whether the data can't be changed.
     pub(super) read_only: bool,
+    /// Environment variables of the script.
+    pub(super) variables: &'a [(&'a str, &'a str)],
     /// The shell script to run.
     pub(super) script: &'a str,
 }
 
 /// The pod. It satisfies Pod Security "restricted", and the labels of the set mark it as pgset's.
 pub(super) fn pod(set: &SetIdentity, task: DataTask<'_>) -> Object {
-    let DataTask { name, image, user, claim, read_only, script } = task;
+    let DataTask { name, image, user, claim, read_only, variables, script } = task;
+    let variables: Vec<Value> =
+        variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     let id = ObjectId::new(Kind::Pod, set.namespace.as_str(), &format!("{}-{name}", set.name));
     let value = json!({
         "apiVersion": "v1",
@@ -49,6 +53,7 @@ pub(super) fn pod(set: &SetIdentity, task: DataTask<'_>) -> Object {
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["/bin/sh", "-ec", script],
+                "env": variables,
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
                     "capabilities": { "drop": ["ALL"] },

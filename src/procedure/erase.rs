@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::data_pod::{self, DataTask};
 use super::{Work, lease, sql};
@@ -100,16 +100,23 @@ fn eraser(
         .and_then(|it| it["image"].as_str())
         .or(made_with)?;
     let user = template["securityContext"]["runAsUser"].as_i64().or(user)?;
+    // The shell expands the glob, but not the set's name: only NAME-0, NAME-1, ... are deleted.
+    let variables = [("SET", set.name.as_str())];
     let mut pod = data_pod::pod(
         set,
-        DataTask { name: CONTAINER, image, user, claim, read_only: false, script: ERASE },
+        DataTask {
+            name: CONTAINER,
+            image,
+            user,
+            claim,
+            read_only: false,
+            variables: &variables,
+            script: ERASE,
+        },
     );
-    let spec = &mut pod.value["spec"];
-    // The shell expands the glob, but not the set's name: only NAME-0, NAME-1, ... are deleted.
-    spec["containers"][0]["env"] = json!([{ "name": "SET", "value": set.name.as_str() }]);
     for field in ["imagePullSecrets", "nodeSelector", "tolerations"] {
         if !template[field].is_null() {
-            spec[field] = template[field].clone();
+            pod.value["spec"][field] = template[field].clone();
         }
     }
     Some(pod)
@@ -132,6 +139,8 @@ done
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn set() -> SetIdentity {

@@ -70,6 +70,7 @@ pub(crate) async fn recipe(
             user: user.into(),
             claim,
             read_only: true,
+            variables: &[],
             script: SCRIPT,
         };
         let pod = data_pod::pod(set, task);
