@@ -48,6 +48,8 @@ complete -c pgset -n "__fish_pgset_needs_command" -f -a "scale" -d 'Change the n
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "restart" -d 'Restart pods one by one, replicas first'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Test replication with SQL, inside the cluster'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "status" -d 'Show pods, replication, services, volumes and problems'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "stop" -d 'Stop the pods, keep the set\'s objects and its data'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "start" -d 'Start a stopped set and wait until its replicas stream'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "down" -d 'Delete the set\'s objects, keep its data'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "psql" -d 'Open psql on the master or on a replica, inside its pod'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "connect" -d 'Print how to connect: URIs, and variables for libpq'
@@ -85,8 +87,8 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-per
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l reset -d 'Go back to the default of a setting; repeatable' -r
-complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing' -r -f -a "client\t'Compare with the live objects'
-server\t'Send the objects to the API server, which checks and discards them'"
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l dry-run -d 'Change nothing' -r -f -a "client\t'Only read the live objects'
+server\t'Send the changes to the API server, which checks and discards them'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l password-file -d 'File with the application\'s password, or -' -r -F
 complete -c pgset -n "__fish_pgset_using_subcommand up" -s o -l output -d 'Format' -r -f -a "human\t'For people'
 json\t'JSON, one document or one line per event'"
@@ -169,6 +171,38 @@ complete -c pgset -n "__fish_pgset_using_subcommand status" -s q -l quiet -d 'Pr
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand status" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -s o -l output -d 'Format' -r -f -a "human\t'For people'
+json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -l context -d 'Context of the kubeconfig [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -l no-wait -d 'Do not wait until the pods are stopped'
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -s q -l quiet -d 'Print only warnings and errors'
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -s v -l verbose -d 'Print more details: -v to -vvvv'
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand stop" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand start" -s o -l output -d 'Format' -r -f -a "human\t'For people'
+json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand start" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand start" -l context -d 'Context of the kubeconfig [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand start" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand start" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand start" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand start" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand start" -l no-wait -d 'Do not wait until the pods are ready and stream'
+complete -c pgset -n "__fish_pgset_using_subcommand start" -s q -l quiet -d 'Print only warnings and errors'
+complete -c pgset -n "__fish_pgset_using_subcommand start" -s v -l verbose -d 'Print more details: -v to -vvvv'
+complete -c pgset -n "__fish_pgset_using_subcommand start" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand start" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand down" -l dry-run -d 'Change nothing' -r -f -a "client\t'Only read the live objects'
+server\t'Send the changes to the API server, which checks and discards them'"
 complete -c pgset -n "__fish_pgset_using_subcommand down" -s o -l output -d 'Format' -r -f -a "human\t'For people'
 json\t'JSON, one document or one line per event'"
 complete -c pgset -n "__fish_pgset_using_subcommand down" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F

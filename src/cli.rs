@@ -17,7 +17,9 @@ pub mod restart;
 pub mod sandbox;
 pub mod scale;
 pub mod settings;
+pub mod start;
 pub mod status;
+pub mod stop;
 pub mod templates;
 pub mod test;
 mod tips;
@@ -47,7 +49,9 @@ pub use restart::RestartArgs;
 pub use sandbox::{SandboxArgs, SandboxCommand};
 pub use scale::ScaleArgs;
 pub use settings::SettingsArgs;
+pub use start::StartArgs;
 pub use status::StatusArgs;
+pub use stop::StopArgs;
 pub use templates::{TemplatesArgs, TemplatesCommand};
 pub use test::TestArgs;
 pub use up::{DryRun, UpArgs};
@@ -61,6 +65,8 @@ Examples:
   pgset scale --replicas 3   add a replica
   pgset status               show pods, replication and problems
   pgset psql                 open psql on the master
+  pgset stop                 stop the pods, keep everything else
+  pgset start                start them again
   pgset down                 delete the set's objects, keep its data
   pgset up orders -n shop    a set with another name in another namespace
 
@@ -120,6 +126,13 @@ pub enum Command {
     Test(TestArgs),
     /// Show pods, replication, services, volumes and problems
     Status(StatusArgs),
+    /// Stop the pods, keep the set's objects and its data
+    ///
+    /// Each PostgreSQL is shut down cleanly. The number of pods is recorded, together with who stopped the set
+    /// and when.
+    Stop(StopArgs),
+    /// Start a stopped set and wait until its replicas stream
+    Start(StartArgs),
     /// Delete the set's objects, keep its data
     ///
     /// PostgreSQL is shut down first. The claims with the data, the Secret with the passwords and the
@@ -158,6 +171,8 @@ impl Command {
             Self::Restart(_) => "restart",
             Self::Test(_) => "test",
             Self::Status(_) => "status",
+            Self::Stop(_) => "stop",
+            Self::Start(_) => "start",
             Self::Down(_) => "down",
             Self::Psql(_) => "psql",
             Self::Connect(_) => "connect",
@@ -183,7 +198,9 @@ impl Command {
 /// The output formats of a command, its default first.
 fn outputs(command: &str) -> &'static [Output] {
     match command {
-        "up" | "scale" | "restart" | "down" | "env" => &[Output::Human, Output::Json],
+        "up" | "scale" | "restart" | "stop" | "start" | "down" | "env" => {
+            &[Output::Human, Output::Json]
+        }
         "test" => &[Output::Human, Output::Json, Output::Junit],
         "status" => &[Output::Human, Output::Wide, Output::Json, Output::Yaml],
         "render" => &[Output::Human, Output::Yaml],

@@ -13,7 +13,9 @@ pub mod restart;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scale;
+pub mod start;
 pub mod status;
+pub mod stop;
 pub mod templates;
 pub mod test;
 pub mod up;

@@ -375,7 +375,7 @@ mod tests {
             ("pgset up --profile ", &["crunchy", "postgres"]),
             ("pgset completions f", &["fish"]),
             ("pgset password rotate --name o", &["orders"]),
-            ("pgset st", &["status"]),
+            ("pgset sta", &["status", "start"]),
         ] {
             assert_eq!(candidates(line), expected, "{line}");
         }
@@ -383,7 +383,8 @@ mod tests {
 
     #[test]
     fn a_set_is_completed_where_it_is_an_argument() {
-        for command in ["up", "test", "status", "down", "connect", "diff", "scale"] {
+        for command in ["up", "test", "status", "stop", "start", "down", "connect", "diff", "scale"]
+        {
             assert_eq!(candidates(&format!("pgset {command} o")), ["orders"], "{command}");
         }
         assert_eq!(candidates("pgset restart o"), ["orders", "orders-0", "orders-1"]);

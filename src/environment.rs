@@ -95,7 +95,7 @@ variables! {
     TERM: "type of the terminal; dumb: plain lines", "";
     CI: "set by CI servers: plain lines, no progress bars", "";
     HOME: "directory that contains .kube/config", "";
-    USER: "your name, which other users read while you change the set", "";
+    USER: "your name, which other users read while you change the set, and after `pgset stop`", "";
 }
 
 impl Variable {

@@ -31,6 +31,10 @@ pub enum Outcome {
     WouldCreate,
     /// A dry run: it would be changed.
     WouldConfigure,
+    /// A dry run: it would be deleted.
+    WouldDelete,
+    /// A dry run: it would not be deleted.
+    WouldKeep,
 }
 
 /// Who is told about an event. Programs (`-o json`) are told about every event.

@@ -17,7 +17,7 @@
 //! | [`prompt`] | questions to the user; refused without a terminal | error |
 //! | [`image`] | image references, and the capabilities of images by profile | error, values |
 //! | [`manifest`] | parses text into objects; kinds, their order, ownership labels | error |
-//! | [`set`] | the replica set as a value: identity, names, objects, topology, rights | error, image, manifest, values |
+//! | [`set`] | the replica set as a value: identity, names, objects, topology, rights | error, image, manifest, text, values |
 //! | [`certificate`] | issues, renews and checks certificates | set, values |
 //! | [`cli`] | the command line, and nothing else | environment, image, text, values |
 //! | [`settings`] | validates flags, environment and defaults once | cli, environment, error, image, set, text, values |

@@ -59,9 +59,25 @@ pub struct Plan {
     pub growth: Option<Growth>,
     /// The fields that keep the values of other field managers.
     pub kept: Vec<Kept>,
+    /// Whether the plan starts a set that has no pods. The number of pods is then taken over from the client that
+    /// set it to 0.
+    pub starts: bool,
 }
 
 impl Plan {
+    /// The StatefulSet of a step for a dry run, which must find conflicts: if the plan takes over the number of
+    /// pods, without that number.
+    #[must_use]
+    pub fn rehearsed(&self, object: &Object) -> Object {
+        let mut object = object.clone();
+        if self.starts
+            && let Some(spec) = object.value["spec"].as_object_mut()
+        {
+            spec.remove("replicas");
+        }
+        object
+    }
+
     /// The plan without the growth, for read-only callers such as `diff`. The StatefulSet is compared with
     /// its live claim templates, and its detail says what would grow.
     #[must_use]
@@ -214,7 +230,7 @@ pub fn plan(
     }
     // The sort is stable: objects of one kind keep the order of the templates.
     steps.sort_by_key(|step| step.object.id.kind);
-    Ok(Plan { steps, growth: growing, kept })
+    Ok(Plan { steps, growth: growing, kept, starts: false })
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(crate) mod restart;
 pub(crate) mod role;
 pub(crate) mod rollout;
 pub(crate) mod rotate;
+pub(crate) mod run_state;
 pub(crate) mod scale;
 pub(crate) mod scripts;
 pub(crate) mod server;
@@ -57,7 +58,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, sleep_until};
 
-use crate::cli::DryRun;
+use crate::cli::{DryRun, UpArgs};
 use crate::cluster::Cluster;
 use crate::cluster::lease::Loss;
 use crate::context::Context;
@@ -127,6 +128,17 @@ pub(crate) enum Ending {
     NoWait,
     /// It writes everything and waits until the set is ready.
     Wait,
+}
+
+impl Ending {
+    /// What `up` does in the end.
+    pub(crate) fn of(args: &UpArgs) -> Self {
+        match args.dry_run {
+            Some(dry_run) => Self::DryRun(dry_run),
+            None if args.no_wait => Self::NoWait,
+            None => Self::Wait,
+        }
+    }
 }
 
 /// What a procedure does next, as decided by [`Procedure::next`].

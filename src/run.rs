@@ -110,6 +110,8 @@ async fn supervise(
         Command::Up(_)
             | Command::Scale(_)
             | Command::Restart(_)
+            | Command::Stop(_)
+            | Command::Start(_)
             | Command::Down(_)
             | Command::Test(_)
             | Command::Password(cli::PasswordArgs { command: PasswordCommand::Rotate(_) })
@@ -147,8 +149,10 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Restart(args) => commands::restart::run(args, context).await,
         Command::Test(args) => commands::test::run(args, context).await,
         Command::Status(args) => commands::status::run(args, context).await,
+        Command::Stop(args) => commands::stop::run(args, context).await,
+        Command::Start(args) => commands::start::run(args, context).await,
         Command::Down(args) => commands::down::run(args, context).await,
-        Command::Psql(args) => commands::psql::run(args, context).await,
+        Command::Psql(args) => Box::pin(commands::psql::run(args, context)).await,
         Command::Connect(args) => commands::connect::run(args, context).await,
         Command::Password(args) => commands::password::run(&args.command, context).await,
         Command::Render(args) => commands::render::run(args, context).await,
@@ -237,7 +241,12 @@ fn display(
     // Commands that print a document on stdout show their events in the human format.
     let events = matches!(
         command,
-        Command::Up(_) | Command::Scale(_) | Command::Restart(_) | Command::Down(_)
+        Command::Up(_)
+            | Command::Scale(_)
+            | Command::Restart(_)
+            | Command::Stop(_)
+            | Command::Start(_)
+            | Command::Down(_)
     );
     let flags = report::Flags {
         output: match general.output {

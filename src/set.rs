@@ -8,9 +8,11 @@ mod origin;
 pub mod passwords;
 pub mod rights;
 mod role;
+pub mod run_state;
 pub mod topology;
 
 pub use identity::SetIdentity;
 pub use origin::Origin;
 pub use role::Role;
+pub use run_state::{RunState, StopRecord};
 pub use topology::Topology;

@@ -142,12 +142,14 @@ pub(crate) const PROGRAM: &str = "pgset";
 pub(crate) const PLUGIN: &str = "kubectl pgset";
 
 /// The commands of pgset. A test compares them with the command line.
-pub(crate) const SUBCOMMANDS: [&str; 16] = [
+pub(crate) const SUBCOMMANDS: [&str; 18] = [
     "up",
     "scale",
     "restart",
     "test",
     "status",
+    "stop",
+    "start",
     "down",
     "psql",
     "connect",
@@ -179,8 +181,10 @@ pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
 }
 
 /// The subcommands that work on one set.
-const OF_A_SET: [&str; 10] =
-    ["up", "scale", "restart", "test", "status", "down", "psql", "connect", "password", "diff"];
+const OF_A_SET: [&str; 12] = [
+    "up", "scale", "restart", "test", "status", "stop", "start", "down", "psql", "connect",
+    "password", "diff",
+];
 
 /// Adds the flags that select the set to each command in a text, so that the command works on the same set when it
 /// is copied: `pgset down --delete-data` becomes `pgset down -n shop --delete-data`. A flag that the text has is

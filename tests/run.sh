@@ -25,10 +25,10 @@ begin_report
 part "units"
 cargo test --lib --bins -- "$@"
 cargo test --doc --quiet
+# Most of these tests mainly wait: four at once take little more than half of the time of two.
 part "what needs nothing"
-with_second_try "$@"
+with_second_try --test-threads=4 "$@"
 part "the sandbox's tests"
-# Most of these tests mainly wait.
 with_second_try --ignored --test-threads=4 "$@" sandbox:: transcripts::
 if [ "${PGSET_POSTGRES:-}" = 1 ]; then
   part "the bootstrap script"

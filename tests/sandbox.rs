@@ -20,6 +20,7 @@ mod refusals;
 mod restarts;
 mod rights;
 mod settings;
+mod stopped;
 mod story;
 mod strangers;
 

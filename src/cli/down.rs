@@ -2,12 +2,13 @@
 
 use clap::Args;
 
-use super::NameArg;
+use super::{DryRun, NameArg};
 
 const AFTER_HELP: &str = "\
 Examples:
   pgset down
   pgset down orders -n shop --yes
+  pgset down --dry-run
   pgset down --delete-data
 
 Shows what is deleted and what is kept, and asks. Without a terminal it needs
@@ -26,4 +27,10 @@ pub struct DownArgs {
     /// undone. You are asked to type the set's name; --yes answers that, too.
     #[arg(long)]
     pub delete_data: bool,
+    /// Change nothing
+    ///
+    /// Asks nothing, and prints what would be deleted and what would be kept.
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "client")]
+    pub dry_run: Option<DryRun>,
 }

@@ -22,6 +22,8 @@ impl Command {
             Self::Scale(args) => &args.name,
             Self::Test(args) => &args.name,
             Self::Status(args) => &args.name,
+            Self::Stop(args) => &args.name,
+            Self::Start(args) => &args.name,
             Self::Down(args) => &args.name,
             Self::Connect(args) => &args.name,
             Self::Diff(args) => &args.name,

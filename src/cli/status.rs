@@ -11,7 +11,7 @@ Examples:
   pgset status --watch
   pgset status -o json | jq .
 
-Exit code 0: healthy; 1: degraded or down.";
+Exit code 0: healthy; 1: degraded, down or stopped.";
 
 /// Arguments of `pgset status`.
 #[derive(Args, Clone, Debug, Default)]

@@ -421,6 +421,8 @@ fn every_command_has_a_default_format() {
         "env",
         "man",
         "scale --replicas 1",
+        "stop",
+        "start",
         "down",
         "diff",
         "psql",

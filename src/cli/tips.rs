@@ -8,14 +8,14 @@ use crate::text::{SUBCOMMANDS, shell_word};
 /// Words in place of a command, and what to type instead.
 const COMMANDS: &[(&[&str], &[&str])] = &[
     (
-        &["delete", "uninstall", "destroy", "rm", "remove", "stop", "teardown"],
+        &["delete", "uninstall", "destroy", "rm", "remove", "teardown"],
         &[
             "pgset down  # deletes the set's objects, keeps its data",
             "pgset down --delete-data  # deletes the data, too",
         ],
     ),
     (
-        &["install", "create", "apply", "deploy", "start", "init"],
+        &["install", "create", "apply", "deploy", "init"],
         &["pgset up  # creates or updates the set"],
     ),
     (
@@ -60,6 +60,11 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["get", "describe", "show", "info", "ps", "health"],
         &["pgset status  # pods, replication, services, volumes and problems"],
     ),
+    (
+        &["pause", "suspend", "halt", "shutdown"],
+        &["pgset stop  # stops the pods, keeps the set's objects and its data"],
+    ),
+    (&["resume", "unpause"], &["pgset start  # starts a stopped set"]),
     (&["watch"], &["pgset status --watch"]),
     (
         &["exec", "shell", "sh", "bash", "ssh", "attach"],
@@ -95,9 +100,19 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
 
 /// Options that a command does not have, and what to type instead. An empty list of commands: all of them.
 const OPTIONS: &[(&[&str], &[&str], &[&str])] = &[
-    (&["up", "scale"], &["--wait"], &["pgset waits by default; --no-wait returns at once"]),
+    (
+        &["up", "scale", "start", "stop"],
+        &["--wait"],
+        &["pgset waits by default; --no-wait returns at once"],
+    ),
     (&["up"], &["--force"], &["--force-conflicts  # takes over fields of another manager"]),
     (&["down"], &["--force"], &["--yes  # deletes without a question"]),
+    (&["stop"], &["--force"], &["--yes  # stops the pods without a question"]),
+    (
+        &["start"],
+        &["--replicas"],
+        &["pgset up --replicas 3  # starts it with another number of pods"],
+    ),
     (
         &["down"],
         &["--purge", "--delete-pvc", "--volumes", "--all"],

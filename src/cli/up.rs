@@ -70,8 +70,8 @@ pub struct UpArgs {
 /// `--dry-run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
-    /// Compare with the live objects
+    /// Only read the live objects
     Client,
-    /// Send the objects to the API server, which checks and discards them
+    /// Send the changes to the API server, which checks and discards them
     Server,
 }

@@ -167,7 +167,12 @@ impl Cluster {
 
     /// Deletes the object with this UID. False if it is already gone or the name belongs to another object.
     pub async fn delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
-        self.delete_with(id, &json!({ "uid": uid }), "Background").await
+        self.delete_with(id, &json!({ "uid": uid }), "Background", false).await
+    }
+
+    /// Lets the server check the deletion of the object with this UID. Nothing is deleted.
+    pub async fn rehearse_delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(id, &json!({ "uid": uid }), "Background", true).await
     }
 
     /// Deletes the object with this UID, if it still has this version. False if it does not.
@@ -178,12 +183,12 @@ impl Cluster {
         version: &str,
     ) -> Result<bool, ClusterError> {
         let preconditions = json!({ "uid": uid, "resourceVersion": version });
-        self.delete_with(id, &preconditions, "Background").await
+        self.delete_with(id, &preconditions, "Background", false).await
     }
 
     /// Deletes only the object with this UID. The objects that it owns remain, without an owner.
     pub async fn orphan(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
-        self.delete_with(id, &json!({ "uid": uid }), "Orphan").await
+        self.delete_with(id, &json!({ "uid": uid }), "Orphan", false).await
     }
 
     async fn delete_with(
@@ -191,15 +196,19 @@ impl Cluster {
         id: &ObjectId,
         preconditions: &Value,
         propagation: &str,
+        dry: bool,
     ) -> Result<bool, ClusterError> {
-        let options = json!({
+        let mut options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": preconditions,
             "propagationPolicy": propagation,
         });
-        let request =
-            with_body(Method::DELETE, &self.path_of(id).await?, "application/json", &options);
+        if dry {
+            options["dryRun"] = json!(["All"]);
+        }
+        let uri = format!("{}{}", self.path_of(id).await?, if dry { "?dryRun=All" } else { "" });
+        let request = with_body(Method::DELETE, &uri, "application/json", &options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
             // 409: a precondition failed, so the object is gone, or another version.

@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::postgres::address::{Addresses, Side};
-use crate::procedure::{live, tls};
+use crate::procedure::{live, run_state, tls};
 use crate::set::SetIdentity;
 use crate::set::objects;
 use crate::set::passwords;
@@ -40,12 +40,21 @@ pub async fn run(args: &ConnectArgs, context: &Context) -> anyhow::Result<Exit> 
     if args.ca_certificate {
         return ca_certificate(context, &cluster, &set, tls.as_ref()).await;
     }
-    let credentials = credentials::credentials(&cluster, &set).await?;
+    let (credentials, state) = futures::join!(
+        credentials::credentials(&cluster, &set),
+        run_state::read(&cluster, &set, &statefulset)
+    );
+    let (credentials, state) = (credentials?, state?);
+    if state.is_at_rest() {
+        // The addresses are those of the set once it runs.
+        let start = context.sibling("start");
+        context.warn(format!("{} is {state}, no server answers: `{start}` starts it", set.name));
+    }
     let addresses = Addresses {
         set: &set,
         user: &credentials.user,
         database: &credentials.database,
-        has_replica: objects::replicas(&statefulset) > 1,
+        has_replica: objects::replicas(&statefulset).max(state.to_start()) > 1,
         password: args.show_password.then_some(&credentials.user_password),
         verified: tls::is_required(tls.as_ref()),
     };

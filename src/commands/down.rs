@@ -19,7 +19,7 @@ use crate::set::{SetIdentity, Topology, objects, rights};
 /// running it again resumes an interrupted run.
 pub async fn run(args: &DownArgs, context: &Context) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    if args.delete_data && !context.prompt.answers() {
+    if args.delete_data && args.dry_run.is_none() && !context.prompt.answers() {
         return Err(Failure::new(
             Exit::Usage,
             "--delete-data asks for the set's name, and there is no terminal to type it",
@@ -71,13 +71,21 @@ async fn attempt(
     kinds.dedup();
     let erases = erase::shared(set, &going).is_some();
     live::check_rights(cluster, rights::down(set, &kinds, erases, &version)).await?;
+    if let Some(dry_run) = args.dry_run {
+        delete::rehearse(work, dry_run, &going, &staying).await?;
+        context.finish("nothing was written: this was a dry run", started);
+        return Ok(Exit::Done);
+    }
     ask(args, context, set, kube_context, &going, &staying).await?;
 
     lease::hold_as_planned(work, going.get(&objects::statefulset(set))).await?;
     if let Some(statefulset) = going.get(&objects::statefulset(set)) {
-        if !args.delete_data {
+        // A stopped set has recorded it; an interrupted run, too.
+        let pods = objects::replicas(statefulset);
+        if !args.delete_data && pods > 0 {
             let recorded = staying.get(&objects::settings(set));
-            recipe::remember(cluster, set, statefulset, recorded).await?;
+            let what = recipe::Pods { pods, stop: None };
+            recipe::remember(work, statefulset, recorded, what).await?;
         }
         stop::stop(work, statefulset, version).await?;
     }

@@ -14,7 +14,7 @@ use crate::plan::{self, Path};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{count, expectation, pods, scope};
 use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Work, lease, live, refuse, scale, slots};
+use crate::procedure::{Work, lease, live, recipe, refuse, run_state, scale, slots};
 use crate::set::{SetIdentity, objects, rights};
 use crate::settings::{Source, resolve};
 use crate::values::Replicas;
@@ -50,6 +50,8 @@ async fn attempt(
         return Err(live::no_set(cluster, set, context).await.into());
     };
     let work = Work { context, cluster, set, topology: &topology };
+    let state = run_state::read(cluster, set, &live).await?;
+    run_state::ask(context, set, &state, wanted.get()).await?;
     let has_slots = objects::capabilities(&live).has_replication_slots;
     let owner = other_owner(&live);
     let growth = refuse::room::Growth::of(&live, wanted.get());
@@ -62,6 +64,7 @@ async fn attempt(
     let detail = detail(before, wanted.get(), owner.as_deref(), set);
     let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };
     context.reporter.emit(Event::object(id, outcome, detail));
+    recipe::remember_scaled(work, &applied, wanted.get()).await?;
     let shrinks = before > wanted.get();
     if args.no_wait && has_slots && shrinks {
         let again = context.sibling(&format!("scale --replicas {}", wanted.get()));

@@ -1,6 +1,5 @@
 //! `pgset status`.
 
-use crate::procedure::live;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,8 +10,12 @@ use crate::cluster::observe::Observer;
 use crate::cluster::{Cluster, Deadline};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::manifest::Kind;
 use crate::postgres::status::{Health, Status, View, human};
-use crate::procedure::inspect::Subject;
+use crate::procedure::inspect::{self, Subject};
+use crate::procedure::inventory::{self, Objects};
+use crate::procedure::live;
+use crate::set::SetIdentity;
 
 /// The interval of queries to PostgreSQL with `--watch`: replication changes without any Kubernetes event.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -29,6 +32,12 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
         context.cluster(&target).await?
     };
     let Some(subject) = Subject::find(cluster.clone(), set.clone()).await? else {
+        let kept = live::kept(&cluster, &set).await;
+        if !kept.is_empty() {
+            let down = down(&set, &kept);
+            context.reporter.say(&text(context, &down)?)?;
+            return Ok(exit(&down));
+        }
         // Scripts always get a document. Users only need the error.
         if matches!(context.general.output, Output::Json | Output::Yaml) {
             let absent = Status::absent(set.name.as_str(), set.namespace.as_str());
@@ -45,6 +54,15 @@ pub async fn run(args: &StatusArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(exit(&status))
 }
 
+/// The status of a set that `down` has deleted.
+fn down(set: &SetIdentity, kept: &Objects) -> Status {
+    let claims = kept.iter().filter(|(id, _)| id.kind == Kind::PersistentVolumeClaim);
+    let claims = claims.filter_map(|(_, claim)| serde_json::from_value(claim.clone()).ok());
+    let volumes = inspect::volumes(&claims.collect::<Vec<_>>(), &[]);
+    let data_on = inventory::place_of_data(kept);
+    Status::down(set.name.as_str(), set.namespace.as_str(), data_on, volumes)
+}
+
 fn exit(status: &Status) -> Exit {
     if status.health == Health::Healthy { Exit::Done } else { Exit::Failed }
 }
@@ -52,14 +70,22 @@ fn exit(status: &Status) -> Exit {
 fn text(context: &Context, status: &Status) -> anyhow::Result<String> {
     let display = context.reporter.display();
     Ok(match context.general.output {
-        Output::Json => serde_json::to_string_pretty(status)? + "\n",
-        Output::Yaml => crate::manifest::parse::to_yaml(&serde_json::to_value(status)?),
+        Output::Json => serde_json::to_string_pretty(&document(context, status))? + "\n",
+        Output::Yaml => {
+            crate::manifest::parse::to_yaml(&serde_json::to_value(document(context, status))?)
+        }
         Output::Human | Output::Wide | Output::Junit | Output::Env => {
             let wide = context.general.output == Output::Wide;
             let view = View { width: display.stdout_width, color: display.color_stdout, wide };
             context.for_set(&human(status, view)).into_owned()
         }
     })
+}
+
+/// The status for programs. The command in its hint works on the same set.
+fn document(context: &Context, status: &Status) -> Status {
+    let hint = status.hint.as_ref().map(|hint| context.for_set(hint).into_owned());
+    Status { hint, ..status.clone() }
 }
 
 /// Prints the status whenever it changes, until Ctrl-C.

@@ -13,7 +13,7 @@ use crate::postgres::smoke::report::SmokeReport;
 use crate::postgres::smoke::{self, Check, CheckList, CheckResult, Marker, Ran, Stage, evaluate};
 use crate::postgres::status::TlsStatus;
 use crate::procedure::inspect::Subject;
-use crate::procedure::sql;
+use crate::procedure::{run_state, sql};
 use crate::values::Secret;
 
 /// How long to retry a connection that does not reach a server.
@@ -28,6 +28,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     let Some(subject) = Subject::find(cluster.clone(), set.clone()).await? else {
         return Err(live::no_set(&cluster, &set, context).await.into());
     };
+    run_state::check(&cluster, &set, &subject.statefulset).await?;
     let (snapshot, credentials) =
         futures::join!(subject.snapshot(), credentials::credentials(&subject.cluster, &set));
     let (facts, credentials) = (subject.facts(&snapshot?).await?, credentials?);

@@ -14,7 +14,7 @@ use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wanted::Wanted;
 use crate::procedure::{
     Ending, Work, apply, connection, desired, grow, lease, namespace, password_file, refuse,
-    rollout,
+    rollout, run_state,
 };
 use crate::set::objects;
 use crate::settings::Settings;
@@ -46,7 +46,7 @@ async fn attempt(
     password: Option<Secret>,
     started: Instant,
 ) -> anyhow::Result<Exit> {
-    let (ending, conflicts) = (ending(args), conflicts(args));
+    let (ending, conflicts) = (Ending::of(args), Conflicts::of(args));
     let (wanted, known) =
         Wanted::with_recipe(context, &args.settings, &args.reset, target, cluster, ending.into())
             .await?;
@@ -66,6 +66,7 @@ async fn attempt(
     let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
     refuse::before_writing(work, &planned, ending).await?;
+    run_state::agree(work, &planned.state, planned.replicas, ending).await?;
     let agreed = rollout::agree(work, &planned, ending).await?;
 
     let ending = if args.create_namespace {
@@ -96,18 +97,6 @@ fn finish(context: &Context, planned: &Planned, up: &Up<'_>, started: Instant) {
     };
     let message = format!("{} is up{unchanged}: {}", addresses.set.name, pods(planned.replicas));
     context.finish_with(message, started, Some(addresses.connection()), next);
-}
-
-fn ending(args: &UpArgs) -> Ending {
-    match args.dry_run {
-        Some(dry_run) => Ending::DryRun(dry_run),
-        None if args.no_wait => Ending::NoWait,
-        None => Ending::Wait,
-    }
-}
-
-fn conflicts(args: &UpArgs) -> Conflicts {
-    if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse }
 }
 
 /// Applies the plan. Returns the resulting StatefulSet.

@@ -15,4 +15,11 @@ impl ServerVersion {
     pub fn has_endpoint_slices(&self) -> bool {
         self.minor >= 21
     }
+
+    /// Whether the server records who changes the number of pods with the subresource `scale`: from version 1.22
+    /// on.
+    #[must_use]
+    pub fn records_who_scales(&self) -> bool {
+        self.minor >= 22
+    }
 }

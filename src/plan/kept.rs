@@ -90,7 +90,10 @@ pub(super) fn keep(
     }
     let mut kept: Vec<Kept> = Vec::new();
     let mut conflicts = Vec::new();
-    for path in changed(&object.value, live) {
+    // What to do about the number of pods is decided elsewhere.
+    let replicas = Path::of(&["spec", "replicas"]);
+    let is_decided = |path: &Path| object.id.kind == Kind::StatefulSet && *path == replicas;
+    for path in changed(&object.value, live).into_iter().filter(|path| !is_decided(path)) {
         let Some((path, owner)) = owned_by_other(live, &path) else { continue };
         if kept.iter().any(|kept| kept.path == path) {
             continue;

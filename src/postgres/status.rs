@@ -2,7 +2,7 @@
 //!
 //! Down: there is no ready, writable master, or the master's Service does not reach it.
 //! Degraded: something else is wrong (a pod is not ready, a replica does not stream, a label or an endpoint
-//! contradicts PostgreSQL, a volume is not bound). Healthy: nothing is wrong.
+//! contradicts PostgreSQL, a volume is not bound). Healthy: nothing is wrong. Stopped: `pgset stop` stopped it.
 
 pub mod human;
 mod problems;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::set::Role;
+use crate::set::{Role, RunState};
 use crate::text::counted;
 
 use super::replication::{Observation, ReplicaRow, SlotRow};
@@ -130,6 +130,8 @@ pub enum Health {
     Degraded,
     /// It accepts no writes.
     Down,
+    /// `pgset stop` stopped it.
+    Stopped,
 }
 
 impl Health {
@@ -140,6 +142,7 @@ impl Health {
             Self::Healthy => "healthy",
             Self::Degraded => "degraded",
             Self::Down => "down",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -162,6 +165,8 @@ pub struct Facts {
     pub set: String,
     /// Its namespace.
     pub namespace: String,
+    /// Whether it has pods, and if not, why.
+    pub state: RunState,
     /// The desired number of pods.
     pub desired_replicas: u32,
     /// Its pods.
@@ -195,6 +200,9 @@ pub struct Status {
     pub namespace: String,
     /// Its health.
     pub health: Health,
+    /// Whether it has pods, and if not, why.
+    #[serde(flatten)]
+    pub state: RunState,
     /// The problems, causes first.
     pub problems: Vec<String>,
     /// What to do about the first problem, if that is known.
@@ -227,13 +235,38 @@ impl Status {
     /// The status of a set that does not exist: down, without objects.
     #[must_use]
     pub fn absent(set: &str, namespace: &str) -> Self {
+        let problem = format!("there is no set {set} in namespace {namespace}");
+        let mut status = Self::without_pods(set, namespace, RunState::Absent, Vec::new());
+        status.problems.push(problem);
+        status
+    }
+
+    /// The status of a set that `pgset down` has deleted.
+    #[must_use]
+    pub fn down(
+        set: &str,
+        namespace: &str,
+        data_on: Option<String>,
+        volumes: Vec<VolumeFacts>,
+    ) -> Self {
+        Self::without_pods(set, namespace, RunState::Down { data_on }, volumes)
+    }
+
+    fn without_pods(
+        set: &str,
+        namespace: &str,
+        state: RunState,
+        volumes: Vec<VolumeFacts>,
+    ) -> Self {
+        let stopped = matches!(state, RunState::Stopped { .. });
         Self {
             version: STATUS_VERSION,
             set: set.to_owned(),
             namespace: namespace.to_owned(),
-            health: Health::Down,
-            problems: vec![format!("there is no set {set} in namespace {namespace}")],
-            hint: None,
+            health: if stopped { Health::Stopped } else { Health::Down },
+            problems: volume_problems(&volumes, &[]),
+            hint: state.hint(),
+            state,
             previous_template: Vec::new(),
             postgres_version: None,
             synchronous: None,
@@ -243,8 +276,19 @@ impl Status {
             replication: Vec::new(),
             slots: Vec::new(),
             services: Vec::new(),
-            volumes: Vec::new(),
+            volumes,
         }
+    }
+
+    /// The status of a set that should have no pods: that no server answers is no news.
+    fn at_rest(facts: Facts) -> Self {
+        let Facts { set, namespace, state, pods, services, volumes, .. } = facts;
+        let mut status = Self::without_pods(&set, &namespace, state, volumes);
+        if !pods.is_empty() {
+            let left = format!("{} still to be deleted", counted(pods.len(), "pod"));
+            status.problems.insert(0, left);
+        }
+        Self { pods, services, ..status }
     }
 
     /// Derives health and problems from the facts.
@@ -252,6 +296,9 @@ impl Status {
     pub fn new(facts: Facts) -> Self {
         let mut facts = facts;
         facts.pods.sort_by_key(|pod| pod.ordinal);
+        if facts.state.is_at_rest() {
+            return Self::at_rest(facts);
+        }
         let down = why_down(&facts.pods, &facts.services);
         let mut problems: Vec<String> = Vec::new();
         // The causes come before their result.
@@ -276,6 +323,7 @@ impl Status {
             set: facts.set,
             namespace: facts.namespace,
             health,
+            state: facts.state,
             problems,
             hint: facts.hint,
             previous_template: facts.previous_template,

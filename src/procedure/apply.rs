@@ -44,7 +44,7 @@ pub(crate) async fn apply(
 ) -> anyhow::Result<Option<Value>> {
     let context = work.context;
     rehearse(work, &plan, options).await?;
-    let total = plan.steps.len();
+    let (total, starts) = (plan.steps.len(), plan.starts);
     let mut progress = Progress::new(plan.steps.iter().map(|step| step.object.id.kind));
     let mut steps: Vec<_> = plan.steps.into_iter().map(Some).collect();
     let mut said = InOrder::new(context, total);
@@ -57,7 +57,7 @@ pub(crate) async fn apply(
             && let Some(index) = progress.begin()
             && let Some(step) = steps[index].take()
         {
-            under_way.push(async move { (index, write(work, step, options).await) });
+            under_way.push(async move { (index, write(work, step, options, starts).await) });
         }
         // Also after a failure: the writes that are already running must end and be reported.
         let Some((index, written)) = under_way.next().await else { break };
@@ -124,7 +124,8 @@ async fn rehearse(work: Work<'_>, plan: &Plan, options: Options<'_>) -> anyhow::
     };
     for step in plan.steps.iter().filter(changes) {
         let dry = Apply { dry_run: true, force: options.conflicts.force() };
-        work.cluster.apply(&step.sent(), dry).await.map_err(|error| refused(work, error, step))?;
+        let object = plan.rehearsed(&step.sent());
+        work.cluster.apply(&object, dry).await.map_err(|error| refused(work, error, step))?;
     }
     Ok(())
 }
@@ -133,6 +134,7 @@ async fn write(
     work: Work<'_>,
     step: Step,
     options: Options<'_>,
+    starts: bool,
 ) -> anyhow::Result<(Step, Outcome, Option<Value>)> {
     let (cluster, set) = (work.cluster, work.set);
     let dry = matches!(options.ending, Ending::DryRun(_));
@@ -156,10 +158,10 @@ async fn write(
         }
     } else {
         // pgset owns a created object by an Update operation. Its own Apply conflicts with that, so force it.
-        match cluster
-            .apply(&step.sent(), Apply { dry_run: dry, force: options.conflicts.force() || once })
-            .await
-        {
+        // The rehearsal has shown that a StatefulSet conflicts in no other field than the number of pods.
+        let starts = starts && object.id.kind == Kind::StatefulSet;
+        let force = options.conflicts.force() || once || starts;
+        match cluster.apply(&step.sent(), Apply { dry_run: dry, force }).await {
             // The Secret has changed since it was read.
             Err(e) if certificates && e.is_conflict() => return adopt(work, step, options).await,
             other => other,

@@ -7,13 +7,17 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK_EVERY, Next, Procedure, Work, lease, live, run};
+use super::expectation::count;
+use super::inventory::whereabouts;
+use super::{LOOK_EVERY, Next, Procedure, Work, erase, lease, live, run};
+use crate::cli::DryRun;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::error::{Exit, Failure};
 use crate::event::{Audience, Event, Outcome};
 use crate::manifest::{Kind, ObjectId};
 use crate::readiness::{self, Phase};
+use crate::set::objects;
 
 /// The pause between two polls for an object whose deletion is blocked.
 const LOOK_AT_HELD_EVERY: Duration = Duration::from_secs(1);
@@ -52,6 +56,43 @@ pub(crate) async fn delete(work: Work<'_>, going: Objects) -> anyhow::Result<()>
             done += 1;
             context.reporter.emit(Event::object(object, Outcome::Deleted, None));
         }
+    }
+    Ok(())
+}
+
+/// Tells what [`delete`] would delete, in its order, and what would stay. Writes nothing.
+///
+/// # Errors
+/// When the server refuses a deletion (`--dry-run=server`).
+pub(crate) async fn rehearse(
+    work: Work<'_>,
+    dry_run: DryRun,
+    going: &Objects,
+    staying: &Objects,
+) -> anyhow::Result<()> {
+    let tell = |id: &ObjectId, outcome, detail| {
+        work.context.reporter.emit(Event::object(id.clone(), outcome, detail));
+    };
+    let mut order: Vec<(&ObjectId, &Value)> = going.iter().collect();
+    order.sort_by_key(|(id, _)| std::cmp::Reverse(id.kind.depth()));
+    for (id, value) in order {
+        if dry_run == DryRun::Server {
+            work.cluster.rehearse_delete(id, live::uid_of(value)).await?;
+        }
+        let detail = match objects::replicas(value) {
+            pods @ 1.. if id.kind == Kind::StatefulSet => {
+                Some(format!("{} would be stopped first", count(pods)))
+            }
+            _ => whereabouts(id, value),
+        };
+        tell(id, Outcome::WouldDelete, detail);
+    }
+    if let Some((claim, _)) = erase::shared(work.set, going) {
+        let name = &work.set.name;
+        work.context.note(format!("the files of {name} on claim {claim} would be deleted"));
+    }
+    for (id, value) in staying {
+        tell(id, Outcome::WouldKeep, whereabouts(id, value));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) async fn grow(
         growth,
         rest: wanted
             .filter(|_| growth.recreates)
-            .map(|step| with_live_templates(&step.object, &there)),
+            .map(|step| plan.rehearsed(&with_live_templates(&step.object, &there))),
         uid: live::uid_of(&there).to_owned(),
         there,
         conflicts,

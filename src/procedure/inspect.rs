@@ -21,9 +21,9 @@ use crate::postgres::status::{
 use crate::postgres::tls::{self, ServerTls};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{expectation, scope};
-use crate::procedure::{pods, sql};
+use crate::procedure::{pods, run_state, sql};
 use crate::readiness::{self, Snapshot, assess, is_ready};
-use crate::set::{SetIdentity, Topology, objects, rights};
+use crate::set::{RunState, SetIdentity, Topology, objects, rights};
 
 /// How many servers are queried at the same time.
 const QUESTIONS: usize = 8;
@@ -96,6 +96,10 @@ impl Subject {
             .and_then(|s| s.spec.as_ref()?.replicas)
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or_default();
+        let state = self.state(snapshot).await?;
+        if state.is_at_rest() {
+            return Ok(self.facts_at_rest(snapshot, state, pods, &services?));
+        }
         let mut expectation =
             expectation(&self.set, &self.topology, &self.statefulset, replicas, &self.version);
         // Missing streaming is reported separately here.
@@ -114,11 +118,12 @@ impl Subject {
         Ok(Facts {
             set: self.set.name.to_string(),
             namespace: self.set.namespace.to_string(),
+            state,
             desired_replicas: replicas,
             pods,
             observation,
-            services: services?.iter().filter_map(|s| self.service_facts(s, snapshot)).collect(),
-            volumes: snapshot.claims.iter().map(|c| volume_facts(c, &snapshot.pods)).collect(),
+            services: self.services(&services?, snapshot),
+            volumes: volumes(&snapshot.claims, &snapshot.pods),
             tls,
             problems,
             explained,
@@ -128,6 +133,41 @@ impl Subject {
                 .collect(),
             hint,
         })
+    }
+
+    /// Whether the set has pods, and if not, why.
+    async fn state(&self, snapshot: &Snapshot) -> anyhow::Result<RunState> {
+        let statefulset = snapshot.statefulset.as_ref().and_then(|s| serde_json::to_value(s).ok());
+        Ok(run_state::read(&self.cluster, &self.set, &statefulset.unwrap_or_default()).await?)
+    }
+
+    /// The facts about a set that should have no pods: no server has to answer, and no Service reaches one.
+    fn facts_at_rest(
+        &self,
+        snapshot: &Snapshot,
+        state: RunState,
+        pods: Vec<PodFacts>,
+        services: &[Value],
+    ) -> Facts {
+        Facts {
+            set: self.set.name.to_string(),
+            namespace: self.set.namespace.to_string(),
+            hint: None,
+            state,
+            desired_replicas: 0,
+            pods,
+            observation: None,
+            services: self.services(services, snapshot),
+            volumes: volumes(&snapshot.claims, &snapshot.pods),
+            tls: None,
+            previous_template: Vec::new(),
+            problems: Vec::new(),
+            explained: Vec::new(),
+        }
+    }
+
+    fn services(&self, services: &[Value], snapshot: &Snapshot) -> Vec<ServiceFacts> {
+        services.iter().filter_map(|service| self.service_facts(service, snapshot)).collect()
     }
 
     /// The answer of each server, by pod. Pods whose PostgreSQL container does not run are not queried.
@@ -243,6 +283,11 @@ fn state(pod: &Pod) -> String {
         waiting.or_else(|| state.terminated.as_ref().and_then(|t| t.reason.clone()))
     });
     reason.or_else(|| status.phase.clone()).unwrap_or_else(|| "Unknown".to_owned())
+}
+
+/// The claims of a set and the pods that mount them.
+pub(crate) fn volumes(claims: &[PersistentVolumeClaim], pods: &[Pod]) -> Vec<VolumeFacts> {
+    claims.iter().map(|claim| volume_facts(claim, pods)).collect()
 }
 
 fn volume_facts(claim: &PersistentVolumeClaim, pods: &[Pod]) -> VolumeFacts {

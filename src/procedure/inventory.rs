@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::Value;
 
 use crate::manifest::{Kind, ObjectId};
 use crate::set::topology::SYSTEM_IDENTIFIER;
+use crate::set::{SetIdentity, objects};
 use crate::text;
 use crate::values::Quantity;
 
@@ -14,6 +16,18 @@ pub(crate) type Objects = BTreeMap<ObjectId, Value>;
 
 /// `data on 2 volumes (2 GiB), passwords in Secret pgset-auth`.
 pub(crate) fn data(staying: &Objects) -> String {
+    let mut words: Vec<String> =
+        place_of_data(staying).map(|place| format!("data on {place}")).into_iter().collect();
+    let secrets = staying.keys().filter(|id| id.kind == Kind::Secret && id.name.ends_with("-auth"));
+    words.extend(secrets.map(|id| format!("passwords in {id}")));
+    if words.is_empty() {
+        words.extend(staying.keys().map(ToString::to_string));
+    }
+    words.join(", ")
+}
+
+/// Where the data is: `2 volumes (2 GiB)`, `claim shared`. `None` if that is not known.
+pub(crate) fn place_of_data(staying: &Objects) -> Option<String> {
     let claims = || staying.iter().filter(|(id, _)| id.kind == Kind::PersistentVolumeClaim);
     let capacity = |(_, claim): (&ObjectId, &Value)| {
         let capacity = claim["status"]["capacity"]["storage"].as_str()?;
@@ -21,20 +35,34 @@ pub(crate) fn data(staying: &Objects) -> String {
     };
     let size: Option<u64> = claims().map(capacity).sum();
     let size = size.map(|size| format!(" ({})", text::size(size))).unwrap_or_default();
-    // A claim of the user's is not among the set's objects, but its recipe names it.
-    let mut storage = staying.values().filter_map(|value| value["data"]["storage"].as_str());
-    let shared = storage.find_map(|storage| storage.strip_prefix("claim:"));
-    let mut words = match claims().count() {
-        0 => shared.map(|claim| format!("data on claim {claim}")).into_iter().collect(),
-        1 => vec![format!("data on 1 volume{size}")],
-        count => vec![format!("data on {count} volumes{size}")],
-    };
-    let secrets = staying.keys().filter(|id| id.kind == Kind::Secret && id.name.ends_with("-auth"));
-    words.extend(secrets.map(|id| format!("passwords in {id}")));
-    if words.is_empty() {
-        words.extend(staying.keys().map(ToString::to_string));
+    match claims().count() {
+        // A claim of the user's is not among the set's objects, but its recipe names it.
+        0 => {
+            let mut storage = staying.values().filter_map(|it| it["data"]["storage"].as_str());
+            let claim = storage.find_map(|storage| storage.strip_prefix("claim:"))?;
+            Some(format!("claim {claim}"))
+        }
+        count => Some(format!("{}{size}", text::counted(count, "volume"))),
     }
-    words.join(", ")
+}
+
+/// The same for a stopped set, which keeps all its objects. `recipe` is the ConfigMap with the recipe.
+pub(crate) fn kept_by_stop(
+    set: &SetIdentity,
+    claims: &[PersistentVolumeClaim],
+    recipe: Option<&Value>,
+) -> String {
+    let claims = claims.iter().filter_map(|claim| {
+        let name = claim.metadata.name.as_deref()?;
+        let id = ObjectId::new(Kind::PersistentVolumeClaim, set.namespace.as_str(), name);
+        Some((id, serde_json::to_value(claim).ok()?))
+    });
+    let recipe = recipe.map(|recipe| (objects::settings(set), recipe.clone()));
+    let objects: Objects = claims.chain(recipe).collect();
+    match place_of_data(&objects) {
+        Some(place) => format!("the set's objects, data on {place}"),
+        None => "the set's objects and data".to_owned(),
+    }
 }
 
 /// The objects by kind: `StatefulSet pgset; Services pgset, pgset-master`. An object that holds data is named

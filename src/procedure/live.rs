@@ -263,19 +263,36 @@ fn is_of_configured(kind: Kind) -> bool {
     matches!(kind, Kind::PodDisruptionBudget | Kind::ConfigMap)
 }
 
-/// The failure when there is no StatefulSet: the set is down and its data is kept, or there is no set at all.
-pub(crate) async fn no_set(cluster: &Cluster, set: &SetIdentity, context: &Context) -> Failure {
+/// The objects that `down` keeps, as far as they can be read: claims, Secrets, and the recipe. Empty if there is no
+/// set at all.
+pub(crate) async fn kept(cluster: &Cluster, set: &SetIdentity) -> BTreeMap<ObjectId, Value> {
     let selector = set.selector();
-    let namespace = set.namespace.as_str();
-    let list = |kind| cluster.list(kind, namespace, &selector, Freshness::Latest);
-    let (claims, secrets) = futures::join!(list(Kind::PersistentVolumeClaim), list(Kind::Secret));
-    // It only makes the message more precise.
+    let list = |kind| cluster.list(kind, set.namespace.as_str(), &selector, Freshness::Latest);
+    let settings = objects::settings(set);
+    let (claims, secrets, recipe) = futures::join!(
+        list(Kind::PersistentVolumeClaim),
+        list(Kind::Secret),
+        readable(cluster, &settings)
+    );
+    // They only make a message more precise.
     let found = |kind, list: Result<Vec<Value>, ClusterError>| {
         let list = list.unwrap_or_default();
         list.into_iter().map(move |value| (id_of(kind, &value), value))
     };
-    let kept: BTreeMap<ObjectId, Value> =
+    let mut kept: BTreeMap<ObjectId, Value> =
         found(Kind::PersistentVolumeClaim, claims).chain(found(Kind::Secret, secrets)).collect();
+    if !kept.is_empty()
+        && let Ok(Some(recipe)) = recipe
+    {
+        kept.insert(settings, recipe);
+    }
+    kept
+}
+
+/// The failure when there is no StatefulSet: the set is down and its data is kept, or there is no set at all.
+pub(crate) async fn no_set(cluster: &Cluster, set: &SetIdentity, context: &Context) -> Failure {
+    let kept = kept(cluster, set).await;
+    let namespace = &set.namespace;
     if kept.is_empty() {
         let message = format!("there is no set {} in namespace {namespace}", set.name);
         return Failure::new(Exit::Failed, message)
@@ -289,6 +306,17 @@ pub(crate) async fn no_set(cluster: &Cluster, set: &SetIdentity, context: &Conte
     );
     Failure::new(Exit::Failed, message)
         .hint(format!("{}  # starts it again with its data", context.sibling("up")))
+}
+
+/// The object; none if it does not exist, or if this account may not read it: then it did not create it.
+pub(crate) async fn readable(
+    cluster: &Cluster,
+    id: &ObjectId,
+) -> Result<Option<Value>, ClusterError> {
+    match cluster.get(id).await {
+        Err(e) if e.is_forbidden() => Ok(None),
+        found => found,
+    }
 }
 
 /// Refuses an object that does not belong to the set.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::cli::UpArgs;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::context::Context;
@@ -10,10 +11,10 @@ use crate::plan::{self, Action, Foreign, Options, Plan};
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
 use crate::procedure::{
-    Ending, Work, account, configure, desired, live, recipe, scale, scripts, size, tls,
+    Ending, Work, account, configure, desired, live, recipe, run_state, scale, scripts, size, tls,
 };
 use crate::render::{Inputs, TemplateSet};
-use crate::set::{Topology, objects, rights};
+use crate::set::{RunState, Topology, objects, rights};
 use crate::settings::{Parameters, Recipe, Settings, synchronous};
 use crate::values::Replicas;
 
@@ -36,6 +37,11 @@ pub(crate) enum Conflicts {
 }
 
 impl Conflicts {
+    /// What `up` was told to do.
+    pub(crate) fn of(args: &UpArgs) -> Self {
+        if args.force_conflicts { Self::Force } else { Self::Refuse }
+    }
+
     /// Whether an apply takes the fields over.
     pub(crate) fn force(self) -> bool {
         self == Self::Force
@@ -93,6 +99,8 @@ pub(crate) struct Planned {
     pub(crate) topology: Topology,
     /// The steps to perform.
     pub(crate) plan: Plan,
+    /// Whether the set has pods now, and if not, why.
+    pub(crate) state: RunState,
     /// The desired number of pods.
     pub(crate) replicas: u32,
     /// How TLS changes.
@@ -207,7 +215,12 @@ impl Planning<'_> {
         let asked = settings.replicas.as_ref().map(|r| r.value);
         // A new StatefulSet must adopt all pods that run without one, and must not delete any of them.
         let running = Replicas::new(live.orphans).filter(|_| statefulset.is_none());
-        let decision = plan::replicas(asked.or(running), statefulset, self.purpose.forces())?;
+        let recorded = live.objects.get(&objects::settings(set));
+        let state =
+            statefulset.map_or(RunState::Absent, |it| run_state::of(it, recorded, &live.version));
+        // Whoever has set the number to 0 is overruled, once the user has agreed.
+        let force = self.purpose.forces() || state.is_at_rest();
+        let decision = plan::replicas(asked.or(running), statefulset, force)?;
         let topology = Topology::recorded(set, live.objects.get(&objects::topology(set)))?;
         topology.check_replicas(set, decision.count())?;
         let passwords = desired::passwords(settings, &live)?;
@@ -245,7 +258,6 @@ impl Planning<'_> {
         desired::keep_pending(&mut objects, &live, set);
         scripts::keep_previous(&mut objects, &live, set);
         let recipe = Recipe::of(settings, decision.count(), &recipe::tls(tls.last.as_ref()));
-        let recorded = live.objects.get(&objects::settings(set));
         let recipe = recipe::to_record(recipe, recorded, settings.replicas.is_some());
         objects.push(recipe::object(set, &recipe));
         let options = Options {
@@ -255,6 +267,7 @@ impl Planning<'_> {
             foreign: self.purpose.foreign(&settings.asked),
         };
         let mut plan = plan::plan(objects, &live.objects, &options)?;
+        plan.starts = state.is_at_rest();
         // Do not write the Secret if its data is unchanged.
         let secret = objects::passwords(set);
         if let Some(there) = live.objects.get(&secret) {
@@ -267,7 +280,8 @@ impl Planning<'_> {
         configure::describe(&mut plan, &live.objects, set);
         tls.describe(&mut plan, &live, set);
         let replicas = decision.count();
-        Ok(Planned { live, topology, plan, replicas, tls, last_config, notes: Vec::new() })
+        let notes = Vec::new();
+        Ok(Planned { live, topology, plan, state, replicas, tls, last_config, notes })
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{configure, live};
+use super::{Work, configure, lease, live, run_state};
 use crate::cluster::objects::{Apply, Freshness};
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
+use crate::event::{Audience, Event, Outcome};
 use crate::manifest::{Kind, Object, ObjectId};
-use crate::set::{SetIdentity, objects};
+use crate::set::{SetIdentity, StopRecord, objects};
 use crate::settings::tls::CertificateSource;
 use crate::settings::{Parameters, Recipe, Tls, TlsSetting, readback, recipe, synchronous};
 
@@ -37,11 +38,11 @@ impl Known {
 /// When the cluster can't be reached, or a newer pgset has written the recipe.
 pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Known> {
     // The first request opens the connection that the others reuse.
-    cluster.version().await?;
+    let version = cluster.version().await?;
     let ids = [objects::settings(set), objects::statefulset(set), objects::config(set)];
     // Whoever may not read them is told so when the rights are checked.
     let reads = ids.into_iter().map(|id| async move {
-        let found = readable(cluster, &id).await?;
+        let found = live::readable(cluster, &id).await?;
         Ok::<_, ClusterError>((id, found))
     });
     let (selector, cached) = (set.selector(), Freshness::Cached);
@@ -65,11 +66,16 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     let Some(statefulset) = ours(objects::statefulset(set)) else {
         return Ok(Known { recipe: recorded, objects, claims });
     };
+    let state = run_state::of(statefulset, ours(objects::settings(set)), &version);
     let mut recipe = if recorded.is_empty() {
         read_back(cluster, set, statefulset).await?
     } else {
         recorded.without_live()
     };
+    if state.is_at_rest() {
+        // A set without pods does not tell how many it had.
+        recipe.record("replicas", Some(state.to_start().to_string()));
+    }
     let config = objects.get(&objects::config(set)).and_then(Option::as_ref);
     if let Some(conf) = config.and_then(configure::postgresql_conf) {
         recipe.record("set", Some(Parameters::of_set(conf).text()));
@@ -88,7 +94,7 @@ async fn read_back(
     let claim = ObjectId::new(Kind::PersistentVolumeClaim, namespace, &set.claim());
     let policy = ObjectId::new(Kind::NetworkPolicy, namespace, set.name.as_str());
     let (claim, policy) =
-        futures::try_join!(readable(cluster, &claim), readable(cluster, &policy))?;
+        futures::try_join!(live::readable(cluster, &claim), live::readable(cluster, &policy))?;
     let volume = volume_of(cluster, claim.as_ref()).await?;
     let objects = readback::Objects {
         statefulset,
@@ -107,15 +113,7 @@ pub(super) async fn volume_of(
     let Some(name) = claim.and_then(|claim| claim["spec"]["volumeName"].as_str()) else {
         return Ok(None);
     };
-    readable(cluster, &ObjectId::new(Kind::PersistentVolume, "", name)).await
-}
-
-/// The object; none if it does not exist, or if this account may not read it: then it did not create it.
-async fn readable(cluster: &Cluster, id: &ObjectId) -> Result<Option<Value>, ClusterError> {
-    match cluster.get(id).await {
-        Err(e) if e.is_forbidden() => Ok(None),
-        found => found,
-    }
+    live::readable(cluster, &ObjectId::new(Kind::PersistentVolume, "", name)).await
 }
 
 /// The recipe to write. A running set has its own number of pods; that it was scaled is no reason to write:
@@ -133,33 +131,70 @@ pub(crate) fn to_record(mut recipe: Recipe, live: Option<&Value>, given: bool) -
     recipe
 }
 
-/// Records the number of pods before they are stopped: a later `up` starts as many. `live` is the ConfigMap with
-/// the recipe, if there is one.
+/// The number of pods to record.
+#[derive(Clone, Copy)]
+pub(crate) struct Pods<'a> {
+    /// The number that a later `up` or `start` creates.
+    pub(crate) pods: u32,
+    /// Who stops the set, if it is stopped on purpose.
+    pub(crate) stop: Option<&'a StopRecord>,
+}
+
+/// Records the number of pods: a later `up` or `start` creates as many. `live` is the ConfigMap with the recipe,
+/// if there is one.
 ///
 /// # Errors
 /// When the recipe can't be written.
 pub(crate) async fn remember(
-    cluster: &Cluster,
-    set: &SetIdentity,
+    work: Work<'_>,
     statefulset: &Value,
     live: Option<&Value>,
+    what: Pods<'_>,
 ) -> anyhow::Result<()> {
-    let replicas = objects::replicas(statefulset);
-    // An interrupted run has stopped the pods already.
-    if replicas == 0 {
-        return Ok(());
-    }
+    let (cluster, set) = (work.cluster, work.set);
     live.map_or(Ok(()), |live| check_version(live, set))?;
     let before = live.map(recorded_in).unwrap_or_default();
     let mut recipe = before.clone();
     if recipe.is_empty() {
         recipe = read_back(cluster, set, statefulset).await?;
     }
-    recipe.record("replicas", Some(replicas.to_string()));
-    if recipe != before {
-        cluster.apply(&object(set, &recipe), Apply { dry_run: false, force: true }).await?;
+    recipe.record("replicas", Some(what.pods.to_string()));
+    if recipe == before && live.and_then(StopRecord::of).as_ref() == what.stop {
+        return Ok(());
     }
+    let mut object = object(set, &recipe);
+    for (key, value) in what.stop.into_iter().flat_map(StopRecord::data) {
+        object.value["data"][key] = json!(value);
+    }
+    lease::hold(work).await?;
+    cluster.apply(&object, Apply { dry_run: false, force: true }).await?;
+    let (object, outcome) = (object.id, Outcome::Configured);
+    // Bookkeeping.
+    let (detail, audience) = (None, Audience::Verbose);
+    work.context.reporter.emit(Event::Object { object, outcome, detail, audience });
     Ok(())
+}
+
+/// Records the number of pods after it was changed. An account that may scale a set and not write its recipe
+/// still scales it: the number matters only when another client sets it to 0.
+///
+/// # Errors
+/// When the recipe can't be read or written for another reason.
+pub(crate) async fn remember_scaled(
+    work: Work<'_>,
+    statefulset: &Value,
+    pods: u32,
+) -> anyhow::Result<()> {
+    let id = objects::settings(work.set);
+    let Some(live) = live::readable(work.cluster, &id).await? else { return Ok(()) };
+    live::check_ours(&live, &id, work.set)?;
+    match remember(work, statefulset, Some(&live), Pods { pods, stop: None }).await {
+        Err(error) if error.downcast_ref().is_some_and(ClusterError::is_forbidden) => {
+            work.context.detail(format!("the number of pods is not recorded: {error:#}"));
+            Ok(())
+        }
+        remembered => remembered,
+    }
 }
 
 /// Refuses the recipe of a newer pgset: this one would drop what it does not know.

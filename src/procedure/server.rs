@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Work, pods, sql};
+use super::{Work, live, pods, run_state, sql};
 use crate::error::{Exit, Failure};
 use crate::readiness::is_ready;
-use crate::set::{Role, SetIdentity};
+use crate::set::{Role, SetIdentity, objects};
 
 /// Which server to find.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,19 @@ pub(crate) async fn master(work: Work<'_>) -> anyhow::Result<String> {
     choose(work, found, Wanted::Master).await
 }
 
+/// Says why the set has no pods, if that is known.
+///
+/// # Errors
+/// When it is known.
+async fn check(work: Work<'_>) -> anyhow::Result<()> {
+    // It only makes the message more precise.
+    match work.cluster.get(&objects::statefulset(work.set)).await {
+        Ok(Some(statefulset)) => run_state::check(work.cluster, work.set, &statefulset).await,
+        Ok(None) => Err(live::no_set(work.cluster, work.set, work.context).await.into()),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Chooses a pod to connect to: it is labelled with the wanted role, it is ready, and its PostgreSQL has that
 /// role.
 ///
@@ -52,6 +65,9 @@ pub(crate) async fn choose(
     wanted: Wanted,
 ) -> anyhow::Result<String> {
     let (set, label) = (work.set, work.set.label(wanted.role()));
+    if found.is_empty() {
+        check(work).await?;
+    }
     // Prefer the topology's master to other pods with the master's label.
     found.sort_by_key(|pod| {
         let first = wanted == Wanted::Master && pods::is_master(set, work.topology, pod);

@@ -137,6 +137,8 @@ pub(super) fn outcome_word(outcome: Outcome) -> (Style, &'static str) {
         Outcome::Kept => (Style::new().dim(), "kept"),
         Outcome::WouldCreate => (Style::new().green(), "would be created (dry run)"),
         Outcome::WouldConfigure => (Style::new().yellow(), "would be configured (dry run)"),
+        Outcome::WouldDelete => (Style::new().yellow(), "would be deleted (dry run)"),
+        Outcome::WouldKeep => (Style::new().dim(), "would be kept (dry run)"),
     }
 }
 

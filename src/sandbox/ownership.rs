@@ -133,7 +133,7 @@ pub fn apply(
 pub fn update(kind: &str, before: &Value, after: &mut Value, writer: Writer<'_>) {
     let (was, is) = (FieldSet::of(kind, before), FieldSet::of(kind, after));
     let item = |path: &FieldPath| path.last().is_some_and(|s| s.starts_with("k:"));
-    let changed: Vec<FieldPath> = (is.0.iter())
+    let mut changed: Vec<FieldPath> = (is.0.iter())
         .filter(|path| {
             !was.0.contains(*path)
                 || (!item(path) && fields::at(before, path) != fields::at(after, path))
@@ -146,6 +146,11 @@ pub fn update(kind: &str, before: &Value, after: &mut Value, writer: Writer<'_>)
             (is.covers(path) || fields::at(after, path).is_some()) && !changed.contains(path)
         });
     }
+    // The subresource `scale` omits a 0, so the server records no owner of it (seen on Kubernetes 1.37).
+    let is_omitted = |path: &FieldPath| {
+        writer.subresource == "scale" && fields::at(after, path) == Some(&json!(0))
+    };
+    changed.retain(|path| !is_omitted(path));
     if !changed.is_empty() {
         let own = entries.iter().position(|entry| entry.is(writer, "Update"));
         let mut entry = match own {
@@ -238,6 +243,22 @@ mod tests {
         let forced = apply("StatefulSet", &scaled, &set(2, None), PGSET, true).unwrap();
         assert_eq!(forced["spec"]["replicas"], 2);
         assert_eq!(forced["metadata"]["managedFields"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn who_scales_to_0_is_not_recorded() {
+        let bare = json!({"apiVersion": "apps/v1", "kind": "StatefulSet"});
+        let live = applied(&bare, &set(2, None)).unwrap();
+        for (replicas, writer, owner) in [
+            (3, Writer { subresource: "scale", ..OTHER }, json!("kubectl")),
+            (0, Writer { subresource: "scale", ..OTHER }, Value::Null),
+            (0, OTHER, json!("kubectl")),
+        ] {
+            let mut scaled = live.clone();
+            scaled["spec"]["replicas"] = json!(replicas);
+            update("StatefulSet", &live, &mut scaled, writer);
+            assert_eq!(scaled["metadata"]["managedFields"][0]["manager"], owner, "{writer:?}");
+        }
     }
 
     #[test]

@@ -116,6 +116,12 @@ pub fn replicas(statefulset: &Value) -> u32 {
     u32::try_from(replicas).unwrap_or(u32::MAX)
 }
 
+/// The number of pods that the controller has created and not deleted yet.
+#[must_use]
+pub fn existing(statefulset: &Value) -> u64 {
+    statefulset["status"]["replicas"].as_u64().unwrap_or(0)
+}
+
 /// Annotation of the StatefulSet: the profile that it was created with.
 const ANNOTATION_PROFILE: &str = "pgset/profile";
 

@@ -200,6 +200,26 @@ pub fn restarting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
     rights
 }
 
+/// The rights that `stop` needs: to record the number of pods, and to delete the pods.
+#[must_use]
+pub fn stopping(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
+    let mut rights = waiting(set, version);
+    rights.extend(scaling(set));
+    rights.extend(leasing(set));
+    rights.extend(APPLY.map(|verb| on(Kind::ConfigMap, verb, set)));
+    rights
+}
+
+/// The rights that `start` needs: to create the pods, and to remove what `stop` has recorded.
+#[must_use]
+pub fn starting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
+    let mut rights = waiting(set, version);
+    rights.extend(scaling(set));
+    rights.extend(leasing(set));
+    rights.extend(["get", "patch"].map(|verb| on(Kind::ConfigMap, verb, set)));
+    rights
+}
+
 /// The rights that `psql` needs: to find the pod, and to run a command in it.
 #[must_use]
 pub fn psql(set: &SetIdentity) -> Vec<Right> {

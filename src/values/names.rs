@@ -222,7 +222,7 @@ impl FromStr for Replicas {
             return Err(range());
         }
         match text.parse::<i128>() {
-            Ok(0) => Err(range().hint("to stop the set: pgset down")),
+            Ok(0) => Err(range().hint("to stop the set: pgset stop")),
             Ok(number) if (1..=i128::from(max)).contains(&number) => {
                 // The number is within 1..=MAX, so the conversion can't fail.
                 u32::try_from(number).map(Self).map_err(|_| range())
@@ -340,8 +340,8 @@ mod tests {
             assert_eq!(reason, "must be a whole number from 1 to 100, including the master");
             assert_eq!(hint, None, "{text:?}");
         }
-        assert_eq!(refused::<Replicas>("0").1.as_deref(), Some("to stop the set: pgset down"));
-        assert_eq!(refused::<Replicas>("-0").1.as_deref(), Some("to stop the set: pgset down"));
+        assert_eq!(refused::<Replicas>("0").1.as_deref(), Some("to stop the set: pgset stop"));
+        assert_eq!(refused::<Replicas>("-0").1.as_deref(), Some("to stop the set: pgset stop"));
     }
 
     proptest::proptest! {

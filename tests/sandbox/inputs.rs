@@ -31,7 +31,7 @@ const NONE: (&str, &str) = ("PGSET_YES", "");
 const LONG: &str = "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeefffffffffgggggg";
 
 const CASES: &[Case] = &[
-    (O, "up --replicas 0", NONE, &["number of pods \"0\"", "--replicas", "pgset down"]),
+    (O, "up --replicas 0", NONE, &["number of pods \"0\"", "--replicas", "pgset stop"]),
     (O, "up --replicas -1", NONE, &["number of pods \"-1\"", "--replicas"]),
     (O, "up --replicas 1000000000", NONE, &["number of pods \"1000000000\"", "--replicas"]),
     (O, "up --replicas 2.5", NONE, &["number of pods \"2.5\"", "--replicas"]),

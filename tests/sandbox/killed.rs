@@ -75,6 +75,8 @@ const UP: &str = "up";
 const GROW: &str = "scale --replicas 2";
 const SHRINK: &str = "scale --replicas 1";
 const DOWN: &str = "down --yes";
+const STOP: &str = "stop --yes";
+const START: &str = "start";
 
 /// The objects after the last of these calls, without faults.
 async fn undisturbed(profile: Profile, lines: &[&str]) -> Objects {
@@ -182,6 +184,18 @@ pub(super) async fn shrinking_of_the_official_s_image() {
 #[ignore = "takes its time: PGSET_POSTGRES=1"]
 pub(super) async fn down_of_the_official_s_image() {
     over_and_over(Profile::Official, &[UP], DOWN, UP, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+pub(super) async fn stopping() {
+    over_and_over(Profile::Official, &[UP], STOP, START, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: PGSET_POSTGRES=1"]
+pub(super) async fn starting() {
+    over_and_over(Profile::Official, &[UP, STOP], START, STOP, 12).await;
 }
 
 /// The same with PostgreSQL in the pods, for a sample of the points. Committed rows have to survive

@@ -108,6 +108,9 @@ fn normal(object: &Value) -> Value {
             value["data"].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect();
         value["data"] = json!(keys);
     }
+    if value["data"]["stopped-since"].is_string() {
+        value["data"]["stopped-since"] = json!("then");
+    }
     value["managed by pgset"] = json!(ours);
     value
 }

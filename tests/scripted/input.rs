@@ -83,6 +83,8 @@ async fn without_a_cluster_every_command_says_how_to_get_one() {
         "test",
         "scale --replicas 3",
         "status",
+        "stop",
+        "start",
         "down",
         "diff",
         "psql",

@@ -62,7 +62,8 @@ pub fn human(status: &Status, view: View) -> String {
         let mark = style("✗").red().force_styling(view.color);
         let _ = writeln!(text, "  {mark} {}", wrap(&clean(problem), 4, width));
     }
-    if let Some(hint) = &status.hint {
+    // What starts a set without pods is in the first line.
+    if let Some(hint) = status.hint.as_ref().filter(|_| status.state.next().is_none()) {
         let label = style("hint:").cyan().bold().force_styling(view.color);
         let _ = writeln!(text, "  {label} {}", wrap(&clean(hint), 8, width));
     }
@@ -83,9 +84,20 @@ fn head(status: &Status, color: bool) -> String {
         Health::Healthy => style("healthy").green(),
         Health::Degraded => style("degraded").yellow(),
         Health::Down => style("down").red(),
+        Health::Stopped => style("stopped").yellow(),
     };
     let mut text =
         format!("{}/{} is {}", status.namespace, status.set, health.force_styling(color));
+    if let Some((command, what)) = status.state.next() {
+        let state = clean(&status.state.to_string());
+        // What the first word has not told.
+        let rest = match state.strip_prefix(status.health.name()) {
+            Some(rest) => rest.to_owned(),
+            None => format!("; {state}"),
+        };
+        let _ = write!(text, "{rest}; `{command}` {what}");
+        return text;
+    }
     if let Some(version) = &status.postgres_version {
         let _ = write!(text, ", PostgreSQL {version}");
     }

@@ -42,6 +42,7 @@ fn facts() -> Facts {
     Facts {
         set: "pgset".into(),
         namespace: "ns".into(),
+        state: RunState::Running,
         desired_replicas: 2,
         pods: vec![pod(1, Role::Replica), pod(0, Role::Master)],
         observation: Some(Observation {
@@ -238,4 +239,63 @@ fn commits_that_can_not_end_are_a_problem_and_a_restart_that_is_due_too() {
             "the master needs a restart to apply max_connections: pgset up restarts it",
         ]
     );
+}
+
+fn at_rest(state: RunState, change: impl FnOnce(&mut Facts)) -> Status {
+    let mut facts = facts();
+    (facts.state, facts.observation, facts.desired_replicas) = (state, None, 0);
+    facts.pods.clear();
+    facts.services.iter_mut().for_each(|service| service.endpoints.clear());
+    facts.volumes[0].pods.clear();
+    change(&mut facts);
+    Status::new(facts)
+}
+
+fn stopped() -> RunState {
+    let since = "2026-11-24T02:00:00Z".parse().unwrap();
+    let record = crate::set::StopRecord { by: "joe@laptop".into(), since };
+    RunState::Stopped { record, recorded_replicas: 3 }
+}
+
+#[test]
+fn a_set_without_pods_says_why_and_what_starts_it() {
+    let scaled =
+        |by: &str| RunState::ScaledToZero { by: Some(by.to_owned()), recorded_replicas: 1 };
+    let start = "`pgset start` starts 1 pod";
+    for (state, health, first) in [
+        (
+            stopped(),
+            Health::Stopped,
+            "ns/pgset is stopped (by joe@laptop, 2026-11-24 02:00 UTC); `pgset start` starts 3 pods"
+                .to_owned(),
+        ),
+        (
+            scaled("kube\u{1b}[2Jctl"),
+            Health::Down,
+            format!("ns/pgset is down; scaled to 0 by kube [2Jctl; {start}"),
+        ),
+    ] {
+        let status = at_rest(state, |_| ());
+        assert_eq!((status.health, &status.problems), (health, &Vec::new()));
+        let text = human(&status, View::default());
+        assert_eq!(text.lines().next(), Some(first.as_str()));
+        assert!(!text.contains("hint:") && text.contains("pgset-pvc"), "{text}");
+    }
+    let down = Status::down("pgset", "ns", Some("2 volumes (2 GiB)".into()), Vec::new());
+    let first = "ns/pgset is down; data kept on 2 volumes (2 GiB); `pgset up` starts it again\n";
+    assert_eq!((down.health, human(&down, View::default()).as_str()), (Health::Down, first));
+    let unknown = Status::down("pgset", "ns", None, Vec::new());
+    let first = "ns/pgset is down; `pgset up` starts it again\n";
+    assert_eq!(human(&unknown, View::default()), first);
+}
+
+#[test]
+fn pods_that_are_left_and_lost_volumes_of_a_stopped_set_are_problems() {
+    let status = at_rest(stopped(), |facts| {
+        facts.pods = vec![pod(1, Role::Replica), pod(0, Role::Master)];
+        facts.volumes[0].phase = "Lost".into();
+    });
+    assert_eq!(status.health, Health::Stopped);
+    assert_eq!(status.problems, ["2 pods still to be deleted", "claim pgset-pvc is Lost"]);
+    assert_eq!(status.pods[0].name, "pgset-0");
 }

@@ -135,6 +135,7 @@ fn any_run_renews_what_pgset_made_and_says_why() {
             steps: vec![Step { object, action, detail: None, left_out: Vec::new() }],
             growth: None,
             kept: Vec::new(),
+            starts: false,
         }
     };
     let mut plan = steps(&renewed);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::postgres::replication::{Lsn, Observation, ReplicaRow, SlotRow};
 use crate::postgres::status::{Endpoint, Facts, PodFacts, ServiceRole, VolumeFacts};
-use crate::set::Role;
+use crate::set::{Role, RunState};
 
 fn pod(ordinal: u32) -> PodFacts {
     let role = if ordinal == 0 { Role::Master } else { Role::Replica };
@@ -71,6 +71,7 @@ fn facts() -> Facts {
     Facts {
         set: "pgset".into(),
         namespace: "demo".into(),
+        state: RunState::Running,
         desired_replicas: 3,
         pods: (0..3).map(pod).collect(),
         observation: Some(Observation {

@@ -8,7 +8,7 @@ const BAD_INPUTS: &[(&str, &str, &str)] = &[
     (
         "--replicas 0",
         "number of pods \"0\" (from --replicas) must be a whole number from 1",
-        "to stop the set: pgset down",
+        "to stop the set: pgset stop",
     ),
     ("--replicas -1", "number of pods \"-1\" (from --replicas) must be a whole", ""),
     (
