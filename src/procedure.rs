@@ -14,6 +14,7 @@ pub(crate) mod credentials;
 mod data_pod;
 pub(crate) mod delete;
 pub(crate) mod desired;
+pub(crate) mod early;
 pub(crate) mod erase;
 pub(crate) mod existing;
 pub(crate) mod expectation;

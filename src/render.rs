@@ -10,7 +10,7 @@ mod error;
 mod files;
 mod set;
 
-pub use engine::render;
+pub use engine::{render, scripts};
 pub use error::RenderError;
 pub use set::{TemplateFile, TemplateOrigin, TemplateSet, export};
 
@@ -40,9 +40,20 @@ pub struct Inputs<'a> {
     pub tls: Option<&'a Tls>,
     /// The certificates that pgset issued. `None` if there are none, or if the user manages them.
     pub certificates: Option<&'a Certificates>,
-    /// Whether the objects may be applied to a set whose pods an older pgset started. Those pods run the script
-    /// in the ConfigMap `NAME-config`, which must stay as it is.
-    pub previous_script: bool,
+    /// The scripts in the objects.
+    pub scripts: Scripts,
+}
+
+/// Which scripts the objects contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// Empty ones: only the names of the objects and the rights of the pods are of interest.
+    Empty,
+    /// Those of this pgset.
+    Current,
+    /// Also that of an older pgset: the objects may be applied to a set whose pods it started. Those pods run the
+    /// script in the ConfigMap `NAME-config`, which must stay as it is.
+    WithPrevious,
 }
 
 /// The minor version of Kubernetes that is assumed if no server was asked, or if the server does not report

@@ -108,7 +108,7 @@ fn make_with(
         passwords: &passwords,
         tls,
         certificates,
-        previous_script: false,
+        scripts: pgset::render::Scripts::Current,
     };
     let rendered = render(&templates, &inputs).unwrap();
     objects(&rendered, settings.set.ownership()).unwrap()

@@ -16,18 +16,29 @@ impl Cluster {
     ///
     /// A user with all rights in a scope needs one access review for it; other users need one for each right.
     pub async fn missing(&self, rights: Vec<Right>) -> Result<Vec<Right>, ClusterError> {
+        self.missing_beyond(rights, &[]).await
+    }
+
+    /// The same, if it is already known whether the user may do everything in these scopes.
+    pub async fn missing_beyond(
+        &self,
+        rights: Vec<Right>,
+        known: &[(Option<String>, bool)],
+    ) -> Result<Vec<Right>, ClusterError> {
         let mut scopes: Vec<Option<String>> = rights.iter().map(|r| r.namespace.clone()).collect();
         scopes.sort();
         scopes.dedup();
-        let everything = stream::iter(scopes)
+        scopes.retain(|scope| !known.iter().any(|(known, _)| known == scope));
+        let mut everything = known.to_vec();
+        let asked = stream::iter(scopes)
             .map(|namespace| async move {
-                let [verb, group, resource] = ["*"; 3].map(str::to_owned);
-                let all = Right { verb, group, resource, namespace, name: None };
-                Ok::<_, ClusterError>((all.namespace.clone(), self.may(&all).await?))
+                let may = self.may_everything(namespace.as_deref()).await?;
+                Ok::<_, ClusterError>((namespace, may))
             })
             .buffered(CONCURRENCY)
             .try_collect::<Vec<_>>()
             .await?;
+        everything.extend(asked);
         let open = rights.into_iter().filter(|right| {
             !everything.iter().any(|(scope, may)| *may && *scope == right.namespace)
         });
@@ -74,6 +85,13 @@ impl Cluster {
             Err(e) if e.is_forbidden() => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether the user may do everything in a namespace, or in the whole cluster.
+    pub async fn may_everything(&self, namespace: Option<&str>) -> Result<bool, ClusterError> {
+        let [verb, group, resource] = ["*"; 3].map(str::to_owned);
+        let namespace = namespace.map(str::to_owned);
+        self.may(&Right { verb, group, resource, namespace, name: None }).await
     }
 
     async fn may(&self, right: &Right) -> Result<bool, ClusterError> {

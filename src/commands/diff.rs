@@ -25,15 +25,16 @@ use crate::procedure::wanted::Wanted;
 /// code, except that 1 becomes 2.
 pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let target = context.target().await?;
-    Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
+    let first = Wanted::before_requests(context, &args.settings, &args.reset, &target)?;
     let cluster = context.cluster(&target).await?;
-    let (wanted, known) = Wanted::with_recipe(
+    let (wanted, known, early) = Wanted::with_recipe(
         context,
         &args.settings,
         &args.reset,
         &target,
         &cluster,
         Probe::Forbidden,
+        first.as_ref(),
     )
     .await?;
     let planning = Planning {
@@ -44,7 +45,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
         known: &known,
         create_namespace: false,
     };
-    let planned = Box::pin(planning.plan(&cluster)).await?;
+    let planned = Box::pin(planning.plan(&cluster, early)).await?;
     planned.announce(context);
     let Planned { live, plan, .. } = planned;
     let growth = plan.growth.as_ref().map(|growth| format!("{}\n", growth.detail()));

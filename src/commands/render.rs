@@ -10,7 +10,7 @@ use crate::context::{Context, files};
 use crate::error::Exit;
 use crate::manifest::{Kind, Object, ObjectId, parse};
 use crate::procedure::desired;
-use crate::render::NEWEST_SERVER;
+use crate::render::{NEWEST_SERVER, Scripts};
 use crate::set::SetIdentity;
 use crate::set::objects;
 
@@ -28,7 +28,7 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let server = args.kube_version.map_or(NEWEST_SERVER, |version| version.minor);
-    let objects = desired::draft(&settings, &templates, server, true)?;
+    let objects = desired::draft(&settings, &templates, server, Scripts::WithPrevious)?;
     match &args.output_dir {
         Some(directory) => {
             write_files(context, directory, &objects, args.show_secrets)?;

@@ -32,8 +32,9 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         password_file::before_requests(args.password_file.as_ref(), context, first.as_ref())
             .await?;
     let cluster = context.cluster(&target).await?;
-    let attempt =
-        async || attempt(args, context, &target, &cluster, password.clone(), started).await;
+    let attempt = async || {
+        attempt(args, context, &target, &cluster, first.as_ref(), password.clone(), started).await
+    };
     lease::planned(attempt).await
 }
 
@@ -43,13 +44,21 @@ async fn attempt(
     context: &Context,
     target: &Target,
     cluster: &Cluster,
+    first: Option<&Settings>,
     password: Option<Secret>,
     started: Instant,
 ) -> anyhow::Result<Exit> {
     let (ending, conflicts) = (Ending::of(args), Conflicts::of(args));
-    let (wanted, known) =
-        Wanted::with_recipe(context, &args.settings, &args.reset, target, cluster, ending.into())
-            .await?;
+    let (wanted, known, early) = Wanted::with_recipe(
+        context,
+        &args.settings,
+        &args.reset,
+        target,
+        cluster,
+        ending.into(),
+        first,
+    )
+    .await?;
     let Wanted { mut settings, templates, draft, .. } = wanted;
     settings.credentials.password = password.or(settings.credentials.password);
     let planning = Planning {
@@ -60,7 +69,7 @@ async fn attempt(
         known: &known,
         create_namespace: args.create_namespace,
     };
-    let planned = Box::pin(planning.plan(cluster)).await?;
+    let planned = Box::pin(planning.plan(cluster, early)).await?;
     context.begin("up", &settings.set, target, details(&settings, planned.replicas));
     planned.announce(context);
     let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };

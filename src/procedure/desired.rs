@@ -7,7 +7,7 @@ use crate::manifest::Object;
 use crate::manifest::parse;
 use crate::procedure::live::Live;
 use crate::procedure::tls;
-use crate::render::{self, Inputs, Passwords, TemplateSet};
+use crate::render::{self, Inputs, Passwords, Scripts, TemplateSet};
 use crate::set::{SetIdentity, Topology, account, objects};
 use crate::settings::tls::CertificateSource;
 use crate::settings::{Settings, Tls};
@@ -33,7 +33,7 @@ pub(crate) fn draft(
     settings: &Settings,
     templates: &TemplateSet,
     server_minor: u32,
-    previous_script: bool,
+    scripts: Scripts,
 ) -> anyhow::Result<Vec<Object>> {
     let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |r| r.value);
     let passwords = given_or_generated(settings);
@@ -53,7 +53,7 @@ pub(crate) fn draft(
         passwords: &passwords,
         tls: tls.as_ref(),
         certificates: certificates.as_ref(),
-        previous_script,
+        scripts,
     };
     objects(templates, &inputs)
 }

@@ -8,7 +8,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::namespace::{self, Namespace};
+use super::early;
+pub(crate) use super::early::READS;
+use super::namespace::Namespace;
 use super::permission::{self, Needs};
 use crate::cluster::objects::Freshness;
 use crate::cluster::{Cluster, ClusterError};
@@ -20,10 +22,6 @@ use crate::plan;
 use crate::set::rights::Right;
 use crate::set::{SetIdentity, account, objects};
 use crate::settings::{Settings, Storage};
-
-/// How many reads run at the same time. This is enough for all objects of a set; they share one HTTP/2
-/// connection.
-pub(crate) const READS: usize = 16;
 
 /// What `up` and `diff` need to know about the cluster.
 #[derive(Clone, Default)]
@@ -57,32 +55,42 @@ pub(crate) async fn read(
     settings: &Settings,
     ids: Vec<ObjectId>,
     freshness: Freshness,
-    claims: Option<Vec<Value>>,
     needs: Needs<'_>,
+    early: Option<Early>,
 ) -> anyhow::Result<Live> {
-    // The first request opens the connection that the others reuse. The API paths of some kinds also depend
-    // on the version.
     let version = cluster.version().await?;
     let set = &settings.set;
-    let namespace = namespace::read(cluster, set);
-    let missing = cluster.missing(needs.possible(&version));
-    let storage = check_storage(cluster, settings, freshness);
-    let selector = set.selector();
-    let claims = async {
-        if let Some(claims) = claims {
-            return Ok(claims);
+    let Early { unread: before, rest } = early.unwrap_or_default();
+    let (more, ids): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| before.contains_key(id));
+    let rest = async {
+        match rest {
+            Some(rest) => rest,
+            None => early::rest(cluster, set, freshness).await,
         }
-        let namespace = set.namespace.as_str();
-        cluster.list(Kind::PersistentVolumeClaim, namespace, &selector, freshness).await
     };
+    let rest_and_rights = async {
+        let rest = rest.await;
+        let scope = Some(set.namespace.to_string());
+        let missing = match rest.may_everything {
+            Ok(may) => cluster.missing_beyond(needs.possible(&version), &[(scope, may)]).await,
+            Err(error) => Err(error),
+        };
+        (rest.namespace, rest.claims, rest.pods, missing)
+    };
+    // The storage of a set that exists is there.
+    let is_new = !needs.exists(&objects::statefulset(set));
+    let storage =
+        async { if is_new { check_storage(cluster, settings, freshness).await } else { Ok(None) } };
     let volumes = volumes(cluster, settings, freshness);
-    let pods = pods(cluster, set, freshness);
-    let objects = readable_objects(cluster, ids);
-    let (missing, namespace, storage, claims, volumes, pods, objects) =
-        futures::join!(missing, namespace, storage, claims, volumes, pods, objects);
+    let named = early::named(cluster, ids);
+    let ((namespace, claims, pods, missing), storage, volumes, named) =
+        futures::join!(rest_and_rights, storage, volumes, named);
     // Checked in this order, so that the user sees the missing right and not the failed read.
     let missing = missing?;
-    let (mut all, mut unread) = objects?;
+    let early::NamedObjects { found, mut unread } = named?;
+    unread.extend(before.into_iter().filter(|(id, _)| more.contains(id)));
+    let mut all: BTreeMap<ObjectId, Value> =
+        found.into_iter().filter_map(|(id, value)| Some((id, value?))).collect();
     needs.check_reads(&version, &missing, &all, |id| unread.contains_key(id))?;
     if let Some((_, forbidden)) = unread.pop_first() {
         return Err(forbidden.into());
@@ -93,9 +101,22 @@ pub(crate) async fn read(
     {
         all.extend(found.into_iter().map(|value| (id_of(kind, &value), value)));
     }
-    let pods = pods?;
+    let pods = match pods {
+        Err(e) if e.is_forbidden() => Vec::new(),
+        Err(e) => return Err(e.into()),
+        Ok(pods) => pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?,
+    };
     let orphans = orphans(set, &pods);
     Ok(Live { version, namespace, objects: all, storage: storage?, pods, orphans, missing })
+}
+
+/// What was read before the settings were known.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    /// The errors of the objects that this account may not read.
+    pub(crate) unread: BTreeMap<ObjectId, ClusterError>,
+    /// What does not depend on the settings.
+    pub(crate) rest: Option<early::Rest>,
 }
 
 /// The volumes of all sets of pgset, because two sets must not share a directory.
@@ -114,19 +135,6 @@ async fn volumes(
     }
 }
 
-/// The pods of the set.
-async fn pods(
-    cluster: &Cluster,
-    set: &SetIdentity,
-    freshness: Freshness,
-) -> anyhow::Result<Vec<Pod>> {
-    match cluster.list(Kind::Pod, set.namespace.as_str(), &set.selector(), freshness).await {
-        Err(e) if e.is_forbidden() => Ok(Vec::new()),
-        Err(e) => Err(e.into()),
-        Ok(pods) => Ok(pods.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?),
-    }
-}
-
 /// The highest ordinal of the set's pods that have no owner, plus one. Such pods remain when a StatefulSet is
 /// deleted without its pods (`grow`, or `kubectl delete --cascade=orphan`).
 fn orphans(set: &SetIdentity, pods: &[Pod]) -> u32 {
@@ -136,29 +144,6 @@ fn orphans(set: &SetIdentity, pods: &[Pod]) -> u32 {
     });
     let ordinals = orphans.filter_map(|metadata| set.ordinal(metadata.name.as_deref()?));
     ordinals.max().map_or(0, |ordinal| ordinal + 1)
-}
-
-/// Objects by name, and the errors of those that this account may not read.
-type Readable = (BTreeMap<ObjectId, Value>, BTreeMap<ObjectId, ClusterError>);
-
-/// Reads objects by name.
-async fn readable_objects(cluster: &Cluster, ids: Vec<ObjectId>) -> Result<Readable, ClusterError> {
-    let mut reads = stream::iter(ids)
-        .map(|id| async move {
-            let found = cluster.get(&id).await;
-            (id, found)
-        })
-        .buffer_unordered(READS);
-    let (mut all, mut unread) = (BTreeMap::new(), BTreeMap::new());
-    while let Some((id, found)) = reads.next().await {
-        match found {
-            Ok(Some(value)) => drop(all.insert(id, value)),
-            Ok(None) => {}
-            Err(e) if e.is_forbidden() => drop(unread.insert(id, e)),
-            Err(e) => return Err(e),
-        }
-    }
-    Ok((all, unread))
 }
 
 /// The objects of a kind that were found, or the error if listing is forbidden.

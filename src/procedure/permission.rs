@@ -20,7 +20,7 @@ pub(crate) struct Needs<'a> {
     pub(crate) settings: &'a Settings,
     /// The draft of the objects.
     pub(crate) draft: &'a [Object],
-    /// Objects that were read before; none for one that does not exist, or that may not be read.
+    /// Objects that were read before; none for one that does not exist.
     pub(crate) known: &'a BTreeMap<ObjectId, Option<Value>>,
     /// Whether the command waits for the set.
     pub(crate) waits: bool,
@@ -31,6 +31,11 @@ pub(crate) struct Needs<'a> {
 impl Needs<'_> {
     fn set(&self) -> &SetIdentity {
         &self.settings.set
+    }
+
+    /// Whether an object was read before, and exists.
+    pub(crate) fn exists(&self, id: &ObjectId) -> bool {
+        self.known.get(id).is_some_and(Option::is_some)
     }
 
     /// The rights for every change that is possible.
@@ -67,9 +72,7 @@ impl Needs<'_> {
             let of_kind = |right: &Right| right.verb == "get" && right.resource == id.kind.plural();
             unread(id) || missing.iter().any(of_kind)
         };
-        let exists = |id: &ObjectId| {
-            there.contains_key(id) || self.known.get(id).is_some_and(Option::is_some)
-        };
+        let exists = |id: &ObjectId| there.contains_key(id) || self.exists(id);
         let mut needed = self.rights(version, |id| match (unreadable(id), exists(id)) {
             (true, _) => Change::Unknown,
             (false, true) => Change::Update,

@@ -8,12 +8,13 @@ use crate::cluster::objects::Freshness;
 use crate::context::Context;
 use crate::manifest::{Object, ObjectId};
 use crate::plan::{self, Action, Foreign, Options, Plan};
+use crate::procedure::live::Early;
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
 use crate::procedure::{
     Ending, Work, account, configure, desired, live, recipe, run_state, scale, scripts, size, tls,
 };
-use crate::render::{Inputs, TemplateSet};
+use crate::render::{Inputs, Scripts, TemplateSet};
 use crate::set::{RunState, Topology, objects, rights};
 use crate::settings::{Parameters, Recipe, Settings, synchronous};
 use crate::values::Replicas;
@@ -142,11 +143,11 @@ impl Planning<'_> {
     /// Objects are read by name, from etcd. Lists come from the server's cache, which halves the time. A
     /// cache may be stale: if planning fails, the lists are read again from etcd before pgset refuses
     /// anything.
-    pub(crate) async fn plan(self, cluster: &Cluster) -> anyhow::Result<Planned> {
-        let live = Box::pin(self.read(cluster, Freshness::Cached)).await?;
+    pub(crate) async fn plan(self, cluster: &Cluster, early: Early) -> anyhow::Result<Planned> {
+        let live = Box::pin(self.read(cluster, Freshness::Cached, Some(early))).await?;
         let mut planned = match self.plan_of(live) {
             Ok(planned) => planned,
-            Err(_) => self.plan_of(Box::pin(self.read(cluster, Freshness::Latest)).await?)?,
+            Err(_) => self.plan_of(Box::pin(self.read(cluster, Freshness::Latest, None)).await?)?,
         };
         self.check_rights(cluster, &mut planned).await?;
         Ok(planned)
@@ -170,7 +171,12 @@ impl Planning<'_> {
         Needs { settings, draft, known: &known.objects, waits, writes }
     }
 
-    async fn read(self, cluster: &Cluster, freshness: Freshness) -> anyhow::Result<live::Live> {
+    async fn read(
+        self,
+        cluster: &Cluster,
+        freshness: Freshness,
+        early: Option<Early>,
+    ) -> anyhow::Result<live::Live> {
         let set = &self.settings.set;
         let mut ids: Vec<ObjectId> = self.draft.iter().map(|object| object.id.clone()).collect();
         let capabilities = self.settings.profile.capabilities();
@@ -185,11 +191,13 @@ impl Planning<'_> {
         ids.dedup();
         // A plan that failed is made again from what the server says now.
         let known = (freshness == Freshness::Cached).then_some(self.known);
-        ids.retain(|id| known.is_none_or(|known| !known.objects.contains_key(id)));
-        let (claims, needs) = (known.and_then(|known| known.claims.clone()), self.needs());
-        let mut live = live::read(cluster, self.settings, ids, freshness, claims, needs).await?;
-        let known = known.into_iter().flat_map(|known| &known.objects);
-        live.objects.extend(known.filter_map(|(id, live)| Some((id.clone(), live.clone()?))));
+        let (known, ids): (Vec<ObjectId>, Vec<ObjectId>) = ids
+            .into_iter()
+            .partition(|id| known.is_some_and(|known| known.objects.contains_key(id)));
+        let read = live::read(cluster, self.settings, ids, freshness, self.needs(), early);
+        let mut live = Box::pin(read).await?;
+        let known = known.into_iter().filter_map(|id| Some((self.known.object(&id)?.clone(), id)));
+        live.objects.extend(known.map(|(value, id)| (id, value)));
         if live.namespace == Namespace::Missing {
             if !self.create_namespace {
                 return Err(namespace::missing(set).into());
@@ -245,7 +253,7 @@ impl Planning<'_> {
             passwords: &passwords,
             tls: tls.first.as_ref(),
             certificates: tls.certificates.as_ref(),
-            previous_script: false,
+            scripts: Scripts::Current,
         };
         let mut objects = desired::objects(templates, &inputs)?;
         let last_config = if tls.goes_on() {

@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Work, configure, lease, live, run_state};
-use crate::cluster::objects::{Apply, Freshness};
+use super::{Work, configure, early, lease, live, run_state};
+use crate::cluster::objects::Apply;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
 use crate::event::{Audience, Event, Outcome};
+use crate::image::Capabilities;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, StopRecord, objects};
 use crate::settings::tls::CertificateSource;
 use crate::settings::{Parameters, Recipe, Tls, TlsSetting, readback, recipe, synchronous};
 
 /// What was read before the settings were known, so that it is not read again.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Known {
     /// The recipe. For a running set it contains what the set itself says where the set is right.
     pub(crate) recipe: Recipe,
     /// The objects that were read; none for one that does not exist.
     pub(crate) objects: BTreeMap<ObjectId, Option<Value>>,
-    /// The set's claims. `None` if they could not be listed.
+    /// The set's claims. `None` if they were not listed.
     pub(crate) claims: Option<Vec<Value>>,
 }
 
@@ -38,24 +39,37 @@ impl Known {
 /// When the cluster can't be reached, or a newer pgset has written the recipe.
 pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Known> {
     // The first request opens the connection that the others reuse.
-    let version = cluster.version().await?;
-    let ids = [objects::settings(set), objects::statefulset(set), objects::config(set)];
-    // Whoever may not read them is told so when the rights are checked.
-    let reads = ids.into_iter().map(|id| async move {
-        let found = live::readable(cluster, &id).await?;
-        Ok::<_, ClusterError>((id, found))
-    });
-    let (selector, cached) = (set.selector(), Freshness::Cached);
-    let claims =
-        cluster.list(Kind::PersistentVolumeClaim, set.namespace.as_str(), &selector, cached);
-    let passwords = objects::passwords(set);
-    let secret = cluster.get(&passwords);
-    let reads = futures::future::try_join_all(reads);
-    let (found, secret, claims) = futures::join!(reads, secret, claims);
-    // What could not be read here is read again, with the right error.
-    let claims = claims.ok();
-    let mut objects: BTreeMap<ObjectId, Option<Value>> = found?.into_iter().collect();
-    objects.extend(secret.ok().map(|secret| (passwords, secret)));
+    cluster.version().await?;
+    let ids = vec![objects::settings(set), objects::statefulset(set), objects::config(set)];
+    let found = early::named(cluster, ids).await?.found;
+    of(cluster, set, found, None).await
+}
+
+/// Reads the recipe of a set, and at the same time what a plan needs and what does not depend on the recipe.
+/// `capabilities` and `scripts` (the name of a ConfigMap) are those that the set probably has, if they are known.
+///
+/// # Errors
+/// When the cluster can't be reached, or a newer pgset has written the recipe.
+pub(crate) async fn read_and_more(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    capabilities: Option<&Capabilities>,
+    scripts: Option<String>,
+) -> anyhow::Result<(Known, live::Early)> {
+    let (early::NamedObjects { found, unread }, rest) =
+        early::read(cluster, set, capabilities, scripts).await?;
+    let claims = rest.claims.as_ref().ok().cloned();
+    let known = of(cluster, set, found, claims).await?;
+    Ok((known, live::Early { unread, rest: Some(rest) }))
+}
+
+/// The recipe that these objects tell. Whoever may not read them is told so when the rights are checked.
+async fn of(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    objects: BTreeMap<ObjectId, Option<Value>>,
+    claims: Option<Vec<Value>>,
+) -> anyhow::Result<Known> {
     let ours = |id: ObjectId| {
         let live = objects.get(&id).and_then(Option::as_ref)?;
         live::check_ours(live, &id, set).is_ok().then_some(live)
@@ -66,6 +80,7 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
     let Some(statefulset) = ours(objects::statefulset(set)) else {
         return Ok(Known { recipe: recorded, objects, claims });
     };
+    let version = cluster.version().await?;
     let state = run_state::of(statefulset, ours(objects::settings(set)), &version);
     let mut recipe = if recorded.is_empty() {
         read_back(cluster, set, statefulset).await?

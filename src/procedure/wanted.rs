@@ -1,12 +1,13 @@
 //! What a command wants: the settings, the templates, and a draft of the objects.
 
 use super::kept::{self, Probe};
+use super::live::Early;
 use super::{desired, recipe, refuse};
 use crate::cli::SettingsArgs;
 use crate::cluster::{Cluster, Target};
 use crate::context::Context;
 use crate::manifest::Object;
-use crate::render::{NEWEST_SERVER, TemplateSet};
+use crate::render::{self, NEWEST_SERVER, Scripts, TemplateSet};
 use crate::settings::{Recipe, Settings, SettingsError, Source};
 
 /// What a command wants.
@@ -48,7 +49,7 @@ impl Wanted {
     }
 
     /// What the command wants, together with the recipe of the set, which is read from the cluster. Prints the
-    /// warnings.
+    /// warnings. `probable` are the settings without the recipe: they tell which objects are worth reading now.
     ///
     /// # Errors
     /// When the cluster can't be reached, or a setting is refused.
@@ -59,9 +60,13 @@ impl Wanted {
         target: &Target,
         cluster: &Cluster,
         probe: Probe,
-    ) -> anyhow::Result<(Self, recipe::Known)> {
+        probable: Option<&Settings>,
+    ) -> anyhow::Result<(Self, recipe::Known, Early)> {
         let set = context.set(Some(target))?;
-        let mut known = recipe::read(cluster, &set).await?;
+        let capabilities = probable.map(|settings| settings.profile.capabilities());
+        let scripts = probable.and_then(|settings| render::scripts(&set, &settings.profile));
+        let (mut known, early) =
+            recipe::read_and_more(cluster, &set, capabilities, scripts).await?;
         let image = |recipe: &Recipe| context.image(args, recipe);
         if let Some(kept) = kept::recipe(context, cluster, &set, &known, image, probe).await? {
             known.recipe = kept;
@@ -74,7 +79,7 @@ impl Wanted {
         let mut wanted = Self::of(context, args, target, &known.recipe)?;
         wanted.settings.asked.extend(Recipe::variables_of(reset));
         wanted.warnings.iter().for_each(|warning| context.warn(warning.clone()));
-        Ok((wanted, known))
+        Ok((wanted, known, early))
     }
 
     fn of(
@@ -86,7 +91,7 @@ impl Wanted {
         let resolved = context.resolve(args, Some(target), recipe)?;
         let (settings, warnings) = (resolved.settings, resolved.warnings);
         let templates = context.templates(&settings)?;
-        let draft = desired::draft(&settings, &templates, NEWEST_SERVER, false)?;
+        let draft = desired::draft(&settings, &templates, NEWEST_SERVER, Scripts::Empty)?;
         Ok(Self { settings, templates, draft, warnings })
     }
 }

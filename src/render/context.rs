@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Inputs, NEWEST_SERVER};
+use super::{Inputs, NEWEST_SERVER, Scripts};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::settings::pods::{Resources, Toleration};
 use crate::settings::tls::Stage;
@@ -33,7 +33,7 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
         },
         "labels": labels(settings),
         "annotations": settings.pods.annotations,
-        "previous_script": inputs.previous_script,
+        "previous_script": inputs.scripts == Scripts::WithPrevious,
         "network_policy": settings.pods.network_policy,
         "pods": pods(inputs),
         "server": { "minor": if inputs.server_minor == 0 { NEWEST_SERVER } else { inputs.server_minor } },

@@ -13,9 +13,12 @@ use serde_json::Map;
 
 use super::context::context;
 use super::set::{SCRIPT, TEXT, Template, TemplateOrigin};
-use super::{Inputs, Passwords, RenderError, TemplateSet};
+use super::{Inputs, Passwords, RenderError, Scripts, TemplateSet};
+use crate::image::Profile;
+use crate::image::templates::BUILT_IN;
 use crate::manifest::Rendered;
 use crate::manifest::escape::yaml_safe;
+use crate::set::SetIdentity;
 
 /// The maximum output of one template, in bytes.
 const MAX_OUTPUT: usize = 1 << 20;
@@ -60,6 +63,10 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
     if let Some(script) = files.get(BOOTSTRAP).and_then(|text| text.as_str()) {
         context["set"]["scripts"] = inputs.settings.set.scripts(&hash(script)).into();
     }
+    if inputs.scripts == Scripts::Empty {
+        let scripts = files.iter_mut().filter(|(name, _)| is_script(name));
+        scripts.for_each(|(_, text)| *text = "".into());
+    }
     context["files"] = files.into();
     let context = Value::from(minijinja::value::Serde(context));
     let mut rendered = Vec::new();
@@ -73,6 +80,15 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
         return Err(RenderError::NoTemplates { profile: templates.profile });
     }
     Ok(rendered)
+}
+
+/// The name of the ConfigMap with the scripts of the built-in templates, which the pods of most sets run. `None` if
+/// the profile has none.
+#[must_use]
+pub fn scripts(set: &SetIdentity, profile: &Profile) -> Option<String> {
+    let profile = profile.name().as_str();
+    let mut texts = BUILT_IN.iter().filter(|(of, name, _)| *of == profile && *name == BOOTSTRAP);
+    texts.next().map(|(_, _, script)| set.scripts(&hash(script)))
 }
 
 /// The hash by which the pods' template names its version of a script: the first 40 bits of its SHA-256.
