@@ -40,6 +40,9 @@ pub struct Inputs<'a> {
     pub tls: Option<&'a Tls>,
     /// The certificates that pgset issued. `None` if there are none, or if the user manages them.
     pub certificates: Option<&'a Certificates>,
+    /// The Secret that the pods of the set mount for TLS. While TLS is off they keep it, since another one would
+    /// restart them. `None` for a new set.
+    pub mounted_certificates: Option<&'a str>,
     /// The scripts in the objects.
     pub scripts: Scripts,
 }

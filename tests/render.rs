@@ -108,6 +108,7 @@ fn make_with(
         passwords: &passwords,
         tls,
         certificates,
+        mounted_certificates: None,
         scripts: pgset::render::Scripts::Current,
     };
     let rendered = render(&templates, &inputs).unwrap();

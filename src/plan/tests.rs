@@ -67,6 +67,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         passwords: &passwords,
         tls: None,
         certificates: None,
+        mounted_certificates: None,
         scripts: crate::render::Scripts::Current,
     };
     let rendered = render(&TemplateSet::builtin(&settings.profile), &inputs).unwrap();

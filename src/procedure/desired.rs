@@ -53,6 +53,7 @@ pub(crate) fn draft(
         passwords: &passwords,
         tls: tls.as_ref(),
         certificates: certificates.as_ref(),
+        mounted_certificates: None,
         scripts,
     };
     objects(templates, &inputs)

@@ -243,6 +243,7 @@ impl Planning<'_> {
         } else {
             tls::Transition::default()
         };
+        let mounted = statefulset.and_then(objects::mounted_certificates).map(str::to_owned);
         let inputs = Inputs {
             settings,
             replicas: decision.rendered(),
@@ -253,6 +254,7 @@ impl Planning<'_> {
             passwords: &passwords,
             tls: tls.first.as_ref(),
             certificates: tls.certificates.as_ref(),
+            mounted_certificates: mounted.as_deref(),
             scripts: Scripts::Current,
         };
         let mut objects = desired::objects(templates, &inputs)?;

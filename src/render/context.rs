@@ -76,7 +76,8 @@ fn labels(settings: &Settings) -> Value {
 /// The stage of TLS, the certificates that pgset issued, and the connection type in `pg_hba.conf`.
 fn tls(inputs: &Inputs<'_>) -> Value {
     let required = inputs.tls.is_some_and(|tls| tls.stage == Stage::Required);
-    let secret = inputs.tls.map(|tls| tls.secret.clone());
+    let mounted = inputs.mounted_certificates.map(str::to_owned);
+    let secret = inputs.tls.map(|tls| tls.secret.clone()).or(mounted);
     json!({
         "line": inputs.tls.map(|tls| format!("{tls}\n")),
         "host": if required { "hostssl" } else { "host" },

@@ -116,6 +116,14 @@ pub fn replicas(statefulset: &Value) -> u32 {
     u32::try_from(replicas).unwrap_or(u32::MAX)
 }
 
+/// The Secret with certificates that the pods of a StatefulSet mount.
+#[must_use]
+pub fn mounted_certificates(statefulset: &Value) -> Option<&str> {
+    let volumes = statefulset["spec"]["template"]["spec"]["volumes"].as_array()?;
+    let volume = volumes.iter().find(|volume| volume["name"] == "tls")?;
+    volume["secret"]["secretName"].as_str()
+}
+
 /// The number of pods that the controller has created and not deleted yet.
 #[must_use]
 pub fn existing(statefulset: &Value) -> u64 {

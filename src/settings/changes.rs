@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::readback;
-use crate::set::SetIdentity;
+use crate::set::{SetIdentity, objects};
 use crate::values::quantity;
 
 /// A setting of the pods that differs between two templates.
@@ -78,6 +78,9 @@ fn settings(set: &SetIdentity, statefulset: &Value) -> BTreeMap<String, String> 
             }
         }
     }
+    let certificates = objects::mounted_certificates(statefulset).map(str::to_owned);
+    let certificates = certificates.unwrap_or_else(|| set.tls_secret());
+    settings.insert("TLS secret".to_owned(), certificates);
     settings
 }
 
@@ -125,6 +128,15 @@ mod tests {
         let mut after = statefulset();
         change(&mut after["spec"]["template"]);
         changes(&set(), &statefulset(), &after).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn another_secret_with_certificates_is_told() {
+        let volume = |name: &str| json!([{"name": "tls", "secret": {"secretName": name}}]);
+        let own = told(|template| template["spec"]["volumes"] = volume("pgset-tls"));
+        assert_eq!(own, [""; 0], "pods of an older version mount none");
+        let other = told(|template| template["spec"]["volumes"] = volume("mine"));
+        assert_eq!(other, ["TLS secret pgset-tls -> mine"]);
     }
 
     #[test]

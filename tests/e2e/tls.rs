@@ -220,7 +220,11 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
 
     keep(&space, "mine", &good).await;
     let there = space.api::<Secret>().get("mine").await.unwrap();
-    let up = space.pgset("up --tls-secret mine").run().await.ok();
+    // The pods mount another Secret.
+    let words = "this restarts pgset-1, then pgset-0 (the master)";
+    let asked = space.pgset("up --tls-secret mine").run().await.exits(4);
+    asked.says(words).says("TLS secret pgset-tls -> mine").never_says("configured");
+    let up = space.pgset("up --yes --tls-secret mine").run().await.ok();
     up.says("TLS off -> offered, certificate from Secret mine").says("TLS offered -> required");
     is_encrypted(&space).await;
     // Without a TLS flag, TLS stays on.
@@ -242,12 +246,14 @@ async fn somebody_elses_certificate_is_looked_at_taken_and_left_alone() {
     let up = space.pgset("up").run().await.exits(1);
     up.says("Secret mine can't be used for TLS").says("expired");
     // Change from there to pgset's own certificate: the other CA breaks no connection.
-    space.pgset("up --tls=false").run().await.ok();
-    space.pgset("up --tls").run().await.ok().says("secret/pgset-tls created");
+    space.pgset("up --tls=false").run().await.ok().never_says("restarting");
+    space.pgset("up").run().await.ok().says("nothing changed").never_says("previous template");
+    space.pgset("up --tls").run().await.exits(4).says("TLS secret mine -> pgset-tls");
+    space.pgset("up --yes --tls").run().await.ok().says("secret/pgset-tls created");
     keep(&space, "mine", &renewed).await;
     is_encrypted(&space).await;
     space
-        .pgset("up --tls-secret mine")
+        .pgset("up --yes --tls-secret mine")
         .run()
         .await
         .ok()

@@ -75,6 +75,7 @@ fn render_files(files: &[(&str, &str)], user: &str) -> Result<String, RenderErro
         passwords: &passwords,
         tls: None,
         certificates: None,
+        mounted_certificates: None,
         scripts: Scripts::Current,
     };
     render(&set(files), &inputs).map(|mut rendered| rendered.remove(0).text)
