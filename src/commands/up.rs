@@ -117,19 +117,14 @@ async fn write(
     conflicts: Conflicts,
 ) -> anyhow::Result<Value> {
     let generated = &desired::generated(settings);
-    let options = apply::Options { generated, conflicts, ending };
+    let statefulset = planned.live.objects.get(&objects::statefulset(work.set));
+    let options = apply::Options { generated, conflicts, ending, planned: statefulset };
     let plan = if matches!(ending, Ending::DryRun(_)) {
         planned.plan.clone().without_growth(&planned.live.objects)
     } else {
-        // Volumes that grow are asked about first.
-        if !planned.plan.is_unchanged() && planned.plan.growth.is_none() {
-            let statefulset = planned.live.objects.get(&objects::statefulset(work.set));
-            lease::hold_as_planned(work, statefulset).await?;
-        }
         grow::grow(work, &planned.plan, &planned.live, conflicts).await?;
         planned.plan.clone()
     };
     let applied = apply::apply(work, plan, options).await?;
-    let there = || planned.live.objects.get(&objects::statefulset(work.set)).cloned();
-    Ok(applied.or_else(there).unwrap_or_default())
+    Ok(applied.or_else(|| statefulset.cloned()).unwrap_or_default())
 }

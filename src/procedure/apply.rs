@@ -5,7 +5,7 @@ use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
 use super::planning::Conflicts;
-use super::{Ending, Work, live};
+use super::{Ending, Work, lease, live};
 use crate::cli::DryRun;
 use crate::cluster::ClusterError;
 use crate::cluster::objects::Apply;
@@ -29,6 +29,8 @@ pub(crate) struct Options<'a> {
     pub(crate) conflicts: Conflicts,
     /// What the command does in the end.
     pub(crate) ending: Ending,
+    /// The StatefulSet that the plan is based on.
+    pub(crate) planned: Option<&'a Value>,
 }
 
 /// Applies the plan. An object is written as soon as the objects that it needs are written. The events are
@@ -43,7 +45,13 @@ pub(crate) async fn apply(
     options: Options<'_>,
 ) -> anyhow::Result<Option<Value>> {
     let context = work.context;
-    rehearse(work, &plan, options).await?;
+    let hold = async {
+        let writes = !plan.is_unchanged() && !matches!(options.ending, Ending::DryRun(_));
+        if writes { lease::hold_as_planned(work, options.planned).await } else { Ok(()) }
+    };
+    // Both end: a Lease whose request is cut off would keep others waiting.
+    let (lease, rehearsal) = futures::join!(hold, rehearse(work, &plan, options));
+    lease.and(rehearsal)?;
     let (total, starts) = (plan.steps.len(), plan.starts);
     let mut progress = Progress::new(plan.steps.iter().map(|step| step.object.id.kind));
     let mut steps: Vec<_> = plan.steps.into_iter().map(Some).collect();
