@@ -5,6 +5,7 @@
 
 mod access;
 mod config;
+mod day;
 mod failures;
 mod faults;
 mod forbidden;
@@ -42,6 +43,25 @@ fn skipped(reason: &str) {
 
 /// The reason if hostPath storage is not available.
 const NOT_THIS_MACHINE: &str = "host path: the cluster's node is not this machine";
+
+/// The environment variable with a command that restarts the kubelet of the cluster's only node.
+const RESTART_KUBELET: &str = "PGSET_E2E_RESTART_KUBELET";
+
+/// The command that restarts the kubelet. `None`, with a message, if it is not known.
+#[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of pgset")]
+fn kubelet_restart() -> Option<String> {
+    let command = std::env::var(RESTART_KUBELET).ok();
+    if command.is_none() {
+        skipped(&format!("restarting the kubelet: {RESTART_KUBELET} does not say how"));
+    }
+    command
+}
+
+async fn run_shell(command: &str) {
+    let output = tokio::process::Command::new("bash").args(["-c", command]).output().await;
+    let output = output.expect("there is a bash");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+}
 
 /// Waits until exactly these pods are ready.
 async fn pods_are_ready(space: &Space, expected: &[&str]) {

@@ -12,14 +12,11 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 
-use super::{comes_back, pods_are_ready, skipped};
+use super::{comes_back, kubelet_restart, pods_are_ready, run_shell, skipped};
 use crate::support::client::Clients;
 use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds, unique};
-
-/// The environment variable with a command that restarts the kubelet of the cluster's only node.
-const RESTART_KUBELET: &str = "PGSET_E2E_RESTART_KUBELET";
 
 const WRITE: &str = r#"
 client() {
@@ -136,11 +133,8 @@ async fn without_a_synchronous_replica_the_ledger_shows_what_is_lost() {
 /// Separate from the other tests and alone, because all tests share the node.
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
-#[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of pgset")]
 async fn the_kubelet_restarts_under_load() {
-    let Ok(command) = std::env::var(RESTART_KUBELET) else {
-        return skipped(&format!("restarting the kubelet: {RESTART_KUBELET} does not say how"));
-    };
+    let Some(restart) = kubelet_restart() else { return };
     let space = Space::of(Image::Official, "kubelet").await;
     let clients = under_load(&space, "up --replicas 2 --synchronous 1").await;
     let servers = async || {
@@ -152,9 +146,7 @@ async fn the_kubelet_restarts_under_load() {
         started
     };
     let before = servers().await;
-    let restart = tokio::process::Command::new("bash").args(["-c", &command]).output().await;
-    let restart = restart.unwrap();
-    assert!(restart.status.success(), "{command}: {}", String::from_utf8_lossy(&restart.stderr));
+    run_shell(&restart).await;
     clients.go_on(ACKNOWLEDGED, BETWEEN).await;
     pods_are_ready(&space, &["pgset-0", "pgset-1"]).await;
     catches_up(&space, "pgset-1").await;
