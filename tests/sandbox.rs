@@ -7,6 +7,7 @@
 
 mod faults;
 mod growth;
+mod hostile;
 mod inputs;
 mod killed;
 mod kubectl;

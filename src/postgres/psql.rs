@@ -47,10 +47,17 @@ pub fn argv() -> Vec<String> {
     .to_vec()
 }
 
+/// The schemas in which pgset's own statements look up names. A user's function or operator of the same name must never
+/// run as the superuser. A value in the connection's options takes precedence over those of a role and a database, and
+/// functions are never looked up in `pg_temp` ([`search_path`]).
+///
+/// [`search_path`]: https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH
+const SEARCH_PATH: &str = "pg_catalog,pg_temp";
+
 /// `synchronous_commit=local`: pgset's statements must not wait for a synchronous standby that is gone.
 fn server_options() -> String {
     format!(
-        "-c statement_timeout={} -c synchronous_commit=local -c intervalstyle=postgres",
+        "-c search_path={SEARCH_PATH} -c statement_timeout={} -c synchronous_commit=local -c intervalstyle=postgres",
         STATEMENT_TIMEOUT.as_millis()
     )
 }

@@ -59,6 +59,10 @@ export PGSET_AUTH
 server=$(command -v postgres) || server=
 [ -z "$server" ] || [[ $PATH == "${server%/*}":* ]] || PATH=${server%/*}:$PATH
 
+# Options of every connection that runs SQL as a superuser: a user's function or operator must never run with these
+# rights. They take precedence over the settings of a role and of a database.
+readonly SQL_OPTIONS='-c search_path=pg_catalog,pg_temp'
+
 log() { printf 'bootstrap: %s\n' "$*" >&2; }
 die() { # code message
   local code=$1
@@ -535,7 +539,7 @@ make_roles() {
     kill -0 "$server" 2>/dev/null || die $E_ROLES "the server does not start on the new directory: $(reason "$scratch/server")"
     sleep 0.05
   done
-  roles_sql | psql -XqAt -v ON_ERROR_STOP=1 -h "$sockets" -U postgres -d postgres -v "primary_user=$PGSET_PRIMARY_USER" \
+  roles_sql | PGOPTIONS=$SQL_OPTIONS psql -XqAt -v ON_ERROR_STOP=1 -h "$sockets" -U postgres -d postgres -v "primary_user=$PGSET_PRIMARY_USER" \
     -v "user=$PGSET_USER" -v "database=$PGSET_DATABASE" >"$scratch/output" 2>&1 || status=$?
   failed=$(reason "$scratch/output")
   kill -INT "$server" 2>/dev/null || true
@@ -872,7 +876,12 @@ clone_progress() {
 
 # --- the server -------------------------------------------------------------------------------------------
 
-local_sql() { psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"; }
+# Ends within 4.5 s, before a probe's time (5 s) is over: the orphan of a killed probe would become a child of the server,
+# which takes the failure of an unknown child for a crash.
+local_sql() {
+  PGCONNECT_TIMEOUT=3 PGOPTIONS="$SQL_OPTIONS -c statement_timeout=1500" \
+    psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"
+}
 
 # The bootstrap has run in the init container, perhaps long ago. A restarted container runs only this.
 serve() {
@@ -920,7 +929,7 @@ alive() {
 # The checkpoint makes the shutdown short. SIGINT requests a fast shutdown, regardless of the image's stop
 # signal.
 checkpoint() {
-  timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "the checkpoint before the shutdown failed"
+  PGOPTIONS=$SQL_OPTIONS timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "the checkpoint before the shutdown failed"
   kill -INT "$(head -n 1 "$PGDATA/postmaster.pid")"
 }
 

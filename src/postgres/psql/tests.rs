@@ -54,7 +54,7 @@ fn decoded(line: &str) -> String {
 fn a_connection_is_one_quoted_uri() {
     assert_eq!(
         connect("it's \"x\" \\ :y").unwrap(),
-        "\\connect 'postgresql://o%27neil:it%27s%20%22x%22%20%5C%20%3Ay@pgset-1.pgset:5432/a%20b?connect_timeout=5&application_name=pgset&client_encoding=UTF8&options=-c%20statement_timeout%3D10000%20-c%20synchronous_commit%3Dlocal%20-c%20intervalstyle%3Dpostgres'\n"
+        "\\connect 'postgresql://o%27neil:it%27s%20%22x%22%20%5C%20%3Ay@pgset-1.pgset:5432/a%20b?connect_timeout=5&application_name=pgset&client_encoding=UTF8&options=-c%20search_path%3Dpg_catalog%2Cpg_temp%20-c%20statement_timeout%3D10000%20-c%20synchronous_commit%3Dlocal%20-c%20intervalstyle%3Dpostgres'\n"
     );
 }
 
