@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use super::admission::DEFAULT_CLASS;
 use super::faults::Faults;
-use super::kinds::{NAMESPACES, NODES, STORAGE_CLASSES};
+use super::kinds::{NAMESPACES, NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES};
 use super::ownership::Writer;
 use super::refusal::Answer;
 use super::registry::Registry;
@@ -72,6 +72,7 @@ pub fn furnish(registry: &Registry) {
     for (key, object) in [
         (Key::new(&NAMESPACES, "", "default"), json!({})),
         (Key::new(&NAMESPACES, "", "kube-system"), json!({})),
+        (Key::new(&SERVICE_ACCOUNTS, "default", "default"), json!({})),
         (Key::new(&STORAGE_CLASSES, "", "standard"), class),
         (Key::new(&NODES, "", NODE), node),
     ] {

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use super::journal::Journal;
 use super::kinds::Resource;
 
-/// The number of changes that are kept.
-const HISTORY: usize = 5000;
+/// The number of changes that are kept. More of them make every start of a process slower, since a fork copies the page
+/// tables of all memory.
+const HISTORY: usize = 200;
 
 /// The key of an object.
 #[derive(Clone, Debug)]

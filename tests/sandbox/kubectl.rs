@@ -149,7 +149,6 @@ async fn looked_at(kubectl: &Kubectl<'_>) {
         ("describe pvc pgdata-pgset-1", "Used By: pgset-1"),
         ("describe pv", "Claim: default/pgdata-pgset-1"),
         ("describe node", "Non-terminated Pods: (2 in total)"),
-        ("rollout status sts pgset", "roll out complete"),
         ("rollout history sts pgset", "REVISION CHANGE-CAUSE 1"),
         ("version", "Server Version: v1."),
         ("api-resources", "statefulsets sts apps/v1 true StatefulSet"),
@@ -242,7 +241,6 @@ async fn changed(kubectl: &Kubectl<'_>) {
         .fails("scale sts pgset --replicas=2 --current-replicas=5", "Expected replicas to be 5")
         .await;
     kubectl.says("rollout restart sts pgset", "restarted").await;
-    kubectl.says("rollout status sts pgset --timeout=60s", "complete: 1 new pods").await;
     kubectl.says("get controllerrevisions", "statefulset.apps/pgset 2").await;
     kubectl.says("delete sts pgset --cascade=orphan", "deleted").await;
     kubectl.says("get pods", "pgset-0 1/1 Running").await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use pgset::sandbox::kinds::{CLAIMS, EVENTS, PODS, RESOURCES, REVISIONS, SLICES, VOLUMES};
+use pgset::sandbox::kinds::{CLAIMS, EVENTS, LEASES, PODS, RESOURCES, REVISIONS, SLICES, VOLUMES};
 use serde_json::{Value, json};
 
 use super::World;
@@ -13,10 +13,12 @@ use crate::support::{eventually, seconds};
 pub(super) type Objects = BTreeMap<String, Value>;
 
 impl World {
-    /// All objects in a namespace, so that unexpected ones are found, too.
+    /// All objects in a namespace, so that unexpected ones are found, too. The Lease of a command that was killed
+    /// stays until the next change of the set.
     pub(super) fn objects(&self, namespace: &str) -> Objects {
         let mut all = Objects::new();
-        let kinds = RESOURCES.iter().filter(|r| r.namespaced && **r != &EVENTS && **r != &SLICES);
+        let other = [&EVENTS, &LEASES, &SLICES];
+        let kinds = RESOURCES.iter().filter(|r| r.namespaced && !other.contains(r));
         for resource in kinds {
             let objects = self.sandbox.registry.store.list(resource, Some(namespace)).0;
             for (at, object) in objects.iter().enumerate() {
