@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::faults::Faults;
 use super::super::journal::Journal;
-use super::super::kinds::{PODS, Resource, SERVICE_ACCOUNTS, STATEFUL_SETS};
+use super::super::kinds::{PODS, Resource, STATEFUL_SETS};
 use super::super::network::Network;
 use super::super::refusal::Answer;
 use super::super::registry::{Delete, Registry};
@@ -31,9 +31,6 @@ impl Cluster {
         let network = Network::beside(Ipv4Addr::new(127, 1, 2, 1));
         let registry = Registry::new(store, network, PathBuf::from("/nonexistent"));
         furnish(&registry);
-        // Every namespace gets this account, without which no pod is admitted.
-        let account = Self::key(&SERVICE_ACCOUNTS, "default");
-        registry.create(&account, json!({}), "controllers", false).unwrap();
         Self { registry, faults: Faults::default() }
     }
 
