@@ -188,6 +188,20 @@ impl Command {
         }
     }
 
+    /// Whether the command creates, changes or deletes a set, and tells so by events.
+    #[must_use]
+    pub fn changes_set(&self) -> bool {
+        matches!(
+            self,
+            Self::Up(_)
+                | Self::Scale(_)
+                | Self::Restart(_)
+                | Self::Stop(_)
+                | Self::Start(_)
+                | Self::Down(_)
+        )
+    }
+
     /// The output formats that the command has, its default first.
     #[must_use]
     pub fn outputs(&self) -> &'static [Output] {

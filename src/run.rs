@@ -105,17 +105,12 @@ async fn supervise(
     };
     let command = cli.command;
     // Commands that only read have nothing to clean up: the first signal ends them.
-    let reads = !matches!(
-        command,
-        Command::Up(_)
-            | Command::Scale(_)
-            | Command::Restart(_)
-            | Command::Stop(_)
-            | Command::Start(_)
-            | Command::Down(_)
-            | Command::Test(_)
-            | Command::Password(cli::PasswordArgs { command: PasswordCommand::Rotate(_) })
-    );
+    let reads = !command.changes_set()
+        && !matches!(
+            command,
+            Command::Test(_)
+                | Command::Password(cli::PasswordArgs { command: PasswordCommand::Rotate(_) })
+        );
     // The sandbox must stop its processes in order.
     #[cfg(feature = "sandbox")]
     let reads = reads && !matches!(command, Command::Sandbox(_));
@@ -239,15 +234,7 @@ fn display(
     program: &'static str,
 ) -> anyhow::Result<Display> {
     // Commands that print a document on stdout show their events in the human format.
-    let events = matches!(
-        command,
-        Command::Up(_)
-            | Command::Scale(_)
-            | Command::Restart(_)
-            | Command::Stop(_)
-            | Command::Start(_)
-            | Command::Down(_)
-    );
+    let events = command.changes_set();
     let flags = report::Flags {
         output: match general.output {
             cli::Output::Json if events => report::Output::Json,

@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::manifest::{ObjectId, parse};
 use crate::plan::{Action, Step};
+use crate::procedure::early::READS;
 use crate::procedure::kept::Probe;
-use crate::procedure::live;
 use crate::procedure::planning::{Planned, Planning, Purpose};
 use crate::procedure::wanted::Wanted;
 
@@ -53,7 +53,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let changing = plan.steps.into_iter().filter(|step| !matches!(step.action, Action::Unchanged));
     let texts: Vec<String> = stream::iter(changing)
         .map(|step| one(&cluster, step, &live.objects))
-        .buffered(live::READS)
+        .buffered(READS)
         .try_collect()
         .await?;
     let color = context.reporter.display().color_stdout;

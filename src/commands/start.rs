@@ -10,10 +10,11 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::event::{Event, Outcome};
 use crate::postgres::address::Addresses;
-use crate::procedure::existing::{self, Existing};
+use crate::procedure::existing::Existing;
 use crate::procedure::expectation::{expectation, pods, scope};
+use crate::procedure::run_state::{self, Found};
 use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Work, connection, credentials, lease, live, recipe, run_state, scale, tls};
+use crate::procedure::{Work, connection, credentials, lease, recipe, scale, tls};
 use crate::set::{RunState, SetIdentity, StopRecord, objects, rights};
 use crate::values::Replicas;
 
@@ -39,17 +40,8 @@ async fn attempt(
     started: Instant,
 ) -> anyhow::Result<Exit> {
     let version = cluster.version().await?;
-    let settings = objects::settings(set);
-    let (found, recipe) = futures::join!(
-        existing::find(cluster, set, rights::starting(set, &version)),
-        cluster.get(&settings)
-    );
-    let Some(Existing { statefulset, topology }) = found? else {
-        return Err(live::no_set(cluster, set, context).await.into());
-    };
-    let recipe = recipe?;
-    recipe.iter().try_for_each(|recipe| live::check_ours(recipe, &settings, set))?;
-    let state = run_state::of(&statefulset, recipe.as_ref(), &version);
+    let found = run_state::find(context, cluster, set, rights::starting(set, &version)).await?;
+    let Found { existing: Existing { statefulset, topology }, recipe, state } = found;
     let work = Work { context, cluster, set, topology: &topology };
     let live = start(work, statefulset, recipe.as_ref(), &state).await?;
     let number = objects::replicas(&live);

@@ -6,8 +6,9 @@ use crate::cli::StopArgs;
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Exit;
-use crate::procedure::existing::{self, Existing};
-use crate::procedure::{Work, inventory, lease, live, run_state, stop};
+use crate::procedure::existing::Existing;
+use crate::procedure::run_state::{self, Found};
+use crate::procedure::{Work, inventory, lease, stop};
 use crate::set::{RunState, SetIdentity, objects, rights};
 
 /// Stops a set on purpose: its pods are deleted in order, its objects and data stay.
@@ -32,24 +33,14 @@ async fn attempt(
     started: Instant,
 ) -> anyhow::Result<Exit> {
     let version = cluster.version().await?;
-    let settings = objects::settings(set);
-    let (found, recipe) = futures::join!(
-        existing::find(cluster, set, rights::stopping(set, &version)),
-        cluster.get(&settings)
-    );
-    let Some(Existing { statefulset, topology }) = found? else {
-        return Err(live::no_set(cluster, set, context).await.into());
-    };
-    let recipe = recipe?;
-    recipe.iter().try_for_each(|recipe| live::check_ours(recipe, &settings, set))?;
-    let state = run_state::of(&statefulset, recipe.as_ref(), &version);
-    let start = context.sibling("start");
-    let next = |kept: String| vec![("kept", kept), ("start again", start.clone())];
+    let found = run_state::find(context, cluster, set, rights::stopping(set, &version)).await?;
+    let Found { existing: Existing { statefulset, topology }, recipe, state } = found;
+    let start = ("start again", context.sibling("start"));
     let was_stopped = matches!(state, RunState::Stopped { .. });
     if was_stopped && objects::existing(&statefulset) == 0 {
         let place = format!("{} in namespace {}", set.name, set.namespace);
-        let next = vec![("start again", start.clone())];
-        context.finish_with(format!("nothing to do: {place} is {state}"), started, None, next);
+        let message = format!("nothing to do: {place} is {state}");
+        context.finish_with(message, started, None, vec![start]);
         return Ok(Exit::Done);
     }
     let work = Work { context, cluster, set, topology: &topology };
@@ -61,7 +52,7 @@ async fn attempt(
         return Ok(Exit::Done);
     }
     let snapshot = stop::until_stopped(work, &live, version, "the pods are stopping").await?;
-    let kept = inventory::kept_by_stop(set, &snapshot.claims, recipe.as_ref());
-    context.finish_with(format!("{} is stopped", set.name), started, None, next(kept));
+    let kept = ("kept", inventory::kept_by_stop(set, &snapshot.claims, recipe.as_ref()));
+    context.finish_with(format!("{} is stopped", set.name), started, None, vec![kept, start]);
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::early::READS;
 use super::expectation::count;
 use super::inventory::whereabouts;
 use super::{LOOK_EVERY, Next, Procedure, Work, erase, lease, live, run};
@@ -51,7 +52,7 @@ pub(crate) async fn delete(work: Work<'_>, going: Objects) -> anyhow::Result<()>
                 until_gone(work, &id, uid).await?;
                 anyhow::Ok(id)
             })
-            .buffer_unordered(live::READS);
+            .buffer_unordered(READS);
         while let Some(object) = gone.try_next().await? {
             done += 1;
             context.reporter.emit(Event::object(object, Outcome::Deleted, None));

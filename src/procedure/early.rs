@@ -39,6 +39,15 @@ pub(crate) struct Rest {
     pub(crate) may_everything: Result<bool, ClusterError>,
 }
 
+/// What was read before the settings were known.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    /// The errors of the objects that this account may not read.
+    pub(crate) unread: BTreeMap<ObjectId, ClusterError>,
+    /// What does not depend on the settings.
+    pub(crate) rest: Option<Rest>,
+}
+
 /// Reads what every set has. The reads by name that turn out not to be needed cost no round of their own.
 ///
 /// # Errors
@@ -69,7 +78,7 @@ fn ids(set: &SetIdentity, capabilities: Option<&Capabilities>) -> Vec<ObjectId> 
         objects::settings(set),
         objects::passwords(set),
         named(Kind::ServiceAccount, &account),
-        named(Kind::Role, &account),
+        objects::role(set),
         named(Kind::RoleBinding, &account),
     ];
     let services = [set.name.to_string(), set.master(), set.replica()];

@@ -8,8 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::early;
-pub(crate) use super::early::READS;
+use super::early::{self, Early, READS};
 use super::namespace::Namespace;
 use super::permission::{self, Needs};
 use crate::cluster::objects::Freshness;
@@ -108,15 +107,6 @@ pub(crate) async fn read(
     };
     let orphans = orphans(set, &pods);
     Ok(Live { version, namespace, objects: all, storage: storage?, pods, orphans, missing })
-}
-
-/// What was read before the settings were known.
-#[derive(Debug, Default)]
-pub(crate) struct Early {
-    /// The errors of the objects that this account may not read.
-    pub(crate) unread: BTreeMap<ObjectId, ClusterError>,
-    /// What does not depend on the settings.
-    pub(crate) rest: Option<early::Rest>,
 }
 
 /// The volumes of all sets of pgset, because two sets must not share a directory.

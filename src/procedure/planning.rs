@@ -8,7 +8,7 @@ use crate::cluster::objects::Freshness;
 use crate::context::Context;
 use crate::manifest::{Object, ObjectId};
 use crate::plan::{self, Action, Foreign, Options, Plan};
-use crate::procedure::live::Early;
+use crate::procedure::early::Early;
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
 use crate::procedure::{
@@ -243,7 +243,6 @@ impl Planning<'_> {
         } else {
             tls::Transition::default()
         };
-        let mounted = statefulset.and_then(objects::mounted_certificates).map(str::to_owned);
         let inputs = Inputs {
             settings,
             replicas: decision.rendered(),
@@ -254,7 +253,7 @@ impl Planning<'_> {
             passwords: &passwords,
             tls: tls.first.as_ref(),
             certificates: tls.certificates.as_ref(),
-            mounted_certificates: mounted.as_deref(),
+            mounted_certificates: statefulset.and_then(objects::mounted_certificates),
             scripts: Scripts::Current,
         };
         let mut objects = desired::objects(templates, &inputs)?;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Work, configure, early, lease, live, run_state};
+use super::early::{self, Early};
+use super::{Work, configure, lease, live, run_state};
 use crate::cluster::objects::Apply;
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::{Exit, Failure};
@@ -55,12 +56,12 @@ pub(crate) async fn read_and_more(
     set: &SetIdentity,
     capabilities: Option<&Capabilities>,
     scripts: Option<String>,
-) -> anyhow::Result<(Known, live::Early)> {
+) -> anyhow::Result<(Known, Early)> {
     let (early::NamedObjects { found, unread }, rest) =
         early::read(cluster, set, capabilities, scripts).await?;
     let claims = rest.claims.as_ref().ok().cloned();
     let known = of(cluster, set, found, claims).await?;
-    Ok((known, live::Early { unread, rest: Some(rest) }))
+    Ok((known, Early { unread, rest: Some(rest) }))
 }
 
 /// The recipe that these objects tell. Whoever may not read them is told so when the rights are checked.

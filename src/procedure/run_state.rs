@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::existing::{self, Existing};
 use super::expectation::count;
 use super::{Ending, Work, live};
 use crate::cluster::{Cluster, ClusterError};
@@ -9,6 +10,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::manifest::ServerVersion;
 use crate::plan::{self, Path};
+use crate::set::rights::Right;
 use crate::set::{RunState, SetIdentity, objects};
 
 /// The state of a StatefulSet. `recipe` is the ConfigMap with the recipe.
@@ -19,6 +21,36 @@ pub(crate) fn of(statefulset: &Value, recipe: Option<&Value>, version: &ServerVe
     let is_recorded =
         statefulset["metadata"]["managedFields"].is_array() && version.records_who_scales();
     RunState::of(statefulset, recipe, is_recorded.then_some(&owners))
+}
+
+/// A set that exists, with its recipe.
+pub(crate) struct Found {
+    pub(crate) existing: Existing,
+    /// The ConfigMap with the recipe.
+    pub(crate) recipe: Option<Value>,
+    pub(crate) state: RunState,
+}
+
+/// Finds a set to stop or to start, and checks the rights for it.
+///
+/// # Errors
+/// When the set does not exist, a right is missing, or an object does not belong to the set.
+pub(crate) async fn find(
+    context: &Context,
+    cluster: &Cluster,
+    set: &SetIdentity,
+    rights: Vec<Right>,
+) -> anyhow::Result<Found> {
+    let version = cluster.version().await?;
+    let id = objects::settings(set);
+    let (found, recipe) = futures::join!(existing::find(cluster, set, rights), cluster.get(&id));
+    let Some(existing) = found? else {
+        return Err(live::no_set(cluster, set, context).await.into());
+    };
+    let recipe = recipe?;
+    recipe.iter().try_for_each(|recipe| live::check_ours(recipe, &id, set))?;
+    let state = of(&existing.statefulset, recipe.as_ref(), &version);
+    Ok(Found { existing, recipe, state })
 }
 
 /// The state of a StatefulSet. Reads the recipe only if the StatefulSet should have no pods.

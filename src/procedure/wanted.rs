@@ -1,7 +1,7 @@
 //! What a command wants: the settings, the templates, and a draft of the objects.
 
+use super::early::Early;
 use super::kept::{self, Probe};
-use super::live::Early;
 use super::{desired, recipe, refuse};
 use crate::cli::SettingsArgs;
 use crate::cluster::{Cluster, Target};
