@@ -2,10 +2,10 @@
 # Runs in each pod of a PostgreSQL replica set: prepares the data directory and starts the server.
 #
 #   bootstrap.sh              init container: label the pod; make, check or clone the data directory
-#   bootstrap.sh serve        main container: take the lock on the volume and become the server
+#   bootstrap.sh serve        main container: take the lock on the volume, start the server, and wait for its end
 #   bootstrap.sh ready        readiness probe: the server does what the pod's role says
 #   bootstrap.sh alive        liveness probe: the server answers
-#   bootstrap.sh checkpoint   preStop hook: a checkpoint, then a fast shutdown
+#   bootstrap.sh checkpoint   preStop hook: a checkpoint, so that the shutdown is short
 #   bootstrap.sh tls          make the running server use the mounted certificates, and print them
 #
 # Each kind of error has its own exit code, and its last log line is `bootstrap: error: ...`:
@@ -53,6 +53,7 @@ export LC_ALL=C
 : "${PGSET_TLS_WAIT:=60}"                   # seconds to wait for a certificate
 : "${PGSET_PASSWORD_WAIT:=60}"              # seconds to retry a rejected password, which may be rotating
 : "${PGSET_MASTER_WAIT:=300}"               # seconds after which a valid standby starts without its master
+: "${PGSET_SILENCE:=20}"                   # seconds without an answer after which a stopping server is killed
 : "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone, not counting those while the master is down
 export PGSET_AUTH
 # Debian's psql in /usr/bin is a wrapper that is many times slower than psql itself.
@@ -318,7 +319,10 @@ conninfo() { # application name, hosts
     "$(quote_libpq "$PGSET_PRIMARY_USER")" "$(quote_libpq "$PGSET_RUN/passfile")" "$(quote_libpq "$1")" "$(tls_mode)"
   # libpq verifies the server with a CA in every mode if one is given, so give none in the mode prefer.
   [ "$(tls_mode)" = prefer ] || printf ' sslrootcert=%s' "$(quote_libpq "$PGSET_RUN/tls/ca.crt")"
-  printf ' connect_timeout=5'
+  # The WAL receiver ignores connect_timeout. When the address of the master vanishes, tcp_user_timeout ends a
+  # connection after 5 s in which sent data (or the request for the connection) got no answer, and keepalives one that
+  # is silent.
+  printf ' connect_timeout=5 tcp_user_timeout=5000 keepalives_idle=5 keepalives_interval=2 keepalives_count=3'
 }
 slot_name() { printf '%s' "${PGSET_POD//-/_}"; }
 
@@ -338,11 +342,17 @@ write_run() {
   rm -f "$PGSET_RUN/tls.unread"
 }
 bootstrap_conf() {
+  local major
   echo "# Written by bootstrap.sh: at each start of the pod, and when certificates change. TLS: $(tls_stage)."
   echo "port = $PGPORT"
   [ -z "$PGSET_LISTEN" ] || echo "listen_addresses = $(quote_setting "$PGSET_LISTEN")"
   echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
   echo "cluster_name = $(quote_setting "$PGSET_POD")"
+  major=$(image_major)
+  # A query ends when its client has disconnected.
+  [ "$major" -lt 14 ] || echo "client_connection_check_interval = '10s'"
+  # Settings are pgset's: the next clone would bring what ALTER SYSTEM wrote to one server only.
+  [ "$major" -lt 17 ] || echo "allow_alter_system = off"
   if [ "$(tls_stage)" != off ] && [ -e "$PGSET_RUN/tls/tls.crt" ]; then
     echo "ssl = on"
     echo "ssl_cert_file = $(quote_setting "$PGSET_RUN/tls/tls.crt")"
@@ -876,30 +886,80 @@ clone_progress() {
 
 # --- the server -------------------------------------------------------------------------------------------
 
-# Ends within 4.5 s, before a probe's time (5 s) is over: the orphan of a killed probe would become a child of the server,
-# which takes the failure of an unknown child for a crash.
+# Ends within 4.5 s, before a probe's time (5 s) is over, so that nothing of a probe outlives it.
 local_sql() {
   PGCONNECT_TIMEOUT=3 PGOPTIONS="$SQL_OPTIONS -c statement_timeout=1500" \
     psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"
 }
 
 # The bootstrap has run in the init container, perhaps long ago. A restarted container runs only this.
+#
+# Process 1 is this shell and not PostgreSQL. A program that a killed probe or a broken `kubectl exec` leaves behind
+# becomes a child of process 1, and PostgreSQL takes an unknown child that fails for a crash: it would restart.
 serve() {
-  local file
+  local file status=0
   for file in "$PGDATA/PG_VERSION" "$PGSET_RUN/bootstrap.conf"; do
     [ -s "$file" ] || die $E_UNPREPARED "$file is missing: the bootstrap has to run first; delete the pod"
   done
   [ "$(role)" = master ] || [ -e "$PGDATA/standby.signal" ] ||
     die $E_UNPREPARED "$PGDATA has no standby.signal: a replica is never started writable; delete the pod, so that it is compared with the master"
   lock
+  forget_dead_servers
   if [ -e "$PGDATA.old" ] && [ "$(role)" = replica ]; then sweep_when_streaming & fi
   rm -rf "$scratch"
-  exec postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf"
+  scratch=
+  postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf" &
+  child=$!
+  # The kubelet sends the image's stop signal. A smart shutdown (SIGTERM) would wait for the clients.
+  trap 'shut_down "$child"' TERM INT
+  trap 'kill -QUIT "$child"' QUIT
+  trap 'kill -HUP "$child"' HUP
+  # A signal interrupts `wait`; the status of a child that has ended stays known.
+  while
+    status=0
+    wait "$child" || status=$?
+    kill -0 "$child" 2>/dev/null
+  do :; done
+  wait "$child" || status=$?
+  child=
+  exit "$status"
+}
+# A fast shutdown. A server that shuts down rejects connections. One that hangs gives no answer, and would hold the pod
+# until the end of its grace period.
+shut_down() { # process
+  kill -INT "$1" 2>/dev/null || return 0
+  kill_if_silent "$1" &
+}
+kill_if_silent() { # process
+  local answered=$SECONDS status
+  exec 9>&- # only the server may hold the lock
+  trap - EXIT ERR TERM INT QUIT HUP
+  while kill -0 "$1" 2>/dev/null; do
+    status=0
+    pg_isready -q -h "$PGSET_SOCKETS" || status=$?
+    [ "$status" = 2 ] || answered=$SECONDS
+    if [ $((SECONDS - answered)) -ge "$PGSET_SILENCE" ]; then
+      log "the server does not answer since $((SECONDS - answered)) s, and does not shut down: killing it"
+      kill -KILL "$1"
+      return
+    fi
+    sleep 1
+  done
+}
+# PostgreSQL recognizes the lock file of an earlier server of its container by the process id. Here that id may belong to
+# another process by now. A lock file counts if its process is a server that works in this data directory.
+forget_dead_servers() {
+  local file process
+  for file in "$PGDATA/postmaster.pid" "$PGSET_SOCKETS/.s.PGSQL.$PGPORT.lock"; do
+    [ -s "$file" ] || continue
+    process=$(head -n 1 "$file")
+    [ "/proc/${process#-}/cwd" -ef "$PGDATA" ] || rm -f "$file"
+  done
 }
 sweep_when_streaming() {
   exec 9>&- # only the server may hold the lock
   until [ "$(local_sql "select status from pg_stat_wal_receiver" 2>/dev/null)" = streaming ]; do
-    kill -0 $$ # $$ is the server's process: stop when it ends
+    kill -0 $$ # the shell that waits for the server: stop when it ends
     sleep 1
   done
   rm -rf "$PGDATA.old"
@@ -926,11 +986,10 @@ alive() {
   # The liveness probe also makes the server use renewed certificates.
   (follow_tls) >/dev/null 2>&1 || true
 }
-# The checkpoint makes the shutdown short. SIGINT requests a fast shutdown, regardless of the image's stop
-# signal.
+# The checkpoint makes the shutdown short. Then the kubelet sends a signal to process 1, see `serve`.
 checkpoint() {
-  PGOPTIONS=$SQL_OPTIONS timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT || log "the checkpoint before the shutdown failed"
-  kill -INT "$(head -n 1 "$PGDATA/postmaster.pid")"
+  PGCONNECT_TIMEOUT=3 PGOPTIONS=$SQL_OPTIONS timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT ||
+    log "the checkpoint before the shutdown failed"
 }
 
 bootstrap() {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use super::machine::{is_root, signal};
 use super::set::{PASSWORDS, Set};
-use super::{code, eventually};
+use super::{code, eventually, skipped};
 
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
@@ -24,7 +25,7 @@ fn the_probes_and_the_end() {
     assert_eq!(pod.sql("show cluster_name"), "pgset-0");
     // A connected client does not delay the shutdown, because it is a fast one.
     assert_eq!(pod.run(&["checkpoint"]).code, 0);
-    server.end().ok().says("received fast shutdown request").says("database system is shut down");
+    server.stop().ok().says("received fast shutdown request").says("database system is shut down");
     pod.run(&["nonsense"]).refuses(2, &["no such subcommand: nonsense"]);
     pod.env("PGSET_USER", "").bootstrap().refuses(2, &["PGSET_USER is not set"]);
 }
@@ -82,6 +83,73 @@ fn the_bootstraps_word_about_the_master_is_the_last() {
     replica.bootstrap().ok();
     let _standby = replica.serve_ready();
     replica.catches_up_with(&master);
+}
+
+/// What a killed probe leaves behind becomes a child of process 1. PostgreSQL takes an unknown child that fails for a
+/// crash.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn an_orphan_that_fails_does_not_restart_the_server() {
+    if !is_root() {
+        return skipped("an orphan of process 1: only root makes a PID namespace");
+    }
+    let set = Set::new();
+    let pod = set.pod(0);
+    pod.bootstrap().ok();
+    let container = pod.clone().in_container();
+    let mut server = container.serve_ready();
+    let started = pod.sql("select pg_postmaster_start_time()");
+    let left = container.exec("exec -a orphan bash -c 'sleep 0.2; exit 2' &");
+    assert!(left.success(), "{left}");
+    eventually("process 1 has reaped the orphan", || {
+        let gone = container.exec("! ps -e -o stat=,args= | grep -qE '^Z|[o]rphan'");
+        if gone.success() { Ok(()) } else { Err("an orphan is left".to_owned()) }
+    });
+    assert_eq!(pod.sql("select pg_postmaster_start_time()"), started);
+    let log = server.running().log();
+    assert!(!log.contains("exited with exit code"), "{log}");
+    server.stop().ok().says("database system is shut down");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_server_that_hangs_is_killed_and_one_that_stops_is_not() {
+    let set = Set::new();
+    let pod = set.pod(0).env("PGSET_SILENCE", 1);
+    pod.bootstrap().ok();
+    let mut server = pod.serve_ready();
+    let process = pod.postmaster();
+    signal("STOP", &process);
+    signal("TERM", &server.running().id().to_string());
+    let outcome = server.end().says("does not answer since").says("killing it");
+    assert_eq!(outcome.code, 128 + 9);
+    // The stopped processes of the dead server are gone with the container. Here they have to be ended.
+    pod.kill_servers();
+    // The next start recovers, and its lock file is not the one of the dead server.
+    let server = pod.serve_ready();
+    server.stop().ok().says("was not properly shut down").does_not_say("killing it");
+}
+
+/// In a new container the process id in an old lock file may belong to any process.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_lock_file_of_a_dead_server_stops_no_start() {
+    let set = Set::new();
+    let (pod, mut server) = set.master();
+    let lock = pod.data().join("postmaster.pid");
+    // A second start finds a server at work.
+    let second = pod.clone().env("PGSET_LOCK_WAIT", 0).run(&["serve"]);
+    second.refuses(code::LOCKED, &["another process holds"]);
+    assert!(lock.exists());
+    let left = fs::read_to_string(&lock).unwrap();
+    signal("QUIT", &server.running().id().to_string());
+    server.end();
+    let (_, rest) = left.split_once('\n').unwrap();
+    let mut other = pod.command("sleep").arg("600").spawn().unwrap();
+    fs::write(&lock, format!("{}\n{rest}", other.id())).unwrap();
+    pod.serve_ready().stop().ok();
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 /// `alive` checks only the server, not replication.

@@ -143,6 +143,7 @@ impl Set {
         Pod {
             root: root.to_owned(),
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+            contained: false,
         }
     }
 
@@ -189,9 +190,47 @@ impl Set {
 pub(super) struct Pod {
     root: PathBuf,
     environment: Vec<(String, String)>,
+    /// Whether the server's script is process 1 of a namespace, as in a container.
+    contained: bool,
 }
 
 impl Pod {
+    /// The same pod, whose server runs in a PID namespace of its own. Only root can make one.
+    pub(super) fn in_container(mut self) -> Self {
+        self.contained = true;
+        self
+    }
+
+    /// Runs a command of the shell in the server's container, as a probe does.
+    pub(super) fn exec(&self, command: &str) -> std::process::ExitStatus {
+        let target = format!("--target={}", self.postmaster());
+        let entered = ["--pid", "--mount", &target, "--", "bash", "-c", command];
+        Command::new("nsenter").args(entered).stdin(Stdio::null()).status().unwrap()
+    }
+
+    /// The process of the running server, as this machine counts.
+    pub(super) fn postmaster(&self) -> String {
+        let data = self.data();
+        let servers = fs::read_dir("/proc").unwrap().flatten().filter(|process| {
+            let path = process.path();
+            let works_here = fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == data);
+            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+            works_here && name.trim() == "postgres"
+        });
+        let ids = servers.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+        ids.min().expect("the server runs").to_string()
+    }
+
+    /// Kills what is left of a server.
+    pub(super) fn kill_servers(&self) {
+        let data = self.data();
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            if fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == data) {
+                signal("KILL", process.file_name().to_str().unwrap());
+            }
+        }
+    }
+
     /// The same pod with another value for a variable.
     #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are given as they are")]
     pub(super) fn env(mut self, name: &str, value: impl ToString) -> Self {
@@ -232,9 +271,20 @@ impl Pod {
     }
 
     /// A command with only the pod's environment.
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         let mut command = as_postgres(program);
         // `setpriv` looks up the user's groups first; the script gets only the pod's environment.
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).current_dir("/");
+        command
+    }
+
+    /// The shell as process 1 of a PID namespace.
+    fn contained_bash(&self) -> Command {
+        let mut command = Command::new("unshare");
+        let inner = self.command("bash");
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+        command.arg(inner.get_program()).args(inner.get_args());
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).current_dir("/");
         command
@@ -245,10 +295,17 @@ impl Pod {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = self.root.join(format!("log-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         let output = fs::File::create(&log).unwrap();
-        let mut command = self.command("bash");
+        let mut command = if self.contained && arguments == ["serve"] {
+            self.contained_bash()
+        } else {
+            self.command("bash")
+        };
         command.arg(self.root.join("bootstrap.sh")).args(arguments).process_group(0);
         command.stdout(output.try_clone().unwrap()).stderr(output);
-        Running { child: command.spawn().unwrap(), log }
+        let child = command.spawn().unwrap();
+        let contained = self.contained && arguments == ["serve"];
+        let script = if contained { child_of(child.id()) } else { child.id() };
+        Running { child, script, log }
     }
 
     pub(super) fn run(&self, arguments: &[&str]) -> Outcome {
@@ -356,9 +413,19 @@ impl Pod {
     }
 }
 
+/// The only child of a process, once it has one.
+fn child_of(process: u32) -> u32 {
+    eventually("the process has a child", || {
+        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+        children.unwrap_or_default().trim().parse().map_err(|_| "no child".to_owned())
+    })
+}
+
 /// The running script.
 pub(super) struct Running {
     child: Child,
+    /// The process of the script: the child, or the child's child in a PID namespace.
+    script: u32,
     log: PathBuf,
 }
 
@@ -374,7 +441,7 @@ impl Running {
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.child.id()
+        self.script
     }
 
     /// Waits until the log contains `text`.
