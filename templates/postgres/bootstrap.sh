@@ -917,10 +917,10 @@ serve() {
   # A signal interrupts `wait`; the status of a child that has ended stays known.
   while
     status=0
-    wait "$child" || status=$?
+    wait "$child" 2>/dev/null || status=$?
     kill -0 "$child" 2>/dev/null
   do :; done
-  wait "$child" || status=$?
+  wait "$child" 2>/dev/null || status=$?
   child=
   exit "$status"
 }

@@ -34,7 +34,7 @@ call=$(/usr/bin/wc -l <"$SHIM_CALLS")
 PATH=${PATH#*:}
 [ "$call:before" != "$SHIM_KILL" ] || kill -KILL 0
 # The server gets the signals itself, so it is replaced and not waited for.
-if [ "$call:after" = "$SHIM_KILL" ] && [ "${0##*/}" != postgres ]; then
+if [ "$call:after" = "$SHIM_KILL" ] && [ "${0##*/} $1" != "postgres -D" ]; then
   "${0##*/}" "$@"
   kill -KILL 0
 fi
