@@ -3,11 +3,13 @@
 //! Run them with `PGSET_POSTGRES=1 tests/run.sh`, or `cargo test --test pgset -- --ignored bootstrap::`.
 //! They need PostgreSQL's server programs (13 or later). Root runs these programs as the user `postgres`.
 
+mod api;
 mod clone;
 mod killed;
 mod label;
 mod lost;
 mod machine;
+mod peers;
 mod refused;
 mod running;
 mod set;
@@ -35,6 +37,7 @@ mod code {
     pub(super) const DIVERGED: i32 = 23;
     pub(super) const UNPREPARED: i32 = 24;
     pub(super) const TLS: i32 = 25;
+    pub(super) const TOPOLOGY: i32 = 26;
 }
 
 /// Calls `ask` until it returns `Ok`; panics with the last `Err` after 60 seconds.

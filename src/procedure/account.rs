@@ -6,12 +6,13 @@ use serde_json::Value;
 use super::Work;
 use crate::cluster::Cluster;
 use crate::error::{Exit, Failure};
-use crate::manifest::{Kind, ObjectId};
+use crate::manifest::{Kind, Object, ObjectId};
+use crate::render;
 use crate::set::rights::{self, Right};
 use crate::set::{SetIdentity, Topology, account, objects};
 use crate::settings::Settings;
 
-/// Checks the account before a plan is applied, if the plan adds pods or changes their account. Returns a note for
+/// Checks the account before a plan is applied, if the plan adds pods, or changes their account or their scripts. Returns a note for
 /// the user, if the rights of the account are not known.
 ///
 /// # Errors
@@ -25,7 +26,10 @@ pub(crate) async fn check(
 ) -> anyhow::Result<Option<String>> {
     let set = &settings.set;
     let Some(account) = &settings.service_account else { return Ok(None) };
-    if !is_new(statefulset, account, replicas) {
+    let scripts = render::scripts(set, &settings.profile);
+    if !is_new(statefulset, account, replicas)
+        && !runs_other_scripts(statefulset, scripts.as_deref())
+    {
         return Ok(None);
     }
     let names = topology.pods(set, replicas);
@@ -63,6 +67,14 @@ pub(crate) async fn check_scale(
         }
     }
     Ok(false)
+}
+
+/// Whether the pods run another version of the scripts now, which may need fewer rights.
+fn runs_other_scripts(statefulset: Option<&Value>, scripts: Option<&str>) -> bool {
+    let volumes = statefulset.map(|live| &live["spec"]["template"]["spec"]["volumes"]);
+    let names = |volume: &Value| volume["configMap"]["name"].as_str() == scripts;
+    let volumes = volumes.and_then(Value::as_array);
+    scripts.is_some() && volumes.is_some_and(|volumes| !volumes.iter().any(names))
 }
 
 /// Whether pods are added, or use this account for the first time.
@@ -104,6 +116,32 @@ pub(crate) async fn check_rights(
     }
 }
 
+/// Checks that a Role of the user's templates grants what the pods need: without it they would never start.
+///
+/// # Errors
+/// When a right is missing.
+pub(crate) fn check_role(
+    objects: &[Object],
+    settings: &Settings,
+    topology: &Topology,
+    replicas: u32,
+) -> Result<(), Failure> {
+    let set = &settings.set;
+    let Some(role) = objects.iter().find(|object| object.id == objects::role(set)) else {
+        return Ok(());
+    };
+    let needed =
+        rights::of_pods(set, settings.profile.capabilities(), &topology.pods(set, replicas));
+    let missing = rights::not_granted(&role.value, needed);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{}: {} lacks rights that the pods need", role.template, role.id);
+    Err(Failure::new(Exit::Usage, message)
+        .details(rights::rules(&missing))
+        .hint("add the rules above to the template; pgset templates export writes the current one"))
+}
+
 fn absent(set: &SetIdentity, account: &str) -> Failure {
     let namespace = &set.namespace;
     let message = format!("there is no ServiceAccount {account} in namespace {namespace}");
@@ -113,8 +151,7 @@ fn absent(set: &SetIdentity, account: &str) -> Failure {
 }
 
 fn lacking(set: &SetIdentity, account: &str, missing: &[Right]) -> Failure {
-    let message =
-        format!("ServiceAccount {account} lacks rights that the pods need to label themselves");
+    let message = format!("ServiceAccount {account} lacks rights that the pods need");
     Failure::new(Exit::NoCluster, message).details(rights::rules(missing)).hint(format!(
         "ask an administrator of the namespace for a Role with the rules above, bound to the account: kubectl -n {namespace} create rolebinding {account} --role=ROLE --serviceaccount={namespace}:{account}",
         namespace = set.namespace,

@@ -13,6 +13,7 @@ use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
 use crate::procedure::{
     Ending, Work, account, configure, desired, live, recipe, run_state, scale, scripts, size, tls,
+    topology,
 };
 use crate::render::{Inputs, Scripts, TemplateSet};
 use crate::set::{RunState, Topology, objects, rights};
@@ -264,11 +265,13 @@ impl Planning<'_> {
         } else {
             None
         };
+        account::check_role(&objects, settings, &topology, decision.count())?;
         desired::keep_pending(&mut objects, &live, set);
         scripts::keep_previous(&mut objects, &live, set);
         let recipe = Recipe::of(settings, decision.count(), &recipe::tls(tls.last.as_ref()));
         let recipe = recipe::to_record(recipe, recorded, settings.replicas.is_some());
         objects.push(recipe::object(set, &recipe));
+        objects.extend(topology::first(settings, &live));
         let options = Options {
             set,
             replicas: Some(&decision),

@@ -1,20 +1,23 @@
 //! Reads the topology of a set from the cluster, and records the system identifier once the set is ready.
 //!
-//! The pods mount the ConfigMap. With the system identifier, a pod refuses the volume of another set. It also
+//! The pods read the ConfigMap. With the system identifier, a pod refuses the volume of another set. It also
 //! refuses an empty volume if the set already had data: otherwise a lost volume would be replaced by a new,
 //! empty database.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::live::Live;
 use super::{Work, lease, live, pods, sql};
 use crate::cluster::Cluster;
 use crate::error::{Exit, Failure};
 use crate::event::{Audience, Event, Outcome};
+use crate::manifest::{Kind, Object};
 use crate::postgres::identity;
 use crate::readiness::Snapshot;
-use crate::set::topology::SYSTEM_IDENTIFIER;
+use crate::set::topology::{FIRST_START, SYSTEM_IDENTIFIER};
 use crate::set::{SetIdentity, Topology, objects};
+use crate::settings::Settings;
 
 /// Reads the topology of a set.
 ///
@@ -32,6 +35,20 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
         there => there?,
     };
     Ok(Topology::recorded(set, there.as_ref())?)
+}
+
+/// The topology of a set that is being created. `None` if it has one, or if there is a claim, which may have data.
+pub(crate) fn first(settings: &Settings, live: &Live) -> Option<Object> {
+    let set = &settings.set;
+    let id = objects::topology(set);
+    let is_first = settings.profile.capabilities().has_topology
+        && !live.objects.keys().any(|there| {
+            *there == id
+                || *there == objects::statefulset(set)
+                || there.kind == Kind::PersistentVolumeClaim
+        })
+        && live.orphans == 0;
+    is_first.then(|| objects::config_map(set, id, &json!({ FIRST_START: "true" }), "the topology"))
 }
 
 /// Records the system identifier, unless it is already recorded. A recorded one is never changed: the pods
@@ -52,20 +69,28 @@ pub(crate) async fn record(
     if work.topology.system_identifier.is_some() {
         return Ok(());
     }
+    // The master's pod has recorded it meanwhile, unless it runs an older script.
+    let now = work.cluster.get(&id).await?;
+    if let Some(now) = &now {
+        live::check_ours(now, &id, set)?;
+        if Topology::recorded(set, Some(now))?.system_identifier.is_some() {
+            return Ok(());
+        }
+    }
     let Some(master) = pods::master(set, work.topology, &snapshot.pods) else { return Ok(()) };
     let script = identity::ask(pods::name(master));
     let output = sql::run(work.cluster, work.namespace(), &script).await?;
     let identifier = identity::parse(&output).context("reading the master's system identifier")?;
     lease::hold(work).await?;
-    let written = match there {
+    let written = match &now {
         None => {
             let data = json!({ SYSTEM_IDENTIFIER: identifier });
             let object = objects::config_map(set, id.clone(), &data, "the topology");
             work.cluster.create(&object, false).await
         }
-        Some(there) => {
+        Some(now) => {
             let patch = json!({
-                "metadata": { "uid": there["metadata"]["uid"] },
+                "metadata": { "uid": now["metadata"]["uid"] },
                 "data": { SYSTEM_IDENTIFIER: identifier },
             });
             work.cluster.merge(&id, &patch, false).await
@@ -89,7 +114,7 @@ pub(crate) async fn record(
         Err(error) => return Err(error.into()),
     }
     let detail = Some(format!("system identifier {identifier}"));
-    let outcome = if there.is_none() { Outcome::Created } else { Outcome::Configured };
+    let outcome = if now.is_none() { Outcome::Created } else { Outcome::Configured };
     // Bookkeeping: the user did not ask for it.
     let audience = Audience::Verbose;
     work.context.reporter.emit(Event::Object { object: id, outcome, detail, audience });

@@ -181,13 +181,13 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if says(&text, &["pods/status"]) && says(&text, &["forbidden"]) {
+    if says(&text, &["pods/status", "-topology"]) && says(&text, &["forbidden"]) {
         let up = case.pgset("up");
         hints.push(format!(
-            "{up}  # adds the pod to the set's Role; `pgset scale` does this automatically"
+            "{up}  # gives the set's Role what the pod needs; `pgset scale` does this automatically"
         ));
     }
-    if says(&text, &["this set was initialized"]) {
+    if says(&text, &["the volume is empty, but"]) {
         hints.push(lost_volume(case));
     }
     let container = case.trouble.container.as_deref();

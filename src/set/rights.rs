@@ -9,7 +9,7 @@ use super::identity::SetIdentity;
 use super::objects;
 use crate::manifest::{Kind, Object, ObjectId, ServerVersion};
 
-pub use pods::of_pods;
+pub use pods::{not_granted, of_pods};
 pub use rule::{Right, rules};
 
 /// The verbs that pgset needs for each kind that it applies.
@@ -273,6 +273,7 @@ pub fn growing(set: &SetIdentity) -> Vec<Right> {
 pub fn naming(set: &SetIdentity) -> Vec<Right> {
     let mut rights = ["get", "patch"].map(|verb| on(Kind::Role, verb, set)).to_vec();
     rights.push(in_set("patch", "", "pods/status", set));
+    rights.extend(pods::on_topology(set));
     rights
 }
 

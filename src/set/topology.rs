@@ -14,6 +14,9 @@ use crate::error::{Exit, Failure};
 pub const SYSTEM_IDENTIFIER: &str = "system-identifier";
 /// The key of the master's pod name in the ConfigMap, and the name of the file in the pods.
 pub const MASTER: &str = "master";
+/// The key that says that the set is being created: no volume and no topology was there. Its pods need not wait for
+/// each other's answer before they create a data directory. Without meaning once the identifier is recorded.
+pub const FIRST_START: &str = "first-start";
 /// The value of [`MASTER`] when no pod may be the master.
 const NO_POD: &str = "none";
 

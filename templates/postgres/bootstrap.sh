@@ -14,7 +14,7 @@ readonly E_OPENSSL=10      # the image has no openssl: the pod can't label itsel
 readonly E_LABEL=11        # the API server did not accept the label
 readonly E_VOLUME=12       # the volume is not writable for this uid
 readonly E_LOCKED=13       # another server holds the data directory
-readonly E_LOST=14         # the master's volume is empty, although the set was initialized
+readonly E_LOST=14         # the master's volume is empty, although the set has data
 readonly E_STRANGER=15     # the data directory belongs to another set (system identifier)
 readonly E_VERSION=16      # the data directory is of another major version
 readonly E_DIRECTORY=17    # the directory is not a PostgreSQL data directory
@@ -26,6 +26,7 @@ readonly E_FULL=22         # the volume is full
 readonly E_DIVERGED=23     # this replica has WAL that the master never had
 readonly E_UNPREPARED=24   # `serve` without a previous bootstrap
 readonly E_TLS=25          # TLS is required, and there is no certificate or its key does not match
+readonly E_TOPOLOGY=26     # the API server refuses to show the topology, or to record the identifier in it
 
 set -Eeuo pipefail
 umask 077
@@ -36,7 +37,7 @@ export LC_ALL=C
 : "${PGSET_RUN:=/run/pgset}"                # in memory, shared: passfile, certificates, bootstrap.conf
 : "${PGSET_AUTH:=/etc/pgset-auth}"          # one file per password
 : "${PGSET_TLS:=/etc/pgset-tls}"            # ca.crt, tls.crt, tls.key; may be missing
-: "${PGSET_TOPOLOGY:=/etc/pgset-topology}"  # system-identifier, master; each may be missing
+: "${PGSET_TOPOLOGY:=/etc/pgset-topology}"  # system-identifier, master; each may be missing, or a minute old
 : "${PGSET_TOKEN:=/var/run/secrets/kubernetes.io/serviceaccount}"
 : "${PGSET_SOCKETS:=/var/run/postgresql}"
 : "${PGSET_TMP:=/tmp}"
@@ -49,10 +50,12 @@ export LC_ALL=C
 : "${PGSET_LOCALE:=C.UTF-8}"
 : "${PGSET_ORIGIN:=initdb}"                 # how the master gets its first data: initdb
 : "${PGSET_LOCK_WAIT:=120}"                 # seconds to wait for the lock on the data directory
-: "${PGSET_LABEL_WAIT:=30}"                 # seconds to retry setting the label
+: "${PGSET_LABEL_WAIT:=30}"                 # seconds to retry what the API server refuses
 : "${PGSET_TLS_WAIT:=60}"                   # seconds to wait for a certificate
 : "${PGSET_PASSWORD_WAIT:=60}"              # seconds to retry a rejected password, which may be rotating
 : "${PGSET_MASTER_WAIT:=300}"               # seconds after which a valid standby starts without its master
+: "${PGSET_PEERS:=}"                        # the other pods, as ADDRESS:PORT; the default is to ask the Service
+: "${PGSET_PEER_WAIT:=10}"                # seconds to ask a peer again that refuses the connection
 : "${PGSET_SILENCE:=20}"                   # seconds without an answer after which a stopping server is killed
 : "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone, not counting those while the master is down
 export PGSET_AUTH
@@ -117,10 +120,79 @@ need() { # variables...
 
 # --- the role ---------------------------------------------------------------------------------------------
 
-# The topology decides which pod is the master: its file `master` contains the name of the pod, or `none`. If
-# there is no such file, the master is pod 0.
-master_pod=${PGSET_NAME-}-0
-[ ! -s "$PGSET_TOPOLOGY/master" ] || master_pod=$(tr -d '[:space:]' <"$PGSET_TOPOLOGY/master")
+# The topology decides which pod is the master: its key `master` contains the name of the pod, or `none`. Without the
+# key it is pod 0. The bootstrap reads the ConfigMap through the API, because a mounted copy may be a minute old. The
+# server's container has no token: it uses what the bootstrap has read ($PGSET_RUN/topology).
+master_pod=${PGSET_NAME-}-0 recorded_identifier='' first_start=''
+read_topology() {
+  local started=$SECONDS said=-10 answer
+  if [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then
+    log "no API server in the environment: the topology is read from $PGSET_TOPOLOGY"
+    use_topology "$(mounted master)" "$(mounted system-identifier)" "$(mounted first-start)"
+    return
+  fi
+  need_openssl "to read the topology"
+  while true; do
+    answer=$(api GET "configmaps/$PGSET_NAME-topology")
+    case $answer in
+      "HTTP/1."?" 200"*)
+        use_topology "$(answered master)" "$(answered system-identifier)" "$(answered first-start)"
+        return
+        ;;
+      "HTTP/1."?" 404"*)
+        use_topology '' '' ''
+        return
+        ;;
+    esac
+    await_api_server "to read the topology" "$answer"
+  done
+}
+# Without an answer it is not known which pod is the master, so the pod waits. A refusal ends it, and shows the reason.
+# Uses `started` and `said` of the caller.
+await_api_server() { # what for, answer
+  local text
+  text="$1 (ConfigMap $PGSET_NAME-topology): the API server at $(api_server) answered: $2"
+  case $2 in
+    "HTTP/1."?" 40"[13]* | 'no token'* | *'verify error'*)
+      [ $((SECONDS - started)) -lt "$PGSET_LABEL_WAIT" ] || die $E_TOPOLOGY "$text"
+      ;;
+  esac
+  if [ $((SECONDS - said)) -ge 10 ]; then
+    log "waiting $text, $((SECONDS - started)) s"
+    said=$SECONDS
+  fi
+  sleep 2
+}
+use_topology() { # master, identifier, first start
+  master_pod=${1:-$PGSET_NAME-0} recorded_identifier=$2 first_start=$3
+  printf '%s\n' "$master_pod" >"$PGSET_RUN/topology.new"
+  mv "$PGSET_RUN/topology.new" "$PGSET_RUN/topology"
+}
+mounted() { # key
+  [ ! -s "$PGSET_TOPOLOGY/$1" ] || tr -d '[:space:]' <"$PGSET_TOPOLOGY/$1"
+}
+# The value of a key of the ConfigMap in $scratch/answer. The values are names and numbers.
+answered() { # key
+  { body | grep -o '"data":{[^}]*}' | grep -o "\"$1\":\"[^\"]*\"" || true; } | sed 's/^.*:"//; s/"$//; s/\\n$//'
+}
+# Records the identifier of new data at once, so that a lost volume is noticed whoever created the set. Another
+# identifier on record is a conflict of field managers.
+record_identifier() {
+  local identifier started=$SECONDS said=-10 answer body
+  identifier=$(control 'Database system identifier')
+  if [ -n "$recorded_identifier" ] || [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then return 0; fi
+  body="{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"$PGSET_NAME-topology\",\"labels\":{\"app\":\"$PGSET_NAME\",\"app.kubernetes.io/instance\":\"$PGSET_NAME\",\"app.kubernetes.io/managed-by\":\"pgset\"}},\"data\":{\"system-identifier\":\"$identifier\"}}"
+  while true; do
+    answer=$(api PATCH "configmaps/$PGSET_NAME-topology?fieldManager=pgset-bootstrap" application/apply-patch+yaml "$body")
+    case $answer in
+      "HTTP/1."?" 2"*) break ;;
+      "HTTP/1."?" 409"*) die $E_STRANGER "the system identifier $identifier of $PGDATA can't be recorded in ConfigMap $PGSET_NAME-topology: $answer" ;;
+    esac
+    await_api_server "to record the system identifier $identifier" "$answer"
+  done
+  recorded_identifier=$identifier
+  log "the system identifier $identifier is recorded in ConfigMap $PGSET_NAME-topology"
+}
 role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 
 # The hosts at which a replica looks for the master before its own server runs, in libpq's notation. In a new
@@ -131,7 +203,7 @@ master_hosts() {
   local pod=$master_pod.$PGSET_NAME.$PGSET_NAMESPACE.svc service=${PGSET_MASTER_HOST:?}
   if [ -n "$PGSET_MASTER_ADDRESSES" ]; then
     echo "$PGSET_MASTER_ADDRESSES"
-  elif [ -z "$(recorded_identifier)" ] && may_ask "$pod"; then
+  elif [ -z "$recorded_identifier" ] && may_ask "$pod"; then
     echo "$pod,$service"
   else
     echo "$service"
@@ -158,15 +230,15 @@ label() {
     log "no API server in the environment: the pod is not labelled"
     return
   fi
-  command -v openssl >/dev/null ||
-    die $E_OPENSSL "the image has no openssl, which is needed to set the label name=$want of pod $PGSET_POD: use an image with openssl (the Debian-based official image)"
+  need_openssl "to set the label name=$want of pod $PGSET_POD"
   while true; do
-    answer=$(patch_label "$want")
+    # The status of a pod: a patch of it can change labels, but not images.
+    answer=$(api PATCH "pods/$PGSET_POD/status?fieldManager=pgset-bootstrap" application/merge-patch+json "{\"metadata\":{\"labels\":{\"name\":\"$want\"}}}")
     case $answer in
-      "HTTP/1.1 2"*) break ;;
+      "HTTP/1."?" 2"*) break ;;
     esac
     [ $((SECONDS - started)) -lt "$PGSET_LABEL_WAIT" ] ||
-      die $E_LABEL "label name=$want of pod $PGSET_POD: the API server at $KUBERNETES_SERVICE_HOST:${KUBERNETES_SERVICE_PORT:-443} answered: $answer"
+      die $E_LABEL "label name=$want of pod $PGSET_POD: the API server at $(api_server) answered: $answer"
     log "label name=$want: $answer; retrying in ${delay}s"
     sleep "$delay"
     delay=$((delay < 5 ? delay * 2 : 5))
@@ -174,12 +246,18 @@ label() {
   log "pod $PGSET_POD is labelled name=$want"
 }
 
-# Sends one PATCH of the pod's status, which can change labels but not images. Prints the status line and the
-# server's message. The token is sent through a pipe, and only to a server whose certificate contains the
-# address and was issued by the cluster's CA.
-patch_label() { # value
-  local host=$KUBERNETES_SERVICE_HOST port=${KUBERNETES_SERVICE_PORT:-443} token verify=-verify_ip status message
-  local body="{\"metadata\":{\"labels\":{\"name\":\"$1\"}}}"
+# --- the API server ---------------------------------------------------------------------------------------
+
+api_server() { echo "$KUBERNETES_SERVICE_HOST:${KUBERNETES_SERVICE_PORT:-443}"; }
+need_openssl() { # what for
+  command -v openssl >/dev/null ||
+    die $E_OPENSSL "the image has no openssl, which is needed $1: use an image with openssl (the Debian-based official image)"
+}
+# Sends one request about an object of the namespace. Prints the status line and the server's message; the answer is in
+# $scratch/answer. The token is sent through a pipe, and only to a server whose certificate contains the address and was
+# issued by the cluster's CA.
+api() { # method, path in the namespace, content type, body
+  local host=$KUBERNETES_SERVICE_HOST port=${KUBERNETES_SERVICE_PORT:-443} content='' token verify=-verify_ip status message
   [ -r "$PGSET_TOKEN/token" ] || {
     echo "no token at $PGSET_TOKEN/token"
     return
@@ -191,22 +269,24 @@ patch_label() { # value
   esac
   local address=$host
   [[ $host != *:* ]] || address="[$host]"
+  [ -z "${3:-}" ] || content=$(printf 'Content-Type: %s\r\nContent-Length: %d\r\n.' "$3" "${#4}")
   {
-    printf 'PATCH /api/v1/namespaces/%s/pods/%s/status?fieldManager=pgset-bootstrap HTTP/1.1\r\n' "$PGSET_NAMESPACE" "$PGSET_POD"
+    printf '%s /api/v1/namespaces/%s/%s HTTP/1.1\r\n' "$1" "$PGSET_NAMESPACE" "$2"
     printf 'Host: %s:%s\r\nAuthorization: Bearer %s\r\n' "$address" "$port" "$token"
-    printf 'Content-Type: application/merge-patch+json\r\nAccept: application/json\r\n'
-    printf 'User-Agent: pgset-bootstrap\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' "${#body}" "$body"
+    printf 'Accept: application/json\r\nUser-Agent: pgset-bootstrap\r\nConnection: close\r\n%s\r\n%s' "${content%.}" "${4:-}"
   } | timeout 10 openssl s_client -quiet -connect "$address:$port" -CAfile "$PGSET_TOKEN/ca.crt" \
     -verify_return_error "$verify" "$host" >"$scratch/answer" 2>"$scratch/error" || true
   status=$(sed -n '1{s/\r$//;p;}' "$scratch/answer")
   case $status in
     HTTP/*)
-      message=$(grep -o '"message":"\([^"\\]\|\\.\)*"' "$scratch/answer" | head -n 1 | cut -d: -f2-) || message=
+      message=$(body | grep -o '"message":"\([^"\\]\|\\.\)*"' | head -n 1 | cut -d: -f2-) || message=
       printf '%s%s\n' "$status" "${message:+: $message}"
       ;;
     *) tls_trouble ;;
   esac
 }
+# The body of the answer, one line of JSON, without the sizes of its chunks if it is sent in chunks.
+body() { sed '1,/^\r$/d' "$scratch/answer" | tr -d '\n' | sed 's/^[0-9a-fA-F]*\r//; s/\r[0-9a-fA-F]*\r//g'; }
 tls_trouble() { # prints the most specific error message of s_client
   local why
   why=$(grep -o -m 1 'verify error:.*' "$scratch/error") ||
@@ -277,21 +357,16 @@ read_control() {
     die $E_DIRECTORY "$PGDATA/global/pg_control can't be read: $(reason "$scratch/error")"
 }
 image_major() { postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
-recorded_identifier() {
-  [ ! -s "$PGSET_TOPOLOGY/system-identifier" ] || tr -d '[:space:]' <"$PGSET_TOPOLOGY/system-identifier"
-}
-
 # The directory must match the image and the set. A server of another major version would not start, and the
 # directory of another set would give clients the wrong data.
 check_existing() {
-  local major recorded identifier
+  local major recorded=$recorded_identifier identifier
   [ -s "$PGDATA/PG_VERSION" ] ||
     die $E_DIRECTORY "$PGDATA contains files but no PG_VERSION: it is not a data directory; move it away"
   major=$(<"$PGDATA/PG_VERSION")
   [ "$major" = "$(image_major)" ] ||
     die $E_VERSION "$PGDATA was created by PostgreSQL $major and the image is PostgreSQL $(image_major): use an image of $major, or dump with $major and restore into a new set"
   read_control
-  recorded=$(recorded_identifier)
   identifier=$(control 'Database system identifier')
   [ -z "$recorded" ] || [ "$recorded" = "$identifier" ] ||
     die $E_STRANGER "$PGDATA has the system identifier $identifier and this set has $recorded: it is another set's volume; mount the right one"
@@ -497,25 +572,113 @@ prove_tls() {
 # --- the master -------------------------------------------------------------------------------------------
 
 master() {
+  local identifier
   if ! is_empty "$PGDATA"; then
     check_existing
     # Only a promotion may make a standby writable. Without standby.signal, the server would continue to write
     # on a timeline that other servers may have extended. It starts, but becomes ready only after a promotion.
     [ ! -e "$PGDATA/standby.signal" ] ||
       log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"
-    log "$PGDATA is PostgreSQL $(image_major), system identifier $(control 'Database system identifier')"
+    identifier=$(control 'Database system identifier')
+    log "$PGDATA is PostgreSQL $(image_major), system identifier $identifier"
+    if [ -z "$recorded_identifier" ]; then
+      ask_peers
+      [ -z "$peer_identifier" ] || [ "$peer_identifier" = "$identifier" ] ||
+        die $E_STRANGER "$PGDATA has the system identifier $identifier and $peer_with_data has $peer_identifier: one of them is another set's volume; mount the right one"
+      record_identifier
+    fi
     return
   fi
-  local recorded
-  recorded=$(recorded_identifier)
-  [ -z "$recorded" ] ||
-    die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
+  [ -z "$recorded_identifier" ] ||
+    die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
   [ ! -e "$PGDATA.old" ] ||
     die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away"
+  ask_peers
+  [ -z "$peer_identifier" ] ||
+    die $E_LOST "the volume is empty, but $peer_with_data has data of this set (system identifier $peer_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
   case $PGSET_ORIGIN in
     initdb) initialise ;;
     *) die $E_USAGE "the variable PGSET_ORIGIN is $PGSET_ORIGIN: this version supports initdb only" ;;
   esac
+  record_identifier
+}
+
+# --- the peers --------------------------------------------------------------------------------------------
+
+# Asks the other pods for their data, before this pod begins a new history or records its own: the first identifier that
+# differs from this directory's, else the first one. A peer that answers without letting anybody in has data: it is asked
+# until it tells. A peer that refuses the connection may be starting: it is asked for some seconds, but not in a set that
+# is being created.
+peer_identifier='' peer_with_data=''
+ask_peers() {
+  local started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT peer answer busy refused asked processes
+  [ -z "$first_start" ] || patience=0
+  while true; do
+    peer_identifier='' busy='' refused='' asked=0 processes=()
+    read_neighbours
+    for peer in $(peers); do
+      asked=$((asked + 1))
+      ask_peer "$peer" >"$scratch/peer.$asked" 2>&1 &
+      processes+=($!)
+    done
+    [ "$asked" = 0 ] || wait "${processes[@]}" || true
+    asked=0
+    for peer in $(peers); do
+      asked=$((asked + 1))
+      answer=$(cat "$scratch/peer.$asked" 2>/dev/null) || answer=
+      case $answer in
+        [0-9]*'|'*) has_data "the pod at $peer" "${answer%%|*}" ;;
+        *'Connection refused'*) refused=$peer ;;
+        *'timeout expired'* | *'No route'* | *'unreachable'* | '') ;;
+        *) busy="$peer ($(reason "$scratch/peer.$asked"))" ;;
+      esac
+    done
+    [ -z "$peer_identifier" ] || return 0
+    if [ -n "$busy" ]; then
+      if [ $((SECONDS - said)) -ge 10 ]; then
+        log "waiting for the pod at $busy, which has data, $((SECONDS - started)) s"
+        said=$SECONDS
+      fi
+    elif [ -z "$refused" ] || [ $((SECONDS - started)) -ge "$patience" ]; then
+      return 0
+    fi
+    sleep 0.5
+  done
+}
+has_data() { # who, identifier
+  if [ -z "$peer_identifier" ] || [ "$peer_identifier" = "$(own_identifier)" ]; then
+    peer_identifier=$2 peer_with_data=$1
+  fi
+}
+own_identifier() { is_empty "$PGDATA" || control 'Database system identifier'; }
+# On a shared volume the directories of the peers are beside this one.
+read_neighbours() {
+  local directory
+  for directory in "${PGDATA%/*}/$PGSET_NAME"-*; do
+    if [[ ! $directory =~ -[0-9]+$ ]] || [ "$directory" = "$PGDATA" ] || [ ! -s "$directory/global/pg_control" ]; then continue; fi
+    has_data "$directory" "$(pg_controldata -D "$directory" | sed -n 's/^Database system identifier: *//p')"
+  done
+}
+# The other addresses of the Service that names all pods, ready or not.
+peers() {
+  local own=' ' address _
+  [ -z "$PGSET_PEERS" ] || {
+    echo "$PGSET_PEERS"
+    return
+  }
+  while read -r address _; do own+="$address "; done < <(getent ahosts "$PGSET_POD")
+  while read -r address _; do
+    case $own in
+      *" $address "*) continue ;;
+    esac
+    own+="$address "
+    echo "$address:$PGPORT"
+  done < <(getent ahosts "$PGSET_NAME.$PGSET_NAMESPACE.svc")
+}
+# The certificate of a peer is valid for the master's Service, perhaps not for the pod.
+ask_peer() { # address:port
+  psql -XAtqw -d "$(conninfo "bootstrap-$PGSET_POD" "$PGSET_MASTER_HOST") replication=true hostaddr=${1%:*} port=${1##*:} connect_timeout=2" \
+    -c IDENTIFY_SYSTEM
 }
 
 # Creates the directory under another name and renames it at the end: if this is killed at any time, the
@@ -817,8 +980,7 @@ try_segment() { # segment, segment size
 
 # A clone is valid only after these steps, in this order: complete, verify, make a standby, sync, rename.
 clone() {
-  local tries=0 started said=-10 recorded
-  recorded=$(recorded_identifier)
+  local tries=0 started said=-10 recorded=$recorded_identifier
   while true; do
     wait_for_master 0
     [ -z "$recorded" ] || [ "$recorded" = "$master_identifier" ] ||
@@ -994,6 +1156,7 @@ checkpoint() {
 
 bootstrap() {
   need PGSET_NAME PGSET_NAMESPACE PGSET_PRIMARY_USER PGSET_USER PGSET_DATABASE PGSET_MASTER_HOST PGSET_REPLICA_HOST
+  read_topology
   log "pod $PGSET_POD is the $(role)"
   check_volume
   label
@@ -1008,6 +1171,11 @@ bootstrap() {
 
 main() {
   need PGSET_NAME PGSET_POD PGDATA
+  case ${1:-bootstrap} in
+    bootstrap) ;;
+    # What the bootstrap has read.
+    *) [ ! -s "$PGSET_RUN/topology" ] || master_pod=$(<"$PGSET_RUN/topology") ;;
+  esac
   case ${1:-bootstrap} in
     ready | alive | checkpoint) "$1" || exit 1 ;;
     bootstrap | serve | tls)

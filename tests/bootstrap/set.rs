@@ -133,6 +133,8 @@ impl Set {
             ("PGSET_MASTER_HOST", "127.0.0.1".to_owned()),
             ("PGSET_MASTER_ADDRESSES", "127.0.0.1".to_owned()),
             ("PGSET_REPLICA_HOST", "pgset-replica".to_owned()),
+            // None: a test that has some names them.
+            ("PGSET_PEERS", " ".to_owned()),
             ("PGSET_NAME", "pgset".to_owned()),
             ("PGSET_NAMESPACE", "pg".to_owned()),
             ("PGSET_POD", name),

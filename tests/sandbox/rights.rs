@@ -179,6 +179,7 @@ async fn who_may_not_check_an_account_is_told_the_rule() {
     world.stop().await;
 }
 
+/// Kubernetes lets no account grant a right that it does not have, and the Role of the pods is written anew.
 #[tokio::test]
 async fn only_the_rights_that_a_change_needs_are_asked_for() {
     let world = World::quick().await;
@@ -210,6 +211,7 @@ async fn only_the_rights_that_a_change_needs_are_asked_for() {
     assert_eq!(
         printed(&refused),
         [
+            json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}),
             json!({"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]}),
             json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["patch"]}),
         ]

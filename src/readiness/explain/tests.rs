@@ -107,7 +107,11 @@ fn what_the_log_says_decides() {
         ),
         (
             "error: label: HTTP/1.1 403 Forbidden: cannot patch resource \"pods/status\"",
-            "adds the pod to the set's Role",
+            "gives the set's Role what the pod needs",
+        ),
+        (
+            "error: to read the topology (ConfigMap pgset-topology): HTTP/1.1 403 Forbidden",
+            "gives the set's Role what the pod needs",
         ),
     ] {
         let first = crashed(log, &healthy(2)).hint.unwrap();

@@ -96,8 +96,9 @@ pub(super) async fn a_tuned_field_of_another_manager_keeps_its_value() {
     assert_eq!((spec(grace), spec(image)), (json!(7), json!("postgres:17.2")));
     let live = world.object(&set).unwrap();
     let entries = live["metadata"]["managedFields"].as_array().unwrap();
-    let of_pgset = entries.iter().find(|entry| entry["manager"] == "pgset").unwrap().to_string();
-    assert!(!of_pgset.contains("f:terminationGracePeriodSeconds"), "{of_pgset}");
+    let of_pgset = entries.iter().find(|entry| entry["manager"] == "pgset").unwrap();
+    let of_pods = &of_pgset["fieldsV1"]["f:spec"]["f:template"]["f:spec"];
+    assert_eq!(of_pods["f:terminationGracePeriodSeconds"], Value::Null, "{of_pgset}");
 
     let asked = run("up --no-wait --termination-grace-period 20s").await.exits(4);
     asked.says("kubectl-edit owns spec.template.spec.terminationGracePeriodSeconds");

@@ -1,0 +1,124 @@
+//! What the master asks before it begins a history or records one: the API server and its peers.
+
+use std::fs;
+
+use super::api::{Api, no_topology, reply, topology, trust, with_api};
+use super::code;
+use super::machine::free_port;
+use super::set::{Pod, Set};
+
+fn addresses(pods: &[&Pod]) -> String {
+    pods.iter().map(|pod| format!("127.0.0.1:{} ", pod.value("PGPORT"))).collect()
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_master_records_the_identifier_of_new_data() {
+    let set = Set::new();
+    trust(&set);
+    let pod = set.pod(0).env("PGSET_POD_LABEL", "127.0.0.1");
+    // The topology changes through the API, and no mounted copy counts.
+    set.name_master("pgset-1");
+    let done = reply("201 Created", "{}");
+    let api = Api::start(set.path(), vec![topology(r#"{"first-start":"true"}"#), done]);
+    let outcome = with_api(&pod, &api).bootstrap().ok();
+    let identifier = pod.identifier();
+    outcome.says(&format!("the system identifier {identifier} is recorded"));
+    let requests = api.requests();
+    assert!(
+        requests[0].starts_with("GET /api/v1/namespaces/pg/configmaps/pgset-topology HTTP/1.1\r\n")
+    );
+    let (head, body) = requests[1].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(
+        "PATCH /api/v1/namespaces/pg/configmaps/pgset-topology?fieldManager=pgset-bootstrap "
+    ));
+    assert!(head.contains("Content-Type: application/apply-patch+yaml"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["data"], serde_json::json!({"system-identifier": identifier}));
+    assert_eq!(body["metadata"]["labels"]["app.kubernetes.io/instance"], "pgset");
+
+    // The directory is there, and its identifier is not on record: a run was killed between both.
+    let api = Api::start(set.path(), vec![no_topology(), reply("200 OK", "{}")]);
+    with_api(&pod, &api).bootstrap().ok().says("is recorded in ConfigMap pgset-topology");
+    // It is on record: nothing is written.
+    let recorded = format!(r#"{{"master":"pgset-0\n","system-identifier":"{identifier}"}}"#);
+    let api = Api::start(set.path(), vec![topology(&recorded)]);
+    with_api(&pod, &api).bootstrap().ok().says("pod pgset-0 is the master");
+    assert_eq!(api.requests().len(), 1);
+    // Another one is on record since: a conflict of field managers.
+    let conflict = reply("409 Conflict", r#"{"message":"Apply failed with 1 conflict"}"#);
+    let api = Api::start(set.path(), vec![no_topology(), conflict]);
+    with_api(&pod, &api)
+        .bootstrap()
+        .refuses(code::STRANGER, &["can't be recorded", "Apply failed"]);
+    // The account has no right to see it.
+    let refused =
+        reply("403 Forbidden", r#"{"message":"configmaps \"pgset-topology\" is forbidden"}"#);
+    let api = Api::start(set.path(), vec![refused]);
+    with_api(&pod, &api)
+        .bootstrap()
+        .refuses(code::TOPOLOGY, &["to read the topology", "is forbidden"]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn no_second_history_begins_while_a_peer_has_the_first() {
+    let set = Set::new();
+    let (master, server, replica, _standby) = set.pair();
+    let identifier = master.identifier();
+    server.stop();
+    fs::rename(master.data(), master.beside("away")).unwrap();
+    // Nothing is on record, and a replica answers.
+    let others = addresses(&[&replica]);
+    let asking = master.clone().env("PGSET_PEERS", &others);
+    let elsewhere = set.make_directory("other-volume").join("pgset-0");
+    let asking = asking.env("PGDATA", elsewhere.display());
+    asking.bootstrap().refuses(code::LOST, &["the volume is empty", &others.trim(), &identifier]);
+    assert!(!elsewhere.exists());
+    // On a shared volume its directory is the answer.
+    master
+        .bootstrap()
+        .refuses(code::LOST, &["the volume is empty", "volume/pgset-1 has data", &identifier]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_peer_that_lets_nobody_in_has_data() {
+    let set = Set::new();
+    let (_other, _server) = set.master();
+    let volume = set.make_directory("other-volume");
+    let pod = set.pod(0).env("PGDATA", volume.join("pgset-0").display());
+    let peer = addresses(&[&pod]);
+    // A role that the peer does not know.
+    let asking = pod
+        .env("PGSET_PEERS", &peer)
+        .env("PGSET_PRIMARY_USER", "stranger")
+        .env("PGPORT", free_port());
+    let mut waiting = asking.start(&[]);
+    waiting.says("waiting for the pod at 127.0.0.1:");
+    waiting.says("which has data");
+    waiting.kill();
+    assert!(!volume.join("pgset-0").exists());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_peer_that_refuses_the_connection_may_be_starting() {
+    let set = Set::new();
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let pod = set.pod(0).env("PGSET_PEERS", &nobody).env("PGSET_PEER_WAIT", 2);
+    let started = std::time::Instant::now();
+    pod.bootstrap().ok();
+    assert!(started.elapsed().as_secs() >= 2);
+    // Another set's data.
+    let other = Set::new();
+    let (stranger, _server) = other.master();
+    let peers = addresses(&[&stranger]);
+    pod.env("PGSET_PEERS", &peers)
+        .bootstrap()
+        .refuses(code::STRANGER, &[&pod_identifier(&set), &stranger.identifier(), peers.trim()]);
+}
+
+fn pod_identifier(set: &Set) -> String {
+    set.pod(0).identifier()
+}
