@@ -123,7 +123,7 @@ need() { # variables...
 # The topology decides which pod is the master: its key `master` contains the name of the pod, or `none`. Without the
 # key it is pod 0. The bootstrap reads the ConfigMap through the API, because a mounted copy may be a minute old. The
 # server's container has no token: it uses what the bootstrap has read ($PGSET_RUN/topology).
-master_pod=${PGSET_NAME-}-0 recorded_identifier='' first_start=''
+master_pod=${PGSET_NAME-}-0 recorded_identifier='' first_start='' topology_version=''
 read_topology() {
   local started=$SECONDS said=-10 answer
   if [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then
@@ -136,6 +136,7 @@ read_topology() {
     answer=$(api GET "configmaps/$PGSET_NAME-topology")
     case $answer in
       "HTTP/1."?" 200"*)
+        topology_version=$(body | grep -o -m 1 '"resourceVersion":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
         use_topology "$(answered master)" "$(answered system-identifier)" "$(answered first-start)"
         return
         ;;
@@ -175,23 +176,31 @@ mounted() { # key
 answered() { # key
   { body | grep -o '"data":{[^}]*}' | grep -o "\"$1\":\"[^\"]*\"" || true; } | sed 's/^.*:"//; s/"$//; s/\\n$//'
 }
-# Records the identifier of new data at once, so that a lost volume is noticed whoever created the set. Another
-# identifier on record is a conflict of field managers.
+# Records the identifier of new data at once, so that a lost volume is noticed whoever created the set. A topology that
+# changed since it was read is a conflict (by its version, or by field manager), and is read again.
 record_identifier() {
-  local identifier started=$SECONDS said=-10 answer body
+  local identifier name=$PGSET_NAME started=$SECONDS said=-10 answer
   identifier=$(control 'Database system identifier')
-  if [ -n "$recorded_identifier" ] || [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then return 0; fi
-  body="{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"$PGSET_NAME-topology\",\"labels\":{\"app\":\"$PGSET_NAME\",\"app.kubernetes.io/instance\":\"$PGSET_NAME\",\"app.kubernetes.io/managed-by\":\"pgset\"}},\"data\":{\"system-identifier\":\"$identifier\"}}"
-  while true; do
-    answer=$(api PATCH "configmaps/$PGSET_NAME-topology?fieldManager=pgset-bootstrap" application/apply-patch+yaml "$body")
+  [ -n "${KUBERNETES_SERVICE_HOST:-}" ] || return 0
+  while [ -z "$recorded_identifier" ]; do
+    if [ -n "$topology_version" ]; then
+      answer=$(api PATCH "configmaps/$name-topology?fieldManager=pgset-bootstrap" application/merge-patch+json \
+        "{\"metadata\":{\"resourceVersion\":\"$topology_version\"},\"data\":{\"system-identifier\":\"$identifier\",\"first-start\":null}}")
+    else
+      answer=$(api PATCH "configmaps/$name-topology?fieldManager=pgset-bootstrap" application/apply-patch+yaml \
+        "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"$name-topology\",\"labels\":{\"app\":\"$name\",\"app.kubernetes.io/instance\":\"$name\",\"app.kubernetes.io/managed-by\":\"pgset\"}},\"data\":{\"system-identifier\":\"$identifier\"}}")
+    fi
     case $answer in
-      "HTTP/1."?" 2"*) break ;;
-      "HTTP/1."?" 409"*) die $E_STRANGER "the system identifier $identifier of $PGDATA can't be recorded in ConfigMap $PGSET_NAME-topology: $answer" ;;
+      "HTTP/1."?" 2"*)
+        recorded_identifier=$identifier
+        log "the system identifier $identifier is recorded in ConfigMap $name-topology"
+        ;;
+      "HTTP/1."?" 409"*) read_topology ;;
+      *) await_api_server "to record the system identifier $identifier" "$answer" ;;
     esac
-    await_api_server "to record the system identifier $identifier" "$answer"
   done
-  recorded_identifier=$identifier
-  log "the system identifier $identifier is recorded in ConfigMap $PGSET_NAME-topology"
+  [ "$recorded_identifier" = "$identifier" ] ||
+    die $E_STRANGER "$PGDATA has the system identifier $identifier and this set has $recorded_identifier: it is another set's volume; mount the right one"
 }
 role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 

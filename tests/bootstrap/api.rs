@@ -95,7 +95,7 @@ pub(super) fn no_topology() -> String {
 /// The answer with the topology's data, in chunks as servers send them, one of which ends inside of a key.
 pub(super) fn topology(data: &str) -> String {
     let body = format!(
-        r#"{{"kind":"ConfigMap","metadata":{{"managedFields":[{{"f:data":{{"f:master":{{}}}}}}]}},"data":{data}}}"#
+        r#"{{"kind":"ConfigMap","metadata":{{"managedFields":[{{"f:data":{{"f:master":{{}}}}}}],"resourceVersion":"17"}},"data":{data}}}"#
     );
     let (first, second) = body.split_at(body.len() - data.len() + 5);
     let chunks = [first, second, ""].map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()));

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use super::api::{Api, no_topology, reply, topology, trust, with_api};
 use super::code;
 use super::machine::free_port;
@@ -32,25 +34,33 @@ fn the_master_records_the_identifier_of_new_data() {
     assert!(head.starts_with(
         "PATCH /api/v1/namespaces/pg/configmaps/pgset-topology?fieldManager=pgset-bootstrap "
     ));
-    assert!(head.contains("Content-Type: application/apply-patch+yaml"), "{head}");
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(body["data"], serde_json::json!({"system-identifier": identifier}));
-    assert_eq!(body["metadata"]["labels"]["app.kubernetes.io/instance"], "pgset");
+    assert!(head.contains("Content-Type: application/merge-patch+json"), "{head}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    let data = json!({"system-identifier": identifier, "first-start": null});
+    assert_eq!(body, json!({"metadata": {"resourceVersion": "17"}, "data": data}));
 
     // The directory is there, and its identifier is not on record: a run was killed between both.
     let api = Api::start(set.path(), vec![no_topology(), reply("200 OK", "{}")]);
     with_api(&pod, &api).bootstrap().ok().says("is recorded in ConfigMap pgset-topology");
+    let requests = api.requests();
+    let (head, body) = requests[1].split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Content-Type: application/apply-patch+yaml"), "{head}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["data"], json!({"system-identifier": identifier}));
+    assert_eq!(body["metadata"]["labels"]["app.kubernetes.io/instance"], "pgset");
     // It is on record: nothing is written.
     let recorded = format!(r#"{{"master":"pgset-0\n","system-identifier":"{identifier}"}}"#);
     let api = Api::start(set.path(), vec![topology(&recorded)]);
     with_api(&pod, &api).bootstrap().ok().says("pod pgset-0 is the master");
     assert_eq!(api.requests().len(), 1);
-    // Another one is on record since: a conflict of field managers.
-    let conflict = reply("409 Conflict", r#"{"message":"Apply failed with 1 conflict"}"#);
-    let api = Api::start(set.path(), vec![no_topology(), conflict]);
-    with_api(&pod, &api)
-        .bootstrap()
-        .refuses(code::STRANGER, &["can't be recorded", "Apply failed"]);
+    // The topology changed after it was read.
+    let conflict = || reply("409 Conflict", r#"{"message":"the object has been modified"}"#);
+    let api = Api::start(set.path(), vec![no_topology(), conflict(), topology(&recorded)]);
+    with_api(&pod, &api).bootstrap().ok();
+    let other = topology(r#"{"system-identifier":"7000000000000000001"}"#);
+    let api = Api::start(set.path(), vec![no_topology(), conflict(), other]);
+    let words = ["this set has 7000000000000000001", identifier.as_str()];
+    with_api(&pod, &api).bootstrap().refuses(code::STRANGER, &words);
     // The account has no right to see it.
     let refused =
         reply("403 Forbidden", r#"{"message":"configmaps \"pgset-topology\" is forbidden"}"#);

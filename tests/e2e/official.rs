@@ -44,14 +44,17 @@ async fn what_is_rendered_and_applied_by_kubectl_is_the_same_set() {
     pods_are_ready(&theirs, &["pgset-0", "pgset-1"]).await;
     theirs.pgset("test").run().await.ok();
 
-    // `up` takes over the set unchanged, and records its system identifier.
+    // `up` takes over the set unchanged.
     let uids = async || {
         let pods = theirs.api::<Pod>().list(&ListParams::default()).await.unwrap();
         pods.items.into_iter().map(|pod| pod.metadata.uid).collect::<Vec<_>>()
     };
     let before = uids().await;
     let up = || theirs.pgset("up -v --network-policy --label team=db");
-    up().run().await.ok().says("configmap/pgset-topology created");
+    // The master has recorded its identifier, although no `up` has seen it.
+    let topology = theirs.api::<ConfigMap>().get("pgset-topology").await.unwrap().data.unwrap();
+    assert!(topology.contains_key("system-identifier"), "{topology:?}");
+    up().run().await.ok().never_says("configmap/pgset-topology");
     up().run().await.ok().never_says("configured");
     // What would cost a pod is refused: another major version, and more than the namespace allows.
     let other = up().args("--image postgres:13").run().await.exits(4).within(seconds(20));
@@ -129,7 +132,24 @@ async fn a_lost_volume_and_a_lost_secret_are_no_new_beginning() {
     status.mentions(&["the volume is empty, but this set was initialized"]);
     space.pgset("down --delete-data --yes").run().await.ok();
     assert!(state::of(&space).await.is_empty());
-    space.pgset("up --replicas 1").run().await.ok();
+
+    // A replica has the data, although no identifier is on record.
+    space.pgset("up --replicas 2").run().await.ok();
+    let topology = space.api::<ConfigMap>();
+    let recorded = topology.get("pgset-topology").await.unwrap().data.unwrap();
+    assert!(recorded.contains_key("system-identifier"), "{recorded:?}");
+    topology.delete("pgset-topology", &DeleteParams::default()).await.unwrap();
+    claims.delete("pgdata-pgset-0", &DeleteParams::default()).await.unwrap();
+    space.api::<Pod>().delete("pgset-0", &DeleteParams::default()).await.unwrap();
+    eventually("the pod on the empty volume refuses", seconds(60), async || {
+        let status = space.pgset("status").run().await;
+        let said = status.stdout.contains("has data of this set");
+        if said { Ok(()) } else { Err(status.stdout) }
+    })
+    .await;
+    let output = space.pgset("up --replicas 2").run().await.exits(1).within(seconds(90));
+    output.says("exec pgset-1 -c postgres -- pg_dumpall").never_says("--delete-data");
+    assert!(topology.get_opt("pgset-topology").await.unwrap().is_none());
 }
 
 #[tokio::test]
