@@ -14,6 +14,7 @@ pub mod slots;
 pub mod smoke;
 pub mod status;
 pub mod tls;
+pub mod verifier;
 
 pub use psql::{Connection, ExecOutput, Script, ScriptError};
 pub use replication::Observation;

@@ -36,6 +36,7 @@ pub(crate) mod pods;
 pub(crate) mod psql;
 pub(crate) mod recipe;
 pub(crate) mod refuse;
+pub(crate) mod replay;
 pub(crate) mod restart;
 pub(crate) mod role;
 pub(crate) mod rollout;

@@ -20,6 +20,7 @@ mod recipe;
 mod refusals;
 mod restarts;
 mod rights;
+mod rotation;
 mod settings;
 mod stopped;
 mod story;

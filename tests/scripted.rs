@@ -345,3 +345,18 @@ async fn a_claim_that_can_not_grow_is_found_before_anything_is_changed() {
     output.says("can't grow to 2Gi").mentions(&["storageclass"]);
     assert_eq!(server.object(STATEFUL_SET).unwrap(), set);
 }
+
+#[tokio::test]
+async fn generated_passwords_that_are_rendered_are_named() {
+    let server = Server::start().await;
+    let render = |line: &str| pgset(&server, line).args("--storage class");
+    let generated = "passwords that are not given are generated each time";
+    render("render --show-secrets").run().await.ok().says(generated);
+    render("render").run().await.ok().never_says(generated);
+    let given = ["PG_PASSWORD", "PG_PRIMARY_PASSWORD", "PG_ROOT_PASSWORD"];
+    let call = given.iter().fold(render("render --show-secrets"), |c, name| c.env(name, "Given1"));
+    call.run().await.ok().never_says(generated);
+    let tls = render("render --show-secrets --tls").env("CCP_IMAGE_TAG", "");
+    tls.run().await.ok().says("private keys that are not given are generated each time");
+    assert_eq!(server.requests(), []);
+}

@@ -17,9 +17,10 @@ Examples:
   pass show db/user | pgset password rotate user --password-file -
 
 The new password is first stored beside the current one in the Secret, then set
-in PostgreSQL, then made the current one in the Secret. If the command is
-interrupted, run it again: it resumes with the same password. Open sessions
-stay; every new login needs the new password.";
+in PostgreSQL, then made the current one in the Secret once the replicas have
+it. PostgreSQL of the official image gets a SCRAM verifier, not the password.
+If the command is interrupted, run it again: it resumes with the same password.
+Open sessions stay; every new login needs the new password.";
 
 const AFTER_HELP: &str = "\
 Examples:

@@ -7,8 +7,9 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::image::Capabilities;
+use crate::postgres::verifier;
 use crate::procedure::existing::{self, Existing};
-use crate::procedure::rotate::{self, keys};
+use crate::procedure::rotate::{self, Servers, keys};
 use crate::procedure::{Work, credentials, lease, live, password_file, server};
 use crate::set::{SetIdentity, objects, passwords, rights};
 use crate::settings::credentials::check_password;
@@ -74,12 +75,16 @@ async fn rotate_all(
     let Some(Existing { statefulset, topology }) = found else {
         return Err(live::no_set(cluster, set, context).await.into());
     };
-    check(objects::capabilities(&statefulset), roles, given)?;
+    let capabilities = objects::capabilities(&statefulset);
+    check(capabilities, roles, given)?;
     let work = Work { context, cluster, set, topology: &topology };
     let master = server::master(work).await?;
     lease::hold(work).await?;
+    let pods = topology.pods(set, objects::replicas(&statefulset));
+    let accept_verifiers = capabilities.accepts_verifiers;
+    let servers = Servers { master: &master, pods: &pods, accept_verifiers };
     for role in roles {
-        rotate::rotate(work, &master, *role, given).await?;
+        rotate::rotate(work, servers, *role, given).await?;
     }
     Ok(())
 }
@@ -114,6 +119,12 @@ fn check(
     }
     if let Some(given) = given
         && let Err(invalid) = check_password(given.expose(), capabilities.writes_unquoted_sql)
+    {
+        return Err(Failure::new(Exit::Usage, format!("the password {}", invalid.reason)));
+    }
+    if let Some(given) = given
+        && capabilities.accepts_verifiers
+        && let Err(invalid) = verifier::of(given)
     {
         return Err(Failure::new(Exit::Usage, format!("the password {}", invalid.reason)));
     }

@@ -13,6 +13,7 @@ use crate::procedure::desired;
 use crate::render::{NEWEST_SERVER, Scripts};
 use crate::set::SetIdentity;
 use crate::set::objects;
+use crate::settings::Settings;
 
 /// Prints the manifests, or the list of templates. Sends nothing to the cluster.
 pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -35,16 +36,24 @@ pub async fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> {
         }
         None => context.reporter.print(&text(&objects, &settings.set, args.show_secrets))?,
     }
-    if !args.show_secrets {
-        let secrets = objects.iter().filter(|object| object.id.kind == Kind::Secret);
-        for Object { id, .. } in secrets {
-            let what = holds(id, &settings.set);
+    for Object { id, .. } in objects.iter().filter(|object| object.id.kind == Kind::Secret) {
+        let what = holds(id, &settings.set);
+        if !args.show_secrets {
             context.note(format!(
                 "{id} is not printed, because it contains {what}: --show-secrets prints it, `pgset up` creates it"
+            ));
+        } else if is_generated(id, &settings) {
+            context.note(format!(
+                "{id}: {what} that are not given are generated each time: a set that exists, or that `pgset up` creates, has others"
             ));
         }
     }
     Ok(Exit::Done)
+}
+
+/// Whether something in the Secret is generated. pgset renders no Secret for certificates that were given.
+fn is_generated(id: &ObjectId, settings: &Settings) -> bool {
+    *id == objects::certificates(&settings.set) || !settings.credentials.all_passwords_given()
 }
 
 /// All objects as one YAML stream, in the order in which they are applied.

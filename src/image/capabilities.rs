@@ -49,6 +49,8 @@ pub struct Capabilities {
     /// The password of the replication role can be rotated. If not, each replica keeps the password from when
     /// it was cloned.
     pub rotation_of_replication_password: Ability,
+    /// Every login uses SCRAM, so a role can be given a verifier in place of its password.
+    pub accepts_verifiers: bool,
     /// The entry point writes role names, database names and passwords into SQL without quoting them.
     pub writes_unquoted_sql: bool,
     /// The default storage is NFS, as in the article. Otherwise it is the default StorageClass.
@@ -73,6 +75,7 @@ impl Capabilities {
         rotation_of_replication_password: Ability::No(
             "the replication password of Crunchy's images can't be replaced: each replica stored it in its recovery.conf when it was cloned, and could not connect to its master again",
         ),
+        accepts_verifiers: false,
         writes_unquoted_sql: true,
         defaults_to_nfs: true,
         // The same for every tag, although Crunchy's own examples changed the name with 1.6: roles are
@@ -89,6 +92,7 @@ impl Capabilities {
         has_replication_slots: true,
         has_pod_settings: true,
         rotation_of_replication_password: Ability::Yes,
+        accepts_verifiers: true,
         writes_unquoted_sql: false,
         defaults_to_nfs: false,
         default_replication_role: "primaryuser",

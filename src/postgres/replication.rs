@@ -269,6 +269,16 @@ impl ByPod<'_> {
     pub fn streaming(&self) -> impl Iterator<Item = &str> {
         self.rows.iter().filter(|(_, rows)| rows.iter().any(|r| r.streams())).map(|(pod, _)| *pod)
     }
+
+    /// The pods that stream and have not replayed `position`, as far as the master knows. It learns from an idle
+    /// replica only every `wal_receiver_status_interval` (10 s) what that has replayed.
+    pub fn late(&self, position: Lsn) -> impl Iterator<Item = &str> {
+        let replayed = move |row: &&ReplicaRow| row.streams() && row.replay_lsn >= Some(position);
+        let late = self.rows.iter().filter(move |(_, rows)| {
+            rows.iter().any(|row| row.streams()) && !rows.iter().any(replayed)
+        });
+        late.map(|(pod, _)| *pod)
+    }
 }
 
 /// The pod (name and address) of a walsender: found by `application_name`, otherwise by address.

@@ -4,8 +4,8 @@ use crate::values::Secret;
 
 use super::psql::ScriptError;
 
-/// Settings that would log the statement, each with the value that disables it. The script skips settings
-/// that the server's version and modules do not have.
+/// Settings that would show the statement in a log or a view, each with the value that disables it. The script
+/// skips settings that the server's version and modules do not have.
 const SILENT: &[(&str, &str)] = &[
     ("log_statement", "none"),
     ("log_min_error_statement", "panic"),
@@ -13,6 +13,13 @@ const SILENT: &[(&str, &str)] = &[
     ("log_min_duration_sample", "-1"),
     ("log_transaction_sample_rate", "0"),
     ("log_duration", "off"),
+    // In the log as the statement of a process that crashed or is in a deadlock, and in pg_stat_activity.
+    ("track_activities", "off"),
+    ("debug_print_raw_parse", "off"),
+    ("debug_print_parse", "off"),
+    ("debug_print_rewritten", "off"),
+    ("debug_print_plan", "off"),
+    // Before version 16 it stores the text of utility statements as it is.
     ("pg_stat_statements.track", "none"),
     ("pg_stat_statements.track_utility", "off"),
     ("pgaudit.log", "none"),
@@ -23,8 +30,8 @@ const SILENT: &[(&str, &str)] = &[
 /// of one role ("tuple concurrently updated"). The bytes are the letters `pgset`.
 const TURN: i64 = 0x70_6773_6574;
 
-/// The SQL that sets a role's password without writing the password to the server's log. The server
-/// computes the verifier according to its `password_encryption`.
+/// The SQL that sets a role's password, without a trace of it in the server's log. `password` is what is sent: a
+/// [verifier](super::verifier), or the password itself for servers that do not accept one.
 ///
 /// # Errors
 /// When the role or the password contains a NUL character.
@@ -103,7 +110,9 @@ mod tests {
         let sql = statements("joe", &password).unwrap();
         assert!(sql.ends_with("alter role \"joe\" password E'a\\'b';\n"), "{sql}");
         // The settings must come first: the script stops at the first error.
-        assert!(sql.find("log_statement").unwrap() < sql.find("alter role").unwrap());
+        for (setting, _) in SILENT {
+            assert!(sql.find(setting).unwrap() < sql.find("alter role").unwrap(), "{setting}");
+        }
         assert!(statements("joe", &Secret::new("a\0b".to_owned())).is_err());
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::configure::{self, server};
+use super::replay::Replay;
 use super::undo::Undo;
 use super::wait::{self, Wait};
-use super::{Next, Poll, Procedure, Work, lease, pods, poll, run, sql};
+use super::{Next, Procedure, Work, lease, pods, poll, run, sql};
 use crate::error::{Exit, Failure};
 use crate::postgres::configuration::{self, Order};
-use crate::postgres::replication::Lsn;
 use crate::set::{Role, SetIdentity, Topology, objects};
 
 /// Whether the user has agreed to restarts.
@@ -287,28 +287,15 @@ async fn order(work: Work<'_>) -> anyhow::Result<Order> {
 /// Waits until the replicas have replayed the master's decrease. A replica that starts with lower values
 /// before that refuses to start.
 async fn replayed(work: Work<'_>, master: &str) -> anyhow::Result<()> {
-    let mut position: Option<Lsn> = None;
-    let look = async || {
-        let observation = match sql::observe(work.cluster, work.namespace(), master).await {
-            Ok(observation) => observation,
-            Err(words) => return Ok(Poll::Pending(words)),
-        };
-        let position = *position.get_or_insert(observation.lsn.unwrap_or(Lsn(0)));
-        let mut streaming = observation.replicas.iter().filter(|row| row.streams());
-        let late = streaming.find(|row| row.replay_lsn.is_none_or(|lsn| lsn < position));
-        Ok(match late {
-            None => Poll::Ready(()),
-            Some(row) => {
-                Poll::Pending(format!("{} has not replayed {position}", row.application_name))
-            }
-        })
-    };
+    let mut replay = Replay::new(work, master);
+    let look = async || replay.look().await;
     let done = "the master is restarted, but not the replicas";
     poll(work, done, look, |why| {
         Failure::new(Exit::TimedOut, format!("the replicas lag: {why}"))
             .hint(format!("{}  # resumes", work.context.again))
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,30 +1,24 @@
 //! Rotates the password of a role, in PostgreSQL and in the Secret.
 
 mod progress;
-
-use std::time::Duration;
+mod prove;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use super::{Next, Poll, Procedure, Work, credentials, lease, login, pods, poll, run, sql, tls};
+use super::replay::Replay;
+use super::{LOOK_EVERY, Next, Poll, Procedure, Work, credentials, lease, poll, run, sql};
 use crate::cli::RoleKind;
-use crate::cluster::exec::Exec;
 use crate::error::{Exit, Failure};
-use crate::postgres::{Script, rotation};
-use crate::readiness::is_ready;
-use crate::set::{Role, objects, passwords};
+use crate::postgres::{Script, rotation, verifier};
+use crate::set::{objects, passwords};
 use crate::values::Secret;
 use progress::{Facts, Progress, Step, Stored};
 
 /// How often the Secret may be changed by others during a rotation.
 const CONFLICTS: usize = 20;
-/// How long a pod may take to write its passfile and to log in with it.
-const PASSFILE_WITHIN: Duration = Duration::from_secs(30);
-/// How long a replica may take to stream again.
-const STREAMING_WITHIN: Duration = Duration::from_secs(30);
 
 /// The keys of a role in the Secret.
 #[derive(Clone, Copy)]
@@ -46,6 +40,17 @@ pub(crate) fn keys(role: RoleKind) -> Keys {
     }
 }
 
+/// The servers that get new passwords.
+#[derive(Clone, Copy)]
+pub(crate) struct Servers<'a> {
+    /// The pod of the master.
+    pub(crate) master: &'a str,
+    /// All pods of the set, also those that do not run.
+    pub(crate) pods: &'a [String],
+    /// Whether they accept a verifier in place of the password.
+    pub(crate) accept_verifiers: bool,
+}
+
 /// Gives a role a new password: the one in `given`, otherwise the one that an interrupted rotation left,
 /// otherwise a generated one.
 /// The Secret stores the new password beside the old one from the first step to the last. So it is known
@@ -57,13 +62,13 @@ pub(crate) fn keys(role: RoleKind) -> Keys {
 /// When a write, a statement or a login fails. The new password stays in the Secret.
 pub(crate) async fn rotate(
     work: Work<'_>,
-    master: &str,
+    servers: Servers<'_>,
     role: RoleKind,
     given: Option<&Secret>,
 ) -> anyhow::Result<()> {
     let rotation = Rotation {
         work,
-        master,
+        servers,
         role,
         keys: keys(role),
         progress: Progress::new(given.cloned(), Secret::random()),
@@ -77,7 +82,7 @@ pub(crate) async fn rotate(
 
 struct Rotation<'a> {
     work: Work<'a>,
-    master: &'a str,
+    servers: Servers<'a>,
     role: RoleKind,
     keys: Keys,
     progress: Progress,
@@ -131,11 +136,29 @@ impl Rotation<'_> {
         Ok(())
     }
 
+    async fn catch_up(&mut self) -> anyhow::Result<()> {
+        let mut replay = Replay::new(self.work, self.servers.master);
+        let too_late = |why| {
+            Failure::new(Exit::TimedOut, format!("the password is not changed: {why}"))
+                .hint(self.work.context.sibling("status"))
+        };
+        poll(self.work, &self.done(), async || replay.look().await, too_late).await?;
+        self.progress.caught_up();
+        Ok(())
+    }
+
     async fn alter(&mut self) -> anyhow::Result<()> {
         lease::still_ours(self.work).await?;
-        let (name, password) = (self.name()?, self.progress.password().clone());
-        let script = Script::new(self.master, &rotation::statements(&name, &password)?);
-        let failed = format!("changing the password of {name} on pod {}", self.master);
+        let (name, password) = (self.name()?, self.progress.password());
+        let failed = format!("changing the password of {name} on pod {}", self.servers.master);
+        let sent = if self.servers.accept_verifiers {
+            verifier::of(password).map_err(|invalid| {
+                Failure::new(Exit::Usage, format!("{failed}: it {}", invalid.reason))
+            })?
+        } else {
+            password.clone()
+        };
+        let script = Script::new(self.servers.master, &rotation::statements(&name, &sent)?);
         let output = sql::run(self.work.cluster, self.work.namespace(), &script)
             .await
             .with_context(|| failed.clone())?;
@@ -145,6 +168,42 @@ impl Rotation<'_> {
                 .into());
         }
         self.progress.altered();
+        Ok(())
+    }
+
+    /// Waits until every replica that streams has replayed the new password. The master has it already, so clients
+    /// must not have to wait for a slow replica without end: half of the time is left for the Secret, and an
+    /// interrupt ends the wait.
+    async fn replay(&mut self) -> anyhow::Result<()> {
+        let (work, name) = (self.work, self.name()?);
+        let mut replay = Replay::new(work, self.servers.master);
+        let until = Instant::now() + work.cluster.deadline.remaining() / 2;
+        loop {
+            let why = match replay.look().await? {
+                Poll::Ready(streaming) => {
+                    let away = away(self.servers, &streaming);
+                    if !away.is_empty() {
+                        work.context.note(format!(
+                            "not streaming: {}; the new password of {name} takes effect there when it is replayed",
+                            away.join(", ")
+                        ));
+                    }
+                    break;
+                }
+                Poll::Pending(why) => why,
+            };
+            if Instant::now() >= until || work.context.interrupt.requested().is_some() {
+                work.context.warn(format!(
+                    "{why}: {name} can't log in there until the new password is replayed"
+                ));
+                break;
+            }
+            tokio::select! {
+                _ = work.context.interrupt.wait() => {}
+                () = sleep(LOOK_EVERY) => {}
+            }
+        }
+        self.progress.replayed();
         Ok(())
     }
 
@@ -160,110 +219,13 @@ impl Rotation<'_> {
         }
         Ok(())
     }
-
-    async fn prove(&mut self) -> anyhow::Result<()> {
-        let (name, password) = (self.name()?, self.progress.password().clone());
-        match self.role {
-            RoleKind::Replication => self.passfiles(&name, &password).await?,
-            RoleKind::Superuser | RoleKind::User => self.verify(&name, &password).await?,
-        }
-        self.progress.proved();
-        Ok(())
-    }
-
-    /// Writes each pod's passfile, which its replica uses to connect, and logs in with it.
-    ///
-    /// A pod that is not ready reads the Secret when it starts.
-    async fn passfiles(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
-        let (work, line) = (self.work, rotation::passfile_line(name, password));
-        for pod in pods::list(work.cluster, work.set).await? {
-            let Some(ordinal) = pods::ordinal(work.set, &pod) else { continue };
-            let pod_name = work.set.pod(ordinal);
-            if !is_ready(&pod) {
-                work.context
-                    .note(format!("Pod {pod_name}: not ready; reads the Secret when it starts"));
-                continue;
-            }
-            let exec = Exec {
-                namespace: work.namespace(),
-                pod: &pod_name,
-                container: sql::CONTAINER,
-                argv: rotation::write_passfile(name),
-                stdin: line.clone(),
-                timeout: PASSFILE_WITHIN,
-            };
-            let output = work.cluster.exec(exec).await?;
-            if output.code != 0 {
-                let said = output.stderr.trim().lines().last().unwrap_or("no message").to_owned();
-                let message =
-                    format!("pod {pod_name}: {name} can't log in with its new passfile: {said}");
-                return Err(Failure::new(Exit::Failed, message)
-                    .hint(format!("{}  # resumes with the same password", work.context.again))
-                    .into());
-            }
-        }
-        self.streaming().await
-    }
-
-    /// Waits until every ready replica streams.
-    async fn streaming(&self) -> anyhow::Result<()> {
-        let work = self.work;
-        let found = pods::list(work.cluster, work.set).await?;
-        let replicas: Vec<(String, String)> = found
-            .iter()
-            .filter(|pod| {
-                is_ready(pod) && pods::labelled_role(work.set, pod) == Some(Role::Replica)
-            })
-            .filter_map(|pod| {
-                Some((pod.metadata.name.clone()?, pod.status.as_ref()?.pod_ip.clone()?))
-            })
-            .collect();
-        let until = Instant::now() + STREAMING_WITHIN;
-        let look = async || {
-            let (cluster, namespace) = (work.cluster.clone(), work.namespace().to_owned());
-            let master = self.master.to_owned();
-            let seen = sql::streaming(cluster, namespace, master, replicas.clone()).await;
-            let streams =
-                |pod: &str| seen.replicas.iter().any(|r| r.pod == pod && r.state == "streaming");
-            let missing: Vec<&str> =
-                replicas.iter().map(|(pod, _)| pod.as_str()).filter(|pod| !streams(pod)).collect();
-            if missing.is_empty() && seen.error.is_none() {
-                return Ok(Poll::Ready(()));
-            }
-            let reason =
-                seen.error.unwrap_or_else(|| format!("waiting for {}", missing.join(", ")));
-            if Instant::now() >= until {
-                return Err(not_streaming(work, Exit::Failed, &reason).into());
-            }
-            Ok(Poll::Pending(reason))
-        };
-        poll(work, &self.done(), look, |why| not_streaming(work, Exit::TimedOut, &why)).await
-    }
-
-    /// Logs in with the new password through the master's Service.
-    async fn verify(&self, name: &str, password: &Secret) -> anyhow::Result<()> {
-        let work = self.work;
-        let (secret, tls) = futures::try_join!(
-            credentials::credentials(work.cluster, work.set),
-            tls::of_set(work.cluster, work.set)
-        )?;
-        let verified = tls::is_required(tls.as_ref());
-        let login = login::Login { user: name, password, database: &secret.database, verified };
-        match login::log_in(work, self.master, login).await? {
-            None => Ok(()),
-            Some(trouble) => Err(Failure::new(
-                Exit::Failed,
-                format!("{name} can't log in with the new password: {}", trouble.message),
-            )
-            .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
-            .into()),
-        }
-    }
 }
 
-fn not_streaming(work: Work<'_>, exit: Exit, reason: &str) -> Failure {
-    Failure::new(exit, format!("not every replica streams: {reason}"))
-        .hint(work.context.sibling("status"))
+/// The replicas that do not stream.
+fn away<'a>(servers: Servers<'a>, streaming: &[String]) -> Vec<&'a str> {
+    let pods = servers.pods.iter().map(String::as_str);
+    pods.filter(|pod| *pod != servers.master && !streaming.iter().any(|there| there == pod))
+        .collect()
 }
 
 impl Procedure for Rotation<'_> {
@@ -288,8 +250,10 @@ impl Procedure for Rotation<'_> {
 
     async fn act(&mut self, step: Step) -> anyhow::Result<()> {
         match step {
+            Step::CatchUp => self.catch_up().await,
             Step::Keep => self.write(Step::Keep).await,
             Step::Alter => self.alter().await,
+            Step::Replay => self.replay().await,
             Step::Promote => self.promote().await,
             Step::Prove => self.prove().await,
             Step::Clear => self.write(Step::Clear).await,
@@ -298,7 +262,7 @@ impl Procedure for Rotation<'_> {
 
     /// Once PostgreSQL has the new password, the Secret must have it, too: clients read it there.
     fn may_be_interrupted_before(step: &Step) -> bool {
-        matches!(step, Step::Keep | Step::Alter)
+        matches!(step, Step::CatchUp | Step::Keep | Step::Alter)
     }
 
     fn done(&self) -> String {
@@ -322,7 +286,7 @@ fn patch(read: &Value, key: &str, password: &Secret, step: Step) -> Value {
         Step::Keep => json!({ pending: encoded }),
         Step::Promote => json!({ key: encoded }),
         Step::Clear => json!({ pending: null }),
-        Step::Alter | Step::Prove => json!({}),
+        Step::CatchUp | Step::Alter | Step::Replay | Step::Prove => json!({}),
     };
     let metadata = &read["metadata"];
     json!({
@@ -334,6 +298,14 @@ fn patch(read: &Value, key: &str, password: &Secret, step: Step) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replicas_that_do_not_stream_are_named() {
+        let pods = ["x-0", "x-1", "x-2"].map(str::to_owned);
+        let servers = Servers { master: "x-1", pods: &pods, accept_verifiers: true };
+        assert_eq!(away(servers, &["x-2".to_owned()]), ["x-0"]);
+        assert_eq!(away(servers, &["x-0".to_owned(), "x-2".to_owned()]), [""; 0]);
+    }
 
     /// The Secret holds the new password from the first step to the last, and the old one until PostgreSQL
     /// has the new one.

@@ -34,6 +34,9 @@ fn a_master_of_15_is_read() {
     let by_pod = seen.by_pod(&pods);
     assert_eq!(by_pod.streaming().collect::<Vec<_>>(), ["pgset-1"]);
     assert_eq!(by_pod.rows[1].1[0].state, "catchup");
+    let late = |lsn: &str| by_pod.late(Lsn::parse(lsn).unwrap()).map(str::to_owned).collect();
+    let late: [Vec<String>; 2] = ["0/6004CE0", "0/6004CE1"].map(late);
+    assert_eq!(late, [vec![], vec!["pgset-1".to_owned()]], "pgset-2 does not stream");
 }
 
 #[test]

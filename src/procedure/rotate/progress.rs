@@ -19,8 +19,12 @@ pub(super) struct Progress {
     generated: Secret,
     /// The new password. Chosen after the Secret is read.
     chosen: Option<Secret>,
+    /// Whether the replicas had replayed everything before the first change.
+    caught_up: bool,
     /// The password that PostgreSQL was given.
     altered: Option<Secret>,
+    /// The password that the replicas have, too.
+    replayed: Option<Secret>,
     /// The password that a login has succeeded with.
     proved: Option<Secret>,
 }
@@ -29,10 +33,14 @@ pub(super) struct Progress {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact that the next step depends on")]
 pub(super) struct Facts {
+    /// Whether the replicas had replayed everything before the first change.
+    caught_up: bool,
     /// Whether the Secret stores the new password as pending.
     kept: bool,
     /// Whether PostgreSQL has the new password.
     altered: bool,
+    /// Whether the replicas have it, too.
+    replayed: bool,
     /// Whether the new password is the current one in the Secret.
     in_force: bool,
     /// Whether a login with the new password has succeeded.
@@ -44,10 +52,15 @@ pub(super) struct Facts {
 /// A step of a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// Wait until the replicas have replayed what the master has written. Nothing is changed as long as a replica
+    /// could not replay the new password, because then neither password would work everywhere.
+    CatchUp,
     /// Store the new password in the Secret as pending.
     Keep,
     /// Change the password in PostgreSQL.
     Alter,
+    /// Wait until the replicas have replayed the change: clients log in to them, too.
+    Replay,
     /// Make it the current password in the Secret. It also stays pending, because not every pod has it yet.
     Promote,
     /// Log in with it. For the replication role, first write it to each pod's passfile.
@@ -58,7 +71,15 @@ pub(super) enum Step {
 
 impl Progress {
     pub(super) fn new(given: Option<Secret>, generated: Secret) -> Self {
-        Self { given, generated, chosen: None, altered: None, proved: None }
+        Self {
+            given,
+            generated,
+            chosen: None,
+            caught_up: false,
+            altered: None,
+            replayed: None,
+            proved: None,
+        }
     }
 
     /// Chooses the new password, unless this run has chosen it: the given one, or the pending one of an interrupted
@@ -76,6 +97,11 @@ impl Progress {
         self.chosen.as_ref().unwrap_or(&self.generated)
     }
 
+    /// The replicas have replayed what the master has written.
+    pub(super) fn caught_up(&mut self) {
+        self.caught_up = true;
+    }
+
     /// PostgreSQL has the new password.
     pub(super) fn altered(&mut self) {
         self.altered = Some(self.password().clone());
@@ -84,6 +110,11 @@ impl Progress {
     /// Whether PostgreSQL was given a password.
     pub(super) fn has_altered(&self) -> bool {
         self.altered.is_some()
+    }
+
+    /// The replicas have the new password.
+    pub(super) fn replayed(&mut self) {
+        self.replayed = Some(self.password().clone());
     }
 
     /// A login with the new password has succeeded.
@@ -95,6 +126,7 @@ impl Progress {
     pub(super) fn start_again(&mut self) {
         self.chosen = None;
         self.altered = None;
+        self.replayed = None;
         self.proved = None;
     }
 
@@ -102,8 +134,10 @@ impl Progress {
         let is_new = |password: &Option<Secret>| password.as_ref() == Some(self.password());
         let (in_force, proved) = (is_new(&stored.current), is_new(&self.proved));
         Facts {
+            caught_up: self.caught_up,
             kept: is_new(&stored.pending),
             altered: is_new(&self.altered),
+            replayed: is_new(&self.replayed),
             in_force,
             proved,
             cleared: proved && in_force && stored.pending.is_none(),
@@ -115,8 +149,10 @@ impl Progress {
 pub(super) fn next(facts: &Facts) -> Next<Step> {
     match *facts {
         Facts { cleared: true, .. } => Next::Done,
+        Facts { kept: false, caught_up: false, .. } => Next::Act(Step::CatchUp),
         Facts { kept: false, .. } => Next::Act(Step::Keep),
         Facts { altered: false, .. } => Next::Act(Step::Alter),
+        Facts { replayed: false, .. } => Next::Act(Step::Replay),
         Facts { in_force: false, .. } => Next::Act(Step::Promote),
         Facts { proved: false, .. } => Next::Act(Step::Prove),
         Facts { .. } => Next::Act(Step::Clear),
@@ -129,23 +165,37 @@ mod tests {
 
     use super::*;
 
-    fn facts([kept, altered, in_force, proved, cleared]: [bool; 5]) -> Facts {
-        Facts { kept, altered, in_force, proved, cleared }
+    /// The facts of this list are true.
+    fn facts(done: &str) -> Facts {
+        let is = |fact: &str| done.split_whitespace().any(|word| word == fact);
+        Facts {
+            caught_up: is("caught_up"),
+            kept: is("kept"),
+            altered: is("altered"),
+            replayed: is("replayed"),
+            in_force: is("in_force"),
+            proved: is("proved"),
+            cleared: is("cleared"),
+        }
     }
 
     #[test]
     fn each_step_follows_from_what_is_done_already() {
-        for (facts, expected) in [
-            (facts([false, false, false, false, false]), Next::Act(Step::Keep)),
-            (facts([true, false, false, false, false]), Next::Act(Step::Alter)),
-            // An interrupted run may have reached any step, so the password is set in PostgreSQL again.
-            (facts([true, false, true, false, false]), Next::Act(Step::Alter)),
-            (facts([true, true, false, false, false]), Next::Act(Step::Promote)),
-            (facts([true, true, true, false, false]), Next::Act(Step::Prove)),
-            (facts([true, true, true, true, false]), Next::Act(Step::Clear)),
-            (facts([false, true, true, true, true]), Next::Done),
+        for (done, expected) in [
+            ("", Next::Act(Step::CatchUp)),
+            ("caught_up", Next::Act(Step::Keep)),
+            ("caught_up kept", Next::Act(Step::Alter)),
+            // An interrupted run may have reached any step, so the password is set in PostgreSQL again, also if
+            // a replica lags: the master may have the new password already.
+            ("kept", Next::Act(Step::Alter)),
+            ("kept in_force", Next::Act(Step::Alter)),
+            ("kept altered", Next::Act(Step::Replay)),
+            ("kept altered replayed", Next::Act(Step::Promote)),
+            ("kept altered replayed in_force", Next::Act(Step::Prove)),
+            ("kept altered replayed in_force proved", Next::Act(Step::Clear)),
+            ("caught_up altered replayed in_force proved cleared", Next::Done),
         ] {
-            assert_eq!(next(&facts), expected, "{facts:?}");
+            assert_eq!(next(&facts(done)), expected, "{done}");
         }
     }
 
@@ -154,6 +204,7 @@ mod tests {
         stored: Stored,
         version: u32,
         postgresql: Secret,
+        replica: Secret,
     }
 
     /// A run of a rotation against a [`World`].
@@ -181,6 +232,15 @@ mod tests {
             let password = self.progress.password().clone();
             let mut stored = read.0.clone();
             match step {
+                Step::CatchUp => {
+                    self.progress.caught_up();
+                    return true;
+                }
+                Step::Replay => {
+                    world.replica = world.postgresql.clone();
+                    self.progress.replayed();
+                    return true;
+                }
                 Step::Alter => {
                     world.postgresql = password;
                     self.progress.altered();
@@ -210,7 +270,7 @@ mod tests {
     fn world() -> World {
         let old = Secret::new("old".to_owned());
         let stored = Stored { current: Some(old.clone()), pending: None };
-        World { stored, version: 0, postgresql: old }
+        World { stored, version: 0, postgresql: old.clone(), replica: old }
     }
 
     proptest! {
@@ -218,7 +278,7 @@ mod tests {
         /// the password that PostgreSQL has. With generated passwords the Secret holds it at every moment.
         #[test]
         fn the_secret_holds_the_password_that_postgresql_has(
-            schedule in proptest::collection::vec(any::<bool>(), 60),
+            schedule in proptest::collection::vec(any::<bool>(), 80),
             given in any::<[bool; 2]>(),
         ) {
             let mut world = world();
@@ -245,14 +305,18 @@ mod tests {
 
         /// A run that is killed at any step, and one after it.
         #[test]
-        fn a_killed_rotation_is_completed_by_the_next(steps in 0_usize..8) {
+        fn a_killed_rotation_is_completed_by_the_next(steps in 0_usize..10) {
             let mut world = world();
             let mut killed = Run::new(None, "one");
             for _ in 0..steps {
                 prop_assert!(killed.step(&mut world));
+                // The Secret changes last.
+                let known = [&world.postgresql, &world.replica].map(|server| Some(server.clone()));
+                prop_assert!(world.stored.current == Some(Secret::new("old".to_owned()))
+                    || known.iter().all(|server| *server == world.stored.current));
             }
             let mut next = Run::new(None, "two");
-            for _ in 0..10 {
+            for _ in 0..12 {
                 prop_assert!(next.step(&mut world));
             }
             prop_assert!(next.done);
