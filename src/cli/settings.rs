@@ -41,7 +41,7 @@ pub struct SettingsArgs {
     /// bytes with a suffix, at least 16Mi. No pod restarts. Official image only.
     ///
     /// Example: --max-lag 4Gi
-    #[arg(long, help_heading = REPLICATION, value_name = "QUANTITY", allow_negative_numbers = true)]
+    #[arg(long, help_heading = REPLICATION, value_name = "SIZE", allow_negative_numbers = true)]
     pub max_lag: Option<String>,
     /// Container image [default: postgres:17]
     ///
