@@ -287,7 +287,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -298,6 +298,10 @@ _pgset() {
                     return 0
                     ;;
                 --synchronous)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-lag)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -527,7 +531,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -538,6 +542,10 @@ _pgset() {
                     return 0
                     ;;
                 --synchronous)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-lag)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1038,7 +1046,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --list --output-dir --kube-version --show-secrets --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --list --output-dir --kube-version --show-secrets --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1049,6 +1057,10 @@ _pgset() {
                     return 0
                     ;;
                 --synchronous)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-lag)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2192,7 +2204,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-o -n -q -v -y -h --replicas --synchronous --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --dry-run --no-wait --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --dry-run --no-wait --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2203,6 +2215,10 @@ _pgset() {
                     return 0
                     ;;
                 --synchronous)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-lag)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

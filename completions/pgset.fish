@@ -63,6 +63,7 @@ complete -c pgset -n "__fish_pgset_needs_command" -f -a "completions" -d 'Print 
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "man" -d 'Print the manual page'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l replicas -d 'Number of pods [default: current, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l max-lag -d 'How far a replica may be behind [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
@@ -297,6 +298,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_su
 complete -c pgset -n "__fish_pgset_using_subcommand password; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l replicas -d 'Number of pods [default: current, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l max-lag -d 'How far a replica may be behind [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
@@ -340,6 +342,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -s y -l yes -d 'Answ
 complete -c pgset -n "__fish_pgset_using_subcommand render" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l replicas -d 'Number of pods [default: current, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l max-lag -d 'How far a replica may be behind [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'
@@ -406,6 +409,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_s
 complete -c pgset -n "__fish_pgset_using_subcommand templates; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l replicas -d 'Number of pods [default: current, else 2]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l synchronous -d 'Replicas that must confirm a commit [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l max-lag -d 'How far a replica may be behind [default: 1Gi]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l image -d 'Container image [default: postgres:17]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l postgres-version -d 'Major version, 13 to 18: the image postgres:N' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l profile -d 'How to run the image: crunchy or postgres' -r -f -a "crunchy\t'Crunchy\'s images of 2017 to 2019'

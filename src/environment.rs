@@ -52,6 +52,7 @@ variables! {
     PGSET_SET: "PostgreSQL settings, one per line: `work_mem = 64MB` (`--set`)", "the current values";
     PGSET_CONFIG: "file of PostgreSQL settings, in the syntax of postgresql.conf (`--config`)", "the current values";
     PGSET_SYNCHRONOUS: "number of replicas that must confirm each commit (`--synchronous`)", "the current value, else 0";
+    PGSET_MAX_LAG: "how far a replica may be behind and still serve reads (`--max-lag`)", "1Gi";
     PGSET_TLS: "true encrypts every connection, false disables TLS (`--tls`)", "the current value, else false";
     PGSET_TLS_SECRET: "Secret with your certificate: ca.crt, tls.crt, tls.key (`--tls-secret`)", "";
     PGSET_REQUESTS: "resource requests of each container (`--requests`)", "cpu=100m,memory=256Mi,ephemeral-storage=64Mi";

@@ -7,6 +7,7 @@ pub mod address;
 pub mod configuration;
 pub mod identity;
 pub mod interactive;
+pub mod measurements;
 pub mod psql;
 pub mod replication;
 pub mod rotation;

@@ -4,6 +4,7 @@ pub mod changes;
 pub mod credentials;
 pub mod error;
 pub mod general;
+pub mod max_lag;
 pub mod parameters;
 pub mod pods;
 pub mod readback;
@@ -101,6 +102,8 @@ pub struct Settings {
     /// The number of replicas that must confirm each commit, if it was set. If not, the running set keeps
     /// its number.
     pub synchronous: Option<Sourced<u32>>,
+    /// How many bytes of the log a replica may be behind the master and still be ready.
+    pub max_lag: Quantity,
     /// TLS, if it was set. If not, the running set keeps its TLS state.
     pub tls: Option<Sourced<TlsSetting>>,
     /// Settings of the pods, such as resources, scheduling, labels and annotations.

@@ -11,6 +11,7 @@ mod faults;
 mod forbidden;
 mod interrupted;
 mod killed;
+mod lag;
 mod ledger;
 mod official;
 mod passwords;

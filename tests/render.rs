@@ -43,6 +43,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
         },
         parameters: None,
         synchronous: None,
+        max_lag: "1Gi".parse().unwrap(),
         tls: None,
         pods: pgset::settings::Pods::default(),
         service_account: None,

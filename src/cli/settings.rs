@@ -33,6 +33,16 @@ pub struct SettingsArgs {
     /// pods. The default is the current value; a new set gets 0. Official image only.
     #[arg(long, help_heading = REPLICATION, value_name = "N", allow_negative_numbers = true)]
     pub synchronous: Option<String>,
+    /// How far a replica may be behind [default: 1Gi]
+    ///
+    /// A replica that has this much of the log still to replay is not ready: the Service of the replicas leaves
+    /// it out until it has caught up. The same after 5 minutes in which it did not replay what it has received.
+    /// A replica that can't know how far it is behind, because the master is away, stays ready. A number of
+    /// bytes with a suffix, at least 16Mi. No pod restarts. Official image only.
+    ///
+    /// Example: --max-lag 4Gi
+    #[arg(long, help_heading = REPLICATION, value_name = "SIZE", allow_negative_numbers = true)]
+    pub max_lag: Option<String>,
     /// Container image [default: postgres:17]
     ///
     /// The official image of PostgreSQL 13 to 18, an image that is based on it, or an image of

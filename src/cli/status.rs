@@ -11,6 +11,10 @@ Examples:
   pgset status --watch
   pgset status -o json | jq .
 
+Checks pods, replication, Services, volumes, replication slots, transaction ids,
+checksums, collations and old transactions. Each problem has a number, its limit
+and the next command.
+
 Exit code 0: healthy; 1: degraded, down or stopped.";
 
 /// Arguments of `pgset status`.

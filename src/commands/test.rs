@@ -44,6 +44,7 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
             user_password: &credentials.user_password,
             pods: &facts.pods,
             services: &facts.services,
+            observation: facts.observation.as_ref(),
             lag_limit: args.lag_limit,
             verified: facts.tls.as_ref().is_some_and(TlsStatus::is_required),
         },
@@ -79,7 +80,8 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         Output::Junit => report.junit()?,
         Output::Human | Output::Wide | Output::Yaml | Output::Env => {
             let width = display.stdout_width.unwrap_or(usize::MAX);
-            report.human(width, display.color_stdout, display.tells_everything())
+            let text = report.human(width, display.color_stdout, display.tells_everything());
+            context.for_set(&text).into_owned()
         }
     };
     context.reporter.say(&text)?;

@@ -44,6 +44,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
         },
         parameters: None,
         synchronous: None,
+        max_lag: "1Gi".parse().unwrap(),
         tls: None,
         pods: crate::settings::Pods::default(),
         service_account: None,

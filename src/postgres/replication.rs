@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::psql::{ExecOutput, Script};
@@ -17,12 +17,13 @@ use crate::settings::synchronous;
 const OBSERVE: &str = "\
 select case when v >= 100000 then 'pg_current_wal_lsn' else 'pg_current_xlog_location' end as current_lsn,
   case when v >= 100000 then 'pg_last_wal_replay_lsn' else 'pg_last_xlog_replay_location' end as replay_lsn,
-  case when v >= 130000 then 'pg_stat_progress_basebackup' else '(select 0 as pid where false)' end as progress
+  case when v >= 130000 then 'pg_stat_progress_basebackup' else '(select 0 as pid where false)' end as progress,
+  case when v >= 130000 then 's.wal_status, s.safe_wal_size' else 'null::text as wal_status, null::bigint as safe_wal_size' end as slot_limits
   from (select current_setting('server_version_num')::int as v) s \\gset
 select row_to_json(r) from (select 'server' as kind, current_setting('server_version_num')::int as version_num, pg_is_in_recovery() as in_recovery, (case when pg_is_in_recovery() then :replay_lsn() else :current_lsn() end)::text as lsn, current_setting('synchronous_standby_names') as synchronous, (select string_agg(name, ', ' order by name) from pg_settings s where pending_restart and (source = 'configuration file' or exists (select 1 from pg_file_settings f where lower(f.name) = lower(s.name)))) as pending_restart) r;
 select row_to_json(r) from (select 'replica' as kind, s.* from pg_stat_replication s order by s.application_name, s.pid) r;
 select row_to_json(r) from (select 'clone' as kind, p.*, s.application_name, s.client_addr from :progress p left join pg_stat_replication s on s.pid = p.pid order by p.pid) r;
-select row_to_json(r) from (select 'slot' as kind, s.slot_name, s.slot_type, s.active, s.restart_lsn::text as restart_lsn from pg_replication_slots s order by s.slot_name) r;
+select row_to_json(r) from (select 'slot' as kind, s.slot_name, s.slot_type, s.active, s.restart_lsn::text as restart_lsn, :slot_limits from pg_replication_slots s order by s.slot_name) r;
 ";
 
 /// The script that observes the server of a pod, over the pod's Unix socket, as superuser.
@@ -53,6 +54,13 @@ impl Lsn {
 impl fmt::Display for Lsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lsn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a position in the log"))
     }
 }
 
@@ -129,6 +137,10 @@ pub struct SlotRow {
     pub active: bool,
     /// Bytes of WAL that it retains.
     pub retained_bytes: Option<u64>,
+    /// Whether its WAL is still there, from PostgreSQL 13 on: `reserved`, `extended`, `unreserved`, `lost`.
+    pub wal_status: Option<String>,
+    /// Bytes that can be written before it is lost; `None` without `max_slot_wal_keep_size`.
+    pub safe_wal_bytes: Option<u64>,
 }
 
 /// What one server reports.
@@ -348,6 +360,12 @@ fn slot_row(row: &Map<String, Value>, master: Option<Lsn>) -> SlotRow {
         kind: text(row, "slot_type").unwrap_or_default(),
         active: row.get("active").and_then(Value::as_bool).unwrap_or_default(),
         retained_bytes: behind(master, lsn(row, &["restart_lsn"])),
+        wal_status: text(row, "wal_status"),
+        // It is negative when the slot may be lost at any moment.
+        safe_wal_bytes: row
+            .get("safe_wal_size")
+            .and_then(Value::as_i64)
+            .map(|bytes| u64::try_from(bytes).unwrap_or_default()),
     }
 }
 

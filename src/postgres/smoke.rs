@@ -16,9 +16,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::psql::{Connection, ExecOutput, Script, ScriptError};
-use super::replication;
-use super::status::{self, PodFacts, ServiceFacts};
+use super::replication::{self, Observation};
+use super::status::{self, PodFacts, ReplicaLag, ServiceFacts};
 use crate::set::{Role, SetIdentity, Topology};
+use crate::text;
 use crate::values::Secret;
 
 pub use judge::evaluate;
@@ -158,6 +159,8 @@ pub struct Subject<'a> {
     pub pods: &'a [PodFacts],
     /// The Services of the set.
     pub services: &'a [ServiceFacts],
+    /// What the master reports; `None` if it did not answer.
+    pub observation: Option<&'a Observation>,
     /// The time limit for a marker to reach a replica.
     pub lag_limit: Duration,
     /// Whether every connection must use TLS and verify the server.
@@ -222,6 +225,8 @@ impl CheckListBuilder<'_> {
         self.services(&master.name, &client.name, &replicas)?;
         self.marker(&master.name, &client.name, &replicas)?;
         self.roles();
+        self.replay(replicas.is_empty());
+        self.slots();
         self.login(&client.name)?;
         if self.subject.verified {
             self.tls(&self.subject.set.master(), &client.name)?;
@@ -343,6 +348,44 @@ impl CheckListBuilder<'_> {
             CheckOutcome::failed(disagreements.join("; ")).hint(Some("pgset status".to_owned()))
         };
         self.decided("roles", "roles, labels and endpoints agree", outcome);
+    }
+
+    /// Like `status`: a marker that arrives in time says nothing about a replica that is paused or far behind for
+    /// other reasons.
+    fn replay(&mut self, alone: bool) {
+        let title = "no replica is paused or too far behind";
+        if alone {
+            let outcome = CheckOutcome::skipped("the set has one pod: there is no replica");
+            return self.decided("replay", title, outcome);
+        }
+        let lags = status::lags(self.subject.observation, self.subject.pods);
+        let problems: Vec<String> = lags.iter().filter_map(ReplicaLag::problem).collect();
+        let limit = lags.iter().map(|lag| lag.max_bytes).min().unwrap_or_default();
+        let outcome = if !problems.is_empty() {
+            CheckOutcome::failed(problems.join("; "))
+        } else if lags.iter().any(|lag| lag.bytes.is_none()) {
+            CheckOutcome::skipped("not every server says how far it has replayed")
+        } else {
+            let (bytes, seconds) = (text::size(limit), status::lag::DELAY_LIMIT.as_secs());
+            CheckOutcome::passed(format!("limits {bytes} and {seconds} s"))
+        };
+        self.decided("replay", title, outcome);
+    }
+
+    fn slots(&mut self) {
+        let title = "no replication slot is lost";
+        let Some(observation) = self.subject.observation else {
+            let outcome = CheckOutcome::skipped("the master did not answer");
+            return self.decided("slots", title, outcome);
+        };
+        let lost = |slot| status::slots::lost(slot, self.subject.pods);
+        let lost: Vec<String> = observation.slots.iter().filter_map(lost).collect();
+        let outcome = if lost.is_empty() {
+            CheckOutcome::passed(text::counted(observation.slots.len(), "slot"))
+        } else {
+            CheckOutcome::failed(lost.join("; "))
+        };
+        self.decided("slots", title, outcome);
     }
 
     fn login(&mut self, client: &str) -> Result<(), ScriptError> {

@@ -1,11 +1,14 @@
 //! The model of `pgset status`: derives problems and health from facts.
 //!
 //! Down: there is no ready, writable master, or the master's Service does not reach it.
-//! Degraded: something else is wrong (a pod is not ready, a replica does not stream, a label or an endpoint
-//! contradicts PostgreSQL, a volume is not bound). Healthy: nothing is wrong. Stopped: `pgset stop` stopped it.
+//! Degraded: something else is wrong (a pod is not ready, a replica does not stream or is behind, a label or an
+//! endpoint contradicts PostgreSQL, a volume is not bound or full, a limit of [`servers`] or [`slots`] is exceeded). Healthy: nothing is wrong. Stopped: `pgset stop` stopped it.
 
 pub mod human;
+pub mod lag;
 mod problems;
+pub mod servers;
+pub mod slots;
 pub mod tls;
 
 use std::time::Duration;
@@ -15,9 +18,11 @@ use serde::Serialize;
 use crate::set::{Role, RunState};
 use crate::text::counted;
 
-use super::replication::{Observation, ReplicaRow, SlotRow};
+use super::measurements::{Measurements, Space};
+use super::replication::{Observation, SlotRow};
 
 pub use human::{View, human};
+pub use lag::{ReplicaLag, ReplicaStatus, lags};
 pub use problems::disagreements;
 use problems::{pod_problems, replication_problems, volume_problems, why_down};
 pub use tls::{TlsMode, TlsStatus};
@@ -65,6 +70,8 @@ pub struct PodFacts {
     pub age: Duration,
     /// Its address; empty if it has none yet.
     pub ip: String,
+    /// What was measured in its server; `None` if PostgreSQL did not answer.
+    pub measurements: Option<Measurements>,
 }
 
 fn seconds<S: serde::Serializer>(age: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -118,6 +125,8 @@ pub struct VolumeFacts {
     pub phase: String,
     /// The pods that mount it.
     pub pods: Vec<String>,
+    /// Its space, as a pod that mounts it reports it.
+    pub space: Option<Space>,
 }
 
 /// The health of the set.
@@ -145,17 +154,6 @@ impl Health {
             Self::Stopped => "stopped",
         }
     }
-}
-
-/// A replica, as the master reports it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ReplicaStatus {
-    /// The pod; `None` for a client that is not a pod of the set.
-    pub pod: Option<String>,
-    /// Its row of `pg_stat_replication`; `None` if it has none.
-    pub row: Option<ReplicaRow>,
-    /// Progress of its base backup in percent.
-    pub clone_percent: Option<f64>,
 }
 
 /// The input of [`Status::new`].
@@ -296,6 +294,9 @@ impl Status {
     pub fn new(facts: Facts) -> Self {
         let mut facts = facts;
         facts.pods.sort_by_key(|pod| pod.ordinal);
+        for volume in &mut facts.volumes {
+            volume.space = servers::space(volume, &facts.pods);
+        }
         if facts.state.is_at_rest() {
             return Self::at_rest(facts);
         }
@@ -304,10 +305,15 @@ impl Status {
         // The causes come before their result.
         let all =
             facts.problems.iter().cloned().chain(down.iter().cloned()).chain(pod_problems(&facts));
+        let lags = lags(facts.observation.as_ref(), &facts.pods);
         let all = all
             .chain(facts.disagreements())
+            .chain(lags.iter().filter_map(ReplicaLag::problem))
             .chain(replication_problems(&facts))
-            .chain(volume_problems(&facts.volumes, &facts.problems));
+            .chain(slots::problems(&facts, &lags))
+            .chain(volume_problems(&facts.volumes, &facts.problems))
+            .chain(servers::space_problems(&facts.volumes))
+            .chain(servers::problems(&facts.pods));
         for problem in all {
             if !problems.contains(&problem) {
                 problems.push(problem);
@@ -334,7 +340,7 @@ impl Status {
             replication: facts
                 .observation
                 .as_ref()
-                .map_or_else(Vec::new, |o| replication(o, &facts.pods)),
+                .map_or_else(Vec::new, |o| lag::replication(o, &facts.pods)),
             slots: facts.observation.map_or_else(Vec::new, |o| o.slots),
             pods: facts.pods,
             services: facts.services,
@@ -378,24 +384,6 @@ impl Endpoint {
 
 fn names(pods: &[PodFacts], pick: impl Fn(&PodFacts) -> bool) -> Vec<(String, String)> {
     pods.iter().filter(|pod| pick(pod)).map(|pod| (pod.name.clone(), pod.ip.clone())).collect()
-}
-
-fn replication(observation: &Observation, pods: &[PodFacts]) -> Vec<ReplicaStatus> {
-    let replicas = names(pods, |pod| !pod.is_writable());
-    let by_pod = observation.by_pod(&replicas);
-    let mut all = Vec::new();
-    for ((pod, rows), (_, address)) in by_pod.rows.iter().zip(&replicas) {
-        let clone_percent = observation.clone_of(pod, address).and_then(|clone| clone.percent);
-        let status = |row| ReplicaStatus { pod: Some((*pod).to_owned()), row, clone_percent };
-        if rows.is_empty() {
-            all.push(status(None));
-        }
-        all.extend(rows.iter().map(|row| status(Some((*row).clone()))));
-    }
-    for row in by_pod.strangers {
-        all.push(ReplicaStatus { pod: None, row: Some(row.clone()), clone_percent: None });
-    }
-    all
 }
 
 #[cfg(test)]

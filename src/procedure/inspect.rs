@@ -15,6 +15,7 @@ use crate::error::{Exit, Failure};
 use crate::manifest::Kind;
 use crate::manifest::ServerVersion;
 use crate::postgres::Observation;
+use crate::postgres::measurements::Measurements;
 use crate::postgres::status::{
     Endpoint, Facts, PodFacts, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
 };
@@ -24,6 +25,9 @@ use crate::procedure::expectation::{expectation, scope};
 use crate::procedure::{pods, run_state, sql};
 use crate::readiness::{self, Snapshot, assess, is_ready};
 use crate::set::{RunState, SetIdentity, Topology, objects, rights};
+
+/// What a server reports and what was measured in it, or why it did not answer.
+type Answer = Result<(Observation, Measurements), String>;
 
 /// How many servers are queried at the same time.
 const QUESTIONS: usize = 8;
@@ -114,7 +118,8 @@ impl Subject {
         problems.extend(wrong.into_iter().flatten());
         problems.dedup();
         let master = pods.iter().find(|pod| pod.is_writable());
-        let observation = master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok()).cloned();
+        let answer = master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok());
+        let observation = answer.map(|(observation, _)| observation.clone());
         Ok(Facts {
             set: self.set.name.to_string(),
             namespace: self.set.namespace.to_string(),
@@ -171,10 +176,10 @@ impl Subject {
     }
 
     /// The answer of each server, by pod. Pods whose PostgreSQL container does not run are not queried.
-    async fn answers(&self, snapshot: &Snapshot) -> BTreeMap<String, Result<Observation, String>> {
+    async fn answers(&self, snapshot: &Snapshot) -> BTreeMap<String, Answer> {
         stream::iter(running(snapshot))
             .map(|pod| async move {
-                let answer = sql::observe(&self.cluster, self.set.namespace.as_str(), &pod).await;
+                let answer = sql::measure(&self.cluster, self.set.namespace.as_str(), &pod).await;
                 (pod, answer)
             })
             .buffer_unordered(QUESTIONS)
@@ -235,11 +240,7 @@ fn running(snapshot: &Snapshot) -> Vec<String> {
     running.filter_map(|pod| pod.metadata.name.clone()).collect()
 }
 
-fn pod_facts(
-    set: &SetIdentity,
-    pod: &Pod,
-    answers: &BTreeMap<String, Result<Observation, String>>,
-) -> Option<PodFacts> {
+fn pod_facts(set: &SetIdentity, pod: &Pod, answers: &BTreeMap<String, Answer>) -> Option<PodFacts> {
     let name = pod.metadata.name.clone()?;
     let ordinal = set.ordinal(&name)?;
     let role_label = pods::labelled_role(set, pod);
@@ -254,10 +255,12 @@ fn pod_facts(
         .and_then(|time| Duration::try_from(jiff::Timestamp::now().duration_since(time)).ok())
         .unwrap_or_default();
     let answer = answers.get(&name);
+    let known = answer.and_then(|answer| answer.as_ref().ok());
     Some(PodFacts {
         ordinal,
         role_label,
-        in_recovery: answer.and_then(|answer| answer.as_ref().ok()).map(|o| o.in_recovery),
+        in_recovery: known.map(|(observation, _)| observation.in_recovery),
+        measurements: known.map(|(_, measured)| measured.clone()),
         no_answer: answer.and_then(|answer| answer.as_ref().err()).cloned(),
         ready: is_ready(pod),
         state: state(pod),
@@ -307,6 +310,7 @@ fn volume_facts(claim: &PersistentVolumeClaim, pods: &[Pod]) -> VolumeFacts {
         capacity: got.or(asked).map(|q| q.0.clone()).unwrap_or_default(),
         phase: status.and_then(|s| s.phase.clone()).unwrap_or_default(),
         pods: pods.iter().filter(uses).filter_map(|pod| pod.metadata.name.clone()).collect(),
+        space: None,
         claim: name,
     }
 }

@@ -14,7 +14,9 @@ use crate::image::Capabilities;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, StopRecord, objects};
 use crate::settings::tls::CertificateSource;
-use crate::settings::{Parameters, Recipe, Tls, TlsSetting, readback, recipe, synchronous};
+use crate::settings::{
+    Parameters, Recipe, Tls, TlsSetting, max_lag, readback, recipe, synchronous,
+};
 
 /// What was read before the settings were known, so that it is not read again.
 #[derive(Debug, Default)]
@@ -83,8 +85,12 @@ async fn of(
     };
     let version = cluster.version().await?;
     let state = run_state::of(statefulset, ours(objects::settings(set)), &version);
+    let config = objects.get(&objects::config(set)).and_then(Option::as_ref);
     let mut recipe = if recorded.is_empty() {
-        read_back(cluster, set, statefulset).await?
+        let mut recipe = read_back(cluster, set, statefulset).await?;
+        let limit = config.and_then(max_lag::of_config);
+        recipe.record("max-lag", limit.map(|limit| limit.to_string()));
+        recipe
     } else {
         recorded.without_live()
     };
@@ -92,7 +98,6 @@ async fn of(
         // A set without pods does not tell how many it had.
         recipe.record("replicas", Some(state.to_start().to_string()));
     }
-    let config = objects.get(&objects::config(set)).and_then(Option::as_ref);
     if let Some(conf) = config.and_then(configure::postgresql_conf) {
         recipe.record("set", Some(Parameters::of_set(conf).text()));
         recipe.record("synchronous", Some(synchronous::of_set(conf).to_string()));

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::LOOK_EVERY;
 use crate::cluster::exec::Exec;
 use crate::cluster::{Cluster, ClusterError};
+use crate::postgres::measurements::{self, Measurements};
 use crate::postgres::{ExecOutput, Observation, Script, psql, replication};
 use crate::readiness::{Streaming, StreamingReplica};
 
@@ -71,6 +72,18 @@ pub(crate) async fn observe(
     let output =
         run(cluster, namespace, &replication::observe(pod)).await.map_err(|e| e.to_string())?;
     Observation::parse(&output).map_err(|e| e.to_string())
+}
+
+/// The same, and what is measured in the server.
+pub(crate) async fn measure(
+    cluster: &Cluster,
+    namespace: &str,
+    pod: &str,
+) -> Result<(Observation, Measurements), String> {
+    let output =
+        run(cluster, namespace, &measurements::ask(pod)).await.map_err(|e| e.to_string())?;
+    let observation = Observation::parse(&output).map_err(|e| e.to_string())?;
+    Ok((observation, Measurements::parse(&output)?))
 }
 
 /// Which replicas stream from the master, and the progress of the clones. `pods` contains name and address of

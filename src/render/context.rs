@@ -40,6 +40,7 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
         "parameters": settings.parameters.as_ref().map(Parameters::text).unwrap_or_default(),
         "parameters_marker": parameters::MARKER,
         "synchronous": synchronous(settings),
+        "max_lag": format!("{}\n", settings.max_lag.bytes()),
         "image": settings.image.to_string(),
         "replicas": inputs.replicas.map(crate::values::Replicas::get),
         "storage": storage(settings),

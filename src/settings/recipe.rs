@@ -15,7 +15,7 @@ use crate::values::{Invalid, Replicas, duration};
 pub const VERSION: u32 = 1;
 
 /// The settings that a recipe contains, by the name that they have in the recipe.
-const RECORDED: [(&str, &Variable); 24] = [
+const RECORDED: [(&str, &Variable); 25] = [
     ("access-mode", &variables::PGSET_ACCESS_MODE),
     ("annotation", &variables::PGSET_ANNOTATION),
     ("database", &variables::PG_DATABASE),
@@ -23,6 +23,7 @@ const RECORDED: [(&str, &Variable); 24] = [
     ("image-pull-secret", &variables::PGSET_IMAGE_PULL_SECRET),
     ("label", &variables::PGSET_LABEL),
     ("limits", &variables::PGSET_LIMITS),
+    ("max-lag", &variables::PGSET_MAX_LAG),
     ("network-policy", &variables::PGSET_NETWORK_POLICY),
     ("node-selector", &variables::PGSET_NODE_SELECTOR),
     ("primary-user", &variables::PG_PRIMARY_USER),
@@ -76,6 +77,7 @@ impl Recipe {
             record("set", parameters.map(Parameters::text).unwrap_or_default());
             let synchronous = settings.synchronous.as_ref().map_or(0, |given| given.value);
             record("synchronous", synchronous.to_string());
+            record("max-lag", settings.max_lag.to_string());
         }
         if settings.profile.capabilities().tls.is_there() {
             match tls {

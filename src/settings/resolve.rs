@@ -22,7 +22,7 @@ use super::general::one_of;
 use super::sources::{Sources, parse};
 use super::table::InForce;
 use super::{
-    Recipe, Settings, SettingsError, Source, Sourced, credentials, parameters, pods,
+    Recipe, Settings, SettingsError, Source, Sourced, credentials, max_lag, parameters, pods,
     service_account, synchronous, tls,
 };
 use crate::cli::{GlobalArgs, SettingsArgs};
@@ -110,11 +110,13 @@ pub fn resolve(
         &mut warnings,
     )?;
     let synchronous = synchronous::synchronous(&mut sources, args, replicas.as_ref())?;
+    let refusal = profile.capabilities().configuration.refusal();
+    let max_lag = max_lag::max_lag(&mut sources, args, refusal)?;
     let tls = tls::tls(&mut sources, args)?;
     if let Some(reason) = profile.capabilities().tls.refusal() {
         tls::refuse(tls.as_ref(), reason)?;
     }
-    if let Some(reason) = profile.capabilities().configuration.refusal() {
+    if let Some(reason) = refusal {
         parameters::refuse(parameters.as_ref(), synchronous.as_ref(), reason)?;
     }
     let credentials = credentials::credentials(&mut sources, &profile, &mut warnings)?;
@@ -131,6 +133,7 @@ pub fn resolve(
         volume_prefix,
         parameters,
         synchronous,
+        max_lag,
         tls,
         credentials,
         pods,

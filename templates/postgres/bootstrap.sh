@@ -1138,16 +1138,53 @@ sweep_when_streaming() {
 }
 
 ready() {
-  local want=t answer
+  local want=t answer master received replayed
   [ "$(role)" = replica ] || want=f
-  answer=$(local_sql 'select pg_is_in_recovery()' 2>&1) || {
+  answer=$(local_sql "select pg_is_in_recovery(), pg_wal_lsn_diff(latest_end_lsn, '0/0'), pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0'),
+    pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') from (select) one left join pg_stat_wal_receiver on status = 'streaming'" 2>&1) || {
     log "not ready: $answer"
     return 1
   }
+  # The last line, because the server may print warnings.
+  IFS='|' read -r answer master received replayed <<<"${answer##*$'\n'}"
   [ "$answer" = "$want" ] || {
     log "not ready: the server is $([ "$answer" = t ] && echo "a standby" || echo "writable") and pod $PGSET_POD is the $(role)"
     return 1
   }
+  # What the master has written is known only while it is streamed. Otherwise a replica stays ready: without its
+  # master every replica would stop serving reads.
+  [ "$want" = f ] || [ -z "$master" ] || [ -z "$received" ] || [ -z "$replayed" ] || keeps_up
+}
+# Whether a streaming replica has replayed nearly all. Time is measured by the WAL that was received, not by the
+# master's commits: in one long transaction, such as the load of a large table, the last commit may be old although
+# the replica replays everything at once.
+keeps_up() {
+  local limit delay=${PGSET_MAX_DELAY:-300} now at position marks='' last='' late=''
+  [ -e "$PGSET_ETC/max-lag" ] || return 0
+  read -r limit <"$PGSET_ETC/max-lag" || true
+  [[ $limit =~ ^[0-9]{1,18}$ ]] || {
+    log "not ready: $PGSET_ETC/max-lag does not contain a number of bytes"
+    return 1
+  }
+  read -r now _ </proc/uptime
+  now=${now%.*}
+  # Each mark says when the WAL up to a position had been received. A mark that is replayed, or is of another
+  # history, goes; of those that are too old the newest is enough.
+  while read -r at position; do
+    if [ "$position" -le "$replayed" ] || [ "$position" -gt "$received" ]; then continue; fi
+    if [ $((now - at)) -ge "$delay" ]; then late=1 marks=''; fi
+    marks+="$at $position"$'\n'
+    last=$at
+  done < <(cat "$PGSET_RUN/received" 2>/dev/null)
+  if [ "$received" -gt "$replayed" ] && [ $((now - ${last:-0})) -ge $((delay / 30)) ]; then marks+="$now $received"$'\n'; fi
+  printf %s "$marks" >"$PGSET_RUN/received.new" && mv "$PGSET_RUN/received.new" "$PGSET_RUN/received"
+  if [ $((master - replayed)) -gt "$limit" ]; then
+    log "not ready: $((master - replayed)) bytes of WAL are not replayed yet, the limit is $limit (--max-lag)"
+    return 1
+  elif [ -n "$late" ]; then
+    log "not ready: WAL that was received more than $delay s ago is not replayed yet"
+    return 1
+  fi
 }
 # pg_isready returns 0 if the server accepts connections, 1 if it starts, stops or recovers. Both are alive.
 alive() {

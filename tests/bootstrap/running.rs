@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::machine::{is_root, signal};
-use super::set::{PASSWORDS, Set};
+use super::set::{PASSWORDS, Pod, Set};
 use super::{code, eventually, skipped};
 
 #[test]
@@ -171,4 +171,59 @@ fn a_replica_whose_master_is_gone_is_alive_and_ready() {
     });
     assert_eq!(replica.run(&["alive"]).code, 0);
     assert_eq!(replica.run(&["ready"]).code, 0);
+}
+
+/// Writes about 4 MB of the log on the master, and waits until the replica has received all of it.
+fn write_and_receive(master: &Pod, replica: &Pod) {
+    master.sql("drop table if exists lag");
+    master.sql("create table lag as select n, repeat('x', 100) from generate_series(1, 25000) n");
+    let position = master.sql("select pg_current_wal_lsn()");
+    eventually("the replica receives it", || {
+        match replica.sql(&format!("select pg_last_wal_receive_lsn() >= '{position}'")).as_str() {
+            "t" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_replica_that_is_too_far_behind_is_not_ready() {
+    let set = Set::new();
+    let (master, server, replica, _standby) = set.pair();
+    let limit = |text: &str| fs::write(replica.in_etc("max-lag"), text).unwrap();
+    let until = |pod: &Pod, code: i32, words: &str| {
+        eventually(&format!("the probe ends with {code}: {words:?}"), || {
+            let probe = pod.run(&["ready"]);
+            let said = probe.code == code && probe.log.contains(words);
+            if said { Ok(()) } else { Err(format!("{}: {}", probe.code, probe.log)) }
+        });
+    };
+    limit("1000000\n");
+    replica.sql("select pg_wal_replay_pause()");
+    // Nothing is left to replay.
+    assert_eq!(replica.run(&["ready"]).code, 0);
+    write_and_receive(&master, &replica);
+    until(&replica, 1, "bytes of WAL are not replayed yet, the limit is 1000000 (--max-lag)");
+    // Without the file, which an older pgset does not write, and with a larger limit, only the time counts.
+    fs::remove_file(replica.in_etc("max-lag")).unwrap();
+    assert_eq!(replica.run(&["ready"]).code, 0);
+    limit("1000000000000\n");
+    assert_eq!(replica.run(&["ready"]).code, 0);
+    let hasty = replica.clone().env("PGSET_MAX_DELAY", 1);
+    until(&hasty, 1, "WAL that was received more than 1 s ago is not replayed yet");
+    limit("1 GB\n");
+    let probe = replica.run(&["ready"]);
+    let probe = probe.says("max-lag does not contain a number of bytes");
+    assert_eq!((probe.code, master.run(&["ready"]).code), (1, 0));
+    // Once it has replayed all, the time begins anew.
+    limit("1000000\n");
+    replica.sql("select pg_wal_replay_resume()");
+    until(&hasty, 0, "");
+    // Without its master a replica can't know how far it is behind.
+    replica.sql("select pg_wal_replay_pause()");
+    write_and_receive(&master, &replica);
+    until(&replica, 1, "bytes of WAL are not replayed yet");
+    server.stop();
+    until(&replica, 0, "");
 }

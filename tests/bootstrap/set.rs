@@ -258,6 +258,11 @@ impl Pod {
         fs::write(etc.join("pg_hba.conf"), render(&template, host)).unwrap();
     }
 
+    /// A file of the mounted configuration.
+    pub(super) fn in_etc(&self, name: &str) -> PathBuf {
+        Path::new(self.value("PGSET_ETC")).join(name)
+    }
+
     pub(super) fn data(&self) -> PathBuf {
         self.value("PGDATA").into()
     }

@@ -18,6 +18,7 @@ const PODS: [&str; 3] = ["pgset-0", "pgset-1", "pgset-2"];
 /// A value other than the default for each setting that a set in any cluster can have. The image is the default one,
 /// under another name: a set that forgets it would restart.
 const EVERYTHING: &str = "up --yes --image docker.io/library/postgres:17 --replicas 3 --synchronous 1 \
+    --max-lag 2Gi \
     --storage class --size 1100Mi --set work_mem=8MB --set max_connections=120 --tls \
     --requests cpu=20m,memory=100Mi --limits cpu=1,memory=600Mi,ephemeral-storage=none \
     --node-selector kubernetes.io/os=linux --toleration dedicated=db:NoSchedule \

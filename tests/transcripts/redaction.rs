@@ -34,6 +34,7 @@ fn column(text: &str) -> String {
         let unit = match core {
             "ms" | "s" | "min" => Some("T"),
             "B" | "KiB" | "MiB" | "GiB" => Some("SIZE"),
+            "%" => Some("P"),
             _ => None,
         };
         let number = words.last().is_some_and(|last| is_number(last.trim_start_matches('(')));
@@ -115,6 +116,7 @@ fn what_changes_is_replaced() {
             "x is healthy, PostgreSQL 17.12 (postgres:17)",
             "x is healthy, PostgreSQL V (postgres:17)",
         ),
+        ("  pgset-pvc   36.1 GiB (39 %)   standard", "  pgset-pvc  SIZE (P)  standard"),
         ("pod/pgset-1 Pulling image", ""),
     ] {
         assert_eq!(redacted(text).trim_end_matches('\n'), expected);

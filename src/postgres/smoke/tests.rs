@@ -17,6 +17,7 @@ fn pod(ordinal: u32, in_recovery: Option<bool>) -> PodFacts {
         image: "postgres:17".into(),
         age: Duration::from_secs(5),
         ip: format!("10.0.0.{ordinal}"),
+        measurements: None,
     }
 }
 
@@ -38,6 +39,14 @@ fn set() -> SetIdentity {
 }
 
 fn list(pods: &[PodFacts], services: &[ServiceFacts]) -> CheckList {
+    list_of(pods, services, None)
+}
+
+fn list_of(
+    pods: &[PodFacts],
+    services: &[ServiceFacts],
+    observation: Option<&Observation>,
+) -> CheckList {
     let password = Secret::new("sentinel".into());
     let set = set();
     let subject = Subject {
@@ -49,6 +58,7 @@ fn list(pods: &[PodFacts], services: &[ServiceFacts]) -> CheckList {
         user_password: &password,
         pods,
         services,
+        observation,
         lag_limit: Duration::from_secs(2),
         verified: false,
     };
@@ -101,6 +111,8 @@ fn the_plan_asks_over_the_network_in_order() {
             ("marker-read/pgset-2", Stage::Second, "pgset-0"),
             ("marker-clean", Stage::Last, "pgset-1"),
             ("roles", Stage::First, "-"),
+            ("replay", Stage::First, "-"),
+            ("slots", Stage::First, "-"),
             ("login", Stage::First, "pgset-1"),
         ]
     );
@@ -118,8 +130,41 @@ fn one_pod_says_what_can_not_be_tested() {
         .filter(|c| matches!(judged(&list, &c.id, 0, "", ""), CheckOutcome::Skipped { .. }))
         .map(|c| c.id.as_str())
         .collect();
-    assert_eq!(skipped, ["replication", "replica-service", "marker"]);
+    assert_eq!(skipped, ["replication", "replica-service", "marker", "replay", "slots"]);
     assert_eq!(list.checks[0].script.as_ref().unwrap().pod, "pgset-0");
+}
+
+#[test]
+fn a_paused_or_slow_replica_and_a_lost_slot_fail() {
+    use crate::postgres::measurements::{Measurements, Replay};
+    let slot = "{\"kind\":\"slot\",\"slot_name\":\"other\",\"slot_type\":\"physical\",\"active\":false,\"restart_lsn\":null,\"wal_status\":\"lost\"}\n";
+    let verdict = |id: &str, paused: bool, replayed: u64, slots: &str| {
+        let mut replica = pod(1, Some(true));
+        let replay = Replay {
+            paused,
+            replayed_lsn: Some(replication::Lsn(replayed)),
+            unreplayed_bytes: None,
+            last_commit_seconds: None,
+        };
+        replica.measurements =
+            Some(Measurements { replay: Some(replay), ..Measurements::default() });
+        let stdout = rows(&[]) + slots;
+        let output = ExecOutput { stdout, exit_code: Some(0), ..ExecOutput::default() };
+        let observation = Observation::parse(&output).unwrap();
+        let list = list_of(&[pod(0, Some(false)), replica], &[], Some(&observation));
+        judged(&list, id, 0, "", "")
+    };
+    assert_eq!(passed(&verdict("replay", false, 0x20, "")), "limits 0 B and 300 s");
+    assert!(
+        reason(&verdict("replay", true, 0x20, "")).starts_with("Pod pgset-1: replay is paused")
+    );
+    assert!(reason(&verdict("replay", false, 0x10, "")).contains("behind the master by 16 B"));
+    assert_eq!(passed(&verdict("slots", false, 0x20, "")), "0 slots");
+    assert!(reason(&verdict("slots", false, 0x20, slot)).starts_with("slot other is lost"));
+    let away = three();
+    for id in ["replay", "slots"] {
+        assert!(matches!(judged(&away, id, 0, "", ""), CheckOutcome::Skipped { .. }), "{id}");
+    }
 }
 
 #[test]

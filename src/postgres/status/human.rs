@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use console::style;
 
-use super::{Health, ReplicaStatus, ServiceFacts, Status};
+use super::{Health, PodFacts, ReplicaStatus, ServiceFacts, Status};
+use crate::postgres::measurements::Measurements;
 use crate::text::table::{Column, Table, clean, wrap};
 use crate::text::{self, wrap_hanging};
 
@@ -38,10 +39,31 @@ const PODS: [(&str, u8); 9] = [
 ];
 const REPLICATION: [(&str, u8); 6] =
     [("REPLICA", 0), ("STATE", 0), ("SYNC", 2), ("BEHIND", 1), ("DELAY", 3), ("REPLAYED", 4)];
-const SLOTS: [(&str, u8); 4] = [("NAME", 0), ("KIND", 2), ("USED", 1), ("KEEPS", 0)];
+const SLOTS: [(&str, u8); 6] =
+    [("NAME", 0), ("KIND", 2), ("USED", 1), ("KEEPS", 0), ("WAL", WIDE), ("LOST AFTER", WIDE)];
 const SERVICES: [(&str, u8); 4] = [("NAME", 0), ("ADDRESS", 1), ("PORT", 2), ("ENDPOINTS", 0)];
-const VOLUMES: [(&str, u8); 6] =
-    [("CLAIM", 0), ("PHASE", 0), ("CAPACITY", 1), ("CLASS", 3), ("VOLUME", WIDE), ("PODS", 2)];
+const VOLUMES: [(&str, u8); 8] = [
+    ("CLAIM", 0),
+    ("PHASE", 0),
+    ("CAPACITY", 2),
+    ("USED", WIDE),
+    ("FREE", 1),
+    ("CLASS", 4),
+    ("VOLUME", WIDE),
+    ("PODS", 3),
+];
+/// What was measured in each server, in the wide view only.
+const SERVERS: [(&str, u8); 9] = [
+    ("POD", WIDE),
+    ("PG_WAL", WIDE),
+    ("KEPT BY", WIDE),
+    ("TRANSACTION IDS", WIDE),
+    ("MULTIXACT IDS", WIDE),
+    ("OLDEST TRANSACTION", WIDE),
+    ("OLDEST PREPARED", WIDE),
+    ("CHECKSUM FAILURES", WIDE),
+    ("OLD COLLATIONS", WIDE),
+];
 
 /// Formats the status.
 #[must_use]
@@ -74,7 +96,14 @@ pub fn human(status: &Status, view: View) -> String {
     section(&mut text, "replication", view, &REPLICATION, &replication(status));
     section(&mut text, "slots", view, &SLOTS, &slots(status));
     section(&mut text, "services", view, &SERVICES, &services(status));
-    section(&mut text, "volumes", view, &VOLUMES, &volumes(status));
+    let mut columns = VOLUMES;
+    if status.volumes.iter().all(|volume| volume.space.is_none()) {
+        columns.iter_mut().filter(|(name, _)| *name == "FREE").for_each(|(_, rank)| *rank = WIDE);
+    }
+    section(&mut text, "volumes", view, &columns, &volumes(status));
+    if view.wide {
+        section(&mut text, "servers", view, &SERVERS, &servers(status));
+    }
     text
 }
 
@@ -157,7 +186,7 @@ fn or_dash(text: Option<&str>) -> String {
 }
 
 fn pods(status: &Status) -> Vec<Vec<String>> {
-    let row = |pod: &super::PodFacts| {
+    let row = |pod: &PodFacts| {
         let role = match pod.in_recovery {
             Some(true) => "replica",
             Some(false) => "master",
@@ -187,11 +216,14 @@ fn replication(status: &Status) -> Vec<Vec<String>> {
             (_, Some(row)) => row.state.clone(),
             (None, None) => "not connected".to_owned(),
         };
+        let lag = replica.lag.as_ref();
+        let paused = if lag.is_some_and(|lag| lag.paused) { ", paused" } else { "" };
+        let behind = lag.and_then(|lag| lag.bytes).or(row.and_then(|row| row.lag_bytes));
         vec![
             replica.pod.clone().unwrap_or_else(outside),
-            state,
+            format!("{state}{paused}"),
             or_dash(row.map(|row| row.sync_state.as_str())),
-            row.and_then(|row| row.lag_bytes).map_or("-".to_owned(), text::size),
+            behind.map_or("-".to_owned(), text::size),
             row.and_then(|row| row.replay_lag).map_or("-".to_owned(), delay),
             row.and_then(|row| row.replay_lsn).map_or("-".to_owned(), |lsn| lsn.to_string()),
         ]
@@ -206,6 +238,8 @@ fn slots(status: &Status) -> Vec<Vec<String>> {
             slot.kind.clone(),
             if slot.active { "yes" } else { "no" }.to_owned(),
             slot.retained_bytes.map_or("-".to_owned(), text::size),
+            or_dash(slot.wal_status.as_deref()),
+            slot.safe_wal_bytes.map_or("-".to_owned(), text::size),
         ]
     };
     status.slots.iter().map(row).collect()
@@ -231,12 +265,47 @@ fn volumes(status: &Status) -> Vec<Vec<String>> {
             volume.claim.clone(),
             volume.phase.clone(),
             volume.capacity.clone(),
+            volume.space.map_or("-".to_owned(), |space| text::size(space.used_bytes)),
+            volume.space.map_or("-".to_owned(), |space| {
+                format!("{} ({} %)", text::size(space.free_bytes), space.free_percent())
+            }),
             or_dash(volume.class.as_deref()),
             or_dash(volume.volume.as_deref()),
             or_dash(Some(&volume.pods.join(", "))),
         ]
     };
     status.volumes.iter().map(row).collect()
+}
+
+fn servers(status: &Status) -> Vec<Vec<String>> {
+    let measured =
+        |pod: &PodFacts| Some((pod.name.clone(), pod.is_writable(), pod.measurements.clone()?));
+    let seconds = |seconds: f64| age(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let row = |(pod, is_master, m): (String, bool, Measurements)| {
+        let dash = || "-".to_owned();
+        vec![
+            pod,
+            m.wal_bytes.map_or_else(dash, text::size),
+            if is_master { kept_by(status, m.wal_keep_bytes.min(m.wal_bytes)) } else { dash() },
+            m.transaction_ids.map_or_else(dash, |oldest| oldest.age.to_string()),
+            m.multixact_ids.map_or_else(dash, |oldest| oldest.age.to_string()),
+            m.oldest_transaction.map_or_else(dash, |oldest| seconds(oldest.seconds)),
+            m.oldest_prepared.map_or_else(dash, |oldest| seconds(oldest.seconds)),
+            m.checksum_failures.map_or(0, |found| found.failures).to_string(),
+            m.collations.len().to_string(),
+        ]
+    };
+    status.pods.iter().filter_map(measured).map(row).collect()
+}
+
+/// What keeps most of the master's WAL: `slot pgset_1 (3 GiB)`. Less than this is there until the next checkpoints.
+fn kept_by(status: &Status, wal_keep: Option<u64>) -> String {
+    let slots =
+        status.slots.iter().map(|slot| (slot.retained_bytes, format!("slot {}", slot.name)));
+    let all = slots.chain([(wal_keep, "wal_keep_size".to_owned())]);
+    let most = all.filter_map(|(bytes, what)| Some((bytes.filter(|bytes| *bytes > 0)?, what)));
+    let most = most.max_by_key(|(bytes, _)| *bytes);
+    most.map_or("-".to_owned(), |(bytes, what)| format!("{what} ({})", text::size(bytes)))
 }
 
 /// `5s`, `3m`, `2h`, `4d`, as in kubectl.

@@ -172,15 +172,6 @@ pub(super) fn replication_problems(facts: &Facts) -> Vec<String> {
     if let Some(settings) = &observation.pending_restart {
         found.push(format!("the master needs a restart to apply {settings}: pgset up restarts it"));
     }
-    let starts = |slot: &str| facts.is_explained(&slot.replace('_', "-"));
-    for slot in observation.slots.iter().filter(|slot| !slot.active && !starts(&slot.name)) {
-        found.push(match slot.retained_bytes {
-            Some(bytes) => {
-                format!("slot {} is inactive and retains {bytes} bytes of WAL", slot.name)
-            }
-            None => format!("slot {} is inactive", slot.name),
-        });
-    }
     found
 }
 

@@ -1,7 +1,8 @@
 use super::*;
-use crate::postgres::replication::Lsn;
+use crate::postgres::measurements::Replay;
+use crate::postgres::replication::{Lsn, ReplicaRow};
 
-fn pod(ordinal: u32, role: Role) -> PodFacts {
+pub(super) fn pod(ordinal: u32, role: Role) -> PodFacts {
     PodFacts {
         name: format!("pgset-{ordinal}"),
         ordinal,
@@ -15,6 +16,7 @@ fn pod(ordinal: u32, role: Role) -> PodFacts {
         image: "crunchydata/crunchy-postgres:centos7-9.5-1.2.6".into(),
         age: Duration::from_secs(300),
         ip: format!("10.0.0.{ordinal}"),
+        measurements: None,
     }
 }
 
@@ -38,6 +40,30 @@ fn row(pod: &str) -> ReplicaRow {
     }
 }
 
+pub(super) fn volume() -> VolumeFacts {
+    VolumeFacts {
+        claim: "pgset-pvc".into(),
+        volume: Some("pv1".into()),
+        class: None,
+        capacity: "100M".into(),
+        phase: "Bound".into(),
+        pods: vec!["pgset-0".into(), "pgset-1".into()],
+        space: None,
+    }
+}
+
+/// What a standby measures that has replayed up to here, and has more to replay.
+fn replay(paused: bool, replayed: u64) -> Measurements {
+    let replay = Replay {
+        paused,
+        replayed_lsn: Some(Lsn(replayed)),
+        unreplayed_bytes: Some(1),
+        last_commit_seconds: Some(9000.0),
+    };
+    let max_lag_bytes = 1 << 30;
+    Measurements { replay: Some(replay), max_lag_bytes, ..Measurements::default() }
+}
+
 fn facts() -> Facts {
     Facts {
         set: "pgset".into(),
@@ -59,14 +85,7 @@ fn facts() -> Facts {
             service("pgset-master", ServiceRole::Master, 0),
             service("pgset-replica", ServiceRole::Replica, 1),
         ],
-        volumes: vec![VolumeFacts {
-            claim: "pgset-pvc".into(),
-            volume: Some("pv1".into()),
-            class: None,
-            capacity: "100M".into(),
-            phase: "Bound".into(),
-            pods: vec!["pgset-0".into(), "pgset-1".into()],
-        }],
+        volumes: vec![volume()],
         tls: None,
         problems: Vec::new(),
         explained: Vec::new(),
@@ -163,6 +182,76 @@ fn anything_else_wrong_is_degraded() {
 }
 
 #[test]
+fn a_replica_that_is_paused_or_behind_is_degraded() {
+    let paused = "Pod pgset-1: replay is paused, 1.5 KiB behind the master; ";
+    let cases: [Case; 4] = [
+        (paused, |f| f.pods[0].measurements = Some(replay(true, 0x10))),
+        // The master does not know this replica: the replica itself says how far it has replayed.
+        ("Pod pgset-1 is behind the master by 2 GiB, more than 1 GiB (--max-lag); ", |f| {
+            f.pods[0].measurements = Some(replay(false, 0x10));
+            let observation = f.observation.as_mut().unwrap();
+            observation.replicas.clear();
+            observation.lsn = Some(Lsn((2 << 30) + 0x10));
+        }),
+        ("Pod pgset-1 is behind the master by 400 s, more than 300 s; ", |f| {
+            f.pods[0].measurements = Some(replay(false, 0x10));
+            let row = &mut f.observation.as_mut().unwrap().replicas[0];
+            row.replay_lag = Some(Duration::from_secs(400));
+        }),
+        ("Pod pgset-1 is behind the master by 9000 s, more than 300 s; ", |f| {
+            f.pods[0].measurements = Some(replay(false, 0x10));
+            f.observation.as_mut().unwrap().replicas[0].replay_lag = None;
+        }),
+    ];
+    for (problem, change) in cases {
+        let (health, problems) = changed(change);
+        assert_eq!(health, Health::Degraded, "{problem}");
+        assert!(problems.starts_with(problem), "{problem}: {problems}");
+    }
+    // In a long transaction the last commit is old, and the replica replays all at once.
+    let kept_up = changed(|f| f.pods[0].measurements = Some(replay(false, 0x10)));
+    assert_eq!(kept_up, (Health::Healthy, String::new()));
+}
+
+#[test]
+fn a_pause_is_told_while_the_master_is_away() {
+    let (health, problems) = changed(|f| {
+        f.observation = None;
+        f.pods[0].measurements = Some(replay(true, 0x10));
+    });
+    assert_eq!(health, Health::Degraded);
+    assert!(problems.starts_with("Pod pgset-1: replay is paused; "), "{problems}");
+}
+
+#[test]
+fn the_slot_of_a_replica_that_is_behind_is_no_news_and_a_lost_one_is() {
+    let slot = |wal_status: &str, retained_bytes| SlotRow {
+        name: "pgset_1".into(),
+        kind: "physical".into(),
+        active: true,
+        retained_bytes,
+        wal_status: Some(wal_status.into()),
+        safe_wal_bytes: None,
+    };
+    let (_, problems) = changed(|f| {
+        f.pods[0].measurements = Some(replay(true, 0x10));
+        f.observation.as_mut().unwrap().slots.push(slot("extended", Some(5 << 30)));
+    });
+    assert!(!problems.contains("slot"), "{problems}");
+    let (_, problems) = changed(|f| {
+        f.observation.as_mut().unwrap().slots.push(slot("extended", Some(5 << 30)));
+    });
+    assert!(problems.starts_with("slot pgset_1 keeps 5 GiB of WAL, "), "{problems}");
+    let (health, problems) = changed(|f| {
+        f.pods[0].ready = false;
+        f.observation.as_mut().unwrap().slots.push(slot("lost", None));
+    });
+    assert_eq!(health, Health::Degraded);
+    let words = "slot pgset_1 is lost, because it kept more than max_slot_wal_keep_size; `pgset restart pgset-1` clones the replica again";
+    assert!(problems.contains(words), "{problems}");
+}
+
+#[test]
 fn an_idle_slot_is_named_with_what_it_keeps() {
     let (health, problems) = changed(|f| {
         f.observation.as_mut().unwrap().slots.push(SlotRow {
@@ -170,6 +259,8 @@ fn an_idle_slot_is_named_with_what_it_keeps() {
             kind: "physical".into(),
             active: false,
             retained_bytes: Some(16),
+            wal_status: Some("reserved".into()),
+            safe_wal_bytes: None,
         });
     });
     assert_eq!(health, Health::Degraded);
@@ -199,6 +290,8 @@ fn the_document_is_versioned() {
     assert_eq!(value["pods"][0]["age_seconds"], 300);
     assert_eq!(value["replication"][0]["row"]["replay_lsn"], "0/10");
     assert_eq!(value["replication"][0]["row"]["replay_lag_seconds"], 0.003);
+    let lag = &value["replication"][0]["lag"];
+    assert_eq!((&lag["bytes"], &lag["max_bytes"]), (&1600.into(), &(1_u64 << 30).into()));
 }
 
 #[test]

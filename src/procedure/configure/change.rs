@@ -8,7 +8,7 @@ use crate::manifest::ObjectId;
 use crate::plan::{Action, Plan};
 use crate::set::{SetIdentity, objects};
 use crate::settings::parameters::conf;
-use crate::settings::{Parameters, synchronous};
+use crate::settings::{Parameters, max_lag, synchronous};
 
 /// The key of the ConfigMap that holds PostgreSQL's settings.
 pub(super) const POSTGRESQL_CONF: &str = "postgresql.conf";
@@ -21,13 +21,18 @@ pub(crate) fn postgresql_conf(config: &Value) -> Option<&str> {
 /// Describes the changes of the user's settings in the plan.
 pub(crate) fn describe(plan: &mut Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) {
     let id = objects::config(set);
-    let Some(before) = live.get(&id).and_then(postgresql_conf).map(str::to_owned) else { return };
+    let Some(config) = live.get(&id) else { return };
+    let Some(before) = postgresql_conf(config) else { return };
     for step in plan.steps.iter_mut().filter(|step| step.object.id == id) {
         let Some(after) = postgresql_conf(&step.object.value) else { continue };
-        let mut changes = Parameters::of_set(after).changes_since(&Parameters::of_set(&before));
-        let (was, is) = (synchronous::of_set(&before), synchronous::of_set(after));
+        let mut changes = Parameters::of_set(after).changes_since(&Parameters::of_set(before));
+        let (was, is) = (synchronous::of_set(before), synchronous::of_set(after));
         if was != is {
             changes.push(format!("synchronous replicas {was} -> {is}"));
+        }
+        let limits = max_lag::of_config(config).zip(max_lag::of_config(&step.object.value));
+        if let Some((was, is)) = limits.filter(|(was, is)| was.bytes() != is.bytes()) {
+            changes.push(format!("max lag {was} -> {is}"));
         }
         if !changes.is_empty() {
             step.detail = Some(changes.join("; "));

@@ -35,6 +35,7 @@ fn settings() -> Settings {
         },
         parameters: None,
         synchronous: None,
+        max_lag: "1Gi".parse().unwrap(),
         tls: None,
         pods: crate::settings::Pods::default(),
         service_account: None,

@@ -44,6 +44,7 @@ fn case(line: &str) -> Case {
             "--set" => case.args.set.extend({ value }()),
             "--config" => case.args.config = { value }().map(PathBuf::from),
             "--synchronous" => case.args.synchronous = { value }(),
+            "--max-lag" => case.args.max_lag = { value }(),
             "--tls" => case.args.tls = { value }(),
             "--tls-secret" => case.args.tls_secret = { value }(),
             "--templates" => case.args.templates = { value }().map(PathBuf::from),
@@ -386,6 +387,8 @@ fn settings_of_postgresql_by_precedence() {
         ("", "PGSET_SYNCHRONOUS", "nothing"),
         ("PGSET_SYNCHRONOUS=1", "PGSET_SYNCHRONOUS", "1 < PGSET_SYNCHRONOUS"),
         ("PGSET_SYNCHRONOUS=1 --synchronous 0", "PGSET_SYNCHRONOUS", "0 < --synchronous"),
+        ("", "PGSET_MAX_LAG", "1Gi < default"),
+        ("PGSET_MAX_LAG=2Gi --max-lag 4096Mi", "PGSET_MAX_LAG", "4Gi < --max-lag"),
     ] {
         assert_eq!(in_force(line, variable), expected, "{line}");
     }
@@ -400,7 +403,7 @@ fn settings_of_postgresql_are_for_the_official_image() {
     assert_eq!(settings.synchronous.unwrap().value, 1);
     assert_eq!(case("").run().unwrap().settings.parameters, None);
     assert_eq!(case("--set fsync=off").run().unwrap().warnings.len(), 1);
-    for given in ["--set jit=off", "--synchronous 1"] {
+    for given in ["--set jit=off", "--synchronous 1", "--max-lag 2Gi"] {
         let error = case(&format!("{CRUNCHY} {given}")).refused();
         assert!(error.reason.contains("a Crunchy image"), "{error}");
     }
@@ -432,6 +435,20 @@ fn tls_by_precedence() {
         assert!(error.reason.contains("Crunchy's images"), "{error}");
     }
     case(&format!("{CRUNCHY} --tls false")).run().unwrap();
+}
+
+#[test]
+fn the_maximum_lag_is_a_size_of_at_least_one_segment() {
+    for (line, reason, hint) in [
+        ("--max-lag 1GB", "must be a whole number of bytes", Some("did you mean 1G?")),
+        ("--max-lag 0", "must be more than 0 bytes", None),
+        ("PGSET_MAX_LAG=16M", "must be at least 16Mi, the size of a segment of the log", None),
+    ] {
+        let error = case(line).refused();
+        assert!(error.reason.starts_with(reason), "{line}: {error}");
+        assert_eq!((error.field, error.hint.as_deref()), ("maximum lag", hint), "{line}");
+    }
+    assert_eq!(case("--max-lag 16Mi").run().unwrap().settings.max_lag.bytes(), 16 << 20);
 }
 
 #[test]

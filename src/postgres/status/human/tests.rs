@@ -1,6 +1,7 @@
 //! The whole output at several widths.
 
 use super::*;
+use crate::postgres::measurements::{Age, Replay, Space};
 use crate::postgres::replication::{Lsn, Observation, ReplicaRow, SlotRow};
 use crate::postgres::status::{Endpoint, Facts, PodFacts, ServiceRole, VolumeFacts};
 use crate::set::{Role, RunState};
@@ -20,6 +21,27 @@ fn pod(ordinal: u32) -> PodFacts {
         image: "postgres:17".into(),
         age: Duration::from_secs(300),
         ip: format!("10.0.0.{ordinal}"),
+        measurements: Some(measured(role == Role::Replica)),
+    }
+}
+
+fn measured(is_standby: bool) -> Measurements {
+    let replay = Replay {
+        paused: false,
+        replayed_lsn: Some(Lsn(0x500_0060)),
+        unreplayed_bytes: Some(0),
+        last_commit_seconds: Some(9.0),
+    };
+    let oldest = |age| Some(Age { database: "userdb".into(), age });
+    Measurements {
+        space: Some(Space { used_bytes: 400 << 20, free_bytes: 600 << 20 }),
+        max_lag_bytes: 1 << 30,
+        replay: is_standby.then_some(replay),
+        wal_bytes: Some(32 << 20),
+        wal_keep_bytes: Some(16 << 20),
+        transaction_ids: oldest(745),
+        multixact_ids: oldest(0),
+        ..Measurements::default()
     }
 }
 
@@ -58,6 +80,7 @@ fn volume(ordinal: u32) -> VolumeFacts {
         capacity: "1Gi".into(),
         phase: "Bound".into(),
         pods: vec![format!("pgset-{ordinal}")],
+        space: None,
     }
 }
 
@@ -67,6 +90,8 @@ fn facts() -> Facts {
         kind: "physical".into(),
         active: true,
         retained_bytes: Some(0),
+        wal_status: Some("reserved".into()),
+        safe_wal_bytes: None,
     };
     Facts {
         set: "pgset".into(),
@@ -105,6 +130,7 @@ fn sick() -> Status {
     facts.pods.truncate(2);
     for pod in &mut facts.pods {
         pod.in_recovery = None;
+        pod.measurements = None;
         pod.ready = false;
     }
     facts.pods[0].state = "ImagePullBackOff".into();
@@ -163,10 +189,10 @@ services
   pgset-replica  10.96.159.127  5432  pgset-1, pgset-2
 
 volumes
-  CLAIM           PHASE  CAPACITY  CLASS     PODS
-  pgdata-pgset-0  Bound  1Gi       standard  pgset-0
-  pgdata-pgset-1  Bound  1Gi       standard  pgset-1
-  pgdata-pgset-2  Bound  1Gi       standard  pgset-2
+  CLAIM           PHASE  CAPACITY  FREE            CLASS     PODS
+  pgdata-pgset-0  Bound  1Gi       600 MiB (60 %)  standard  pgset-0
+  pgdata-pgset-1  Bound  1Gi       600 MiB (60 %)  standard  pgset-1
+  pgdata-pgset-2  Bound  1Gi       600 MiB (60 %)  standard  pgset-2
 ",
             "{width:?}"
         );
@@ -212,10 +238,10 @@ services
     endpoints  pgset-1, pgset-2
 
 volumes
-  CLAIM           PHASE  CAPACITY
-  pgdata-pgset-0  Bound  1Gi
-  pgdata-pgset-1  Bound  1Gi
-  pgdata-pgset-2  Bound  1Gi
+  CLAIM           PHASE  FREE
+  pgdata-pgset-0  Bound  600 MiB (60 %)
+  pgdata-pgset-1  Bound  600 MiB (60 %)
+  pgdata-pgset-2  Bound  600 MiB (60 %)
 "
     );
 }
@@ -241,9 +267,9 @@ replication
   pgset-2  streaming  async  0 B     16 ms  0/5000060
 
 slots
-  NAME     KIND      USED  KEEPS
-  pgset_1  physical  yes   0 B
-  pgset_2  physical  yes   0 B
+  NAME     KIND      USED  KEEPS  WAL       LOST AFTER
+  pgset_1  physical  yes   0 B    reserved  -
+  pgset_2  physical  yes   0 B    reserved  -
 
 services
   NAME           ADDRESS        PORT  ENDPOINTS
@@ -252,10 +278,16 @@ services
   pgset-replica  10.96.159.127  5432  pgset-1, pgset-2
 
 volumes
-  CLAIM           PHASE  CAPACITY  CLASS     VOLUME                                    PODS
-  pgdata-pgset-0  Bound  1Gi       standard  pvc-bd552125-0d6f-49f5-a474-df9a6660cca0  pgset-0
-  pgdata-pgset-1  Bound  1Gi       standard  pvc-bd552125-0d6f-49f5-a474-df9a6660cca1  pgset-1
-  pgdata-pgset-2  Bound  1Gi       standard  pvc-bd552125-0d6f-49f5-a474-df9a6660cca2  pgset-2
+  CLAIM           PHASE  CAPACITY  USED     FREE            CLASS     VOLUME                                    PODS
+  pgdata-pgset-0  Bound  1Gi       400 MiB  600 MiB (60 %)  standard  pvc-bd552125-0d6f-49f5-a474-df9a6660cca0  pgset-0
+  pgdata-pgset-1  Bound  1Gi       400 MiB  600 MiB (60 %)  standard  pvc-bd552125-0d6f-49f5-a474-df9a6660cca1  pgset-1
+  pgdata-pgset-2  Bound  1Gi       400 MiB  600 MiB (60 %)  standard  pvc-bd552125-0d6f-49f5-a474-df9a6660cca2  pgset-2
+
+servers
+  POD      PG_WAL  KEPT BY                 TRANSACTION IDS  MULTIXACT IDS  OLDEST TRANSACTION  OLDEST PREPARED  CHECKSUM FAILURES  OLD COLLATIONS
+  pgset-0  32 MiB  wal_keep_size (16 MiB)  745              0              -                   -                0                  0
+  pgset-1  32 MiB  -                       745              0              -                   -                0                  0
+  pgset-2  32 MiB  -                       745              0              -                   -                0                  0
 ",
             "{width:?}"
         );

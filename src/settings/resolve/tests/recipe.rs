@@ -10,7 +10,7 @@ use crate::settings::{Parameters, TlsSetting};
 const LINES: [&str; 5] = [
     "",
     "--image postgres:16 --replicas 4 --storage class:fast --size 20Gi --access-mode ReadWriteOncePod",
-    "--storage nfs://10.0.0.5/data --volume-prefix db --synchronous 1 --replicas 3 --tls true",
+    "--storage nfs://10.0.0.5/data --volume-prefix db --synchronous 1 --max-lag 3G --replicas 3 --tls true",
     "PGSET_REQUESTS=cpu=1,memory=none PGSET_LIMITS=cpu=4 PGSET_NODE_SELECTOR=disk=ssd,zone=a \
      PGSET_TOLERATION=dedicated=db:NoSchedule,spot PGSET_IMAGE_PULL_SECRET=a,b PGSET_LABEL=team=db \
      PGSET_ANNOTATION=note=x PGSET_NETWORK_POLICY=true PGSET_TERMINATION_GRACE_PERIOD=90s \
