@@ -53,13 +53,8 @@ async fn every_role_of_the_official_image_gets_a_new_password() {
     }
     let keys_before = keys(&space).await;
     // Every statement is logged, except those that contain a password.
-    let logged = "alter system set log_statement = 'all'";
-    space.sql("pgset-0", "postgres", logged).await.unwrap();
-    space
-        .sql("pgset-0", "postgres", "alter system set log_min_duration_statement = 0")
-        .await
-        .unwrap();
-    space.sql("pgset-0", "postgres", "select pg_reload_conf()").await.unwrap();
+    let logged = "up --set log_statement=all --set log_min_duration_statement=0";
+    space.pgset(logged).run().await.ok();
     space.pgset("password rotate superuser replication user").run().await.ok();
     for (role, before) in roles.iter().zip(&before) {
         let after = password(&space, role).await;
