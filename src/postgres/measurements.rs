@@ -27,7 +27,7 @@ select case when v >= 100000 then 'pg_is_wal_replay_paused' else 'pg_is_xlog_rep
   case when v >= 130000 then 'pg_read_file(regexp_replace(current_setting(''config_file''), ''[^/]*$'', ''max-lag''), 0, 100, true)' else 'null::text' end as max_lag
   from (select current_setting('server_version_num')::int as v) s \gset
 select row_to_json(r) from (select 'measurements' as kind, :'df' as df, :max_lag as max_lag,
-  case when pg_is_in_recovery() then (select row_to_json(l) from (select :paused() as paused, :replay_lsn()::text as replayed_lsn, greatest(:received() - :replay_lsn(), 0)::bigint as unreplayed_bytes, extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) as last_commit_seconds) l) end as replay,
+  case when pg_is_in_recovery() then (select row_to_json(l) from (select :paused() as paused, :replay_lsn()::text as replayed_lsn, case when :received() is not null then greatest(:received() - :replay_lsn(), 0)::bigint end as unreplayed_bytes, extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) as last_commit_seconds) l) end as replay,
   :wal as wal_bytes, :wal_keep as wal_keep_bytes,
   (select row_to_json(d) from (select datname as database, age(datfrozenxid) as age from pg_database order by age(datfrozenxid) desc, datname limit 1) d) as transaction_ids,
   (select row_to_json(d) from (select datname as database, mxid_age(datminmxid) as age from pg_database order by mxid_age(datminmxid) desc, datname limit 1) d) as multixact_ids,

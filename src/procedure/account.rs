@@ -60,7 +60,9 @@ pub(crate) async fn check_scale(
     };
     if is_new(Some(statefulset), account, replicas) {
         let names = work.topology.pods(set, replicas);
-        let rights = rights::of_pods(set, objects::capabilities(statefulset), &names);
+        // The other rights of the new pods are those that the present pods have.
+        let mut rights = rights::of_pods(set, objects::capabilities(statefulset), &names);
+        rights.retain(|right| right.resource.starts_with("pods"));
         let note = check_rights(cluster, set, account, &rights).await?;
         if let Some(note) = note {
             work.context.note(note);

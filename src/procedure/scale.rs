@@ -32,7 +32,11 @@ pub(crate) async fn prepare(
     let role = if own && objects::capabilities(&statefulset).names_pods_in_role {
         live::check_rights(work.cluster, rights::naming(work.set)).await?;
         let names = work.topology.pods(work.set, wanted.get());
-        role::changed(work.cluster, work.set, &names).await?
+        let role = role::changed(work.cluster, work.set, &names).await?;
+        if let Some(role) = &role {
+            live::check_rights(work.cluster, rights::granted(&role.value, work.set)).await?;
+        }
+        role
     } else {
         None
     };

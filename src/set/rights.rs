@@ -108,7 +108,8 @@ fn once(rights: Vec<Right>) -> Vec<Right> {
 }
 
 /// The rights that a Role grants. Kubernetes lets users grant only rights that they have themselves.
-fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
+#[must_use]
+pub fn granted(role: &Value, set: &SetIdentity) -> Vec<Right> {
     if role["kind"] != Kind::Role.name() {
         return Vec::new();
     }
@@ -273,7 +274,6 @@ pub fn growing(set: &SetIdentity) -> Vec<Right> {
 pub fn naming(set: &SetIdentity) -> Vec<Right> {
     let mut rights = ["get", "patch"].map(|verb| on(Kind::Role, verb, set)).to_vec();
     rights.push(in_set("patch", "", "pods/status", set));
-    rights.extend(pods::on_topology(set));
     rights
 }
 

@@ -136,33 +136,46 @@ read_topology() {
     answer=$(api GET "configmaps/$PGSET_NAME-topology")
     case $answer in
       "HTTP/1."?" 200"*)
-        topology_version=$(body | grep -o -m 1 '"resourceVersion":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
-        use_topology "$(answered master)" "$(answered system-identifier)" "$(answered first-start)"
-        return
+        if is_complete; then
+          topology_version=$(body | grep -o '"resourceVersion":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
+          use_topology "$(answered master)" "$(answered system-identifier)" "$(answered first-start)"
+          return
+        fi
+        answer="a part of it"
         ;;
       "HTTP/1."?" 404"*)
+        topology_version=''
         use_topology '' '' ''
         return
         ;;
     esac
+    if [ -e "$PGDATA/standby.signal" ] && [ $((SECONDS - started)) -ge "$PGSET_LABEL_WAIT" ]; then
+      log "the topology can't be read (the API server at $(api_server) answered: $answer): starting as a standby, by $PGSET_TOPOLOGY"
+      use_topology "$(mounted master)" "$(mounted system-identifier)" ''
+      return
+    fi
     await_api_server "to read the topology" "$answer"
   done
 }
-# Without an answer it is not known which pod is the master, so the pod waits. A refusal ends it, and shows the reason.
+# Without an answer it is not known which pod is the master, so the pod waits. A refusal ends it, and shows the reason. A
+# standby can't become writable: it starts with what is mounted.
 # Uses `started` and `said` of the caller.
 await_api_server() { # what for, answer
-  local text
+  local text waited=$((SECONDS - started))
   text="$1 (ConfigMap $PGSET_NAME-topology): the API server at $(api_server) answered: $2"
-  case $2 in
-    "HTTP/1."?" 40"[13]* | 'no token'* | *'verify error'*)
-      [ $((SECONDS - started)) -lt "$PGSET_LABEL_WAIT" ] || die $E_TOPOLOGY "$text"
-      ;;
-  esac
+  if is_refusal "$2" && [ "$waited" -ge "$PGSET_LABEL_WAIT" ]; then die $E_TOPOLOGY "$text"; fi
   if [ $((SECONDS - said)) -ge 10 ]; then
-    log "waiting $text, $((SECONDS - started)) s"
+    log "waiting $text, $waited s"
     said=$SECONDS
   fi
   sleep 2
+}
+is_refusal() { # answer
+  case $1 in
+    "HTTP/1."?" 40"[489]* | "HTTP/1."?" 429"*) return 1 ;;
+    "HTTP/1."?" 4"* | 'no token'* | *'verify error'*) ;;
+    *) return 1 ;;
+  esac
 }
 use_topology() { # master, identifier, first start
   master_pod=${1:-$PGSET_NAME-0} recorded_identifier=$2 first_start=$3
@@ -172,12 +185,20 @@ use_topology() { # master, identifier, first start
 mounted() { # key
   [ ! -s "$PGSET_TOPOLOGY/$1" ] || tr -d '[:space:]' <"$PGSET_TOPOLOGY/$1"
 }
-# The value of a key of the ConfigMap in $scratch/answer. The values are names and numbers.
+# The value of a key of the ConfigMap in $scratch/answer: a name or a number, perhaps with a newline.
 answered() { # key
-  { body | grep -o '"data":{[^}]*}' | grep -o "\"$1\":\"[^\"]*\"" || true; } | sed 's/^.*:"//; s/"$//; s/\\n$//'
+  body | sed -n 's/.*"data":{\(\("[^"]*":"\([^"\\]\|\\.\)*",\{0,1\}\)*\)}.*/,\1/p' | sed -n "s/.*,\"$1\":\"\([^\"\\\\]*\).*/\1/p"
+}
+# Whether the answer is a whole object: a connection may break in the middle of it.
+is_complete() {
+  local text opened closed
+  text=$(body | sed 's/"\([^"\\]\|\\.\)*"//g')
+  opened=${text//[!\{]/} closed=${text//[!\}]/}
+  [ -n "$opened" ] && [ ${#opened} = ${#closed} ]
 }
 # Records the identifier of new data at once, so that a lost volume is noticed whoever created the set. A topology that
-# changed since it was read is a conflict (by its version, or by field manager), and is read again.
+# changed since it was read is a conflict (by its version, or by field manager), and is read again. If the API server
+# refuses, the pod goes on: `pgset up` records it, too.
 record_identifier() {
   local identifier name=$PGSET_NAME started=$SECONDS said=-10 answer
   identifier=$(control 'Database system identifier')
@@ -195,8 +216,18 @@ record_identifier() {
         recorded_identifier=$identifier
         log "the system identifier $identifier is recorded in ConfigMap $name-topology"
         ;;
-      "HTTP/1."?" 409"*) read_topology ;;
-      *) await_api_server "to record the system identifier $identifier" "$answer" ;;
+      "HTTP/1."?" 404"* | "HTTP/1."?" 409"*)
+        sleep 0.2
+        read_topology
+        [ "$(role)" = master ] || die $E_TOPOLOGY "ConfigMap $name-topology names $master_pod as the master now: starting again"
+        ;;
+      *)
+        if is_refusal "$answer" && [ $((SECONDS - started)) -ge "$PGSET_LABEL_WAIT" ]; then
+          log "the system identifier $identifier is not recorded in ConfigMap $name-topology: the API server at $(api_server) answered: $answer"
+          return
+        fi
+        await_api_server "to record the system identifier $identifier" "$answer"
+        ;;
     esac
   done
   [ "$recorded_identifier" = "$identifier" ] ||
@@ -205,14 +236,14 @@ record_identifier() {
 role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 
 # The hosts at which a replica looks for the master before its own server runs, in libpq's notation. In a new
-# set it tries the pod's name first, which resolves at once. The Service routes to the pod only seconds later
-# (probes, endpoints, kube-proxy). Later only the Service is used: the pod's name may still resolve to an
-# address that the pod no longer has, and a WAL receiver would wait for that address for minutes.
+# set, and for a clone, it tries the pod's name first, which resolves at once. The Service routes to the pod only seconds
+# later (probes, endpoints, kube-proxy). Otherwise only the Service is used: the pod's name may still resolve to an
+# address that the pod no longer has.
 master_hosts() {
   local pod=$master_pod.$PGSET_NAME.$PGSET_NAMESPACE.svc service=${PGSET_MASTER_HOST:?}
   if [ -n "$PGSET_MASTER_ADDRESSES" ]; then
     echo "$PGSET_MASTER_ADDRESSES"
-  elif [ -z "$recorded_identifier" ] && may_ask "$pod"; then
+  elif { [ -z "$recorded_identifier" ] || is_empty "$PGDATA"; } && may_ask "$pod"; then
     echo "$pod,$service"
   else
     echo "$service"
@@ -591,7 +622,7 @@ master() {
     identifier=$(control 'Database system identifier')
     log "$PGDATA is PostgreSQL $(image_major), system identifier $identifier"
     if [ -z "$recorded_identifier" ]; then
-      ask_peers
+      ask_peers "$PGSET_PEER_WAIT"
       [ -z "$peer_identifier" ] || [ "$peer_identifier" = "$identifier" ] ||
         die $E_STRANGER "$PGDATA has the system identifier $identifier and $peer_with_data has $peer_identifier: one of them is another set's volume; mount the right one"
       record_identifier
@@ -602,7 +633,7 @@ master() {
     die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
   [ ! -e "$PGDATA.old" ] ||
     die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away"
-  ask_peers
+  ask_peers 0
   [ -z "$peer_identifier" ] ||
     die $E_LOST "the volume is empty, but $peer_with_data has data of this set (system identifier $peer_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
   case $PGSET_ORIGIN in
@@ -615,41 +646,47 @@ master() {
 # --- the peers --------------------------------------------------------------------------------------------
 
 # Asks the other pods for their data, before this pod begins a new history or records its own: the first identifier that
-# differs from this directory's, else the first one. A peer that answers without letting anybody in has data: it is asked
-# until it tells. A peer that refuses the connection may be starting: it is asked for some seconds, but not in a set that
-# is being created.
+# differs from this directory's, else the first one. A server that lets nobody in has data: it is asked until it tells, but
+# not longer than `limit` seconds. A pod that gives no answer may be starting: it is asked for some seconds, but not in a
+# set that is being created.
 peer_identifier='' peer_with_data=''
-ask_peers() {
-  local started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT peer answer busy refused asked processes
+ask_peers() { # limit (0: none)
+  local limit=$1 started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT list number peer answer busy silent processes
   [ -z "$first_start" ] || patience=0
   while true; do
-    peer_identifier='' busy='' refused='' asked=0 processes=()
+    peer_identifier='' peer_with_data='' busy='' silent='' number=0 processes=()
     read_neighbours
-    for peer in $(peers); do
-      asked=$((asked + 1))
-      ask_peer "$peer" >"$scratch/peer.$asked" 2>&1 &
+    rm -f "$scratch"/peer.*
+    list=$(peers)
+    for peer in $list; do
+      number=$((number + 1))
+      ask_peer "$peer" >"$scratch/peer.$number" 2>&1 &
       processes+=($!)
     done
-    [ "$asked" = 0 ] || wait "${processes[@]}" || true
-    asked=0
-    for peer in $(peers); do
-      asked=$((asked + 1))
-      answer=$(cat "$scratch/peer.$asked" 2>/dev/null) || answer=
+    [ "$number" = 0 ] || wait "${processes[@]}" || true
+    number=0
+    for peer in $list; do
+      number=$((number + 1))
+      answer=$(<"$scratch/peer.$number")
       case $answer in
         [0-9]*'|'*) has_data "the pod at $peer" "${answer%%|*}" ;;
-        *'Connection refused'*) refused=$peer ;;
-        *'timeout expired'* | *'No route'* | *'unreachable'* | '') ;;
-        *) busy="$peer ($(reason "$scratch/peer.$asked"))" ;;
+        *FATAL:* | *'certificate verify failed'*) busy="$peer: $(reason "$scratch/peer.$number")" ;;
+        unknown) silent="the Service $PGSET_NAME: its name does not resolve" ;;
+        *) silent="$peer: $(reason "$scratch/peer.$number")" ;;
       esac
     done
     [ -z "$peer_identifier" ] || return 0
-    if [ -n "$busy" ]; then
-      if [ $((SECONDS - said)) -ge 10 ]; then
-        log "waiting for the pod at $busy, which has data, $((SECONDS - started)) s"
-        said=$SECONDS
-      fi
-    elif [ -z "$refused" ] || [ $((SECONDS - started)) -ge "$patience" ]; then
+    if [ "$limit" != 0 ] && [ $((SECONDS - started)) -ge "$limit" ]; then
+      log "the other pods do not tell their system identifier (${busy:-$silent})"
       return 0
+    fi
+    if [ -z "$busy" ] && { [ -z "$silent" ] || [ $((SECONDS - started)) -ge "$patience" ]; }; then
+      [ -z "$silent" ] || log "no data is found in other pods; no answer from $silent"
+      return 0
+    fi
+    if [ $((SECONDS - said)) -ge 10 ]; then
+      log "waiting for the answer of the other pods (${busy:-$silent}), $((SECONDS - started)) s"
+      said=$SECONDS
     fi
     sleep 0.5
   done
@@ -660,34 +697,44 @@ has_data() { # who, identifier
   fi
 }
 own_identifier() { is_empty "$PGDATA" || control 'Database system identifier'; }
-# On a shared volume the directories of the peers are beside this one.
+# On a shared volume the directories of the peers are beside this one. Another set's name may begin with this one's.
 read_neighbours() {
-  local directory
+  local directory ordinal
   for directory in "${PGDATA%/*}/$PGSET_NAME"-*; do
-    if [[ ! $directory =~ -[0-9]+$ ]] || [ "$directory" = "$PGDATA" ] || [ ! -s "$directory/global/pg_control" ]; then continue; fi
+    ordinal=${directory#"${PGDATA%/*}/$PGSET_NAME-"}
+    if [[ ! $ordinal =~ ^(0|[1-9][0-9]*)$ ]] || [ "$directory" = "$PGDATA" ] || [ ! -s "$directory/global/pg_control" ]; then continue; fi
     has_data "$directory" "$(pg_controldata -D "$directory" | sed -n 's/^Database system identifier: *//p')"
   done
 }
-# The other addresses of the Service that names all pods, ready or not.
+# The other addresses of the Service that names all pods, ready or not; `unknown` if the name does not resolve.
 peers() {
-  local own=' ' address _
+  local own=' ' address _ found=''
   [ -z "$PGSET_PEERS" ] || {
     echo "$PGSET_PEERS"
     return
   }
-  while read -r address _; do own+="$address "; done < <(getent ahosts "$PGSET_POD")
+  while read -r address _; do own+="$address "; done < <(addresses "$PGSET_POD")
   while read -r address _; do
+    found=1
     case $own in
       *" $address "*) continue ;;
     esac
     own+="$address "
     echo "$address:$PGPORT"
-  done < <(getent ahosts "$PGSET_NAME.$PGSET_NAMESPACE.svc")
+  done < <(addresses "$PGSET_NAME.$PGSET_NAMESPACE.svc")
+  [ -n "$found" ] || echo unknown
 }
+addresses() { getent ahosts "$1" 2>/dev/null || true; } # name
 # The certificate of a peer is valid for the master's Service, perhaps not for the pod.
 ask_peer() { # address:port
+  trap - ERR EXIT
+  exec 9>&- # only the server and this script hold the lock
+  if [ "$1" = unknown ]; then
+    echo unknown
+    return
+  fi
   psql -XAtqw -d "$(conninfo "bootstrap-$PGSET_POD" "$PGSET_MASTER_HOST") replication=true hostaddr=${1%:*} port=${1##*:} connect_timeout=2" \
-    -c IDENTIFY_SYSTEM
+    -c IDENTIFY_SYSTEM || true
 }
 
 # Creates the directory under another name and renames it at the end: if this is killed at any time, the

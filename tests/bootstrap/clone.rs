@@ -139,11 +139,17 @@ fn asked(set: &Set, tls: bool) -> String {
 
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
-fn a_new_sets_replicas_ask_the_masters_pod_before_its_service() {
+fn a_new_replica_asks_the_masters_pod_before_its_service() {
     const BOTH: &str = "pgset-0.pgset.pg.svc,pgset-master";
     let set = Set::new();
     assert_eq!(asked(&set, false), BOTH);
     set.record("7000000000000000000");
+    assert_eq!(asked(&set, false), BOTH);
+    // With a data directory it asks the Service only.
+    let replica = set.pod(1);
+    set.pod(0).env("PGDATA", replica.data().display()).env("PGSET_TOPOLOGY", "/").bootstrap().ok();
+    fs::write(replica.data().join("standby.signal"), "").unwrap();
+    set.record(&replica.identifier());
     assert_eq!(asked(&set, false), "pgset-master");
 
     // With verification, the script uses only names that the certificate contains.

@@ -62,6 +62,19 @@ fn the_master_records_the_identifier_of_new_data() {
     let api = Api::start(set.path(), vec![no_topology(), conflict(), other]);
     let words = ["this set has 7000000000000000001", identifier.as_str()];
     with_api(&pod, &api).bootstrap().refuses(code::STRANGER, &words);
+    // The API server does not accept it: `pgset up` records it, too.
+    let invalid = reply("422 Unprocessable Entity", r#"{"message":"a policy forbids it"}"#);
+    let api = Api::start(set.path(), vec![no_topology(), invalid]);
+    with_api(&pod, &api)
+        .bootstrap()
+        .ok()
+        .says("is not recorded in ConfigMap")
+        .says("a policy forbids");
+    // Another pod is the master now.
+    let other = topology(r#"{"master":"pgset-1"}"#);
+    let api = Api::start(set.path(), vec![no_topology(), conflict(), other]);
+    let words = ["names pgset-1 as the master now"];
+    with_api(&pod, &api).bootstrap().refuses(code::TOPOLOGY, &words);
     // The account has no right to see it.
     let refused =
         reply("403 Forbidden", r#"{"message":"configmaps \"pgset-topology\" is forbidden"}"#);
@@ -106,10 +119,41 @@ fn a_peer_that_lets_nobody_in_has_data() {
         .env("PGSET_PRIMARY_USER", "stranger")
         .env("PGPORT", free_port());
     let mut waiting = asking.start(&[]);
-    waiting.says("waiting for the pod at 127.0.0.1:");
-    waiting.says("which has data");
+    waiting.says("waiting for the answer of the other pods (127.0.0.1:");
     waiting.kill();
     assert!(!volume.join("pgset-0").exists());
+    // A pod with data goes on: to let it in may need this very server.
+    let own = Set::new();
+    own.pod(0).bootstrap().ok();
+    let asking = own.pod(0).env("PGSET_PEERS", &peer).env("PGSET_PEER_WAIT", 1);
+    let outcome = asking.env("PGSET_PRIMARY_USER", "stranger").bootstrap().ok();
+    outcome.says("the other pods do not tell their system identifier (127.0.0.1:");
+}
+
+/// The name of another set may begin with this one's.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_directory_of_another_set_is_no_peers() {
+    let set = Set::new();
+    let pod = set.pod(0);
+    let other = set.path().join("volume/pgset-2-0");
+    pod.clone().env("PGDATA", other.display()).bootstrap().ok();
+    pod.bootstrap().ok().says("is initialized");
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_none() {
+    let set = Set::without_postgres();
+    trust(&set);
+    let whole = topology(r#"{"note":"a}b\"","system-identifier":"7000000000000000001"}"#);
+    let (broken, _) = whole.split_once(r#""data""#).unwrap();
+    let api = Api::start(set.path(), vec![broken.to_owned(), whole]);
+    let pod = set.pod(0).env("PGSET_POD_LABEL", "127.0.0.1");
+    let mut running = with_api(&pod, &api).start(&[]);
+    running.says("waiting to read the topology");
+    running.says("answered: a part of it");
+    running.end().says("pod pgset-0 is the master");
+    assert_eq!(api.requests().len(), 2);
 }
 
 #[test]

@@ -83,7 +83,7 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     space.exec("pgset-0", &["kill", "-CONT", &sender]).await.ok();
     // Stop the next clone, too, and kill the master during it.
     hold_the_clone(&space, &sender).await;
-    Below::of(&space, "pgset-0").await.unwrap().kill_container("postgres");
+    Below::of(&space, "pgset-0").await.unwrap().kill_container("bash");
     scale.finish().await.ok().says("2 pods ready, 1 replica streaming");
     let (log, restarts) = bootstrap_of(&space, "pgset-1").await;
     assert_eq!(restarts, 1, "{log}");

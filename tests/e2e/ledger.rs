@@ -160,7 +160,7 @@ async fn a_container_is_killed(space: &Space, clients: &Clients<'_>, pod: &str) 
     let Some(below) = Below::of(space, pod).await else {
         return skipped("killing a container: the cluster's node is not this machine");
     };
-    below.kill_container("postgres");
+    below.kill_container("bash");
     eventually(&format!("the container of {pod} starts again"), seconds(120), async || {
         let now = restarts(space, pod).await;
         if now == before + 1 { Ok(()) } else { Err(format!("{now} restarts, before {before}")) }

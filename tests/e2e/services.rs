@@ -143,7 +143,7 @@ async fn everything_that_happens_to_pods(space: &Space, clients: &Clients<'_>) -
         clients.go_on(READ_ONLY, BETWEEN).await;
     }
     if let Some(below) = Below::of(space, "pgset-0").await {
-        below.kill_container("postgres");
+        below.kill_container("bash");
         clients.go_on(READ_ONLY, BETWEEN).await;
         pods_are_ready(space, &["pgset-0", "pgset-1", "pgset-2"]).await;
     }

@@ -79,6 +79,9 @@ impl ReplicaLag {
 pub fn lags(observation: Option<&Observation>, pods: &[PodFacts]) -> Vec<ReplicaLag> {
     let replicas = names(pods, |pod| !pod.is_writable());
     let by_pod = observation.map(|observation| observation.by_pod(&replicas));
+    // All pods have the same limit; one that does not answer can't tell it.
+    let of_master =
+        pods.iter().find(|pod| pod.is_writable()).and_then(|pod| pod.measurements.as_ref());
     let lag = |pod: &PodFacts| {
         let rows = by_pod.iter().flat_map(|by_pod| &by_pod.rows);
         let row = rows.filter(|(name, _)| *name == pod.name).find_map(|(_, rows)| rows.first());
@@ -95,7 +98,7 @@ pub fn lags(observation: Option<&Observation>, pods: &[PodFacts]) -> Vec<Replica
             ordinal: pod.ordinal,
             paused: replay.is_some_and(|replay| replay.paused),
             bytes: row.and_then(|row| row.lag_bytes).or_else(difference),
-            max_bytes: measured.map_or(max_lag::DEFAULT_BYTES, |m| m.max_lag_bytes),
+            max_bytes: measured.or(of_master).map_or(max_lag::DEFAULT_BYTES, |m| m.max_lag_bytes),
             seconds: unreplayed.and_then(|replay| by_master.or(replay.last_commit_seconds)),
             resume: if is_old { "pg_xlog_replay_resume" } else { "pg_wal_replay_resume" },
         }

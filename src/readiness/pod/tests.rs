@@ -351,6 +351,14 @@ fn a_pod_on_a_node_that_is_lost_says_so() {
 }
 
 #[test]
+fn a_replica_that_is_behind_is_waited_for() {
+    let said = "Readiness probe failed: bootstrap: not ready: 9 bytes of WAL are not replayed yet, the limit is 8 (--max-lag)";
+    let world = healthy(2).unready(1).event(pod_event("Unhealthy", LATER, said));
+    let state = said.trim_start_matches("Readiness probe failed: ");
+    world.assert_waits(&format!("Pod pgset-1: Running, not ready: {state}"));
+}
+
+#[test]
 fn a_clone_takes_as_long_as_it_takes() {
     let cloning = |percent: Option<f64>| {
         healthy(2).unready(1).event(pod_event("Unhealthy", LATER, "x")).with(|world| {

@@ -31,7 +31,10 @@ pub(super) fn on_topology(set: &SetIdentity) -> impl Iterator<Item = Right> {
 pub fn not_granted(role: &Value, rights: Vec<Right>) -> Vec<Right> {
     let lists = |rule: &Value, field: &str, wanted: &str| {
         let values = rule[field].as_array().into_iter().flatten();
-        values.into_iter().any(|value| value == wanted || value == "*")
+        let any = wanted.split_once('/').map(|(_, subresource)| format!("*/{subresource}"));
+        values.into_iter().any(|value| {
+            value == wanted || value == "*" || any.as_ref().is_some_and(|any| value == any)
+        })
     };
     let grants = |rule: &Value, right: &Right| {
         let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
@@ -72,6 +75,8 @@ mod tests {
         assert!(
             lacking(json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}])).is_empty()
         );
+        let all = json!({"apiGroups": [""], "resources": ["*/status"], "verbs": ["patch"]});
+        assert!(lacking(json!([all, topology])).is_empty());
         assert_eq!(
             lacking(json!([rule("pods/status", json!(["pgset-0"]), json!(["patch"]))])),
             [
