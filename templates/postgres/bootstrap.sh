@@ -198,7 +198,7 @@ is_complete() {
 }
 # Records the identifier of new data at once, so that a lost volume is noticed whoever created the set. A topology that
 # changed since it was read is a conflict (by its version, or by field manager), and is read again. If the API server
-# refuses, the pod goes on: `pgset up` records it, too.
+# refuses, the pod continues: `pgset up` records it, too.
 record_identifier() {
   local identifier name=$PGSET_NAME started=$SECONDS said=-10 answer
   identifier=$(control 'Database system identifier')
@@ -646,7 +646,7 @@ master() {
 # --- the peers --------------------------------------------------------------------------------------------
 
 # Asks the other pods for their data, before this pod begins a new history or records its own: the first identifier that
-# differs from this directory's, else the first one. A server that lets nobody in has data: it is asked until it tells, but
+# differs from this directory's, else the first one. A server that accepts no login has data: it is asked until it tells, but
 # not longer than `limit` seconds. A pod that gives no answer may be starting: it is asked for some seconds, but not in a
 # set that is being created.
 peer_identifier='' peer_with_data=''
