@@ -117,18 +117,11 @@ fn check(
         return Err(Failure::new(Exit::Refused, reason)
             .hint("pgset password rotate superuser user  # rotates the other passwords"));
     }
-    if let Some(given) = given
-        && let Err(invalid) = check_password(given.expose(), capabilities.writes_unquoted_sql)
-    {
-        return Err(Failure::new(Exit::Usage, format!("the password {}", invalid.reason)));
-    }
-    if let Some(given) = given
-        && capabilities.accepts_verifiers
-        && let Err(invalid) = verifier::of(given)
-    {
-        return Err(Failure::new(Exit::Usage, format!("the password {}", invalid.reason)));
-    }
-    Ok(())
+    let Some(given) = given else { return Ok(()) };
+    let checked = check_password(given.expose(), capabilities.writes_unquoted_sql).and_then(|_| {
+        if capabilities.accepts_verifiers { verifier::of(given).map(drop) } else { Ok(()) }
+    });
+    checked.map_err(|invalid| Failure::new(Exit::Usage, format!("the password {}", invalid.reason)))
 }
 
 #[cfg(test)]

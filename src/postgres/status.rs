@@ -2,7 +2,8 @@
 //!
 //! Down: there is no ready, writable master, or the master's Service does not reach it.
 //! Degraded: something else is wrong (a pod is not ready, a replica does not stream or is behind, a label or an
-//! endpoint contradicts PostgreSQL, a volume is not bound or full, a limit of [`servers`] or [`slots`] is exceeded). Healthy: nothing is wrong. Stopped: `pgset stop` stopped it.
+//! endpoint contradicts PostgreSQL, a volume is not bound or full, a limit of [`servers`] or [`slots`] is exceeded).
+//! Healthy: nothing is wrong. Stopped: `pgset stop` stopped it.
 
 pub mod human;
 pub mod lag;

@@ -12,8 +12,8 @@ use crate::set::rights::{self, Right};
 use crate::set::{SetIdentity, Topology, account, objects};
 use crate::settings::Settings;
 
-/// Checks the account before a plan is applied, if the plan adds pods, or changes their account or their scripts. Returns a note for
-/// the user, if the rights of the account are not known.
+/// Checks the account before a plan is applied, if the plan adds pods, or changes their account or their scripts, which may
+/// need more rights. Returns a note for the user, if the rights of the account are not known.
 ///
 /// # Errors
 /// When the account does not exist or lacks a right.
@@ -26,10 +26,10 @@ pub(crate) async fn check(
 ) -> anyhow::Result<Option<String>> {
     let set = &settings.set;
     let Some(account) = &settings.service_account else { return Ok(None) };
-    let scripts = render::scripts(set, &settings.profile);
-    if !is_new(statefulset, account, replicas)
-        && !runs_other_scripts(statefulset, scripts.as_deref())
-    {
+    let other_scripts = statefulset.zip(render::scripts(set, &settings.profile));
+    let other_scripts =
+        other_scripts.is_some_and(|(live, scripts)| !objects::mounts_config_map(live, &scripts));
+    if !is_new(statefulset, account, replicas) && !other_scripts {
         return Ok(None);
     }
     let names = topology.pods(set, replicas);
@@ -61,22 +61,13 @@ pub(crate) async fn check_scale(
     if is_new(Some(statefulset), account, replicas) {
         let names = work.topology.pods(set, replicas);
         // The other rights of the new pods are those that the present pods have.
-        let mut rights = rights::of_pods(set, objects::capabilities(statefulset), &names);
-        rights.retain(|right| right.resource.starts_with("pods"));
+        let rights = rights::labelling(set, objects::capabilities(statefulset), &names);
         let note = check_rights(cluster, set, account, &rights).await?;
         if let Some(note) = note {
             work.context.note(note);
         }
     }
     Ok(false)
-}
-
-/// Whether the pods run another version of the scripts now, which may need fewer rights.
-fn runs_other_scripts(statefulset: Option<&Value>, scripts: Option<&str>) -> bool {
-    let volumes = statefulset.map(|live| &live["spec"]["template"]["spec"]["volumes"]);
-    let names = |volume: &Value| volume["configMap"]["name"].as_str() == scripts;
-    let volumes = volumes.and_then(Value::as_array);
-    scripts.is_some() && volumes.is_some_and(|volumes| !volumes.iter().any(names))
 }
 
 /// Whether pods are added, or use this account for the first time.

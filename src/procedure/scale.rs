@@ -192,9 +192,7 @@ fn check_image(live: &Value, wanted: Replicas) -> anyhow::Result<()> {
 /// Refuses a number of pods that is too small for synchronous replication. Does not apply to sets that pgset
 /// does not configure.
 async fn check_synchronous(work: Work<'_>, live: &Value, wanted: Replicas) -> anyhow::Result<()> {
-    let volumes = live["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
-    let mut names = volumes.filter_map(|volume| volume["configMap"]["name"].as_str());
-    if !names.any(|name| name == work.set.config()) {
+    if !objects::mounts_config_map(live, &work.set.config()) {
         return Ok(());
     }
     let config = work.cluster.get(&objects::config(work.set)).await?.unwrap_or_default();

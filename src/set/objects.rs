@@ -108,6 +108,13 @@ pub fn holds_data(set: &SetIdentity, id: &ObjectId) -> bool {
     id.kind.holds_data() || [topology(set), settings(set)].contains(id)
 }
 
+/// Whether the pods of a StatefulSet mount a ConfigMap.
+#[must_use]
+pub fn mounts_config_map(statefulset: &Value, name: &str) -> bool {
+    let volumes = statefulset["spec"]["template"]["spec"]["volumes"].as_array();
+    volumes.into_iter().flatten().any(|volume| volume["configMap"]["name"] == name)
+}
+
 /// The number of pods in a StatefulSet's specification.
 #[must_use]
 pub fn replicas(statefulset: &Value) -> u32 {

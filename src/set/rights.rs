@@ -9,7 +9,7 @@ use super::identity::SetIdentity;
 use super::objects;
 use crate::manifest::{Kind, Object, ObjectId, ServerVersion};
 
-pub use pods::{not_granted, of_pods};
+pub use pods::{labelling, not_granted, of_pods};
 pub use rule::{Right, rules};
 
 /// The verbs that pgset needs for each kind that it applies.

@@ -26,7 +26,7 @@ readonly E_FULL=22         # the volume is full
 readonly E_DIVERGED=23     # this replica has WAL that the master never had
 readonly E_UNPREPARED=24   # `serve` without a previous bootstrap
 readonly E_TLS=25          # TLS is required, and there is no certificate or its key does not match
-readonly E_TOPOLOGY=26     # the API server refuses to show the topology, or to record the identifier in it
+readonly E_TOPOLOGY=26     # the API server refuses to show the topology, or the topology names another master by now
 
 set -Eeuo pipefail
 umask 077
@@ -55,8 +55,9 @@ export LC_ALL=C
 : "${PGSET_PASSWORD_WAIT:=60}"              # seconds to retry a rejected password, which may be rotating
 : "${PGSET_MASTER_WAIT:=300}"               # seconds after which a valid standby starts without its master
 : "${PGSET_PEERS:=}"                        # the other pods, as ADDRESS:PORT; the default is to ask the Service
-: "${PGSET_PEER_WAIT:=10}"                # seconds to ask a peer again that refuses the connection
+: "${PGSET_PEER_WAIT:=10}"                  # seconds to ask a peer again that gives no answer
 : "${PGSET_SILENCE:=20}"                   # seconds without an answer after which a stopping server is killed
+: "${PGSET_MAX_DELAY:=300}"                 # seconds after which received WAL must be replayed
 : "${PGSET_CLONE_TRIES:=5}"                 # failures of a clone, not counting those while the master is down
 export PGSET_AUTH
 # Debian's psql in /usr/bin is a wrapper that is many times slower than psql itself.
@@ -124,8 +125,9 @@ need() { # variables...
 # key it is pod 0. The bootstrap reads the ConfigMap through the API, because a mounted copy may be a minute old. The
 # server's container has no token: it uses what the bootstrap has read ($PGSET_RUN/topology).
 master_pod=${PGSET_NAME-}-0 recorded_identifier='' first_start='' topology_version=''
+[ ! -s "$PGSET_RUN/topology" ] || master_pod=$(<"$PGSET_RUN/topology")
 read_topology() {
-  local started=$SECONDS said=-10 answer
+  local started=$SECONDS said=-10 answer data
   if [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then
     log "no API server in the environment: the topology is read from $PGSET_TOPOLOGY"
     use_topology "$(mounted master)" "$(mounted system-identifier)" "$(mounted first-start)"
@@ -137,11 +139,12 @@ read_topology() {
     case $answer in
       "HTTP/1."?" 200"*)
         if is_complete; then
-          topology_version=$(body | grep -o '"resourceVersion":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
-          use_topology "$(answered master)" "$(answered system-identifier)" "$(answered first-start)"
+          topology_version=$(grep -o '"resourceVersion":"[^"]*"' "$scratch/body" | head -n 1 | cut -d '"' -f 4)
+          data=$(sed -n 's/.*"data":{\(\("[^"]*":"\([^"\\]\|\\.\)*",\{0,1\}\)*\)}.*/,\1/p' "$scratch/body")
+          use_topology "$(value master "$data")" "$(value system-identifier "$data")" "$(value first-start "$data")"
           return
         fi
-        answer="a part of it"
+        answer="only a part of it"
         ;;
       "HTTP/1."?" 404"*)
         topology_version=''
@@ -149,6 +152,7 @@ read_topology() {
         return
         ;;
     esac
+    # A standby can't become writable.
     if [ -e "$PGDATA/standby.signal" ] && [ $((SECONDS - started)) -ge "$PGSET_LABEL_WAIT" ]; then
       log "the topology can't be read (the API server at $(api_server) answered: $answer): starting as a standby, by $PGSET_TOPOLOGY"
       use_topology "$(mounted master)" "$(mounted system-identifier)" ''
@@ -157,8 +161,7 @@ read_topology() {
     await_api_server "to read the topology" "$answer"
   done
 }
-# Without an answer it is not known which pod is the master, so the pod waits. A refusal ends it, and shows the reason. A
-# standby can't become writable: it starts with what is mounted.
+# Without an answer it is not known which pod is the master, so the pod waits. A refusal ends it, and shows the reason.
 # Uses `started` and `said` of the caller.
 await_api_server() { # what for, answer
   local text waited=$((SECONDS - started))
@@ -185,14 +188,14 @@ use_topology() { # master, identifier, first start
 mounted() { # key
   [ ! -s "$PGSET_TOPOLOGY/$1" ] || tr -d '[:space:]' <"$PGSET_TOPOLOGY/$1"
 }
-# The value of a key of the ConfigMap in $scratch/answer: a name or a number, perhaps with a newline.
-answered() { # key
-  body | sed -n 's/.*"data":{\(\("[^"]*":"\([^"\\]\|\\.\)*",\{0,1\}\)*\)}.*/,\1/p' | sed -n "s/.*,\"$1\":\"\([^\"\\\\]*\).*/\1/p"
+# The value of a key in the data of a ConfigMap: a name or a number, perhaps with a newline.
+value() { # key, data: ,"key":"value",...
+  sed -n "s/.*,\"$1\":\"\([^\"\\\\]*\).*/\1/p" <<<"$2"
 }
 # Whether the answer is a whole object: a connection may break in the middle of it.
 is_complete() {
   local text opened closed
-  text=$(body | sed 's/"\([^"\\]\|\\.\)*"//g')
+  text=$(sed 's/"\([^"\\]\|\\.\)*"//g' "$scratch/body")
   opened=${text//[!\{]/} closed=${text//[!\}]/}
   [ -n "$opened" ] && [ ${#opened} = ${#closed} ]
 }
@@ -230,8 +233,7 @@ record_identifier() {
         ;;
     esac
   done
-  [ "$recorded_identifier" = "$identifier" ] ||
-    die $E_STRANGER "$PGDATA has the system identifier $identifier and this set has $recorded_identifier: it is another set's volume; mount the right one"
+  check_identifier
 }
 role() { if [ "$PGSET_POD" = "$master_pod" ]; then echo master; else echo replica; fi; }
 
@@ -294,7 +296,7 @@ need_openssl() { # what for
     die $E_OPENSSL "the image has no openssl, which is needed $1: use an image with openssl (the Debian-based official image)"
 }
 # Sends one request about an object of the namespace. Prints the status line and the server's message; the answer is in
-# $scratch/answer. The token is sent through a pipe, and only to a server whose certificate contains the address and was
+# $scratch/answer, its body in $scratch/body. The token is sent through a pipe, and only to a server whose certificate contains the address and was
 # issued by the cluster's CA.
 api() { # method, path in the namespace, content type, body
   local host=$KUBERNETES_SERVICE_HOST port=${KUBERNETES_SERVICE_PORT:-443} content='' token verify=-verify_ip status message
@@ -317,16 +319,16 @@ api() { # method, path in the namespace, content type, body
   } | timeout 10 openssl s_client -quiet -connect "$address:$port" -CAfile "$PGSET_TOKEN/ca.crt" \
     -verify_return_error "$verify" "$host" >"$scratch/answer" 2>"$scratch/error" || true
   status=$(sed -n '1{s/\r$//;p;}' "$scratch/answer")
+  # One line of JSON, without the sizes of its chunks if it is sent in chunks.
+  sed '1,/^\r$/d' "$scratch/answer" | tr -d '\n' | sed 's/^[0-9a-fA-F]*\r//; s/\r[0-9a-fA-F]*\r//g' >"$scratch/body"
   case $status in
     HTTP/*)
-      message=$(body | grep -o '"message":"\([^"\\]\|\\.\)*"' | head -n 1 | cut -d: -f2-) || message=
+      message=$(grep -o '"message":"\([^"\\]\|\\.\)*"' "$scratch/body" | head -n 1 | cut -d: -f2-) || message=
       printf '%s%s\n' "$status" "${message:+: $message}"
       ;;
     *) tls_trouble ;;
   esac
 }
-# The body of the answer, one line of JSON, without the sizes of its chunks if it is sent in chunks.
-body() { sed '1,/^\r$/d' "$scratch/answer" | tr -d '\n' | sed 's/^[0-9a-fA-F]*\r//; s/\r[0-9a-fA-F]*\r//g'; }
 tls_trouble() { # prints the most specific error message of s_client
   local why
   why=$(grep -o -m 1 'verify error:.*' "$scratch/error") ||
@@ -400,16 +402,20 @@ image_major() { postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
 # The directory must match the image and the set. A server of another major version would not start, and the
 # directory of another set would give clients the wrong data.
 check_existing() {
-  local major recorded=$recorded_identifier identifier
+  local major
   [ -s "$PGDATA/PG_VERSION" ] ||
     die $E_DIRECTORY "$PGDATA contains files but no PG_VERSION: it is not a data directory; move it away"
   major=$(<"$PGDATA/PG_VERSION")
   [ "$major" = "$(image_major)" ] ||
     die $E_VERSION "$PGDATA was created by PostgreSQL $major and the image is PostgreSQL $(image_major): use an image of $major, or dump with $major and restore into a new set"
   read_control
+  check_identifier
+}
+check_identifier() {
+  local identifier
   identifier=$(control 'Database system identifier')
-  [ -z "$recorded" ] || [ "$recorded" = "$identifier" ] ||
-    die $E_STRANGER "$PGDATA has the system identifier $identifier and this set has $recorded: it is another set's volume; mount the right one"
+  [ -z "$recorded_identifier" ] || [ "$recorded_identifier" = "$identifier" ] ||
+    die $E_STRANGER "$PGDATA has the system identifier $identifier and this set has $recorded_identifier: it is another set's volume; mount the right one"
 }
 
 lsn_value() { # 16/B374D848 -> a number
@@ -453,6 +459,7 @@ write_run() {
     take_certificates || [ "$(tls_stage)" != required ] ||
       die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server would not start with them"
   fi
+  image_major >"$PGSET_RUN/major"
   bootstrap_conf >"$PGSET_RUN/bootstrap.conf"
   rm -f "$PGSET_RUN/tls.unread"
 }
@@ -463,7 +470,8 @@ bootstrap_conf() {
   [ -z "$PGSET_LISTEN" ] || echo "listen_addresses = $(quote_setting "$PGSET_LISTEN")"
   echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
   echo "cluster_name = $(quote_setting "$PGSET_POD")"
-  major=$(image_major)
+  # The liveness probe writes this text, too, and should start no server to learn its version.
+  major=$(<"$PGSET_RUN/major")
   # A query ends when its client has disconnected.
   [ "$major" -lt 14 ] || echo "client_connection_check_interval = '10s'"
   # Settings are pgset's: the next clone would bring what ALTER SYSTEM wrote to one server only.
@@ -1036,11 +1044,11 @@ try_segment() { # segment, segment size
 
 # A clone is valid only after these steps, in this order: complete, verify, make a standby, sync, rename.
 clone() {
-  local tries=0 started said=-10 recorded=$recorded_identifier
+  local tries=0 started said=-10
   while true; do
     wait_for_master 0
-    [ -z "$recorded" ] || [ "$recorded" = "$master_identifier" ] ||
-      die $E_STRANGER "the master $PGSET_MASTER_HOST has the system identifier $master_identifier and this set has $recorded: it is another set's master"
+    [ -z "$recorded_identifier" ] || [ "$recorded_identifier" = "$master_identifier" ] ||
+      die $E_STRANGER "the master $PGSET_MASTER_HOST has the system identifier $master_identifier and this set has $recorded_identifier: it is another set's master"
     check_room
     started=$SECONDS
     ! fetch_clone || break
@@ -1157,7 +1165,7 @@ kill_if_silent() { # process
     pg_isready -q -h "$PGSET_SOCKETS" || status=$?
     [ "$status" = 2 ] || answered=$SECONDS
     if [ $((SECONDS - answered)) -ge "$PGSET_SILENCE" ]; then
-      log "the server does not answer since $((SECONDS - answered)) s, and does not shut down: killing it"
+      log "the server has not answered for $((SECONDS - answered)) s and does not shut down: killing it"
       kill -KILL "$1"
       return
     fi
@@ -1206,7 +1214,7 @@ ready() {
 # master's commits: in one long transaction, such as the load of a large table, the last commit may be old although
 # the replica replays everything at once.
 keeps_up() {
-  local limit delay=${PGSET_MAX_DELAY:-300} now at position marks='' last='' late=''
+  local limit delay=$PGSET_MAX_DELAY now at position marks='' last='' late=''
   [ -e "$PGSET_ETC/max-lag" ] || return 0
   read -r limit <"$PGSET_ETC/max-lag" || true
   [[ $limit =~ ^[0-9]{1,18}$ ]] || {
@@ -1264,11 +1272,6 @@ bootstrap() {
 
 main() {
   need PGSET_NAME PGSET_POD PGDATA
-  case ${1:-bootstrap} in
-    bootstrap) ;;
-    # What the bootstrap has read.
-    *) [ ! -s "$PGSET_RUN/topology" ] || master_pod=$(<"$PGSET_RUN/topology") ;;
-  esac
   case ${1:-bootstrap} in
     ready | alive | checkpoint) "$1" || exit 1 ;;
     bootstrap | serve | tls)

@@ -151,7 +151,7 @@ fn an_answer_that_breaks_off_is_none() {
     let pod = set.pod(0).env("PGSET_POD_LABEL", "127.0.0.1");
     let mut running = with_api(&pod, &api).start(&[]);
     running.says("waiting to read the topology");
-    running.says("answered: a part of it");
+    running.says("answered: only a part of it");
     running.end().says("pod pgset-0 is the master");
     assert_eq!(api.requests().len(), 2);
 }
@@ -171,9 +171,5 @@ fn a_peer_that_refuses_the_connection_may_be_starting() {
     let peers = addresses(&[&stranger]);
     pod.env("PGSET_PEERS", &peers)
         .bootstrap()
-        .refuses(code::STRANGER, &[&pod_identifier(&set), &stranger.identifier(), &peers]);
-}
-
-fn pod_identifier(set: &Set) -> String {
-    set.pod(0).identifier()
+        .refuses(code::STRANGER, &[&set.pod(0).identifier(), &stranger.identifier(), &peers]);
 }

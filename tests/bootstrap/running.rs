@@ -128,7 +128,7 @@ fn a_server_that_hangs_is_killed_and_one_that_stops_is_not() {
     let process = pod.postmaster();
     signal("STOP", &process);
     signal("TERM", &server.running().id().to_string());
-    let outcome = server.end().says("does not answer since").says("killing it");
+    let outcome = server.end().says("has not answered for").says("killing it");
     assert_eq!(outcome.code, 128 + 9);
     // The stopped processes of the dead server are gone with the container. Here they have to be ended.
     pod.kill_servers();

@@ -212,25 +212,26 @@ impl Pod {
 
     /// The process of the running server, as this machine counts.
     pub(super) fn postmaster(&self) -> String {
-        let data = self.data();
-        let servers = fs::read_dir("/proc").unwrap().flatten().filter(|process| {
-            let path = process.path();
-            let works_here = fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == data);
-            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-            works_here && name.trim() == "postgres"
+        let servers = self.servers().into_iter().filter(|process| {
+            let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+            name.trim() == "postgres"
         });
-        let ids = servers.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
-        ids.min().expect("the server runs").to_string()
+        servers.min().expect("the server runs").to_string()
+    }
+
+    /// The processes that work in the data directory.
+    fn servers(&self) -> Vec<u32> {
+        let data = self.data();
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let here = processes.filter(|process| {
+            fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == data)
+        });
+        here.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
     }
 
     /// Kills what is left of a server.
     pub(super) fn kill_servers(&self) {
-        let data = self.data();
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            if fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == data) {
-                signal("KILL", process.file_name().to_str().unwrap());
-            }
-        }
+        self.servers().iter().for_each(|process| signal("KILL", &process.to_string()));
     }
 
     /// The same pod with another value for a variable.

@@ -73,15 +73,21 @@ impl ReplicaLag {
     }
 }
 
+/// How many bytes may be left to replay (`--max-lag`), as the master knows it. All pods have the same limit, and one that
+/// does not answer can't tell it.
+pub(super) fn limit_of_master(pods: &[PodFacts]) -> u64 {
+    let master = pods.iter().find(|pod| pod.is_writable());
+    let measured = master.and_then(|pod| pod.measurements.as_ref());
+    measured.map_or(max_lag::DEFAULT_BYTES, |measured| measured.max_lag_bytes)
+}
+
 /// How far each pod that is not the master is behind it, by ordinal. `observation` is the master's; without it
 /// only a pause can be seen.
 #[must_use]
 pub fn lags(observation: Option<&Observation>, pods: &[PodFacts]) -> Vec<ReplicaLag> {
     let replicas = names(pods, |pod| !pod.is_writable());
     let by_pod = observation.map(|observation| observation.by_pod(&replicas));
-    // All pods have the same limit; one that does not answer can't tell it.
-    let of_master =
-        pods.iter().find(|pod| pod.is_writable()).and_then(|pod| pod.measurements.as_ref());
+    let of_master = limit_of_master(pods);
     let lag = |pod: &PodFacts| {
         let rows = by_pod.iter().flat_map(|by_pod| &by_pod.rows);
         let row = rows.filter(|(name, _)| *name == pod.name).find_map(|(_, rows)| rows.first());
@@ -98,7 +104,7 @@ pub fn lags(observation: Option<&Observation>, pods: &[PodFacts]) -> Vec<Replica
             ordinal: pod.ordinal,
             paused: replay.is_some_and(|replay| replay.paused),
             bytes: row.and_then(|row| row.lag_bytes).or_else(difference),
-            max_bytes: measured.or(of_master).map_or(max_lag::DEFAULT_BYTES, |m| m.max_lag_bytes),
+            max_bytes: measured.map_or(of_master, |measured| measured.max_lag_bytes),
             seconds: unreplayed.and_then(|replay| by_master.or(replay.last_commit_seconds)),
             resume: if is_old { "pg_xlog_replay_resume" } else { "pg_wal_replay_resume" },
         }
@@ -176,6 +182,6 @@ mod tests {
     #[test]
     fn the_pods_have_the_same_limit_of_time() {
         let script = include_str!("../../../templates/postgres/bootstrap.sh");
-        assert!(script.contains(&format!("${{PGSET_MAX_DELAY:-{}}}", DELAY_LIMIT.as_secs())));
+        assert!(script.contains(&format!("${{PGSET_MAX_DELAY:={}}}", DELAY_LIMIT.as_secs())));
     }
 }

@@ -1,10 +1,9 @@
 //! Judges replication slots: whether the WAL that they keep is still there, and how much it is.
 
-use super::lag::ReplicaLag;
+use super::lag::{ReplicaLag, limit_of_master};
 use super::{Facts, PodFacts};
 use crate::postgres::replication::SlotRow;
 use crate::postgres::rotation::literal;
-use crate::settings::max_lag;
 use crate::text::{shell_word, size};
 
 /// Which part of `max_slot_wal_keep_size` must be left, in percent.
@@ -65,9 +64,7 @@ fn problem(slot: &SlotRow, limit: u64) -> Option<String> {
 /// that does not run is inactive.
 pub(super) fn problems(facts: &Facts, lags: &[ReplicaLag]) -> Vec<String> {
     let Some(observation) = &facts.observation else { return Vec::new() };
-    let master = facts.pods.iter().find(|pod| pod.is_writable());
-    let limit = master.and_then(|pod| pod.measurements.as_ref());
-    let limit = limit.map_or(max_lag::DEFAULT_BYTES, |measured| measured.max_lag_bytes);
+    let limit = limit_of_master(&facts.pods);
     let one = |slot: &SlotRow| {
         if let Some(lost) = lost(slot, &facts.pods) {
             return Some(lost);

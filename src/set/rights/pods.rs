@@ -10,16 +10,26 @@ use crate::set::identity::SetIdentity;
 /// topology, and record the system identifier there.
 #[must_use]
 pub fn of_pods(set: &SetIdentity, capabilities: &Capabilities, names: &[String]) -> Vec<Right> {
+    let mut rights = labelling(set, capabilities, names);
+    if capabilities.has_topology {
+        rights.extend(on_topology(set));
+    }
+    rights
+}
+
+/// The rights that pods with these names need to label themselves.
+#[must_use]
+pub fn labelling(set: &SetIdentity, capabilities: &Capabilities, names: &[String]) -> Vec<Right> {
     let on = |verb, resource| Right::of(verb, "", resource, set.namespace.as_str());
     if capabilities.names_pods_in_role {
         let of = |name: &String| Right { name: Some(name.clone()), ..on("patch", "pods/status") };
-        return names.iter().map(of).chain(on_topology(set)).collect();
+        return names.iter().map(of).collect();
     }
     ["get", "list", "patch", "update"].map(|verb| on(verb, "pods")).to_vec()
 }
 
 /// The rights on the topology. A server-side apply creates an object with `create` and `patch`, both by name.
-pub(super) fn on_topology(set: &SetIdentity) -> impl Iterator<Item = Right> {
+fn on_topology(set: &SetIdentity) -> impl Iterator<Item = Right> {
     ["get", "create", "patch"].into_iter().map(|verb| Right {
         name: Some(set.topology()),
         ..Right::of(verb, "", "configmaps", set.namespace.as_str())
