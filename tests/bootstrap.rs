@@ -38,6 +38,7 @@ mod code {
     pub(super) const UNPREPARED: i32 = 24;
     pub(super) const TLS: i32 = 25;
     pub(super) const TOPOLOGY: i32 = 26;
+    pub(super) const BEHIND: i32 = 27;
 }
 
 /// Calls `ask` until it returns `Ok`; panics with the last `Err` after 60 seconds.

@@ -161,12 +161,26 @@ fn each_storage() {
     }
 }
 
-/// Removes the script and the hash of it from the objects, because it is compared with its file here.
+/// Removes the scripts and the hash of them from the objects, because they are compared with their files here.
 fn without_script(mut objects: Vec<Object>) -> Vec<Object> {
-    let script = include_str!("../templates/postgres/bootstrap.sh");
     let scripts = |name: &str| name.starts_with("pgset-scripts-");
     let found = objects.iter_mut().find(|object| scripts(&object.id.name)).unwrap();
-    assert_eq!(found.value["data"]["bootstrap.sh"], script, "the script is there as it is");
+    let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/postgres");
+    let files = std::fs::read_dir(templates).unwrap().flatten().map(|file| file.path());
+    let scripts = files.filter(|path| {
+        path.extension().is_some_and(|extension| extension == "sh")
+            && !path.ends_with("bootstrap-previous.sh")
+    });
+    let data = found.value["data"].as_object_mut().unwrap();
+    let mut count = 0;
+    for path in scripts {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let script = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(data[name], script, "the script is there as it is");
+        count += 1;
+    }
+    assert_eq!(data.len(), count);
+    data.clear();
     assert_eq!(found.value["immutable"], true);
     found.value["data"]["bootstrap.sh"] = "left out of this file".into();
     let name = std::mem::replace(&mut found.id.name, "pgset-scripts-HASH".to_owned());

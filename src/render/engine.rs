@@ -1,5 +1,6 @@
 //! Renders templates: undefined variables are errors, and time, depth and size are limited.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
@@ -24,8 +25,8 @@ use crate::set::SetIdentity;
 const MAX_OUTPUT: usize = 1 << 20;
 /// The fuel of one template, in instructions and bytes: it lasts for a few tenths of a second.
 const FUEL: u64 = 4 << 20;
-/// The script that the pods run.
-const BOOTSTRAP: &str = "bootstrap.sh";
+/// The script that pods of an older pgset run. All other scripts are parts of the one that the pods run.
+const PREVIOUS: &str = "bootstrap-previous.sh";
 /// The suffix that is removed from the name of a rendered text: `postgresql.conf.j2` becomes
 /// `postgresql.conf`.
 const RENDERED: &str = ".j2";
@@ -60,8 +61,9 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
         refuse_empty(templates, name, template, &text)?;
         files.insert(key.to_owned(), text.into());
     }
-    if let Some(script) = files.get(BOOTSTRAP).and_then(|text| text.as_str()) {
-        context["set"]["scripts"] = inputs.settings.set.scripts(&hash(script)).into();
+    let scripts = files.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)));
+    if let Some(hash) = hash(scripts) {
+        context["set"]["scripts"] = inputs.settings.set.scripts(&hash).into();
     }
     if inputs.scripts == Scripts::Empty {
         let scripts = files.iter_mut().filter(|(name, _)| is_script(name));
@@ -87,17 +89,27 @@ pub fn render(templates: &TemplateSet, inputs: &Inputs<'_>) -> Result<Vec<Render
 #[must_use]
 pub fn scripts(set: &SetIdentity, profile: &Profile) -> Option<String> {
     let profile = profile.name().as_str();
-    let mut texts = BUILT_IN.iter().filter(|(of, name, _)| *of == profile && *name == BOOTSTRAP);
-    texts.next().map(|(_, _, script)| set.scripts(&hash(script)))
+    let texts = BUILT_IN.iter().filter(|(of, ..)| *of == profile);
+    hash(texts.map(|(_, name, text)| (*name, *text))).map(|hash| set.scripts(&hash))
 }
 
-/// The hash by which the pods' template names its version of a script: the first 40 bits of its SHA-256.
-fn hash(text: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().take(5).fold(String::new(), |mut hash, byte| {
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+/// The hash by which the pods' template names its version of the scripts: the first 40 bits of the SHA-256 of their
+/// names and texts. `None` if there is no script.
+fn hash<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let scripts: BTreeMap<_, _> =
+        files.filter(|(name, _)| name.ends_with(SCRIPT) && *name != PREVIOUS).collect();
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    for (name, text) in &scripts {
+        for part in [name.as_bytes(), b"\0", text.as_bytes(), b"\0"] {
+            digest.update(part);
+        }
+    }
+    let digest = digest.finish();
+    let text = digest.as_ref().iter().take(5).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    (!scripts.is_empty()).then_some(text)
 }
 
 /// Refuses a file of the user's own that produces nothing, unless it has a statement that may decide so: the

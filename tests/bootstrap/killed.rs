@@ -181,6 +181,11 @@ fn replica_gets_whole(master: &Pod, pod: &Pod) {
         let error = pod.try_sql("create table writable ()").unwrap_err();
         assert!(error.contains("read-only transaction"), "{error}");
         drop(server);
+    } else if pod.run_file("bootstrap.conf").exists() {
+        // The server's container can clone, too.
+        let server = pod.serve_ready();
+        pod.catches_up_with(master);
+        drop(server);
     } else {
         // Without the bootstrap's files the server does not start.
         pod.run(&["serve"]).refuses(code::UNPREPARED, &["the bootstrap has to run first"]);

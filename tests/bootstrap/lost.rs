@@ -25,8 +25,7 @@ fn a_replica_that_comes_back_goes_on() {
     let (master, _server, replica, standby) = set.pair();
     standby.stop();
     master.sql("create table meanwhile (a int)");
-    replica.bootstrap().ok().says("continues as a standby").does_not_say("clon");
-    let standby = replica.serve_ready();
+    let standby = replica.comes_back("continues as a standby");
     replica.catches_up_with(&master);
     assert_eq!(replica.sql("select count(*) from meanwhile"), "0");
 
@@ -34,9 +33,9 @@ fn a_replica_that_comes_back_goes_on() {
     master.sql("select pg_switch_wal()");
     replica.catches_up_with(&master);
     drop(standby);
-    replica.bootstrap().ok().says("continues as a standby").does_not_say("clon");
-    let _standby = replica.serve_ready();
+    let mut standby = replica.comes_back("continues as a standby");
     replica.catches_up_with(&master);
+    assert!(!standby.running().log().contains("clon"));
 }
 
 #[test]
@@ -47,12 +46,8 @@ fn a_slot_that_was_dropped_is_made_again_when_the_wal_is_there() {
     standby.stop();
     master.sql("select pg_drop_replication_slot('pgset_1')");
     master.sql("create table meanwhile (a int)");
-    replica.bootstrap().ok().says("created slot pgset_1").says("continues as a standby");
-    // The slot already retains the WAL that the replica needs, before the replica streams.
-    master.sql("checkpoint");
-    master.sql("select pg_switch_wal()");
-    master.sql("checkpoint");
-    let _standby = replica.serve_ready();
+    let mut standby = replica.comes_back("created slot pgset_1");
+    standby.running().says("continues as a standby");
     replica.catches_up_with(&master);
 }
 
@@ -67,9 +62,9 @@ fn wal_that_is_gone_means_another_clone_and_the_old_one_stays_until_it_streams()
             master.sql("select pg_drop_replication_slot('pgset_1')");
         }
         write_past_the_limit(&master);
-        replica.bootstrap().ok().says("no longer has the WAL").says("cloned in");
-        assert!(replica.beside("old").join("PG_VERSION").exists(), "the old directory is kept");
-        let mut standby = replica.serve_ready();
+        let mut standby = replica.comes_back("no longer has the WAL");
+        standby.running().says("cloned in");
+        standby.running().says("is streaming: ");
         standby.running().says("is deleted");
         assert!(!replica.beside("old").exists());
         replica.catches_up_with(&master);
@@ -104,10 +99,10 @@ fn more_than_the_master_has_is_never_discarded() {
     let words = [
         "has diverged from the master",
         "it has WAL after",
-        "nothing was changed",
+        "nothing was deleted",
         "delete the claim",
     ];
-    replica.bootstrap().refuses(code::DIVERGED, &words);
+    replica.is_refused(code::DIVERGED, &words);
     assert!(replica.data().join("PG_VERSION").exists() && !replica.beside("old").exists());
     drop(server);
 
@@ -122,18 +117,20 @@ fn more_than_the_master_has_is_never_discarded() {
     let copied = Command::new("cp").arg("-a").arg(master.data()).arg(&copy).status().unwrap();
     assert!(copied.success());
     let server = master.serve_ready();
-    let standby = {
-        replica.bootstrap().ok().says("continues as a standby");
-        replica.serve_ready()
-    };
+    let standby = replica.comes_back("continues as a standby");
     master.sql("create table one_more ()");
     replica.catches_up_with(&master);
     drop(standby);
     drop(server);
     fs::remove_dir_all(master.data()).unwrap();
     fs::rename(&copy, master.data()).unwrap();
-    let _server = master.serve_ready();
-    replica.bootstrap().refuses(code::DIVERGED, &["it has WAL after"]);
+    let server = master.serve_ready();
+    replica.is_refused(code::DIVERGED, &["it has WAL after"]);
+
+    // The master has gone on, past what the replica has: only the bytes tell.
+    master.sql("create table other as select generate_series(1, 1000) a");
+    replica.is_refused(code::DIVERGED, &["is not the WAL of the master"]);
+    drop(server);
 }
 
 #[test]
@@ -150,8 +147,12 @@ fn a_directory_that_was_written_to_is_no_replicas() {
     // The container restarts without the bootstrap: the server must not start writable.
     replica.run(&["serve"]).refuses(code::UNPREPARED, &["a replica is never started writable"]);
     let words = ["has diverged from the master", "on timeline 2 and the master 127.0.0.1 on 1"];
-    replica.bootstrap().says("it was a master").refuses(code::DIVERGED, &words);
-    assert!(!replica.data().join("standby.signal").exists(), "it was left as it was");
+    replica.bootstrap().ok().says("it was a master");
+    // It starts as a standby, streams from no server, and keeps what it has.
+    for _ in 0..2 {
+        replica.serve().end().refuses(code::DIVERGED, &words);
+        assert!(!replica.bootstrap_conf().contains("primary_conninfo"));
+    }
     assert_eq!(master.sql("select pg_is_in_recovery()"), "f");
 }
 
@@ -174,8 +175,9 @@ fn an_old_master_that_stopped_cleanly_streams_from_the_new_one() {
     fs::rename(&aside, new.data()).unwrap();
     let (master, replica) = (old, new);
     let _server = master.serve_ready();
-    replica.bootstrap().says("it was a master").ok().says("continues as a standby");
-    let _standby = replica.serve_ready();
+    replica.bootstrap().says("it was a master").ok();
+    let mut standby = replica.serve_ready();
+    standby.running().says("continues as a standby");
     replica.catches_up_with(&master);
     assert_eq!(
         replica.sql("select count(*) from pg_class where relname in ('before', 'after')"),
@@ -208,13 +210,21 @@ fn a_standby_in_the_masters_place_is_promoted_by_nobody() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_standby_without_its_master_serves_reads() {
     let set = Set::new();
-    let (_master, server, replica, standby) = set.pair();
+    let (master, server, replica, standby) = set.pair();
     standby.stop();
     server.stop();
-    let patient = replica.clone().env("PGSET_MASTER_WAIT", 1);
-    patient.bootstrap().ok().says("starting as a standby without comparing it");
-    let _standby = replica.serve_ready();
+    let replica = replica.env("PGSET_MASTER_WAIT", 2);
+    replica.bootstrap().ok();
+    let mut standby = replica.serve();
+    eventually("the standby answers", || replica.try_sql("select 1"));
+    replica.run(&["ready"]).says("not ready: not compared with the master yet");
+    standby.running().says("did not answer for 2 s: ready, but not compared");
+    assert_eq!(replica.run(&["ready"]).code, 0);
     assert_eq!(replica.sql("select pg_is_in_recovery()"), "t");
+    // Once the master is back, it is compared and streams.
+    let _server = master.serve_ready();
+    standby.running().says("continues as a standby");
+    replica.catches_up_with(&master);
 }
 
 #[test]
@@ -236,11 +246,11 @@ fn a_full_disk_while_cloning() {
     write_past_the_limit(&master);
     // Space for half a clone.
     mount.resize(&format!("size={}k", mount.used() + 20_000));
-    replica.bootstrap().refuses(code::FULL, &["is full", "make it larger", "pgset-1.old is kept"]);
+    replica.is_refused(code::FULL, &["is full", "make it larger", "pgset-1.old is kept"]);
     assert!(replica.beside("old").join("global/pg_control").exists(), "what was good is kept");
     assert!(!replica.data().exists() && !replica.beside("new").exists());
     mount.resize("size=400m");
-    replica.bootstrap().ok();
+    // The container restarts alone.
     let mut standby = replica.serve_ready();
     standby.running().says("is deleted");
     replica.catches_up_with(&master);

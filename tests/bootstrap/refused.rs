@@ -50,7 +50,7 @@ fn another_sets_volume() {
     replica.bootstrap().refuses(code::STRANGER, &[&master.identifier(), &replica.identifier()]);
     set.record("");
     let words = [&master.identifier(), &replica.identifier(), "the master"];
-    replica.bootstrap().refuses(code::STRANGER, &words);
+    replica.is_refused(code::STRANGER, &words);
     assert!(!replica.beside("old").exists());
 
     // The script does not clone from another set's master.

@@ -70,9 +70,15 @@ impl Set {
         for (key, password) in PASSWORDS {
             fs::write(set.path().join("auth").join(key), password).unwrap();
         }
-        // The servers' user may lack the right to read the checkout, so copy the script.
-        fs::copy(format!("{TEMPLATES}/bootstrap.sh"), set.path().join("bootstrap.sh")).unwrap();
-        give(&set.path().join("bootstrap.sh"));
+        // The servers' user may lack the right to read the checkout, so copy the script and its parts.
+        let scripts = set.make_directory("scripts");
+        for file in fs::read_dir(TEMPLATES).unwrap().flatten() {
+            if file.path().extension().is_some_and(|extension| extension == "sh") {
+                let copy = scripts.join(file.file_name());
+                fs::copy(file.path(), &copy).unwrap();
+                give(&copy);
+            }
+        }
         set
     }
 
@@ -275,7 +281,12 @@ impl Pod {
 
     /// The file that the server's configuration includes.
     pub(super) fn bootstrap_conf(&self) -> String {
-        fs::read_to_string(Path::new(self.value("PGSET_RUN")).join("bootstrap.conf")).unwrap()
+        fs::read_to_string(self.run_file("bootstrap.conf")).unwrap()
+    }
+
+    /// A file in memory that the containers of the pod share.
+    pub(super) fn run_file(&self, name: &str) -> PathBuf {
+        Path::new(self.value("PGSET_RUN")).join(name)
     }
 
     /// A command with only the pod's environment.
@@ -308,7 +319,7 @@ impl Pod {
         } else {
             self.command("bash")
         };
-        command.arg(self.root.join("bootstrap.sh")).args(arguments).process_group(0);
+        command.arg(self.root.join("scripts/bootstrap.sh")).args(arguments).process_group(0);
         command.stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().unwrap();
         let contained = self.contained && arguments == ["serve"];
@@ -339,6 +350,20 @@ impl Pod {
             if probe.code == 0 { Ok(()) } else { Err(probe.log) }
         });
         server
+    }
+
+    /// Starts a replica that has a directory, and waits until the script says `text`.
+    pub(super) fn comes_back(&self, text: &str) -> Server {
+        self.bootstrap().ok();
+        let mut standby = self.serve();
+        standby.running().says(text);
+        standby
+    }
+
+    /// The pod starts, and its server's container fails.
+    pub(super) fn is_refused(&self, code: i32, words: &[&str]) -> Outcome {
+        self.bootstrap().ok();
+        self.serve().end().refuses(code, words)
     }
 
     /// Runs SQL as the superuser. Returns the result or the error.

@@ -78,8 +78,7 @@ fn with_certificates_replication_verifies_in_full() {
     set.certify(&made(None, &["elsewhere"]), &[]);
     master.bootstrap().ok();
     let _server = master.serve_ready();
-    let mut waiting = replica.start(&[]);
-    waiting.says("does not match host name");
+    let _standby = replica.comes_back("does not match host name");
 }
 
 #[test]

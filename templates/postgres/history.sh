@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154
+# Part of bootstrap.sh: the WAL of a data directory. Where it ends, and whether another server has the same.
+
+# --- positions --------------------------------------------------------------------------------------------
+
+# Reads from the directory, while no server writes to it: $timeline, the timeline of its newest WAL; $last_record, the
+# position of the last record; $wal_end, up to which its WAL is known to be valid; $segment_size. Needs `read_control`
+# for the same directory.
+timeline='' last_record='' wal_end='' segment_size=''
+survey() { # directory
+  local directory=$1 redo minimum of_minimum segment record position
+  segment_size=$(control 'Bytes per WAL segment')
+  timeline=$(control "Latest checkpoint's TimeLineID")
+  redo=$(lsn_value "$(control "Latest checkpoint's REDO location")")
+  minimum=$(lsn_value "$(control 'Minimum recovery ending location')")
+  of_minimum=$(control "Min recovery ending loc's timeline")
+  # A standby that has followed a new master, and has made no restart point since.
+  if [ "$of_minimum" -gt "$timeline" ]; then
+    timeline=$of_minimum
+    [ -e "$directory/pg_wal/$(wal_file "$redo" "$timeline")" ] || redo=$minimum
+  fi
+  position=$redo last_record=$redo wal_end=$redo
+  # The first record of each segment is enough to find the last segment. Later files are recycled ones with old content.
+  while record=$(first_record "$directory" "$position" "$timeline"); do
+    last_record=$(record_position "$record")
+    segment=$((last_record / segment_size))
+    position=$(((segment + 1) * segment_size))
+  done
+  record=$(pg_waldump -p "$directory/pg_wal" -t "$timeline" -s "$(lsn_text "$last_record")" \
+    -e "$(lsn_text "$position")" 2>/dev/null | tail -n 1) || true
+  if [ -n "$record" ]; then
+    last_record=$(record_position "$record")
+    wal_end=$((last_record + $(sed -n 's|.*len (rec/tot): *[0-9]*/ *\([0-9]*\).*|\1|p' <<<"$record")))
+  fi
+  # What the server has relied on, it had flushed before.
+  [ "$of_minimum" != "$timeline" ] || [ "$minimum" -le "$wal_end" ] || wal_end=$minimum
+}
+record_position() { lsn_value "$(sed -n 's/.*, lsn: \([0-9A-F/]*\),.*/\1/p' <<<"$1" | tail -n 1)"; } # record of pg_waldump
+has_wal_after() { # position: whether $PGDATA has a complete record at or after it
+  first_record "$PGDATA" "$1" "$timeline" >/dev/null
+}
+# pg_waldump waits 5 s for a missing file, so check first that it exists.
+first_record() { # directory, position, timeline: prints the first record at or after it
+  [ -e "$1/pg_wal/$(wal_file "$2" "$3")" ] &&
+    pg_waldump -p "$1/pg_wal" -t "$3" -s "$(lsn_text "$2")" -n 1 2>/dev/null
+}
+wal_file() { # position, timeline: the name of the segment that holds it
+  local segments
+  segments=$((0x100000000 / segment_size))
+  printf '%08X%08X%08X' "$2" $(($1 / segment_size / segments)) $(($1 / segment_size % segments))
+}
+ends_with_switch() { # segment of $PGDATA
+  pg_waldump -p "$PGDATA/pg_wal" -t "$timeline" -s "$(lsn_text $(($1 * segment_size)))" \
+    -e "$(lsn_text $((($1 + 1) * segment_size)))" 2>/dev/null | tail -n 1 | grep -q 'desc: SWITCH'
+}
+# A history has one line per ancestor of a timeline: its number, the position where it was left, the reason.
+left_at() { # history, timeline: prints the position where it was left; nothing if it is no ancestor
+  sed -n "s/^\(.*|\)\{0,1\}$2[[:space:]]\{1,\}\([0-9A-F]*\/[0-9A-F]*\).*/\2/p" <<<"$1" | head -n 1
+}
+
+# --- the WAL of another server ----------------------------------------------------------------------------
+
+# Compares the segment before a position byte by byte with the WAL of another server or directory. WAL that differs
+# somewhere differs in each later segment. Returns 0: the same; 1: bytes are missing here, or differ; 2: it can't be read.
+# Checkpoints tell less: after a crash those of a master are far behind its replicas, and a standby may hold a part of a
+# record.
+same_wal() { # position, a directory or how to connect
+  local position=$1 source=$2 start file status=0
+  start=$(((position - 1) / segment_size * segment_size))
+  file=$(wal_file "$start" "$timeline")
+  if [ ! -e "$PGDATA/pg_wal/$file" ]; then
+    # WAL from before the redo position is not needed here and was deleted: the other server is behind.
+    [ $((start + segment_size)) -le "$(lsn_value "$(control "Latest checkpoint's REDO location")")" ]
+    return
+  fi
+  if [ -d "$source" ]; then
+    same_bytes $((position - start)) "$source/pg_wal/$file"
+    return
+  fi
+  if fetch_wal "$start" "$position" -d "$source"; then
+    same_bytes $((position - start)) "$fetched/$file"* || status=$?
+  else
+    status=2
+  fi
+  rm -rf "$fetched"
+  return "$status"
+}
+same_bytes() { # count, file of another server: compares it with the file of this directory
+  local name=${2##*/}
+  cmp -s -n "$1" "$2" "$PGDATA/pg_wal/${name%.partial}"
+}
+# Streams from the start of a segment up to a position in it, into a file in the directory $fetched.
+fetched=''
+fetch_wal() { # start, position, options of pg_receivewal
+  local start=$1 position=$2
+  shift 2
+  fetched=$(mktemp -d "$PGSET_TMP/pgset-wal.XXXXXX")
+  # pg_receivewal continues with a partial file that exists. This one makes it start at the wanted segment. It stops
+  # once it has received more than `endpos`.
+  : >"$fetched/$(wal_file "$start" "$timeline").partial"
+  attended timeout 20 pg_receivewal "$@" -w -D "$fetched" --no-loop --no-sync --endpos="$(lsn_text $((position - 1)))"
+}

@@ -1,0 +1,267 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154
+# Part of bootstrap.sh: the data of the master, and what its peers say about it.
+
+# --- the master -------------------------------------------------------------------------------------------
+
+master() {
+  local identifier
+  if ! is_empty "$PGDATA"; then
+    check_existing
+    # Only a promotion may make a standby writable. Without standby.signal, the server would continue to write
+    # on a timeline that other servers may have extended. It starts, but becomes ready only after a promotion.
+    [ ! -e "$PGDATA/standby.signal" ] ||
+      log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"
+    identifier=$(control 'Database system identifier')
+    log "$PGDATA is PostgreSQL $(image_major), system identifier $identifier"
+    ask_peers
+    [ -n "$recorded_identifier" ] || record_identifier
+    write_role_file "$identifier" "$epoch" "$PGSET_POD"
+    return
+  fi
+  [ -z "$recorded_identifier" ] ||
+    die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
+  [ ! -e "$PGDATA.old" ] ||
+    die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away"
+  ask_peers
+  case $PGSET_ORIGIN in
+    initdb) initialise ;;
+    *) die $E_USAGE "the variable PGSET_ORIGIN is $PGSET_ORIGIN: this version supports initdb only" ;;
+  esac
+  record_identifier
+  write_role_file "$(control 'Database system identifier')" "$epoch" "$PGSET_POD"
+}
+
+# --- the peers --------------------------------------------------------------------------------------------
+
+# Asks the other pods for their data before this pod begins a history or continues one, and ends the script if this pod
+# must not: a peer has data and this pod has none; a peer has other data; a peer has more of the same data.
+#
+# A peer that answers but does not tell has data, so it is asked again. Only a login that fails is given up after a
+# while, if the identifier of this directory is on record: to let this pod in may need this very server. A pod that gives
+# no answer may be starting: it is asked for some seconds, but not in a set that is being created.
+ask_peers() {
+  local started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT waited list peer number processes busy refused silent judged=' '
+  [ -z "$first_start" ] || patience=0
+  rm -f "$scratch/surveyed"
+  read_neighbours
+  while true; do
+    busy='' refused='' silent='' number=0 processes=()
+    rm -f "$scratch"/peer.*
+    list=$(peers)
+    for peer in $list; do
+      number=$((number + 1))
+      [[ $judged != *" $peer "* ]] || continue
+      ask_peer "$peer" >"$scratch/peer.$number" 2>"$scratch/peer.$number.error" &
+      processes+=($!)
+    done
+    [ ${#processes[@]} = 0 ] || wait "${processes[@]}" || true
+    number=0
+    for peer in $list; do
+      number=$((number + 1))
+      [[ $judged != *" $peer "* ]] || continue
+      hear "$peer" "$scratch/peer.$number"
+    done
+    waited=$((SECONDS - started))
+    if [ -z "$busy" ]; then
+      if [ -n "$refused" ] && [ "$waited" -ge "$PGSET_PASSWORD_WAIT" ] && [ -n "$recorded_identifier" ] && ! is_empty "$PGDATA"; then
+        log "continuing without the answer of another pod: $refused"
+        refused=''
+      fi
+      if [ -z "$refused" ] && { [ -z "$silent" ] || [ "$waited" -ge "$patience" ]; }; then
+        [ -z "$silent" ] || log "no answer from $silent"
+        return 0
+      fi
+    fi
+    if [ $((SECONDS - said)) -ge 10 ]; then
+      log "waiting for the answer of the other pods (${busy:-${refused:-$silent}}), $waited s"
+      said=$SECONDS
+    fi
+    sleep 0.3
+  done
+}
+# Sorts one answer, into `judged`, `busy`, `refused` or `silent` of the caller.
+hear() { # address:port, file with the answer
+  local identifier theirs position its_epoch='' its_end='' trouble status=0
+  {
+    IFS='|' read -r identifier theirs position _ && read -r its_epoch && read -r its_end
+  } <"$2" || true
+  if [[ $identifier =~ ^[0-9]+$ ]]; then
+    # A standby that has not replayed all its WAL yet has more than it says.
+    if [ -n "$its_end" ] && [ "$(lsn_value "$position")" -lt "$(lsn_value "$its_end")" ]; then
+      busy="the pod at $1 still replays its WAL: it is at $position, and has WAL up to $its_end at least"
+      return
+    fi
+    judge "the pod at $1" "$identifier" "$theirs" "$(lsn_value "$position")" "$its_epoch" "$(peer_conninfo "$1")" || status=$?
+    if [ "$status" = 0 ]; then judged+="$1 "; else busy="the WAL of the pod at $1 can't be read: $(reason "$scratch/output")"; fi
+    return
+  fi
+  trouble=$(reason "$2.error")
+  case $(<"$2.error") in
+    *'certificate verify failed'*) refused="$1: $trouble" ;;
+    *'starting up'* | *'shutting down'* | *'not yet accepting'* | *'not accepting connections'* | *'in recovery mode'* | *'too many'* | *'exceeds max_wal_senders'*)
+      busy="$1: $trouble"
+      ;;
+    *FATAL:*) refused="$1: $trouble" ;;
+    'no address') silent="$1: its name does not resolve" ;;
+    *) silent="$1: $trouble" ;;
+  esac
+}
+# Ends the script if the data of a peer forbids that this pod begins or continues a history. Returns 2 if the peer's WAL
+# can't be read.
+judge() { # who, identifier, timeline, position, epoch, a directory or how to connect
+  local who=$1 own history status=0
+  is_empty "$PGDATA" &&
+    die $E_LOST "the volume is empty, but $who has data of this set (system identifier $2): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
+  own=$(control 'Database system identifier')
+  [ "$own" = "$2" ] ||
+    die $E_STRANGER "$PGDATA has the system identifier $own and $who has $2: one of them is another set's volume; mount the right one"
+  ! is_number "$5" || [ "$5" -le "$epoch" ] ||
+    die $E_TOPOLOGY "$who knows epoch $5, and ConfigMap $PGSET_NAME-topology has $epoch: it was replaced by an earlier one; put the newer one back, or run pgset up"
+  [ -n "$segment_size" ] || survey "$PGDATA"
+  if [ "$3" -gt "$timeline" ]; then
+    history=$(history_of "$6" "$3") || return 2
+    [ -z "$(left_at "$history" "$timeline")" ] ||
+      die $E_BEHIND "$PGDATA is on timeline $timeline and $who on $3, which begins there: it was promoted and has newer data; nothing was changed: $ADVICE"
+    log "$who is on timeline $3, which has nothing to do with timeline $timeline of $PGDATA"
+  elif [ "$3" = "$timeline" ]; then
+    same_wal "$4" "$6" || status=$?
+    [ "$status" != 1 ] ||
+      die $E_BEHIND "$PGDATA does not have the WAL that $who has before $(lsn_text "$4") (timeline $timeline): it is an older copy, or it lost data; nothing was changed: $ADVICE"
+    return "$status"
+  else
+    # It is the peer that has to follow: its bootstrap compares it with this pod.
+    log "$who is on the earlier timeline $3"
+  fi
+}
+readonly ADVICE="mount the right volume; or save what the other pod has (pgset psql, pg_dump from it) before you move its directory away"
+history_of() { # a directory or how to connect, timeline
+  if [ -d "$1" ]; then
+    cat "$1/pg_wal/$(printf %08X "$2").history" 2>"$scratch/output"
+  else
+    psql -XAtqw -d "$1 replication=true" -c "TIMELINE_HISTORY $2" 2>"$scratch/output"
+  fi
+}
+# On a shared volume the directories of the peers are beside this one, and tell as much as their servers. Another set's
+# name may begin with this one's.
+neighbours() {
+  local directory ordinal
+  for directory in "${PGDATA%/*}/$PGSET_NAME"-*; do
+    ordinal=${directory#"${PGDATA%/*}/$PGSET_NAME-"}
+    if [[ $ordinal =~ ^(0|[1-9][0-9]*)$ ]] && [ "$directory" != "$PGDATA" ] && [ -s "$directory/global/pg_control" ]; then
+      echo "$directory"
+    fi
+  done
+}
+read_neighbours() {
+  local directory facts
+  while read -r directory; do
+    facts=$(survey_neighbour "$directory") || {
+      log "$directory can't be read"
+      continue
+    }
+    read -r identifier theirs position <<<"$facts"
+    judge "$directory" "$identifier" "$theirs" "$position" '' "$directory" || true
+  done < <(neighbours)
+}
+survey_neighbour() { # directory: prints its identifier, timeline and position
+  pg_controldata -D "$1" >"$scratch/control.neighbour" 2>/dev/null || return 1
+  control() { sed -n "s/^$1: *//p" "$scratch/control.neighbour"; }
+  survey "$1"
+  echo "$(control 'Database system identifier') $timeline $wal_end"
+}
+# The other addresses of the Service that names all pods, ready or not, and the names of the pods that the set should
+# have and that have no address yet.
+peers() {
+  local own=' ' address _ found='' pod
+  [ -z "$PGSET_PEERS" ] || {
+    echo "$PGSET_PEERS"
+    return
+  }
+  while read -r address _; do own+="$address "; done < <(addresses "$PGSET_POD")
+  while read -r address _; do
+    found=1
+    case $own in
+      *" $address "*) continue ;;
+    esac
+    own+="$address "
+    echo "$address:$PGPORT"
+  done < <(addresses "$PGSET_NAME.$PGSET_NAMESPACE.svc")
+  [ -n "$found" ] || echo "$PGSET_NAME.$PGSET_NAMESPACE.svc"
+  for ((pod = 0; pod < pods; pod++)); do
+    [ "$PGSET_NAME-$pod" != "$PGSET_POD" ] || continue
+    address=$(addresses "$PGSET_NAME-$pod.$PGSET_NAME.$PGSET_NAMESPACE.svc")
+    [ -n "$address" ] || echo "$PGSET_NAME-$pod"
+  done
+}
+addresses() { getent ahosts "$1" 2>/dev/null || true; } # name
+# Prints the identifier, the timeline and the position, then the epoch, then where the WAL ended when the server started.
+# A pod with an earlier script knows only the first line.
+ask_peer() { # address:port, or a name without an address
+  trap - ERR EXIT
+  exec 9>&- # only the server and this script hold the lock
+  if [[ $1 != *:* ]]; then
+    echo 'no address' >&2
+    return
+  fi
+  psql -XAtqw -d "$(peer_conninfo "$1") replication=true connect_timeout=2" -c IDENTIFY_SYSTEM -c 'SHOW pgset.epoch' \
+    -c 'SHOW pgset.end' || true
+}
+# The certificate of a peer is valid for the master's Service, perhaps not for the pod.
+peer_conninfo() { echo "$(conninfo "bootstrap-$PGSET_POD" "$PGSET_MASTER_HOST") hostaddr=${1%:*} port=${1##*:}"; } # address:port
+
+# --- new data ---------------------------------------------------------------------------------------------
+
+# Creates the directory under another name and renames it at the end: if this is killed at any time, the
+# incomplete directory is ignored.
+initialise() {
+  log "initdb: PostgreSQL $(image_major), locale $PGSET_LOCALE"
+  attended initdb -D "$PGDATA.new" --username=postgres --pwfile="$PGSET_AUTH/superuser-password" --encoding=UTF8 \
+    --locale="$PGSET_LOCALE" --lc-messages=C --data-checksums --auth-local=peer --auth-host=scram-sha-256 --no-sync || {
+    disk_is_full && die $E_FULL "initdb: the volume is full: make it larger"
+    die $E_INITDB "initdb failed: $(reason "$scratch/output")"
+  }
+  make_roles
+  sync_directory "$PGDATA.new"
+  put_in_place
+  result=initialized
+  read_control
+  log "$PGDATA is initialized, system identifier $(control 'Database system identifier')"
+}
+
+# Creates the replication role, the application's role and its database, with a server that only this script
+# can reach. fsync is off, because the whole directory is synced afterwards.
+make_roles() {
+  local sockets=$scratch/sockets server status=0 failed
+  mkdir "$sockets"
+  echo 'local all all trust' >"$scratch/hba"
+  postgres -D "$PGDATA.new" -k "$sockets" -c listen_addresses= -c "hba_file=$scratch/hba" -c fsync=off \
+    -c password_encryption=scram-sha-256 -c log_statement=none -c log_min_error_statement=panic -c shared_buffers=16MB \
+    >"$scratch/server" 2>&1 &
+  server=$! child=$server
+  until pg_isready -q -h "$sockets"; do
+    kill -0 "$server" 2>/dev/null || die $E_ROLES "the server does not start on the new directory: $(reason "$scratch/server")"
+    sleep 0.05
+  done
+  roles_sql | PGOPTIONS=$SQL_OPTIONS psql -XqAt -v ON_ERROR_STOP=1 -h "$sockets" -U postgres -d postgres -v "primary_user=$PGSET_PRIMARY_USER" \
+    -v "user=$PGSET_USER" -v "database=$PGSET_DATABASE" >"$scratch/output" 2>&1 || status=$?
+  failed=$(reason "$scratch/output")
+  kill -INT "$server" 2>/dev/null || true
+  wait "$server" || [ "$status" != 0 ] || die $E_ROLES "the server did not stop cleanly: $(reason "$scratch/server")"
+  child=
+  if [ "$status" != 0 ]; then
+    disk_is_full && die $E_FULL "the volume is full: make it larger"
+    die $E_ROLES "the roles and the database could not be created: $failed"
+  fi
+}
+# psql reads the passwords from their files itself, so they appear in no command line and in no log.
+roles_sql() {
+  cat <<'SQL'
+\set primary_password `cat "$PGSET_AUTH/primary-password"`
+\set user_password `cat "$PGSET_AUTH/user-password"`
+CREATE ROLE :"primary_user" LOGIN REPLICATION PASSWORD :'primary_password';
+CREATE ROLE :"user" LOGIN PASSWORD :'user_password';
+SELECT format('CREATE DATABASE %I', :'database') WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
+ALTER DATABASE :"database" OWNER TO :"user";
+SQL
+}

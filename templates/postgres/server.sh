@@ -1,0 +1,305 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154
+# Part of bootstrap.sh: the server's container. Process 1, what runs beside the server, and the probes.
+
+# --- the server -------------------------------------------------------------------------------------------
+
+# Ends within 4.5 s, before a probe's time (5 s) is over, so that nothing of a probe outlives it.
+local_sql() {
+  PGCONNECT_TIMEOUT=3 PGOPTIONS="$SQL_OPTIONS -c statement_timeout=1500" \
+    psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"
+}
+
+# Where the WAL of this standby ends, while no server runs.
+write_end() {
+  read_control
+  survey "$PGDATA"
+  put "$PGSET_RUN/end" "$(lsn_text "$last_record")"
+}
+reload() {
+  write_conf || return 0
+  kill -HUP "$(postmaster)" 2>/dev/null || true
+}
+postmaster() { # prints its process, if it runs
+  local process
+  process=$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null) && [ -n "$process" ] && is_server "$process" && echo "$process"
+}
+# In a new container the process id in an old lock file may belong to any process.
+is_server() { [ "/proc/${1#-}/cwd" -ef "$PGDATA" ]; } # process
+
+# The bootstrap has run in the init container, perhaps long ago. A restarted container runs only this.
+#
+# Process 1 is this shell and not PostgreSQL. A program that a killed probe or a broken `kubectl exec` leaves behind
+# becomes a child of process 1, and PostgreSQL takes an unknown child that fails for a crash: it would restart.
+stopping=''
+serve() {
+  local status
+  [ -s "$PGSET_RUN/bootstrap.conf" ] || die $E_UNPREPARED "$PGSET_RUN/bootstrap.conf is missing: the bootstrap has to run first; delete the pod"
+  prepare_server
+  # The kubelet sends the image's stop signal. A smart shutdown (SIGTERM) would wait for the clients.
+  trap 'stopping=1; shut_down "$child"' TERM INT
+  trap 'stopping=1; [ -z "$child" ] || kill -QUIT "$child"' QUIT
+  trap '[ -z "$child" ] || kill -HUP "$child"' HUP
+  beside_server keep_the_owner
+  if [ "$(role)" = master ]; then beside_server watch_peers; else beside_server follow; fi
+  while true; do
+    await_permission || break
+    forget_dead_servers
+    status=0
+    run_server || status=$?
+    [ ! -e "$PGSET_RUN/failed" ] || break
+    if [ -n "$stopping" ] || ! { fenced || [ -e "$PGSET_RUN/cloning" ]; }; then break; fi
+  done
+  [ "${status:-0}" != 0 ] || disown_directory
+  if [ -s "$PGSET_RUN/failed" ]; then
+    read -r status failure <"$PGSET_RUN/failed"
+    die "$status" "$failure"
+  fi
+  exit "${status:-0}"
+}
+prepare_server() {
+  local file
+  if [ "$(role)" = master ] || ! is_empty "$PGDATA"; then
+    for file in "$PGDATA/PG_VERSION" "$PGDATA/global/pg_control"; do
+      [ -s "$file" ] || die $E_UNPREPARED "$file is missing: the bootstrap has to run first; delete the pod"
+    done
+    [ "$(role)" = master ] || [ -e "$PGDATA/standby.signal" ] ||
+      die $E_UNPREPARED "$PGDATA has no standby.signal: a replica is never started writable; delete the pod, so that it is compared with the master"
+  fi
+  lock
+  own
+  read_role_file
+  rm -rf "$PGSET_RUN"/{follows,compared,cloning,failed,end} "$PGSET_RUN"/helper.*
+  if [ "$(role)" = replica ]; then
+    if is_empty "$PGDATA"; then : >"$PGSET_RUN/cloning"; else write_end; fi
+    # A clone that was just made needs no comparison.
+    if [ -e "$PGSET_RUN/cloned" ]; then
+      : >"$PGSET_RUN/follows"
+      : >"$PGSET_RUN/compared"
+      rm "$PGSET_RUN/cloned"
+    fi
+  fi
+  write_conf || true
+}
+# Waits while no server may start. Returns 1 if none will.
+#
+# `stop` is the fence of `pgset stop` and `pgset down`, which delete the pod soon. If they were killed, the server starts
+# again: nothing was promoted meanwhile.
+await_permission() {
+  local id='' said='' since=$SECONDS
+  while fenced || [ -e "$PGSET_RUN/cloning" ]; do
+    [ -z "$stopping" ] && [ ! -e "$PGSET_RUN/failed" ] || return 1
+    ! fenced || read -r id _ <"$PGDATA.fence" || true
+    if [ "$id" = stop ] && [ $((SECONDS - since)) -ge "$PGSET_STOP_WAIT" ]; then
+      remove_fence "the pod was not deleted within $PGSET_STOP_WAIT s after the stop"
+    elif [ -n "$id" ] && [ -z "$said" ]; then
+      log "no server starts on $PGDATA: it is fenced ($id)"
+      said=1
+    fi
+    sleep 0.2
+  done
+  [ -z "$stopping" ]
+}
+run_server() {
+  local status
+  postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf" &
+  child=$!
+  # A signal interrupts `wait`; the status of a child that has ended stays known.
+  while
+    status=0
+    wait "$child" 2>/dev/null || status=$?
+    kill -0 "$child" 2>/dev/null
+  do :; done
+  wait "$child" 2>/dev/null || status=$?
+  child=
+  return "$status"
+}
+# Runs a function beside the server. Its error ends the server, and the container with this error.
+beside_server() { # function
+  (
+    trap - ERR TERM INT QUIT HUP
+    trap 'exit 143' TERM
+    trap helper_ends EXIT
+    exec 9>&- # only the server may hold the lock
+    in_helper=1 child='' helpers=() scratch=$(mktemp -d "$PGSET_RUN/helper.XXXXXX")
+    "$1"
+  ) &
+  helpers+=($!)
+}
+helper_ends() {
+  local status=$?
+  clean_up
+  case $status in
+    0 | 143) return ;;
+  esac
+  [ -s "$PGSET_RUN/failed" ] || printf '%s %s\n' "$status" "the script failed beside the server (exit code $status)" >"$PGSET_RUN/failed"
+  stop_server
+}
+# A fast shutdown. A server that shuts down rejects connections. One that hangs gives no answer, and would hold the pod
+# until the end of its grace period.
+shut_down() { # process
+  [ -n "$1" ] || return 0
+  kill -INT "$1" 2>/dev/null || return 0
+  kill_if_silent "$1" &
+}
+kill_if_silent() { # process
+  local answered=$SECONDS status
+  exec 9>&- # only the server may hold the lock
+  trap - EXIT ERR TERM INT QUIT HUP
+  while kill -0 "$1" 2>/dev/null; do
+    status=0
+    pg_isready -q -h "$PGSET_SOCKETS" || status=$?
+    [ "$status" = 2 ] || answered=$SECONDS
+    if [ $((SECONDS - answered)) -ge "$PGSET_SILENCE" ]; then
+      log "the server has not answered for $((SECONDS - answered)) s and does not shut down: killing it"
+      kill -KILL "$1"
+      return
+    fi
+    sleep 1
+  done
+}
+# PostgreSQL recognizes the lock file of an earlier server of its container by the process id. Here that id may belong to
+# another process by now. A lock file counts if its process is a server that works in this data directory.
+forget_dead_servers() {
+  local file
+  for file in "$PGDATA/postmaster.pid" "$PGSET_SOCKETS/.s.PGSQL.$PGPORT.lock"; do
+    [ ! -s "$file" ] || is_server "$(head -n 1 "$file")" || rm -f "$file"
+  done
+}
+sweep_when_streaming() {
+  [ -e "$PGDATA.old" ] || return 0
+  until [ "$(local_sql "select status from pg_stat_wal_receiver" 2>/dev/null)" = streaming ]; do
+    kill -0 $$ # process 1: stop when it ends
+    sleep 1
+  done
+  rm -rf "$PGDATA.old"
+  log "$PGDATA is streaming: $PGDATA.old is deleted"
+}
+keep_the_owner() {
+  keep_owner
+  die $E_LOCKED "another pod has taken over $PGDATA: this one did not renew its file for $PGSET_OWNER_WAIT s"
+}
+
+# --- a running master -------------------------------------------------------------------------------------
+
+# A master that was replaced while it could not be reached must stop writing: when a peer knows a later epoch, and is on a
+# timeline that descends from this one's; or when the mounted topology, which may be a minute old, has a later epoch
+# and another master.
+watch_peers() {
+  local peer identifier theirs its_epoch history
+  while sleep 5 && kill -0 $$ 2>/dev/null; do
+    ! fenced || continue
+    if is_number "$(mounted epoch)" && [ "$(mounted epoch)" -gt "$epoch" ] && [ "$(mounted master)" != "$PGSET_POD" ]; then
+      replaced "the topology has epoch $(mounted epoch) and names $(mounted master)"
+    fi
+    for peer in $(peers); do
+      [[ $peer == *:* ]] || continue
+      (ask_peer "$peer") >"$scratch/peer" 2>/dev/null || true
+      its_epoch=''
+      { IFS='|' read -r identifier theirs _ && read -r its_epoch; } <"$scratch/peer" || true
+      if is_number "$its_epoch" && [ "$its_epoch" -gt "$epoch" ]; then
+        read_control
+        timeline=$(control "Latest checkpoint's TimeLineID")
+        [ "$identifier" = "$(control 'Database system identifier')" ] && [ "$theirs" -gt "$timeline" ] || continue
+        history=$(history_of "$(peer_conninfo "$peer")" "$theirs") || continue
+        [ -z "$(left_at "$history" "$timeline")" ] || replaced "the pod at $peer knows epoch $its_epoch, and is on timeline $theirs"
+      fi
+    done
+  done
+}
+# Stops the server at once. The next bootstrap starts it as a standby.
+replaced() { # why
+  log "another pod has become the master: $1; this server stops"
+  write_fence replaced
+  kill -QUIT "$(postmaster)" 2>/dev/null || true
+}
+
+# --- what others run in the server's container ------------------------------------------------------------
+
+# `pgset stop` and `pgset down` stop the master first: then its replicas have all that it wrote. Prints where the WAL ends.
+stop() {
+  local process
+  write_fence stop
+  process=$(postmaster) || process=''
+  if [ -n "$process" ]; then
+    kill -INT "$process" 2>/dev/null || true
+    (kill_if_silent "$process")
+  fi
+  read_control
+  [ "$(control 'Database cluster state')" = 'shut down' ] || die 1 "the server has not stopped cleanly: $(control 'Database cluster state')"
+  control 'Latest checkpoint location'
+}
+
+ready() {
+  local want=t answer master received replayed
+  if fenced || [ -e "$PGSET_RUN/cloning" ]; then
+    log "not ready: $(if fenced; then echo "$PGDATA is fenced"; else echo "cloning from the master"; fi)"
+    return 1
+  fi
+  [ "$(role)" = replica ] || want=f
+  answer=$(local_sql "select pg_is_in_recovery(), pg_wal_lsn_diff(latest_end_lsn, '0/0'), pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0'),
+    pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') from (select) one left join pg_stat_wal_receiver on status = 'streaming'" 2>&1) || {
+    log "not ready: $answer"
+    return 1
+  }
+  # The last line, because the server may print warnings.
+  IFS='|' read -r answer master received replayed <<<"${answer##*$'\n'}"
+  [ "$answer" = "$want" ] || {
+    log "not ready: the server is $([ "$answer" = t ] && echo "a standby" || echo "writable") and pod $PGSET_POD is the $(role)"
+    return 1
+  }
+  if [ "$want" = t ] && [ ! -e "$PGSET_RUN/compared" ]; then
+    log "not ready: not compared with the master yet"
+    return 1
+  fi
+  # What the master has written is known only while it is streamed. Otherwise a replica stays ready: without its
+  # master every replica would stop serving reads.
+  [ "$want" = f ] || [ -z "$master" ] || [ -z "$received" ] || [ -z "$replayed" ] || keeps_up
+}
+# Whether a streaming replica has replayed nearly all. Time is measured by the WAL that was received, not by the
+# master's commits: in one long transaction, such as the load of a large table, the last commit may be old although
+# the replica replays everything at once.
+keeps_up() {
+  local limit delay=$PGSET_MAX_DELAY now at position marks='' last='' late=''
+  [ -e "$PGSET_ETC/max-lag" ] || return 0
+  read -r limit <"$PGSET_ETC/max-lag" || true
+  [[ $limit =~ ^[0-9]{1,18}$ ]] || {
+    log "not ready: $PGSET_ETC/max-lag does not contain a number of bytes"
+    return 1
+  }
+  read -r now _ </proc/uptime
+  now=${now%.*}
+  # Each mark says when the WAL up to a position had been received. A mark that is replayed, or is of another
+  # history, goes; of those that are too old the newest is enough.
+  while read -r at position; do
+    if [ "$position" -le "$replayed" ] || [ "$position" -gt "$received" ]; then continue; fi
+    if [ $((now - at)) -ge "$delay" ]; then late=1 marks=''; fi
+    marks+="$at $position"$'\n'
+    last=$at
+  done < <(cat "$PGSET_RUN/received" 2>/dev/null)
+  if [ "$received" -gt "$replayed" ] && [ $((now - ${last:-0})) -ge $((delay / 30)) ]; then marks+="$now $received"$'\n'; fi
+  printf %s "$marks" >"$PGSET_RUN/received.new" && mv "$PGSET_RUN/received.new" "$PGSET_RUN/received"
+  if [ $((master - replayed)) -gt "$limit" ]; then
+    log "not ready: $((master - replayed)) bytes of WAL are not replayed yet, the limit is $limit (--max-lag)"
+    return 1
+  elif [ -n "$late" ]; then
+    log "not ready: WAL that was received more than $delay s ago is not replayed yet"
+    return 1
+  fi
+}
+# pg_isready returns 0 if the server accepts connections, 1 if it starts, stops or recovers. Both are alive.
+# Without a server because there must be none, the container is alive, too.
+alive() {
+  local status=0
+  ! fenced && [ ! -e "$PGSET_RUN/cloning" ] || return 0
+  pg_isready -q -h "$PGSET_SOCKETS" || status=$?
+  [ "$status" -le 1 ] || return 1
+  # The liveness probe also makes the server use renewed certificates.
+  (follow_tls) >/dev/null 2>&1 || true
+}
+# The checkpoint makes the shutdown short. Then the kubelet sends a signal to process 1, see `serve`.
+checkpoint() {
+  ! fenced || return 0
+  PGCONNECT_TIMEOUT=3 PGOPTIONS=$SQL_OPTIONS timeout 300 psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c CHECKPOINT ||
+    log "the checkpoint before the shutdown failed"
+}
