@@ -152,7 +152,7 @@ parts=${BASH_SOURCE[0]%/*}
 
 bootstrap() {
   need PGSET_NAME PGSET_NAMESPACE PGSET_PRIMARY_USER PGSET_USER PGSET_DATABASE PGSET_MASTER_HOST PGSET_REPLICA_HOST
-  rm -rf "$PGSET_RUN"/{cloned,follows,end}
+  rm -rf "$PGSET_RUN"/{bootstrap.conf,cloned,follows,end}
   read_role_file
   read_topology
   log "pod $PGSET_POD is the $(role)"

@@ -37,7 +37,7 @@ write_run() {
     take_certificates || [ "$(tls_stage)" != required ] ||
       die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server would not start with them"
   fi
-  image_major >"$PGSET_RUN/major"
+  put "$PGSET_RUN/major" "$(image_major)"
   write_conf || true
   rm -f "$PGSET_RUN/tls.unread"
 }

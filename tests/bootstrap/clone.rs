@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::machine::signal;
+use super::machine::{give, signal};
 use super::set::{Pod, Set};
 use super::tls::made;
 use super::{code, eventually};
@@ -133,7 +133,8 @@ fn asked(set: &Set, tls: bool) -> String {
         // Its directory was compared before, so it streams at once.
         replica.bootstrap().ok();
         fs::write(replica.run_file("cloned"), "").unwrap();
-        let _standby = replica.serve_ready();
+        give(&replica.run_file("cloned"));
+        replica.serve().running().says("database system is ready to accept read-only");
         // A WAL receiver has no connect timeout, so its configuration contains no address that may become
         // unreachable.
         assert!(replica.bootstrap_conf().contains("primary_conninfo = 'host=''pgset-master'' "));
@@ -158,6 +159,7 @@ fn a_new_replica_asks_the_masters_pod_before_its_service() {
     let replica = set.pod(1);
     set.pod(0).env("PGDATA", replica.data().display()).env("PGSET_TOPOLOGY", "/").bootstrap().ok();
     fs::write(replica.data().join("standby.signal"), "").unwrap();
+    give(&replica.data().join("standby.signal"));
     set.record(&replica.identifier());
     assert_eq!(asked(&set, false), "pgset-master");
 
