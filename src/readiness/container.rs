@@ -148,8 +148,15 @@ fn is_not_found(message: &str) -> bool {
 /// Extra time for a readiness probe while the kubelet has not reported a failure.
 const UNSAID: Duration = Duration::from_secs(60);
 
-/// What the bootstrap script says of a replica that is more than the limit behind its master (`keeps_up`).
-const NOT_REPLAYED: &str = "not replayed yet";
+/// What the readiness probe says while a pod waits for another one, or for a person (`ready` in server.sh): a replica is
+/// more than the limit behind its master; it waits for the master to be compared with it; it is being cloned; no server
+/// may start.
+const PATIENT: [&str; 4] = [
+    "not replayed yet",
+    "not compared with the master yet",
+    "cloning from the master",
+    "is fenced",
+];
 
 /// The problem of a running container that is not ready: its readiness probe fails. The grace period is
 /// the probe's time budget, because a probe that may still succeed in time is not a failure.
@@ -165,9 +172,8 @@ pub(super) fn probe_trouble(
     // The kubelet does not run the readiness probe until the startup probe has succeeded, and kills the
     // container if the startup probe fails.
     let starting = spec.startup_probe.is_some() && status.started != Some(true);
-    // A replica that is behind catches up, or is paused until it is told otherwise.
-    let behind = said.is_some_and(|said| said.contains(NOT_REPLAYED));
-    if status.ready || starting || behind {
+    let patient = said.is_some_and(|said| PATIENT.iter().any(|words| said.contains(words)));
+    if status.ready || starting || patient {
         return None;
     }
     // A busy kubelet may run the first probe late, so without an event from it the budget is larger.

@@ -9,6 +9,7 @@
 #   bootstrap.sh tls          make the running server use the mounted certificates, and print them
 #   bootstrap.sh stop         stop the master before its set is stopped, and print where its WAL ends
 #
+# shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
 # server.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role, .fence;
 # $PGDATA.new while it is created, and $PGDATA.old until a new clone streams.
