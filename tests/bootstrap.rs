@@ -12,6 +12,7 @@ mod machine;
 mod peers;
 mod refused;
 mod running;
+mod serving;
 mod set;
 mod tls;
 mod topology;

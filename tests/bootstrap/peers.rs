@@ -7,12 +7,7 @@ use serde_json::{Value, json};
 use super::api::{Api, no_topology, reply, topology, trust, with_api};
 use super::code;
 use super::machine::free_port;
-use super::set::{Pod, Set};
-
-fn addresses(pods: &[&Pod]) -> String {
-    let address = |pod: &&Pod| format!("127.0.0.1:{}", pod.value("PGPORT"));
-    pods.iter().map(address).collect::<Vec<_>>().join(" ")
-}
+use super::set::{Set, addresses};
 
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]

@@ -385,6 +385,14 @@ impl Pod {
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
+    /// A client that runs SQL as the superuser.
+    pub(super) fn start_sql(&self, sql: &str) -> Child {
+        let mut command = self.command("psql");
+        command.args(["-Xqw", "-U", "postgres", "-d", "postgres", "-c", sql]);
+        command.args(["-h", self.value("PGSET_SOCKETS")]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     pub(super) fn sql(&self, sql: &str) -> String {
         self.try_sql(sql).unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
@@ -444,6 +452,12 @@ impl Pod {
         });
         assert_eq!(self.sql("select pg_is_in_recovery()"), "t");
     }
+}
+
+/// Where the servers of pods listen, as in `PGSET_PEERS`.
+pub(super) fn addresses(pods: &[&Pod]) -> String {
+    let address = |pod: &&Pod| format!("127.0.0.1:{}", pod.value("PGPORT"));
+    pods.iter().map(address).collect::<Vec<_>>().join(" ")
 }
 
 /// The only child of a process, once it has one.
@@ -561,6 +575,11 @@ impl Server {
         let running = self.running.take().unwrap();
         signal("INT", &running.id().to_string());
         running.end()
+    }
+
+    /// Kills all processes of the pod at once, like a power failure of its node.
+    pub(super) fn kill(mut self) {
+        self.running.take().unwrap().kill();
     }
 
     /// Waits for a server that ends by itself.
