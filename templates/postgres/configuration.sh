@@ -61,7 +61,7 @@ bootstrap_conf() {
   fi
   # For the peers: the epoch, and where the WAL of a standby ended when its server started.
   echo "pgset.epoch = $epoch"
-  if [ "$(role)" = master ]; then echo "pgset.end = '0/0'"; else echo "pgset.end = '$(cat "$PGSET_RUN/end" 2>/dev/null || echo 0/0)'"; fi
+  if [ "$(role)" = master ]; then echo "pgset.wal_end = '0/0'"; else echo "pgset.wal_end = '$(cat "$PGSET_RUN/end" 2>/dev/null || echo 0/0)'"; fi
   # A standby streams once it was compared with the master.
   if [ "$(role)" = replica ] && [ -e "$PGSET_RUN/follows" ]; then
     echo "primary_conninfo = $(quote_setting "$(conninfo "$PGSET_POD" "$PGSET_MASTER_HOST")")"

@@ -205,7 +205,7 @@ ask_peer() { # address:port, or a name without an address
     return
   fi
   psql -XAtqw -d "$(peer_conninfo "$1") replication=true connect_timeout=2" -c IDENTIFY_SYSTEM -c 'SHOW pgset.epoch' \
-    -c 'SHOW pgset.end' || true
+    -c 'SHOW pgset.wal_end' || true
 }
 # The certificate of a peer is valid for the master's Service, perhaps not for the pod.
 peer_conninfo() { echo "$(conninfo "bootstrap-$PGSET_POD" "$PGSET_MASTER_HOST") hostaddr=${1%:*} port=${1##*:}"; } # address:port
