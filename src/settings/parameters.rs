@@ -12,7 +12,7 @@ use super::{Settings, SettingsError, Source, Sourced, computed};
 use crate::environment as variables;
 use crate::values::Invalid;
 
-pub use refused::senders;
+pub use refused::{RISKY, senders};
 
 /// The line before the user's parameters in the set's `postgresql.conf`. If no parameters are given, pgset
 /// reads them back from the lines after it.

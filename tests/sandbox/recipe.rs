@@ -185,3 +185,16 @@ async fn a_set_without_computed_settings_keeps_its_values_and_is_told_once() {
     assert_eq!(specs(&world)[1], new);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn what_alter_system_has_left_is_told() {
+    let world = World::quick().await;
+    official(&world, "up").await.ok().never_says("ALTER SYSTEM");
+    world.alter(r#"["jit", "work_mem"]"#);
+    let words = "Pods pgset-0, pgset-1: ALTER SYSTEM has set jit, work_mem, ";
+    official(&world, "up").await.ok().says(words).says("nothing changed");
+    official(&world, "status").await.ok().prints("healthy").prints(words);
+    let json = official(&world, "status -o json").await.ok().json();
+    assert!(json["warnings"][0].as_str().expect("a warning").starts_with(words), "{json}");
+    world.stop().await;
+}
