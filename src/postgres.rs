@@ -4,6 +4,7 @@
 //! decides what to run.
 
 pub mod address;
+pub mod altered;
 pub mod configuration;
 pub mod identity;
 pub mod interactive;

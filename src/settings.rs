@@ -1,6 +1,7 @@
 //! Settings from flags, environment variables and defaults. They are validated once, before any other work.
 
 pub mod changes;
+pub mod computed;
 pub mod credentials;
 pub mod error;
 pub mod general;
@@ -17,6 +18,7 @@ pub mod synchronous;
 pub mod table;
 pub mod tls;
 
+pub use computed::Computed;
 pub use credentials::Credentials;
 pub use error::SettingsError;
 pub use general::General;
@@ -99,6 +101,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// PostgreSQL parameters, if any were set. If not, the running set keeps its parameters.
     pub parameters: Option<Parameters>,
+    /// Whether PostgreSQL has settings that pgset computes from the memory limit and the size.
+    pub computed: Computed,
     /// The number of replicas that must confirm each commit, if it was set. If not, the running set keeps
     /// its number.
     pub synchronous: Option<Sourced<u32>>,

@@ -42,6 +42,7 @@ fn settings(tag: &str, storage: Storage) -> Settings {
             database: "userdb".parse().unwrap(),
         },
         parameters: None,
+        computed: pgset::settings::Computed::Yes,
         synchronous: None,
         max_lag: "1Gi".parse().unwrap(),
         tls: None,

@@ -43,6 +43,7 @@ fn desired(tag: &str, storage: Storage, size: &str, replicas: Option<u32>) -> Ve
             database: "userdb".parse().unwrap(),
         },
         parameters: None,
+        computed: crate::settings::Computed::Yes,
         synchronous: None,
         max_lag: "1Gi".parse().unwrap(),
         tls: None,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::altered;
 use super::psql::{ExecOutput, Script};
 
 /// Settings that must be at least as high on a replica as on the master; otherwise the replica stops
@@ -126,7 +127,7 @@ pub fn settings(pod: &str, names: &[&str], libraries: &[String]) -> Script {
     let known = names.iter().chain(&FOLLOWED).copied().collect::<Vec<_>>().join(",");
     let libraries = libraries.join(",");
     let statements = format!(
-        "select row_to_json(r) from (select lower(name) as name, context, setting, source from pg_settings where lower(name) = any('{{{known}}}'::text[])) r;
+        "select row_to_json(r) from (select lower(name) as name, context, setting, source, current_setting(name) as shown from pg_settings where lower(name) = any('{{{known}}}'::text[])) r;
 select row_to_json(r) from (select l as missing_library from unnest('{{{libraries}}}'::text[]) l where (pg_stat_file((select setting from pg_config where name = 'PKGLIBDIR') || '/' || l || '.so', true)).size is null) r;
 "
     );
@@ -148,6 +149,8 @@ pub struct Setting {
     pub at_start: bool,
     /// Its value, in the unit of `pg_settings`.
     pub value: String,
+    /// Its value with a unit, as PostgreSQL shows it.
+    pub shown: String,
     /// Whether the value comes from a configuration file.
     pub from_file: bool,
 }
@@ -156,17 +159,20 @@ impl Setting {
     /// Whether the server must start again to use the value in a new file; `None` if the file has none.
     #[must_use]
     pub fn needs_restart(&self, wanted: Option<&str>) -> bool {
-        self.at_start && wanted.map_or(self.from_file, |wanted| wanted != self.value)
+        let is_same = |wanted| wanted == self.value || wanted == self.shown;
+        self.at_start && wanted.map_or(self.from_file, |wanted| !is_same(wanted))
     }
 
     /// Reads what [`settings`] printed.
     #[must_use]
     pub fn parse(output: &ExecOutput) -> Vec<Self> {
         let setting = |row: Map<String, Value>| {
+            let value = text(&row, "setting").unwrap_or_default();
             Some(Self {
                 name: text(&row, "name")?,
                 at_start: text(&row, "context")? == "postmaster",
-                value: text(&row, "setting").unwrap_or_default(),
+                shown: text(&row, "shown").unwrap_or_else(|| value.clone()),
+                value,
                 from_file: text(&row, "source").as_deref() == Some("configuration file"),
             })
         };
@@ -212,8 +218,8 @@ pub fn order(
 /// reset `pending_restart` of a setting that was added to the file and removed again: it is not pending if neither
 /// the file nor the running server has a value from the file.
 const STATE: &str = "\
-select row_to_json(r) from (select 'files' as kind, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
-select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, s.setting as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart and (f.name is not null or s.source = 'configuration file') order by s.name) r;
+select row_to_json(r) from (select 'files' as kind, ALTERED as altered, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
+select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, current_setting(s.name) as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart and (f.name is not null or s.source = 'configuration file') order by s.name) r;
 select row_to_json(r) from (select 'error' as kind, f.sourceline as line, f.name as subject, f.error from pg_file_settings f where f.error is not null and f.sourcefile is not null and not exists (select 1 from pg_settings s where lower(s.name) = lower(f.name) and s.context = 'postmaster') order by f.seqno) r;
 select row_to_json(r) from (select 'error' as kind, h.line_number as line, 'pg_hba.conf' as subject, h.error from pg_hba_file_rules h where h.error is not null order by h.line_number) r;
 ";
@@ -221,7 +227,7 @@ select row_to_json(r) from (select 'error' as kind, h.line_number as line, 'pg_h
 /// Queries the [`State`] of a server.
 #[must_use]
 pub fn state(pod: &str) -> Script {
-    Script::new(pod, STATE)
+    Script::new(pod, &STATE.replace("ALTERED", altered::NAMES))
 }
 
 /// Makes a server reload its files. The reload happens a moment later: see [`State::loaded`].
@@ -261,6 +267,8 @@ pub struct State {
     pub loaded: String,
     /// The settings that need a restart.
     pub pending: Vec<Pending>,
+    /// The settings that ALTER SYSTEM has left: see [`altered`].
+    pub altered: Vec<String>,
     /// The errors in its files.
     pub errors: Vec<String>,
 }
@@ -284,6 +292,7 @@ impl State {
                         hba: text(&row, "hba").unwrap_or_default(),
                         stale: row.get("stale").and_then(Value::as_bool).unwrap_or(true),
                         loaded: text(&row, "loaded").unwrap_or_default(),
+                        altered: list(&row, "altered"),
                         ..Self::default()
                     });
                 }
@@ -309,6 +318,11 @@ fn error(row: &Map<String, Value>) -> String {
         Some(line) => format!("line {line}, {subject}: {error}"),
         None => format!("{subject}: {error}"),
     }
+}
+
+fn list(row: &Map<String, Value>, key: &str) -> Vec<String> {
+    let list = row.get(key).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn text(row: &Map<String, Value>, key: &str) -> Option<String> {
@@ -384,13 +398,14 @@ mod tests {
 
     #[test]
     fn a_server_says_how_far_it_is() {
-        let stdout = r#"{"kind":"files","config":"a = 1\n","hba":"local","stale":false}
+        let stdout = r#"{"kind":"files","altered":["jit","work_mem"],"config":"a = 1\n","hba":"local","stale":false}
 {"kind":"pending","name":"max_connections","running":"100","wanted":"200"}
 {"kind":"pending","name":"max_worker_processes","running":"16","wanted":null}
 {"kind":"error","line":7,"subject":"work_mem","error":"setting could not be applied"}
 "#;
         let state = State::parse(&output(stdout, "", 0)).unwrap();
         assert_eq!((state.config.as_str(), state.hba.as_str()), ("a = 1\n", "local"));
+        assert_eq!(state.altered, ["jit", "work_mem"]);
         let pending: Vec<String> = state.pending.iter().map(ToString::to_string).collect();
         assert_eq!(
             pending,
@@ -405,14 +420,19 @@ mod tests {
     fn settings_know_whether_they_are_read_at_the_start_only() {
         let stdout = r#"{"name":"max_connections","context":"postmaster","setting":"100","source":"configuration file"}
 {"name":"huge_pages","context":"postmaster","setting":"try","source":"default"}
-{"name":"work_mem","context":"user","setting":"4096","source":"default"}"#;
+{"name":"work_mem","context":"user","setting":"4096","source":"default"}
+{"name":"shared_buffers","context":"postmaster","setting":"16384","shown":"128MB","source":"default"}"#;
         let settings = Setting::parse(&output(stdout, "", 0));
-        assert_eq!(settings.iter().map(|s| s.at_start).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(
+            settings.iter().map(|s| s.at_start).collect::<Vec<_>>(),
+            [true, true, false, true]
+        );
         assert_eq!(settings[0].value, "100");
-        let [connections, pages, memory] = [0, 1, 2].map(|at| &settings[at]);
+        let [connections, pages, memory, buffers] = [0, 1, 2, 3].map(|at| &settings[at]);
         assert!(connections.needs_restart(Some("200")) && connections.needs_restart(None));
         assert!(!connections.needs_restart(Some("100")));
         assert!(pages.needs_restart(Some("on")) && !pages.needs_restart(None));
         assert!(!memory.needs_restart(Some("64MB")));
+        assert!(buffers.needs_restart(Some("64MB")) && !buffers.needs_restart(Some("128MB")));
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::altered;
 use super::psql::{ExecOutput, Script};
 use super::replication::{self, Lsn};
-use crate::settings::max_lag;
+use crate::settings::{max_lag, parameters};
 
 /// The age from which transactions count as old.
 pub const OLD_TRANSACTION: Duration = Duration::from_secs(3600);
@@ -28,6 +29,7 @@ select case when v >= 100000 then 'pg_is_wal_replay_paused' else 'pg_is_xlog_rep
   from (select current_setting('server_version_num')::int as v) s \gset
 select row_to_json(r) from (select 'measurements' as kind, :'df' as df, :max_lag as max_lag,
   case when pg_is_in_recovery() then (select row_to_json(l) from (select :paused() as paused, :replay_lsn()::text as replayed_lsn, case when :received() is not null then greatest(:received() - :replay_lsn(), 0)::bigint end as unreplayed_bytes, extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) as last_commit_seconds) l) end as replay,
+  (select json_agg(name) from unnest(array[RISKY]) name where current_setting(name) = 'off') as risky_settings, ALTERED as altered_settings,
   :wal as wal_bytes, :wal_keep as wal_keep_bytes,
   (select row_to_json(d) from (select datname as database, age(datfrozenxid) as age from pg_database order by age(datfrozenxid) desc, datname limit 1) d) as transaction_ids,
   (select row_to_json(d) from (select datname as database, mxid_age(datminmxid) as age from pg_database order by mxid_age(datminmxid) desc, datname limit 1) d) as multixact_ids,
@@ -39,7 +41,12 @@ select row_to_json(r) from (select 'measurements' as kind, :'df' as df, :max_lag
 /// The script that observes and measures the server of a pod, over the pod's Unix socket, as superuser.
 #[must_use]
 pub fn ask(pod: &str) -> Script {
-    let measure = MEASURE.replace("'OLD'", &format!("'{} seconds'", OLD_TRANSACTION.as_secs()));
+    let risky: Vec<String> =
+        parameters::RISKY.iter().map(|(name, _)| format!("'{name}'")).collect();
+    let measure = MEASURE
+        .replace("'OLD'", &format!("'{} seconds'", OLD_TRANSACTION.as_secs()))
+        .replace("RISKY", &risky.join(", "))
+        .replace("ALTERED", altered::NAMES);
     Script::new(pod, &format!("{}{measure}", replication::statements()))
 }
 
@@ -67,6 +74,12 @@ pub struct Measurements {
     /// The databases that were created with another version of their collation.
     #[serde(deserialize_with = "or_default")]
     pub collations: Vec<Collation>,
+    /// The settings of [`parameters::RISKY`] that are off.
+    #[serde(default, deserialize_with = "or_default")]
+    pub risky_settings: Vec<String>,
+    /// The settings that ALTER SYSTEM has left: see [`altered`].
+    #[serde(default, deserialize_with = "or_default")]
+    pub altered_settings: Vec<String>,
     /// The oldest open transaction of a client.
     pub oldest_transaction: Option<OpenTransaction>,
     /// The oldest prepared transaction.
@@ -206,7 +219,11 @@ impl Space {
     }
 }
 
-fn or_default<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<Collation>, D::Error> {
+fn or_default<'de, D, T>(value: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
     Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
@@ -220,13 +237,17 @@ mod tests {
 
     #[test]
     fn the_row_of_a_standby_is_read() {
-        let row = r#"{"kind":"measurements","df":"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda 1000 600 300 67% /pg data","max_lag":"16777216\n","replay":{"paused":true,"replayed_lsn":"0/10","unreplayed_bytes":512,"last_commit_seconds":7.5},"wal_bytes":16777216,"wal_keep_bytes":0,"transaction_ids":{"database":"postgres","age":9},"multixact_ids":{"database":"postgres","age":0},"checksum_failures":{"failures":2,"last":"2026-11-24 13:00:00+00","databases":"userdb"},"collations":[{"database":"userdb","recorded":"2.31","actual":"2.36"}],"oldest_transaction":{"pid":7,"user":"app","database":"userdb","application":"","state":"active","seconds":3601.5,"old":1},"oldest_prepared":null}"#;
+        let row = r#"{"kind":"measurements","df":"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda 1000 600 300 67% /pg data","max_lag":"16777216\n","replay":{"paused":true,"replayed_lsn":"0/10","unreplayed_bytes":512,"last_commit_seconds":7.5},"wal_bytes":16777216,"wal_keep_bytes":0,"transaction_ids":{"database":"postgres","age":9},"multixact_ids":{"database":"postgres","age":0},"checksum_failures":{"failures":2,"last":"2026-11-24 13:00:00+00","databases":"userdb"},"collations":[{"database":"userdb","recorded":"2.31","actual":"2.36"}],"risky_settings":["fsync"],"altered_settings":null,"oldest_transaction":{"pid":7,"user":"app","database":"userdb","application":"","state":"active","seconds":3601.5,"old":1},"oldest_prepared":null}"#;
         let measured = parsed(row).unwrap();
         assert_eq!(measured.space, Some(Space { used_bytes: 600 << 10, free_bytes: 300 << 10 }));
         assert_eq!(measured.space.unwrap().free_percent(), 33);
         assert_eq!(measured.max_lag_bytes, 16 << 20);
         assert!(measured.replay.is_some_and(|r| r.paused && r.unreplayed_bytes == Some(512)));
         assert_eq!(measured.collations[0].actual, "2.36");
+        assert_eq!(
+            (measured.risky_settings, measured.altered_settings.len()),
+            (vec!["fsync".into()], 0)
+        );
         assert_eq!(measured.oldest_transaction.unwrap().old, 1);
     }
 

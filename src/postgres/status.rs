@@ -11,6 +11,7 @@ mod problems;
 pub mod servers;
 pub mod slots;
 pub mod tls;
+mod warnings;
 
 use std::time::Duration;
 
@@ -204,6 +205,9 @@ pub struct Status {
     pub state: RunState,
     /// The problems, causes first.
     pub problems: Vec<String>,
+    /// What is risky, but not wrong now: it does not change the health.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What to do about the first problem, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -264,6 +268,7 @@ impl Status {
             namespace: namespace.to_owned(),
             health: if stopped { Health::Stopped } else { Health::Down },
             problems: volume_problems(&volumes, &[]),
+            warnings: Vec::new(),
             hint: state.hint(),
             state,
             previous_template: Vec::new(),
@@ -332,6 +337,7 @@ impl Status {
             health,
             state: facts.state,
             problems,
+            warnings: warnings::warnings(&facts.pods),
             hint: facts.hint,
             previous_template: facts.previous_template,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),

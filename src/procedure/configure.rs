@@ -14,16 +14,17 @@ pub(crate) use check::check;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{AT_ONCE, Work, pods};
-use crate::postgres::configuration::{Pending, State};
+use crate::postgres::altered;
+use crate::postgres::configuration::State;
 use crate::readiness::is_ready;
 use crate::set::objects;
 
 /// Makes every server of a running set load its configuration: makes each kubelet update the files, and each
-/// server reload them. Returns the settings that need a restart, by pod. Does nothing if everything is up to date.
+/// server reload them. Returns the state of each server, by pod. Does nothing if everything is up to date.
 ///
 /// # Errors
 /// When a file does not arrive in time, or a server can't read it.
-pub(crate) async fn load(work: Work<'_>) -> anyhow::Result<Vec<(String, Vec<Pending>)>> {
+pub(crate) async fn load(work: Work<'_>) -> anyhow::Result<Vec<(String, State)>> {
     load_where(work, |_| true).await
 }
 
@@ -31,7 +32,7 @@ pub(crate) async fn load(work: Work<'_>) -> anyhow::Result<Vec<(String, Vec<Pend
 ///
 /// # Errors
 /// As for [`load`].
-pub(crate) async fn load_ready(work: Work<'_>) -> anyhow::Result<Vec<(String, Vec<Pending>)>> {
+pub(crate) async fn load_ready(work: Work<'_>) -> anyhow::Result<Vec<(String, State)>> {
     load_where(work, is_ready).await
 }
 
@@ -46,7 +47,7 @@ pub(crate) async fn load_except(work: Work<'_>, pod: &str) -> anyhow::Result<()>
 async fn load_where(
     work: Work<'_>,
     loads: impl Fn(&Pod) -> bool,
-) -> anyhow::Result<Vec<(String, Vec<Pending>)>> {
+) -> anyhow::Result<Vec<(String, State)>> {
     let config = work.cluster.get(&objects::config(work.set)).await?;
     let Some(config) = config else { return Ok(Vec::new()) };
     let wanted = follow::Wanted::of(&config);
@@ -59,7 +60,16 @@ async fn load_where(
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let pending =
-        running.iter().zip(states).map(|(pod, state)| (pods::name(pod).to_owned(), state.pending));
-    Ok(pending.filter(|(_, settings)| !settings.is_empty()).collect())
+    let names = running.iter().map(|pod| pods::name(pod).to_owned());
+    Ok(names.zip(states).collect())
+}
+
+/// Warns of the settings that override those of pgset.
+pub(crate) fn tell_altered(work: Work<'_>, states: &[(String, State)]) {
+    let mut servers: Vec<(&str, &[String])> =
+        states.iter().map(|(pod, state)| (pod.as_str(), state.altered.as_slice())).collect();
+    servers.sort_by_key(|(pod, _)| work.set.ordinal(pod));
+    for message in altered::messages(servers) {
+        work.context.warn(message);
+    }
 }

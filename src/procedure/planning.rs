@@ -17,7 +17,7 @@ use crate::procedure::{
 };
 use crate::render::{Inputs, Scripts, TemplateSet};
 use crate::set::{RunState, Topology, objects, rights};
-use crate::settings::{Parameters, Recipe, Settings, synchronous};
+use crate::settings::{Parameters, Recipe, Settings, computed, synchronous};
 use crate::values::Replicas;
 
 /// What the plan is for.
@@ -118,7 +118,7 @@ impl Planned {
     pub(crate) fn announce(&self, context: &Context) {
         self.tls.warning.iter().for_each(|warning| context.warn(warning.clone()));
         self.plan.kept.iter().for_each(|kept| context.note(kept.to_string()));
-        self.notes.iter().for_each(|note| context.note(note.clone()));
+        self.notes.iter().for_each(|note| context.note(context.for_set(note)));
     }
 
     /// The message when the command does not wait for the pods.
@@ -292,7 +292,7 @@ impl Planning<'_> {
         configure::describe(&mut plan, &live.objects, set);
         tls.describe(&mut plan, &live, set);
         let replicas = decision.count();
-        let notes = Vec::new();
+        let notes = computed::suggestion(settings).into_iter().collect();
         Ok(Planned { live, topology, plan, state, replicas, tls, last_config, notes })
     }
 }

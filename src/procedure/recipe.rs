@@ -15,7 +15,7 @@ use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, StopRecord, objects};
 use crate::settings::tls::CertificateSource;
 use crate::settings::{
-    Parameters, Recipe, Tls, TlsSetting, max_lag, readback, recipe, synchronous,
+    Computed, Parameters, Recipe, Tls, TlsSetting, computed, max_lag, readback, recipe, synchronous,
 };
 
 /// What was read before the settings were known, so that it is not read again.
@@ -98,11 +98,19 @@ async fn of(
         // A set without pods does not tell how many it had.
         recipe.record("replicas", Some(state.to_start().to_string()));
     }
-    if let Some(conf) = config.and_then(configure::postgresql_conf) {
-        recipe.record("set", Some(Parameters::of_set(conf).text()));
-        recipe.record("synchronous", Some(synchronous::of_set(conf).to_string()));
-    }
+    record_config(&mut recipe, config);
     Ok(Known { recipe, objects, claims })
+}
+
+/// Records the settings of PostgreSQL that the ConfigMap of a set tells.
+fn record_config(recipe: &mut Recipe, config: Option<&Value>) {
+    let Some(conf) = config.and_then(configure::postgresql_conf) else { return };
+    recipe.record("set", Some(Parameters::of_set(conf).text()));
+    recipe.record("synchronous", Some(synchronous::of_set(conf).to_string()));
+    // A template of the user's may not contain them. Then the recipe is right.
+    if let Some(rule) = Computed::of_set(conf) {
+        recipe.record(computed::NAME, Some(rule.to_owned()));
+    }
 }
 
 /// The settings of a set without a recipe.
@@ -178,6 +186,8 @@ pub(crate) async fn remember(
     let mut recipe = before.clone();
     if recipe.is_empty() {
         recipe = read_back(cluster, set, statefulset).await?;
+        let config = live::readable(cluster, &objects::config(set)).await?;
+        record_config(&mut recipe, config.as_ref());
     }
     recipe.record("replicas", Some(what.pods.to_string()));
     if recipe == before && live.and_then(StopRecord::of).as_ref() == what.stop {

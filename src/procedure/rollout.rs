@@ -15,7 +15,7 @@ use super::wait::Wait;
 use super::{Ending, Work, configure, pods};
 use crate::manifest::{Kind, ObjectId};
 use crate::plan::{Plan, Step};
-use crate::postgres::configuration::FOLLOWED;
+use crate::postgres::configuration::{FOLLOWED, State};
 use crate::postgres::status;
 use crate::readiness::{self, Snapshot};
 use crate::set::{SetIdentity, objects};
@@ -200,13 +200,14 @@ pub(crate) async fn settle(
 ) -> anyhow::Result<Settled> {
     let statefulset = serde_json::to_value(&snapshot.statefulset)?;
     let configured = objects::capabilities(&statefulset).configuration.is_there();
-    let at_start = if configured { configure::load(work).await? } else { Vec::new() };
+    let servers = if configured { configure::load(work).await? } else { Vec::new() };
+    configure::tell_altered(work, &servers);
     let old = readiness::previous(snapshot, work.set);
     let own = plan.own_values(&objects::statefulset(work.set));
     let own = own.as_ref().unwrap_or(&statefulset);
     let wanted = Wanted { statefulset: &statefulset, own };
     let outdated = outdated(work, wanted, &statefulset, &old).await?;
-    let pending = pending(at_start, &outdated);
+    let pending = pending(servers, &outdated);
     let restarted: Vec<String> = pending.iter().map(|pending| pending.pod.clone()).collect();
     restart::restart(work, wait, pending, consent, Written::Settings(undo)).await?;
     let previous = old.iter().map(|pod| pods::name(pod).to_owned());
@@ -224,7 +225,7 @@ pub(crate) async fn needed(
     snapshot: &Snapshot,
 ) -> anyhow::Result<Vec<Pending>> {
     let configured = objects::capabilities(statefulset).configuration.is_there();
-    let at_start = if configured { configure::load_ready(work).await? } else { Vec::new() };
+    let servers = if configured { configure::load_ready(work).await? } else { Vec::new() };
     let old = readiness::previous(snapshot, work.set);
     let wanted = Wanted { statefulset, own: statefulset };
     let mut outdated = outdated(work, wanted, statefulset, &old).await?;
@@ -234,7 +235,7 @@ pub(crate) async fn needed(
             outdated.push((name.to_owned(), Vec::new()));
         }
     }
-    let mut pending = pending(at_start, &outdated);
+    let mut pending = pending(servers, &outdated);
     for one in &mut pending {
         if one.why.is_empty() {
             one.why.push("it runs the previous template".to_owned());
@@ -246,10 +247,7 @@ pub(crate) async fn needed(
 }
 
 /// The pods to restart, each once.
-fn pending(
-    at_start: Vec<(String, Vec<crate::postgres::configuration::Pending>)>,
-    outdated: &[(String, Vec<Change>)],
-) -> Vec<Pending> {
+fn pending(servers: Vec<(String, State)>, outdated: &[(String, Vec<Change>)]) -> Vec<Pending> {
     let mut pending: BTreeMap<String, Pending> = BTreeMap::new();
     let mut of = |pod: &str, why: Vec<String>, followed: bool| {
         let one = pending.entry(pod.to_owned()).or_default();
@@ -260,7 +258,10 @@ fn pending(
     for (pod, changes) in outdated {
         of(pod, changes.iter().map(ToString::to_string).collect(), false);
     }
-    for (pod, settings) in at_start {
+    for (pod, State { pending: settings, .. }) in servers {
+        if settings.is_empty() {
+            continue;
+        }
         let followed = settings.iter().any(|setting| FOLLOWED.contains(&setting.name.as_str()));
         of(&pod, settings.iter().map(ToString::to_string).collect(), followed);
     }
@@ -291,6 +292,7 @@ mod tests {
             running: "1".to_owned(),
             wanted: Some("2".to_owned()),
         };
+        let state = |pending| State { pending, ..State::default() };
         let pod = |name: &str, why: &[&str], followed| Pending {
             pod: name.to_owned(),
             why: why.iter().map(ToString::to_string).collect(),
@@ -299,8 +301,9 @@ mod tests {
         };
         let outdated = [("pgset-1".to_owned(), vec![change("image")])];
         let both = vec![
-            ("pgset-0".to_owned(), vec![at_start("wal_buffers")]),
-            ("pgset-1".to_owned(), vec![at_start("max_connections")]),
+            ("pgset-0".to_owned(), state(vec![at_start("wal_buffers")])),
+            ("pgset-1".to_owned(), state(vec![at_start("max_connections")])),
+            ("pgset-2".to_owned(), state(Vec::new())),
         ];
         assert_eq!(
             pending(both, &outdated),

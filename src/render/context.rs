@@ -8,7 +8,7 @@ use super::{Inputs, NEWEST_SERVER, Scripts};
 use crate::manifest::object::{LABEL_INSTANCE, LABEL_MANAGED_BY, MANAGER};
 use crate::settings::pods::{Resources, Toleration};
 use crate::settings::tls::Stage;
-use crate::settings::{Parameters, Settings, Storage, parameters};
+use crate::settings::{Parameters, Settings, Storage, computed, parameters};
 
 /// The number of static volumes: the same as in the article.
 const STATIC_VOLUMES: u32 = 3;
@@ -39,6 +39,8 @@ pub(super) fn context(inputs: &Inputs<'_>) -> Value {
         "server": { "minor": if inputs.server_minor == 0 { NEWEST_SERVER } else { inputs.server_minor } },
         "parameters": settings.parameters.as_ref().map(Parameters::text).unwrap_or_default(),
         "parameters_marker": parameters::MARKER,
+        "computed": computed::text(settings),
+        "computed_marker": computed::MARKER,
         "synchronous": synchronous(settings),
         "max_lag": format!("{}\n", settings.max_lag.bytes()),
         "image": settings.image.to_string(),

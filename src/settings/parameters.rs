@@ -8,11 +8,11 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use super::sources::Sources;
-use super::{Settings, SettingsError, Source, Sourced};
+use super::{Settings, SettingsError, Source, Sourced, computed};
 use crate::environment as variables;
 use crate::values::Invalid;
 
-pub use refused::senders;
+pub use refused::{RISKY, senders};
 
 /// The line before the user's parameters in the set's `postgresql.conf`. If no parameters are given, pgset
 /// reads them back from the lines after it.
@@ -65,6 +65,17 @@ impl Parameters {
             .split_once(MARKER)
             .map(|(_, text)| Self::of_recorded(text))
             .unwrap_or_default()
+    }
+
+    /// The same, and the computed settings. If the user sets one of these, it has the user's value.
+    #[must_use]
+    pub fn shown(postgresql_conf: &str) -> Self {
+        let mut shown = Self::of_set(postgresql_conf);
+        let entries = conf::parse(postgresql_conf).unwrap_or_default();
+        // The last line of a name applies.
+        let computed = entries.into_iter().filter(|e| computed::NAMES.contains(&&*e.name));
+        shown.0.extend(computed.map(|entry| (entry.name, entry.value)));
+        shown
     }
 
     /// Reads the parameters of a recipe. Skips lines that `--set` would refuse.

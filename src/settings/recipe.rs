@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Parameters, Settings, TlsSetting};
+use super::{Parameters, Settings, TlsSetting, computed};
 use crate::environment::{self as variables, Variable};
 use crate::values::{Invalid, Replicas, duration};
 
 /// The version of the recipe, recorded as `version`. A pgset that records something that this one could not keep
 /// increases it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The settings that a recipe contains, by the name that they have in the recipe.
 const RECORDED: [(&str, &Variable); 25] = [
@@ -46,6 +46,11 @@ const RECORDED: [(&str, &Variable); 25] = [
 /// The settings that a running set keeps itself, where another client may have changed them, too.
 const LIVE: [&str; 5] = ["replicas", "set", "synchronous", "tls", "tls-secret"];
 
+/// The names of all recorded settings. There is no variable for the computed ones: they follow from other settings.
+fn names() -> impl Iterator<Item = &'static str> {
+    RECORDED.iter().map(|(name, _)| *name).chain([computed::NAME])
+}
+
 /// The recorded settings: values in the syntax of their variables, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recipe(BTreeMap<&'static str, String>);
@@ -78,6 +83,7 @@ impl Recipe {
             let synchronous = settings.synchronous.as_ref().map_or(0, |given| given.value);
             record("synchronous", synchronous.to_string());
             record("max-lag", settings.max_lag.to_string());
+            record(computed::NAME, settings.computed.recorded().to_owned());
         }
         if settings.profile.capabilities().tls.is_there() {
             match tls {
@@ -105,8 +111,7 @@ impl Recipe {
     /// Reads the data of a ConfigMap. Settings that this version does not know are left out.
     #[must_use]
     pub fn of_data<'a>(data: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let known =
-            |name: &str| RECORDED.iter().find(|(known, _)| *known == name).map(|(known, _)| *known);
+        let known = |name: &str| names().find(|known| *known == name);
         let data =
             data.into_iter().filter_map(|(name, value)| Some((known(name)?, value.to_owned())));
         Self(data.collect())
@@ -168,13 +173,13 @@ impl Recipe {
             match setting.split_once('.') {
                 None if setting == "all" => {
                     self.0.clear();
-                    for name in LIVE {
+                    for name in LIVE.into_iter().chain([computed::NAME]) {
                         self.reset_live(name);
                     }
                 }
                 None => {
-                    let known = RECORDED.iter().find(|(name, _)| name == setting);
-                    let (name, _) = known.ok_or_else(|| unknown(setting))?;
+                    let known = names().find(|name| name == setting);
+                    let name = known.ok_or_else(|| unknown(setting))?;
                     self.0.remove(name);
                     self.reset_live(name);
                 }
@@ -190,6 +195,8 @@ impl Recipe {
         match name {
             "replicas" => self.record("replicas", Some(Replicas::DEFAULT.to_string())),
             "set" => self.record("set", Some(String::new())),
+            // The same as for a new set.
+            computed::NAME => self.record(computed::NAME, Some(computed::RULE.to_owned())),
             "synchronous" => self.record("synchronous", Some("0".to_owned())),
             "tls" | "tls-secret" => {
                 self.record("tls", Some("false".to_owned()));
@@ -223,7 +230,7 @@ impl Recipe {
 }
 
 fn unknown(setting: &str) -> Invalid {
-    let names = || RECORDED.iter().map(|(name, _)| *name).chain(["all"]);
+    let names = || names().chain(["all"]);
     let invalid = Invalid::new("is not a recorded setting");
     let closest = names()
         .map(|name| (strsim::damerau_levenshtein(name, setting), name))

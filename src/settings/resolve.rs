@@ -22,8 +22,8 @@ use super::general::one_of;
 use super::sources::{Sources, parse};
 use super::table::InForce;
 use super::{
-    Recipe, Settings, SettingsError, Source, Sourced, credentials, max_lag, parameters, pods,
-    service_account, synchronous, tls,
+    Recipe, Settings, SettingsError, Source, Sourced, computed, credentials, max_lag, parameters,
+    pods, service_account, synchronous, tls,
 };
 use crate::cli::{GlobalArgs, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -109,6 +109,7 @@ pub fn resolve(
         host.read_file,
         &mut warnings,
     )?;
+    let computed = computed::computed(&sources, &profile)?;
     let synchronous = synchronous::synchronous(&mut sources, args, replicas.as_ref())?;
     let refusal = profile.capabilities().configuration.refusal();
     let max_lag = max_lag::max_lag(&mut sources, args, refusal)?;
@@ -132,6 +133,7 @@ pub fn resolve(
         access_mode,
         volume_prefix,
         parameters,
+        computed,
         synchronous,
         max_lag,
         tls,

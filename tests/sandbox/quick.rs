@@ -74,6 +74,11 @@ impl World {
         self.state("starve", starve.then_some(""));
     }
 
+    /// The names of the settings that ALTER SYSTEM has left in every server, as a JSON list.
+    pub(super) fn alter(&self, names: &str) {
+        self.state("altered", Some(names));
+    }
+
     fn state(&self, name: &str, text: Option<&str>) {
         let path = self.directory.path().join("standins/state").join(name);
         match text {

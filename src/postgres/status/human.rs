@@ -89,6 +89,10 @@ pub fn human(status: &Status, view: View) -> String {
         let label = style("hint:").cyan().bold().force_styling(view.color);
         let _ = writeln!(text, "  {label} {}", wrap(&clean(hint), 8, width));
     }
+    for warning in &status.warnings {
+        let label = style("warning:").yellow().bold().force_styling(view.color);
+        let _ = writeln!(text, "  {label} {}", wrap(&clean(warning), 4, width));
+    }
     if let Some(message) = super::previous_template(&status.previous_template) {
         let _ = writeln!(text, "  {}", wrap(&clean(&message), 4, width));
     }

@@ -18,14 +18,14 @@ pub(crate) fn postgresql_conf(config: &Value) -> Option<&str> {
     config["data"][POSTGRESQL_CONF].as_str()
 }
 
-/// Describes the changes of the user's settings in the plan.
+/// Describes the changes of the user's settings and of the computed ones in the plan.
 pub(crate) fn describe(plan: &mut Plan, live: &BTreeMap<ObjectId, Value>, set: &SetIdentity) {
     let id = objects::config(set);
     let Some(config) = live.get(&id) else { return };
     let Some(before) = postgresql_conf(config) else { return };
     for step in plan.steps.iter_mut().filter(|step| step.object.id == id) {
         let Some(after) = postgresql_conf(&step.object.value) else { continue };
-        let mut changes = Parameters::of_set(after).changes_since(&Parameters::of_set(before));
+        let mut changes = Parameters::shown(after).changes_since(&Parameters::shown(before));
         let (was, is) = (synchronous::of_set(before), synchronous::of_set(after));
         if was != is {
             changes.push(format!("synchronous replicas {was} -> {is}"));

@@ -60,7 +60,7 @@ pub(crate) async fn check(
     let changes = of_change.filter_map(|setting| {
         let wanted = wanted.get(&setting.name).map(String::as_str);
         setting.needs_restart(wanted).then(|| {
-            format!("{} {} -> {}", setting.name, setting.value, wanted.unwrap_or("its default"))
+            format!("{} {} -> {}", setting.name, setting.shown, wanted.unwrap_or("its default"))
         })
     });
     Ok(AtStart { changes: changes.collect(), order })

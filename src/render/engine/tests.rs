@@ -34,6 +34,7 @@ fn settings() -> Settings {
             database: "userdb".parse().unwrap(),
         },
         parameters: None,
+        computed: crate::settings::Computed::Yes,
         synchronous: None,
         max_lag: "1Gi".parse().unwrap(),
         tls: None,

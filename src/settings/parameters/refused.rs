@@ -117,13 +117,23 @@ pub(super) fn check_for(
     }
 }
 
+/// Parameters that may be turned off, and what is at risk then.
+pub const RISKY: [(&str, &str); 3] = [
+    ("fsync", "a crash of the node loses commits and can damage all data permanently"),
+    (
+        "full_page_writes",
+        "a crash of the node can leave half-written pages, whose rows are lost or damaged",
+    ),
+    (
+        "restart_after_crash",
+        "after the crash of one session, the server is down until the kubelet starts its container again, which can take 5 minutes",
+    ),
+];
+
 /// A warning about a parameter that is allowed but risky.
 pub(super) fn warning(name: &str, value: &str) -> Option<String> {
-    let risky = match name {
-        "fsync" | "full_page_writes" => "a crash of a node can corrupt the data permanently",
-        _ => return None,
-    };
-    is_false(value).then(|| format!("{name} = {value}: {risky}"))
+    let (_, risk) = RISKY.iter().find(|(risky, _)| *risky == name)?;
+    is_false(value).then(|| format!("{name} = {value}: {risk}"))
 }
 
 fn at_least(value: &str, least: u32) -> Result<(), Invalid> {
@@ -226,7 +236,9 @@ mod tests {
 
     #[test]
     fn what_can_lose_data_is_said() {
-        assert!(warning("fsync", "off").is_some());
+        for (name, risk) in RISKY {
+            assert_eq!(warning(name, "off"), Some(format!("{name} = off: {risk}")));
+        }
         assert!(warning("fsync", "on").is_none());
         assert!(warning("work_mem", "off").is_none());
     }
