@@ -4,6 +4,7 @@
 //! They need PostgreSQL's server programs (13 or later). Root runs these programs as the user `postgres`.
 
 mod api;
+mod beside;
 mod clone;
 mod killed;
 mod label;

@@ -155,7 +155,7 @@ kill_if_silent() { # process
       kill -KILL "$1"
       return
     fi
-    sleep 1
+    sleep 0.2
   done
 }
 # PostgreSQL recognizes the lock file of an earlier server of its container by the process id. Here that id may belong to

@@ -83,7 +83,7 @@ use_topology() { # command that prints the value of a key
   put "$PGSET_RUN/topology" "$master_pod $epoch $recorded_identifier"
 }
 mounted() { # key
-  [ ! -s "$PGSET_TOPOLOGY/$1" ] || tr -d '[:space:]' <"$PGSET_TOPOLOGY/$1"
+  [ ! -s "$PGSET_TOPOLOGY/$1" ] || cat "$PGSET_TOPOLOGY/$1"
 }
 # The value of a key in the data of the ConfigMap (`data` of the caller: ,"key":"value",...): a name or a number, perhaps
 # with a newline.
@@ -109,7 +109,7 @@ read_role_file() {
 follow_newest() {
   [ "$known_epoch" -gt "$epoch" ] || return 0
   log "ConfigMap $PGSET_NAME-topology has epoch $epoch and is not followed: $PGDATA knows system identifier $known_identifier, epoch $known_epoch, master $known_master"
-  master_pod=none
+  master_pod=none epoch=$known_epoch
 }
 write_role_file() { # identifier, epoch, master
   [ "$(cat "$PGDATA.role" 2>/dev/null)" != "$*" ] || return 0

@@ -5,28 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use super::set::{Pod, Server, Set, addresses};
+use super::set::{Pod, Set};
 use super::{code, eventually};
-
-/// The pod, with a volume of its own, and the others as its peers.
-fn apart(set: &Set, ordinal: u32) -> Pod {
-    let volume = set.make_directory(&format!("volume-{ordinal}"));
-    set.pod(ordinal).env("PGDATA", volume.join(format!("pgset-{ordinal}")).display())
-}
-
-/// A master and a streaming replica on their own volumes, which know each other.
-fn pair(set: &Set) -> (Pod, Server, Pod, Server) {
-    let (master, replica) = (apart(set, 0), apart(set, 1));
-    let known = |pod: &Pod, peer: &Pod| pod.clone().env("PGSET_PEERS", addresses(&[peer]));
-    let (master, replica) = (known(&master, &replica), known(&replica, &master));
-    master.clone().env("PGSET_PEER_WAIT", 0).bootstrap().ok();
-    let server = master.serve_ready();
-    set.record(&master.identifier());
-    replica.bootstrap().ok();
-    let standby = replica.serve_ready();
-    replica.catches_up_with(&master);
-    (master, server, replica, standby)
-}
 
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
@@ -54,7 +34,7 @@ fn write(master: &Pod, table: &str) {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_master_that_has_all_that_its_replica_has_serves() {
     let set = Set::new();
-    let (master, server, replica, standby) = pair(&set);
+    let (master, server, replica, standby) = set.pair_apart();
     write(&master, "one");
     replica.catches_up_with(&master);
     // The replica was away, and the master has written more; then the master stops.
@@ -91,7 +71,7 @@ fn a_master_that_has_all_that_its_replica_has_serves() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn an_older_copy_of_the_master_s_directory_is_refused() {
     let set = Set::new();
-    let (master, server, replica, standby) = pair(&set);
+    let (master, server, replica, standby) = set.pair_apart();
     master.sql("checkpoint");
     let older = snapshot(&master, "older");
     write(&master, "later");
@@ -128,7 +108,7 @@ fn an_older_copy_of_the_master_s_directory_is_refused() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_peer_that_was_promoted_has_newer_data() {
     let set = Set::new();
-    let (master, server, replica, _standby) = pair(&set);
+    let (master, server, replica, _standby) = set.pair_apart();
     server.stop();
     replica.sql("select pg_promote(true, 30)");
     let words = ["is on timeline 1 and the pod at 127.0.0.1:", "on 2, which begins there"];
@@ -165,7 +145,7 @@ fn directories_on_a_shared_volume_are_compared_while_no_server_runs() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_master_that_was_killed_under_load_always_serves_again() {
     let set = Set::new();
-    let (master, mut server, replica, _standby) = pair(&set);
+    let (master, mut server, replica, _standby) = set.pair_apart();
     // Enough for all that is written: this test is about the master.
     let conf = master.in_etc("postgresql.conf");
     let text = fs::read_to_string(&conf).unwrap();
@@ -199,7 +179,7 @@ fn a_master_that_was_killed_under_load_always_serves_again() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_whole_set_that_lost_power_starts_with_the_right_directory_only() {
     let set = Set::new();
-    let (master, server, replica, standby) = pair(&set);
+    let (master, server, replica, standby) = set.pair_apart();
     let older = snapshot(&master, "older");
     write(&master, "later");
     replica.catches_up_with(&master);
@@ -237,7 +217,7 @@ fn a_whole_set_that_lost_power_starts_with_the_right_directory_only() {
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
 fn a_peer_that_still_replays_its_wal_is_asked_again() {
     let set = Set::new();
-    let (master, server, replica, standby) = pair(&set);
+    let (master, server, replica, standby) = set.pair_apart();
     write(&master, "later");
     replica.catches_up_with(&master);
     server.stop();

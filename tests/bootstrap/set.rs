@@ -35,6 +35,7 @@ fn render(template: &str, host: &str) -> String {
             wal_keep_size => "0MB",
         },
         credentials => context! { primary_user => "primaryuser" },
+        computed => "",
         synchronous => false,
         parameters_marker => "# No settings of the user's.",
         parameters => "",
@@ -180,6 +181,24 @@ impl Set {
         pod.bootstrap().ok();
         let server = pod.serve_ready();
         (pod, server)
+    }
+
+    /// A master and a streaming replica on volumes of their own, which know each other.
+    pub(super) fn pair_apart(&self) -> (Pod, Server, Pod, Server) {
+        let apart = |ordinal: u32| {
+            let volume = self.make_directory(&format!("volume-{ordinal}"));
+            self.pod(ordinal).env("PGDATA", volume.join(format!("pgset-{ordinal}")).display())
+        };
+        let (master, replica) = (apart(0), apart(1));
+        let known = |pod: &Pod, peer: &Pod| pod.clone().env("PGSET_PEERS", addresses(&[peer]));
+        let (master, replica) = (known(&master, &replica), known(&replica, &master));
+        master.clone().env("PGSET_PEER_WAIT", 0).bootstrap().ok();
+        let server = master.serve_ready();
+        self.record(&master.identifier());
+        replica.bootstrap().ok();
+        let standby = replica.serve_ready();
+        replica.catches_up_with(&master);
+        (master, server, replica, standby)
     }
 
     /// A master and a streaming replica.
