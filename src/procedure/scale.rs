@@ -101,6 +101,11 @@ impl Scale<'_> {
         self.facts.before
     }
 
+    /// The most pods that the set ever had, with the new ones.
+    pub(crate) fn most(&self) -> u32 {
+        self.record.numbers.most
+    }
+
     /// Changes the number. Returns the updated StatefulSet.
     ///
     /// # Errors

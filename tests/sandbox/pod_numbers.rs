@@ -1,5 +1,7 @@
 //! The numbers of pods in the topology: what the pods must know is written before there are more of them.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 use pgset::sandbox::faults::Fault;
 use pgset::sandbox::kinds::{CLAIMS, CONFIG_MAPS, STATEFUL_SETS};
@@ -50,6 +52,20 @@ impl World {
         writes.iter().filter_map(|seen| of(&seen.path)).collect()
     }
 
+    fn slots(&self) -> std::path::PathBuf {
+        self.directory.path().join("standins/state/default/slots")
+    }
+
+    /// Creates a replication slot on the master, as another client does.
+    fn create_slot(&self, name: &str) {
+        std::fs::write(self.slots().join(name), "").unwrap();
+    }
+
+    fn slot_names(&self) -> BTreeSet<String> {
+        let slots = std::fs::read_dir(self.slots()).unwrap().flatten();
+        slots.map(|slot| slot.file_name().into_string().unwrap()).collect()
+    }
+
     fn replicas(&self) -> Value {
         self.object(&Self::key(&STATEFUL_SETS, "pgset")).unwrap()["spec"]["replicas"].clone()
     }
@@ -57,6 +73,10 @@ impl World {
 
 fn numbers(most: u32, pods: u32) -> (Value, Value) {
     (json!(most.to_string()), json!(pods.to_string()))
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 #[tokio::test]
@@ -195,11 +215,45 @@ async fn a_set_of_a_previous_pgset_is_adopted_by_what_it_shows() {
     run("scale --replicas 4").await.ok();
     assert_eq!(world.numbers(), numbers(4, 4));
 
+    // A slot that no gap separates from those of the pods is that of a deleted pod.
+    world.forget_numbers();
+    world.create_slot("pgset_4");
+    world.create_slot("pgset_6");
+    run("scale -v --replicas 2").await.ok().says("replication slot pgset_4 dropped");
+    assert_eq!(world.numbers(), numbers(5, 2));
+    assert_eq!(world.slot_names(), set(&["pgset_1", "pgset_6"]));
+
     // After `down` only the claims are left.
     run("down --yes").await.ok();
     world.forget_numbers();
     run("up").await.ok();
-    assert_eq!(world.numbers(), numbers(4, 4));
+    assert_eq!(world.numbers(), numbers(4, 2));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn slots_of_another_client_are_kept_whatever_their_name() {
+    let world = World::quick().await;
+    let run = |line: &str| world.run_official(line).run();
+    let foreign = ["pgset_007", "pgset_02", "pgset_99", "backup", "pgset_5"];
+    run("up").await.ok();
+    for name in foreign {
+        world.create_slot(name);
+    }
+    let with = |names: &[&str]| set(&[&foreign[..], names].concat());
+    run("scale --replicas 3").await.ok();
+    assert_eq!(world.slot_names(), with(&["pgset_1", "pgset_2"]));
+    let down = run("scale -v --replicas 1").await.ok();
+    down.says("replication slot pgset_2 dropped").never_says("pgset_5").never_says("pgset_99");
+    assert_eq!(world.slot_names(), with(&[]));
+    run("up --replicas 2").await.ok();
+    run("up --replicas 1").await.ok();
+    assert_eq!(world.slot_names(), with(&[]));
+    let status = run("status -o json").await.json();
+    let listed = status["slots"].as_array().unwrap().iter();
+    let listed: BTreeSet<String> =
+        listed.map(|slot| slot["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(listed, with(&[]));
     world.stop().await;
 }
 
