@@ -32,6 +32,7 @@ pub(crate) mod namespace;
 pub(crate) mod password_file;
 pub(crate) mod permission;
 pub(crate) mod planning;
+pub(crate) mod pod_numbers;
 pub(crate) mod pods;
 pub(crate) mod psql;
 pub(crate) mod recipe;

@@ -15,6 +15,7 @@ mod lease;
 mod lives;
 mod objects;
 mod passwords;
+mod pod_numbers;
 mod quick;
 mod recipe;
 mod refusals;

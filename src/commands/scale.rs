@@ -57,7 +57,7 @@ async fn attempt(
     let growth = refuse::room::Growth::of(&live, wanted.get());
     let scale = scale::prepare(work, live.clone(), wanted).await?;
     refuse::room::check(work, growth).await?;
-    let before = scale.before();
+    let (before, most) = (scale.before(), scale.most());
 
     context.interrupt.check(|| "nothing was changed".into(), &context.again)?;
     let applied = scale.run().await?;
@@ -79,7 +79,7 @@ async fn attempt(
         wait::until_ready(work, Wait { scope, expectation, done, replace: &[] }).await?;
         if has_slots {
             // Also without a change of the number: an interrupted run may have left slots.
-            slots::drop_beyond(work, wanted.get()).await?;
+            slots::drop_beyond(work, wanted.get(), most).await?;
         }
     }
     let message = if args.no_wait {

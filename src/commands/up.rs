@@ -33,7 +33,8 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
             .await?;
     let cluster = context.cluster(&target).await?;
     let attempt = async || {
-        attempt(args, context, &target, &cluster, first.as_ref(), password.clone(), started).await
+        let password = password.clone();
+        Box::pin(attempt(args, context, &target, &cluster, first.as_ref(), password, started)).await
     };
     lease::planned(attempt).await
 }
@@ -119,12 +120,20 @@ async fn write(
     let generated = &desired::generated(settings);
     let statefulset = planned.live.objects.get(&objects::statefulset(work.set));
     let options = apply::Options { generated, conflicts, ending, planned: statefulset };
+    let record = planned.record;
     let plan = if matches!(ending, Ending::DryRun(_)) {
         planned.plan.clone().without_growth(&planned.live.objects)
     } else {
+        if record.is_needed() && !record.comes_last() {
+            lease::hold_as_planned(work, statefulset).await?;
+            record.write(work).await?;
+        }
         grow::grow(work, &planned.plan, &planned.live, conflicts).await?;
         planned.plan.clone()
     };
     let applied = apply::apply(work, plan, options).await?;
+    if record.comes_last() && !matches!(ending, Ending::DryRun(_)) {
+        record.write(work).await?;
+    }
     Ok(applied.or_else(|| statefulset.cloned()).unwrap_or_default())
 }

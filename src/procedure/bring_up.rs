@@ -31,7 +31,7 @@ pub(crate) async fn wait<'a>(
     statefulset: &Value,
     agreed: &Agreed,
 ) -> anyhow::Result<Up<'a>> {
-    let Planned { live, replicas, tls, .. } = planned;
+    let Planned { live, replicas, record, tls, .. } = planned;
     let version = &live.version;
     let wait = Wait {
         scope: scope(work.set, statefulset, version.clone()),
@@ -64,7 +64,7 @@ pub(crate) async fn wait<'a>(
     let verified = tls::is_required(tls.last.as_ref());
     login::verify(work, &snapshot, verified).await?;
     if capabilities.has_replication_slots && before.map_or(0, objects::replicas) > *replicas {
-        slots::drop_beyond(work, *replicas).await?;
+        slots::drop_beyond(work, *replicas, record.numbers.most).await?;
     }
     leftover::warn_of_policy(work, settings).await;
     if ran && (settled.restarted || !planned.plan.is_unchanged()) {

@@ -105,7 +105,7 @@ fn data_claim<'a>(set: &SetIdentity, claims: &'a [Value]) -> Option<&'a str> {
     let mut names: Vec<(Option<u32>, &str)> = claims
         .iter()
         .filter_map(|claim| claim["metadata"]["name"].as_str())
-        .map(|name| (name.strip_prefix("pgdata-").and_then(|pod| set.ordinal(pod)), name))
+        .map(|name| (set.ordinal_of_claim(name), name))
         .filter(|(ordinal, name)| ordinal.is_some() || *name == set.claim())
         .collect();
     names.sort_unstable();

@@ -88,7 +88,7 @@ impl Needs<'_> {
         if missing.iter().any(reads) { Err(lacking(&missing)) } else { Ok(()) }
     }
 
-    /// Refuses a plan for which a right is missing.
+    /// Refuses a plan for which a right is missing. `raises_pods`: a higher number of pods has to be recorded.
     ///
     /// # Errors
     /// When a right is missing.
@@ -98,6 +98,7 @@ impl Needs<'_> {
         missing: &[Right],
         plan: &Plan,
         topology: &Topology,
+        raises_pods: bool,
     ) -> Result<(), Failure> {
         let set = self.set();
         let mut changes: Vec<(&Object, Change)> = Vec::new();
@@ -116,6 +117,10 @@ impl Needs<'_> {
         if records {
             // The system identifier is recorded when the set is ready.
             changes.push((&topology, Change::Create));
+        }
+        if raises_pods {
+            // The number of pods is recorded before pods are added.
+            changes.push((&topology, Change::Update));
         }
         let mut needed = rights::up(set, &changes, self.waits, version);
         if changes.iter().any(|(_, change)| *change != Change::Nothing) {

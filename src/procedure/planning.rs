@@ -7,10 +7,11 @@ use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::context::Context;
 use crate::manifest::{Object, ObjectId};
-use crate::plan::{self, Action, Foreign, Options, Plan};
+use crate::plan::{self, Action, Foreign, Options, Plan, ReplicasDecision};
 use crate::procedure::early::Early;
 use crate::procedure::namespace::{self, Namespace};
 use crate::procedure::permission::Needs;
+use crate::procedure::pod_numbers::{self, Record};
 use crate::procedure::{
     Ending, Work, account, configure, desired, live, recipe, run_state, scale, scripts, size, tls,
     topology,
@@ -105,6 +106,8 @@ pub(crate) struct Planned {
     pub(crate) state: RunState,
     /// The desired number of pods.
     pub(crate) replicas: u32,
+    /// The numbers of pods for the topology.
+    pub(crate) record: Record,
     /// How TLS changes.
     pub(crate) tls: tls::Transition,
     /// The ConfigMap that is written after all pods have followed the plan, if there is one.
@@ -156,8 +159,9 @@ impl Planning<'_> {
 
     /// Refuses a plan for which the user or the pods lack a right.
     async fn check_rights(self, cluster: &Cluster, planned: &mut Planned) -> anyhow::Result<()> {
-        let Planned { live, plan, topology, replicas, .. } = planned;
-        self.needs().check_plan(&live.version, &live.missing, plan, topology)?;
+        let Planned { live, plan, topology, replicas, record, .. } = planned;
+        let raises = record.is_condition();
+        self.needs().check_plan(&live.version, &live.missing, plan, topology, raises)?;
         if self.purpose != Purpose::Diff {
             let statefulset = live.objects.get(&objects::statefulset(&self.settings.set));
             let check = account::check(cluster, self.settings, statefulset, topology, *replicas);
@@ -271,7 +275,12 @@ impl Planning<'_> {
         let recipe = Recipe::of(settings, decision.count(), &recipe::tls(tls.last.as_ref()));
         let recipe = recipe::to_record(recipe, recorded, settings.replicas.is_some());
         objects.push(recipe::object(set, &recipe));
-        objects.extend(topology::first(settings, &live));
+        let before = statefulset.map_or(live.orphans, objects::replicas);
+        let seen = pod_numbers::seen(set, &live);
+        let record = Record::new(&topology, seen, before, decision.count());
+        let first = topology::first(settings, &live, record.numbers);
+        let is_new = first.is_some();
+        objects.extend(first);
         let options = Options {
             set,
             replicas: Some(&decision),
@@ -292,8 +301,15 @@ impl Planning<'_> {
         configure::describe(&mut plan, &live.objects, set);
         tls.describe(&mut plan, &live, set);
         let replicas = decision.count();
+        // A number that another client has set is recorded with the next change.
+        let waits = matches!(decision, ReplicasDecision::LeaveOut { .. })
+            && topology.most_pods.is_some()
+            && plan.is_unchanged();
+        let has_topology = settings.profile.capabilities().has_topology;
+        let unneeded = is_new || waits || replicas < 1 || !has_topology;
+        let record = if unneeded { record.unneeded() } else { record };
         let notes = computed::suggestion(settings).into_iter().collect();
-        Ok(Planned { live, topology, plan, state, replicas, tls, last_config, notes })
+        Ok(Planned { live, topology, plan, state, replicas, record, tls, last_config, notes })
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
+use super::pod_numbers::{self, Record};
 use super::{Next, Procedure, Work, account, configure, lease, live, role, run};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Apply;
@@ -27,7 +28,13 @@ pub(crate) async fn prepare(
 ) -> anyhow::Result<Scale<'_>> {
     work.topology.check_replicas(work.set, wanted.get())?;
     check_image(&statefulset, wanted)?;
-    check_synchronous(work, &statefulset, wanted).await?;
+    let (record, ()) = futures::try_join!(
+        to_record(work, &statefulset, wanted),
+        check_synchronous(work, &statefulset, wanted)
+    )?;
+    if record.is_condition() {
+        live::check_rights(work.cluster, rights::recording(work.set)).await?;
+    }
     let own = account::check_scale(work, &statefulset, wanted.get()).await?;
     let role = if own && objects::capabilities(&statefulset).names_pods_in_role {
         live::check_rights(work.cluster, rights::naming(work.set)).await?;
@@ -43,11 +50,12 @@ pub(crate) async fn prepare(
     let facts = Facts {
         before: objects::replicas(&statefulset),
         wanted: wanted.get(),
+        recorded: !record.is_needed(),
         named: role.is_none(),
         asked: false,
         statefulset,
     };
-    Ok(Scale { work, role, facts })
+    Ok(Scale { work, role, record, facts })
 }
 
 /// The progress of the change.
@@ -57,6 +65,8 @@ pub(crate) struct Facts {
     before: u32,
     /// The desired number of pods.
     wanted: u32,
+    /// Whether the topology has the number of pods.
+    recorded: bool,
     /// Whether the Role lists exactly the desired pods.
     named: bool,
     /// Whether the StatefulSet was asked for the number. The server may have set another one.
@@ -67,6 +77,8 @@ pub(crate) struct Facts {
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
+    /// Write the number of pods into the topology.
+    Record,
     /// Update the list of pods in the Role.
     NamePods,
     /// Update the StatefulSet.
@@ -78,6 +90,8 @@ pub(crate) struct Scale<'a> {
     work: Work<'a>,
     /// The Role to apply. `None` if it already lists the right pods.
     role: Option<Object>,
+    /// The numbers of pods for the topology.
+    record: Record,
     facts: Facts,
 }
 
@@ -85,6 +99,11 @@ impl Scale<'_> {
     /// The number of pods that the set has.
     pub(crate) fn before(&self) -> u32 {
         self.facts.before
+    }
+
+    /// The most pods that the set ever had, with the new ones.
+    pub(crate) fn most(&self) -> u32 {
+        self.record.numbers.most
     }
 
     /// Changes the number. Returns the updated StatefulSet.
@@ -107,20 +126,26 @@ impl Procedure for Scale<'_> {
         Ok(self.facts.clone())
     }
 
-    /// A pod is added to the Role before it starts, and removed after the StatefulSet has been scaled down.
+    /// A pod is added to the topology and to the Role before it starts, and removed after the StatefulSet has been
+    /// scaled down.
     fn next(facts: &Facts) -> Next<Step> {
         let scaled = facts.asked || objects::replicas(&facts.statefulset) == facts.wanted;
         let shrinks = facts.wanted < facts.before;
-        match (facts.named, scaled) {
-            (false, false) if shrinks => Next::Act(Step::SetReplicas),
-            (false, _) => Next::Act(Step::NamePods),
-            (true, false) => Next::Act(Step::SetReplicas),
-            (true, true) => Next::Done,
+        match facts {
+            _ if shrinks && !scaled => Next::Act(Step::SetReplicas),
+            Facts { recorded: false, .. } => Next::Act(Step::Record),
+            Facts { named: false, .. } => Next::Act(Step::NamePods),
+            _ if !scaled => Next::Act(Step::SetReplicas),
+            _ => Next::Done,
         }
     }
 
     async fn act(&mut self, step: Step) -> anyhow::Result<()> {
         match (step, &self.role) {
+            (Step::Record, _) => {
+                self.record.write(self.work).await?;
+                self.facts.recorded = true;
+            }
             (Step::SetReplicas, _) => {
                 lease::still_ours(self.work).await?;
                 let (cluster, there) = (self.work.cluster, &self.facts.statefulset);
@@ -154,9 +179,21 @@ impl Procedure for Scale<'_> {
             (false, true) => {
                 "the Role is updated, but the number of pods is not changed yet".to_owned()
             }
+            (false, false) if self.facts.recorded && self.record.is_needed() => {
+                "the number of pods is recorded, but not changed yet".to_owned()
+            }
             (false, false) => "nothing was changed".to_owned(),
         }
     }
+}
+
+/// The numbers of pods for the topology.
+async fn to_record(work: Work<'_>, live: &Value, wanted: Replicas) -> anyhow::Result<Record> {
+    let before = objects::replicas(live);
+    let has_topology = objects::capabilities(live).has_topology;
+    let seen = if has_topology { pod_numbers::look(work.cluster, work.set).await? } else { 0 };
+    let record = Record::new(work.topology, seen, before, wanted.get());
+    Ok(if has_topology { record } else { record.unneeded() })
 }
 
 /// Applies the StatefulSet as pgset last applied it, with another number of pods.
@@ -241,6 +278,7 @@ mod tests {
         let facts = |before: u32, now: u32, wanted: u32, named: bool| Facts {
             before,
             wanted,
+            recorded: true,
             named,
             asked: false,
             statefulset: json!({"spec": {"replicas": now}}),
@@ -256,6 +294,17 @@ mod tests {
             (facts(2, 2, 2, false), Next::Act(Step::NamePods)),
         ] {
             assert_eq!(Scale::next(&facts), next, "{facts:?}");
+        }
+        let unrecorded = |facts: Facts| Facts { recorded: false, ..facts };
+        for (facts, next) in [
+            (facts(2, 2, 3, false), Step::Record),
+            (facts(2, 2, 3, true), Step::Record),
+            (facts(3, 3, 2, true), Step::SetReplicas),
+            (facts(3, 2, 2, false), Step::Record),
+            (facts(2, 2, 2, true), Step::Record),
+        ] {
+            let facts = unrecorded(facts);
+            assert_eq!(Scale::next(&facts), Next::Act(next), "{facts:?}");
         }
         // An admission policy has set another number: it is not asked for again.
         let asked = Facts { asked: true, ..facts(2, 2, 3, true) };

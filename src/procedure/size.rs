@@ -53,7 +53,7 @@ fn keeps(set: &SetIdentity, to: &str, live: &Objects) -> Result<(), Refusal> {
         return Ok(());
     }
     let own = live.iter().filter(|(id, _)| {
-        let ordinal = id.name.strip_prefix("pgdata-").and_then(|pod| set.ordinal(pod));
+        let ordinal = set.ordinal_of_claim(&id.name);
         id.kind == Kind::PersistentVolumeClaim && ordinal.is_some()
     });
     for (id, claim) in own {

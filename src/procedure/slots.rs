@@ -1,28 +1,34 @@
 //! Drops the replication slots of replicas that were scaled down, once the slots are inactive.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
+use super::pod_numbers::Record;
 use super::{Next, Procedure, Work, lease, run, server, sql};
 use crate::error::{Exit, Failure};
 use crate::postgres::slots::{self, PodSlot};
 use crate::postgres::{ExecOutput, Script};
 use anyhow::Context as _;
 
-/// Drops the slots of the pods with ordinal `pods` or higher. Waits for slots that are still in use.
+/// Drops the slots of the pods with the ordinals from `pods` on and below `most`, the most pods that there ever were.
+/// Waits for slots that are still in use.
 ///
 /// # Errors
 /// When the master does not answer, or a slot is still in use at the deadline.
-pub(crate) async fn drop_beyond(work: Work<'_>, pods: u32) -> anyhow::Result<()> {
+pub(crate) async fn drop_beyond(work: Work<'_>, pods: u32, most: u32) -> anyhow::Result<()> {
     let master = server::master(work).await?;
-    let slots = Slots {
+    let mut slots = Slots {
         work,
         master,
-        pods,
+        pods: pods..most,
         left: Vec::new(),
         told: BTreeSet::new(),
         dropped: BTreeSet::new(),
     };
+    if work.topology.most_pods.is_none() {
+        slots.adopt(most).await?;
+    }
     run(work, slots).await?;
     Ok(())
 }
@@ -30,7 +36,8 @@ pub(crate) async fn drop_beyond(work: Work<'_>, pods: u32) -> anyhow::Result<()>
 struct Slots<'a> {
     work: Work<'a>,
     master: String,
-    pods: u32,
+    /// The ordinals of the deleted pods.
+    pods: Range<u32>,
     /// The remaining slots, as the master last reported them.
     left: Vec<PodSlot>,
     /// The slots that were reported as still in use.
@@ -46,6 +53,19 @@ impl Slots<'_> {
             None => Ok(output),
             Some(trouble) => Err(Failure::new(Exit::Failed, trouble.to_string()).into()),
         }
+    }
+
+    /// The set is from a pgset that did not record the most pods: its slots show pods that were deleted without a
+    /// claim. The number is recorded before the slots are dropped, because the data of these pods is kept.
+    async fn adopt(&mut self, most: u32) -> anyhow::Result<()> {
+        let (work, pods) = (self.work, self.pods.start);
+        let answer = self.ask(&slots::list(&self.master)).await;
+        let answer = answer.context("looking for replication slots")?;
+        self.pods.end = slots::most(work.set, most, &answer);
+        if self.pods.end > most {
+            Record::new(work.topology, self.pods.end, pods, pods).write(work).await?;
+        }
+        Ok(())
     }
 
     /// Reports what has changed since the last poll.
@@ -80,7 +100,7 @@ impl Procedure for Slots<'_> {
 
     async fn look(&mut self) -> anyhow::Result<Vec<PodSlot>> {
         match self.ask(&slots::list(&self.master)).await {
-            Ok(answer) => self.left = slots::beyond(self.work.set, self.pods, &answer),
+            Ok(answer) => self.left = slots::beyond(self.work.set, &self.pods, &answer),
             // The deadline cut off the query, so the previous answer is used.
             Err(_) if !self.left.is_empty() && self.work.cluster.deadline.remaining().is_zero() => {
             }

@@ -15,7 +15,7 @@ use crate::event::{Audience, Event, Outcome};
 use crate::manifest::{Kind, Object};
 use crate::postgres::identity;
 use crate::readiness::Snapshot;
-use crate::set::topology::{FIRST_START, SYSTEM_IDENTIFIER};
+use crate::set::topology::{FIRST_START, PodNumbers, SYSTEM_IDENTIFIER};
 use crate::set::{SetIdentity, Topology, objects};
 use crate::settings::Settings;
 
@@ -38,7 +38,7 @@ pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result
 }
 
 /// The topology of a set that is being created. `None` if it has one, or if there is a claim, which may have data.
-pub(crate) fn first(settings: &Settings, live: &Live) -> Option<Object> {
+pub(crate) fn first(settings: &Settings, live: &Live, numbers: PodNumbers) -> Option<Object> {
     let set = &settings.set;
     let id = objects::topology(set);
     let is_first = settings.profile.capabilities().has_topology
@@ -48,7 +48,11 @@ pub(crate) fn first(settings: &Settings, live: &Live) -> Option<Object> {
                 || there.kind == Kind::PersistentVolumeClaim
         })
         && live.orphans == 0;
-    is_first.then(|| objects::config_map(set, id, &json!({ FIRST_START: "true" }), "the topology"))
+    is_first.then(|| {
+        let mut data = numbers.data();
+        data[FIRST_START] = json!("true");
+        objects::config_map(set, id, &data, "the topology")
+    })
 }
 
 /// Records the system identifier, unless it is already recorded. A recorded one is never changed: the pods

@@ -50,6 +50,12 @@ impl SetIdentity {
         let ordinal = pod.strip_prefix(self.name.as_str())?.strip_prefix('-')?.parse().ok()?;
         (self.pod(ordinal) == pod).then_some(ordinal)
     }
+    /// The ordinal of the pod that a claim belongs to. `None` for a claim that the StatefulSet controller does not
+    /// create for this set.
+    #[must_use]
+    pub fn ordinal_of_claim(&self, claim: &str) -> Option<u32> {
+        self.ordinal(claim.strip_prefix("pgdata-")?)
+    }
     /// The name of the shared claim for static storage.
     #[must_use]
     pub fn claim(&self) -> String {

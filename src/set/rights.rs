@@ -268,6 +268,12 @@ pub fn growing(set: &SetIdentity) -> Vec<Right> {
     ]
 }
 
+/// The rights to record the number of pods in the topology before pods are added.
+#[must_use]
+pub fn recording(set: &SetIdentity) -> Vec<Right> {
+    ["get", "patch"].map(|verb| on(Kind::ConfigMap, verb, set)).to_vec()
+}
+
 /// The rights to change the list of pods in the set's Role. Kubernetes lets users grant only rights that
 /// they have themselves.
 #[must_use]

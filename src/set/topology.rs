@@ -1,9 +1,12 @@
 //! Decides which pod is the master of a set. No other module decides this.
 //!
 //! The topology is recorded in the ConfigMap `NAME-topology`. If it names no master, the master is the pod
-//! with ordinal 0, as in [`Topology::default`].
+//! with ordinal 0, as in [`Topology::default`]. The topology also says how many pods there were and are.
 
-use serde_json::Value;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
 
 use super::identity::SetIdentity;
 use super::objects;
@@ -17,6 +20,16 @@ pub const MASTER: &str = "master";
 /// The key that says that the set is being created: no volume and no topology was there. Its pods need not wait for
 /// each other's answer before they create a data directory. Without meaning once the identifier is recorded.
 pub const FIRST_START: &str = "first-start";
+/// The key of the most pods that there ever were. It is raised before the StatefulSet gets more pods. It is never
+/// lowered, because the data of a deleted pod is kept.
+const MOST_PODS: &str = "most-pods";
+/// The key of the number of pods that the set should have. It is raised before the StatefulSet gets more pods, and
+/// lowered afterwards.
+const PODS: &str = "pods";
+/// The key of the number of times that another pod became the master, plus 1.
+const EPOCH: &str = "epoch";
+/// The key that exists while another pod becomes the master.
+const TRANSITION: &str = "transition";
 /// The value of [`MASTER`] when no pod may be the master.
 const NO_POD: &str = "none";
 
@@ -43,19 +56,58 @@ pub enum Order {
     MasterFirst,
 }
 
-/// The system identifier of a set's data, and its master.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The system identifier of a set's data, its master, and its numbers of pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
     /// PostgreSQL's system identifier. `None` until it is recorded.
     pub system_identifier: Option<String>,
     master: Master,
+    /// The most pods that there ever were. `None` until it is recorded.
+    pub most_pods: Option<u32>,
+    /// The number of pods that the set should have, as pgset last knew it. `None` until it is recorded.
+    pub pods: Option<u32>,
+    /// It is higher by 1 after each change of the master.
+    pub epoch: u64,
+    /// Whether another pod becomes the master now.
+    pub in_transition: bool,
+}
+
+impl Default for Topology {
+    fn default() -> Self {
+        Self {
+            system_identifier: None,
+            master: Master::Unset,
+            most_pods: None,
+            pods: None,
+            epoch: 1,
+            in_transition: false,
+        }
+    }
+}
+
+/// The numbers of pods that the topology should record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodNumbers {
+    /// The most pods that there ever were.
+    pub most: u32,
+    /// The number of pods that the set should have.
+    pub pods: u32,
+}
+
+impl PodNumbers {
+    /// The keys of the ConfigMap, with their values.
+    #[must_use]
+    pub fn data(self) -> Value {
+        json!({ MOST_PODS: self.most.to_string(), PODS: self.pods.to_string() })
+    }
 }
 
 impl Topology {
     /// Reads the topology from the set's ConfigMap. Without a ConfigMap it is the default topology.
     ///
     /// # Errors
-    /// When the recorded master is not a pod of the set: every decision that is based on it would be wrong.
+    /// When the recorded master is not a pod of the set, or a recorded number is not a number: every decision that is
+    /// based on it would be wrong.
     pub fn recorded(set: &SetIdentity, config_map: Option<&Value>) -> Result<Self, Failure> {
         let text = |key: &str| config_map.and_then(|map| map["data"][key].as_str());
         let master = match text(MASTER).map(str::trim) {
@@ -68,13 +120,43 @@ impl Topology {
                 Failure::new(Exit::Refused, message)
             })?),
         };
-        Ok(Self { system_identifier: text(SYSTEM_IDENTIFIER).map(str::to_owned), master })
+        let number = |key: &str| text(key).map(|text| parsed::<NonZeroU32>(set, key, text));
+        let epoch = text(EPOCH).map(|text| parsed::<u64>(set, EPOCH, text)).transpose()?;
+        if epoch == Some(0) {
+            return Err(nonsense(set, EPOCH, "0"));
+        }
+        Ok(Self {
+            system_identifier: text(SYSTEM_IDENTIFIER).map(str::to_owned),
+            master,
+            most_pods: number(MOST_PODS).transpose()?.map(NonZeroU32::get),
+            pods: number(PODS).transpose()?.map(NonZeroU32::get),
+            epoch: epoch.unwrap_or(1),
+            in_transition: text(TRANSITION).is_some_and(|text| !text.trim().is_empty()),
+        })
+    }
+
+    /// The numbers to record for a set that should have `pods` pods. `seen` is the most pods that its objects show:
+    /// other clients change the number of pods without changing the record.
+    #[must_use]
+    pub fn numbers(&self, seen: u32, pods: u32) -> PodNumbers {
+        let master = self.master().map_or(0, |ordinal| ordinal.saturating_add(1));
+        let most = self.most_pods.unwrap_or_default().max(seen).max(pods).max(master);
+        PodNumbers { most, pods }
+    }
+
+    /// The numbers to write so that the topology records these. `None` if it does. A higher record of the most pods
+    /// stays.
+    #[must_use]
+    pub fn outdated(&self, wanted: PodNumbers) -> Option<PodNumbers> {
+        let numbers = self.numbers(wanted.most, wanted.pods);
+        let is_recorded = self.most_pods == Some(numbers.most) && self.pods == Some(numbers.pods);
+        (!is_recorded).then_some(numbers)
     }
 
     /// A topology with the pod of this ordinal as the master.
     #[cfg(test)]
     fn with_master(ordinal: u32) -> Self {
-        Self { system_identifier: None, master: Master::Pod(ordinal) }
+        Self { master: Master::Pod(ordinal), ..Self::default() }
     }
 
     /// The ordinal of the master. `None` when no pod may be the master.
@@ -147,10 +229,32 @@ impl Topology {
     }
 }
 
+/// Parses a recorded number. Only the form that pgset writes is accepted: a shell would read `010` as 8.
+fn parsed<N: FromStr + ToString>(set: &SetIdentity, key: &str, text: &str) -> Result<N, Failure> {
+    let text = text.trim();
+    let number = text.parse::<N>().ok().filter(|number| number.to_string() == text);
+    number.ok_or_else(|| nonsense(set, key, text))
+}
+
+fn nonsense(set: &SetIdentity, key: &str, text: &str) -> Failure {
+    let id = objects::topology(set);
+    let message = format!("{id} has {text:?} as {key}, which is not a positive whole number");
+    Failure::new(Exit::Refused, message)
+}
+
+/// The highest ordinal of these pods and claims, plus 1. 0 if there are none.
+pub fn pods_seen<'a>(
+    set: &SetIdentity,
+    pods: impl Iterator<Item = &'a str>,
+    claims: impl Iterator<Item = &'a str>,
+) -> u32 {
+    let pods = pods.filter_map(|pod| set.ordinal(pod));
+    let claims = claims.filter_map(|claim| set.ordinal_of_claim(claim));
+    pods.chain(claims).max().map_or(0, |ordinal| ordinal.saturating_add(1))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn set() -> SetIdentity {
@@ -187,6 +291,61 @@ mod tests {
         assert_eq!((none.master(), none.role(0)), (None, Role::Replica));
         let refused = recorded(&json!({"master": "other-1"})).unwrap_err();
         assert_eq!(refused.exit, Exit::Refused);
+    }
+
+    #[test]
+    fn numbers_of_pods_are_read_and_nonsense_is_refused() {
+        let topology = recorded(&json!({})).unwrap();
+        assert_eq!(topology, Topology::default());
+        assert_eq!((topology.most_pods, topology.pods, topology.epoch), (None, None, 1));
+        let data = json!({"most-pods": "3", "pods": "2\n", "epoch": "7", "transition": "{}"});
+        let topology = recorded(&data).unwrap();
+        assert_eq!((topology.most_pods, topology.pods), (Some(3), Some(2)));
+        assert_eq!((topology.epoch, topology.in_transition), (7, true));
+        assert!(!recorded(&json!({"transition": ""})).unwrap().in_transition);
+        for key in [MOST_PODS, PODS, EPOCH] {
+            for text in ["", "0", "-1", "+3", "03", "three", "3.0", "99999999999999999999"] {
+                let refused = recorded(&json!({ key: text })).unwrap_err();
+                assert_eq!(refused.exit, Exit::Refused);
+                let words = format!("ConfigMap pgset-topology has {text:?} as {key}, ");
+                assert!(refused.message.starts_with(&words), "{}", refused.message);
+            }
+        }
+    }
+
+    #[test]
+    fn the_most_pods_never_become_fewer() {
+        let topology = |most, pods| Topology { most_pods: most, pods, ..Topology::default() };
+        let numbers = |most, pods| PodNumbers { most, pods };
+        for (recorded, seen, pods, expected) in [
+            // A set of a pgset that did not record it.
+            (topology(None, None), 3, 2, Some(numbers(3, 2))),
+            (topology(None, None), 0, 2, Some(numbers(2, 2))),
+            (topology(Some(2), Some(2)), 2, 2, None),
+            (topology(Some(2), Some(2)), 2, 3, Some(numbers(3, 3))),
+            (topology(Some(3), Some(3)), 3, 2, Some(numbers(3, 2))),
+            (topology(Some(3), Some(2)), 2, 2, None),
+            // Another client has added pods and deleted them again: their claims are left.
+            (topology(Some(2), Some(2)), 5, 2, Some(numbers(5, 2))),
+            (Topology::with_master(3), 2, 2, Some(numbers(4, 2))),
+        ] {
+            let wanted = recorded.numbers(seen, pods);
+            assert_eq!(recorded.outdated(wanted), expected, "{recorded:?} {seen} {pods}");
+        }
+        // Another command has raised the number since this one made its plan.
+        let raised = topology(Some(9), Some(2)).outdated(numbers(3, 3));
+        assert_eq!(raised, Some(numbers(9, 3)));
+    }
+
+    #[test]
+    fn pods_and_claims_show_how_many_pods_there_were() {
+        let seen = |pods: &[&str], claims: &[&str]| {
+            pods_seen(&set(), pods.iter().copied(), claims.iter().copied())
+        };
+        assert_eq!(seen(&[], &[]), 0);
+        assert_eq!(seen(&["pgset-0", "pgset-1"], &["pgset-pvc"]), 2);
+        assert_eq!(seen(&["pgset-0"], &["pgdata-pgset-0", "pgdata-pgset-2"]), 3);
+        assert_eq!(seen(&["other-9", "pgset-09"], &["pgdata-other-9", "pgset-9"]), 0);
     }
 
     #[test]

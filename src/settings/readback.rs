@@ -119,7 +119,7 @@ pub fn of_kept(set: &SetIdentity, kept: Kept<'_>) -> Recipe {
 
 /// The ordinal of the pod that a claim was created for.
 fn ordinal(set: &SetIdentity, claim: &Value) -> Option<u32> {
-    set.ordinal(claim["metadata"]["name"].as_str()?.strip_prefix("pgdata-")?)
+    set.ordinal_of_claim(claim["metadata"]["name"].as_str()?)
 }
 
 fn list(value: &Value) -> &[Value] {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::machine::{give, signal};
+use super::machine::give;
 use super::set::{Pod, Set};
 use super::{code, eventually};
 

@@ -34,21 +34,26 @@ async fn a_slot_goes_with_its_replica_and_comes_back_with_it() {
         .unwrap();
     space.pgset("up").run().await.ok();
     assert_eq!(slots().await, "pgset_1,pgset_9");
+    // The set never had a pod pgset-9, so the slot is another client's.
+    space.pgset("scale --replicas 1").run().await.ok();
+    assert_eq!(slots().await, "pgset_9");
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_slot_that_is_still_in_use_is_waited_for() {
     let space = Space::of(Image::Official, "inuse").await;
-    space.pgset("up --replicas 2").run().await.ok();
-    let made = "select pg_create_physical_replication_slot('pgset_2'), pg_create_physical_replication_slot('backup')";
+    space.pgset("up --replicas 3").run().await.ok();
+    space.pgset("scale --replicas 2 --no-wait").run().await.ok();
+    let active = "select active from pg_replication_slots where slot_name = 'pgset_2'";
+    space.sql_yields("pgset-0", "postgres", active, "f").await;
+    let made = "select pg_create_physical_replication_slot('backup')";
     space.sql("pgset-0", "postgres", made).await.unwrap();
     // A client streams from the slot of a deleted pod.
     let command = "mkdir -p /tmp/wal && echo $$ >/tmp/wal/pid && PGPASSFILE=/run/pgset/passfile exec pg_receivewal -w -D /tmp/wal -S pgset_2 -d 'host=pgset-master user=primaryuser application_name=straggler'";
     let pods = space.api::<Pod>();
     let params = AttachParams::default().stdout(true).stderr(true).container("postgres");
     let straggler = pods.exec("pgset-1", ["bash", "-c", command], &params).await.unwrap();
-    let active = "select active from pg_replication_slots where slot_name = 'pgset_2'";
     space.sql_yields("pgset-0", "postgres", active, "t").await;
 
     let given_up = space.pgset("scale --replicas 2 --timeout 12s").run().await.exits(70);

@@ -179,6 +179,45 @@ async fn who_may_not_check_an_account_is_told_the_rule() {
     world.stop().await;
 }
 
+#[tokio::test]
+async fn pods_are_only_added_by_who_may_record_their_number() {
+    let world = World::quick().await;
+    world.account("database");
+    let admin = world.kubeconfig();
+    let lacking =
+        world.by(Profile::Official, &admin, "up --service-account database").await.exits(3);
+    let mut granted = printed(&lacking);
+    for rule in &mut granted {
+        rule.as_object_mut().unwrap().remove("resourceNames");
+    }
+    world.grant("database", "pods", &granted);
+    world.by(Profile::Official, &admin, "up --service-account database").await.ok();
+
+    let mut rules = without_roles();
+    rules.extend(looking());
+    for rule in rules.iter_mut().filter(|rule| rule["resources"].to_string().contains("configmaps"))
+    {
+        rule["verbs"] = json!(["get", "list"]);
+    }
+    let user = world.user("operator", &rules);
+    let run = async |line: &str| world.by(Profile::Official, &user, line).await;
+    let topology = World::key(&CONFIG_MAPS, "pgset-topology");
+    let before = world.object(&topology);
+    world.faults().record();
+    let refused = run("scale --replicas 3").await.exits(3);
+    assert_eq!(
+        printed(&refused),
+        [json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]})]
+    );
+    run("up --replicas 3").await.exits(3);
+    assert_eq!(world.faults().writes(), []);
+    // Fewer pods are no danger: the pods only know one too many.
+    run("scale -v --replicas 1").await.ok().says("the number of pods is not recorded");
+    assert_eq!(world.object(&topology), before);
+    run("scale --replicas 2").await.ok();
+    world.stop().await;
+}
+
 /// Kubernetes lets no account grant a right that it does not have, and the Role of the pods is written anew.
 #[tokio::test]
 async fn only_the_rights_that_a_change_needs_are_asked_for() {

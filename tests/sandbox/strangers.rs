@@ -23,7 +23,7 @@ impl World {
     }
 
     /// As `kubectl scale` does.
-    fn kubectl_scale(&self, replicas: u32) {
+    pub(super) fn kubectl_scale(&self, replicas: u32) {
         let writer = Writer { manager: "kubectl", subresource: "scale" };
         let key = Self::key(&STATEFUL_SETS, "pgset");
         let scaled = self.sandbox.registry.update(&key, writer, false, |set| {
