@@ -12,6 +12,7 @@ pub mod measurements;
 pub mod psql;
 pub mod replication;
 pub mod rotation;
+pub mod script;
 pub mod slots;
 pub mod smoke;
 pub mod status;

@@ -87,7 +87,7 @@ async fn attempt(
             let what = recipe::Pods { pods, stop: None };
             recipe::remember(work, statefulset, recorded, what).await?;
         }
-        stop::stop(work, statefulset, version).await?;
+        stop::stop(work, statefulset, version, !args.delete_data).await?;
     }
     let files_stay = if args.delete_data { erase::erase(work, &going).await? } else { None };
     // Delete the Secret and the claim only after the files. Otherwise the next `up` would find a database

@@ -17,23 +17,6 @@ pub const UNUSABLE: i32 = 25;
 /// The time limit for a server to load its certificates.
 pub const BRING_WITHIN: Duration = Duration::from_secs(30);
 
-/// The command that installs the mounted certificates in a server, and prints what the server uses
-/// afterwards.
-#[must_use]
-pub fn bring() -> Vec<String> {
-    // In pods that an older pgset started, the script lies beside the configuration; in the sandbox, that is
-    // another directory.
-    let script = "script=${PGSET_SCRIPTS:-/etc/pgset-scripts}/bootstrap.sh; [ -e \"$script\" ] || script=${PGSET_ETC:-/etc/pgset}/bootstrap.sh; exec bash \"$script\" tls";
-    ["bash", "-c", script].map(str::to_owned).to_vec()
-}
-
-/// The last line of the script's error output.
-#[must_use]
-pub fn trouble(stderr: &str) -> String {
-    let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
-    last.trim().trim_start_matches("bootstrap: error: ").to_owned()
-}
-
 /// Queries a server's TLS state: whether TLS is on, the certificate, whether a `pg_hba.conf` rule admits
 /// connections without TLS, and the content of the set's `tls` configuration file.
 const ASK: &str = "\

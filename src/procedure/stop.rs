@@ -1,4 +1,6 @@
-//! Stops the pods of a set.
+//! Stops the pods of a set: the master's server first, then the pods.
+
+mod master;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -13,7 +15,8 @@ use crate::manifest::ServerVersion;
 use crate::readiness::Snapshot;
 use crate::set::{RunState, StopRecord, objects};
 
-/// Stops the pods before they are deleted: the highest ordinal first, each with a clean shutdown.
+/// Stops the pods before the objects are deleted, each with a clean shutdown. With `keep`, the master stops before its
+/// replicas, which then have all of the data that is kept.
 ///
 /// # Errors
 /// When the StatefulSet can't be changed, or pods still exist at the deadline.
@@ -21,6 +24,7 @@ pub(crate) async fn stop(
     work: Work<'_>,
     statefulset: &Value,
     version: ServerVersion,
+    keep: bool,
 ) -> anyhow::Result<()> {
     work.context.interrupt.check(|| "nothing was deleted".into(), &work.context.again)?;
     let id = objects::statefulset(work.set);
@@ -28,6 +32,9 @@ pub(crate) async fn stop(
         statefulset.clone()
     } else {
         lease::still_ours(work).await?;
+        if keep {
+            master::stop_master(work).await?;
+        }
         scale::set_replicas(work.cluster, statefulset, &id, 0).await?
     };
     until_stopped(work, &live, version, "nothing is deleted yet, the pods are stopping").await?;
@@ -61,7 +68,7 @@ pub(crate) async fn on_purpose(
     recipe: Option<&Value>,
     state: RunState,
 ) -> anyhow::Result<Value> {
-    let facts = Facts { state, agreed: false, recorded: false, scaled: false };
+    let facts = Facts { state, done: Done::Nothing };
     let mut stop = OnPurpose { work, statefulset, recipe, facts };
     run(work, &mut stop).await?;
     Ok(stop.statefulset)
@@ -72,12 +79,22 @@ pub(crate) async fn on_purpose(
 struct Facts {
     /// The state before.
     state: RunState,
-    /// Whether the user has agreed.
-    agreed: bool,
-    /// Whether the record is written.
-    recorded: bool,
-    /// Whether the number of pods was set to 0.
-    scaled: bool,
+    /// What this run has done.
+    done: Done,
+}
+
+/// What is done, in this order. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Done {
+    Nothing,
+    /// The user has agreed.
+    Agreed,
+    /// The record is written.
+    Recorded,
+    /// The master's server was told to stop.
+    MasterStopped,
+    /// The number of pods was set to 0.
+    Scaled,
 }
 
 #[derive(Debug, PartialEq)]
@@ -86,6 +103,8 @@ enum Step {
     Ask,
     /// Record who stops the set, and its number of pods.
     Record,
+    /// Stop the master's server, so that its replicas receive all that it has written.
+    StopMaster,
     /// Set the number of pods to 0. If it is 0 already, pgset becomes an owner of the number.
     Scale,
 }
@@ -145,39 +164,46 @@ impl Procedure for &mut OnPurpose<'_> {
 
     /// The record is written first: a set without pods and without the record would not be stopped on purpose.
     fn next(facts: &Facts) -> Next<Step> {
-        match facts {
-            Facts { state: RunState::Stopped { .. }, .. } => Next::Done,
-            Facts { state: RunState::Running, agreed: false, .. } => Next::Act(Step::Ask),
-            Facts { recorded: false, .. } => Next::Act(Step::Record),
-            Facts { scaled: false, .. } => Next::Act(Step::Scale),
-            _ => Next::Done,
+        match (&facts.state, facts.done) {
+            (RunState::Stopped { .. }, _) | (_, Done::Scaled) => Next::Done,
+            (RunState::Running, Done::Nothing) => Next::Act(Step::Ask),
+            (_, Done::Nothing | Done::Agreed) => Next::Act(Step::Record),
+            (RunState::Running, Done::Recorded) => Next::Act(Step::StopMaster),
+            (_, Done::Recorded | Done::MasterStopped) => Next::Act(Step::Scale),
         }
     }
 
     async fn act(&mut self, step: Step) -> anyhow::Result<()> {
-        match step {
+        self.facts.done = match step {
             Step::Ask => {
                 self.ask().await?;
-                self.facts.agreed = true;
+                Done::Agreed
             }
             Step::Record => {
                 self.record().await?;
-                self.facts.recorded = true;
+                Done::Recorded
+            }
+            Step::StopMaster => {
+                lease::still_ours(self.work).await?;
+                master::stop_master(self.work).await?;
+                Done::MasterStopped
             }
             Step::Scale => {
                 self.scale().await?;
-                self.facts.scaled = true;
+                Done::Scaled
             }
-        }
+        };
         Ok(())
     }
 
     fn done(&self) -> String {
-        match (self.facts.scaled, self.facts.recorded) {
-            (true, _) => "the pods are stopping".to_owned(),
-            (false, true) => "the number of pods is recorded, no pod was stopped".to_owned(),
-            (false, false) => "nothing was changed".to_owned(),
-        }
+        let done = match self.facts.done {
+            Done::Nothing | Done::Agreed => "nothing was changed",
+            Done::Recorded => "the number of pods is recorded, no pod was stopped",
+            Done::MasterStopped => "the master is stopped, and starts again in 2 minutes",
+            Done::Scaled => "the pods are stopping",
+        };
+        done.to_owned()
     }
 }
 
@@ -191,18 +217,19 @@ mod tests {
         let stopped = RunState::Stopped { record, recorded_replicas: 2 };
         let zero = RunState::ScaledToZero { by: Some("kubectl".into()), recorded_replicas: 2 };
         let running = RunState::Running;
-        for (state, agreed, recorded, scaled, next) in [
-            (&running, false, false, false, Next::Act(Step::Ask)),
-            (&running, true, false, false, Next::Act(Step::Record)),
-            (&running, true, true, false, Next::Act(Step::Scale)),
-            (&running, true, true, true, Next::Done),
-            (&zero, false, false, false, Next::Act(Step::Record)),
-            (&zero, false, true, false, Next::Act(Step::Scale)),
-            (&zero, false, true, true, Next::Done),
+        for (state, done, next) in [
+            (&running, Done::Nothing, Next::Act(Step::Ask)),
+            (&running, Done::Agreed, Next::Act(Step::Record)),
+            (&running, Done::Recorded, Next::Act(Step::StopMaster)),
+            (&running, Done::MasterStopped, Next::Act(Step::Scale)),
+            (&running, Done::Scaled, Next::Done),
+            (&zero, Done::Nothing, Next::Act(Step::Record)),
+            (&zero, Done::Recorded, Next::Act(Step::Scale)),
+            (&zero, Done::Scaled, Next::Done),
             // An interrupted run has done all of it.
-            (&stopped, false, false, false, Next::Done),
+            (&stopped, Done::Nothing, Next::Done),
         ] {
-            let facts = Facts { state: state.clone(), agreed, recorded, scaled };
+            let facts = Facts { state: state.clone(), done };
             assert_eq!(<&mut OnPurpose<'_>>::next(&facts), next, "{facts:?}");
         }
     }

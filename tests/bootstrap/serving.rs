@@ -232,8 +232,8 @@ fn a_peer_that_still_replays_its_wal_is_asked_again() {
     assert!(text.contains("pgset.epoch = 1\npgset.wal_end = '0/"), "{text}");
     let end = |position: &str| {
         let lines = text.lines().filter(|line| !line.starts_with("pgset.wal_end"));
-        let lines: String = lines.map(|line| format!("{line}\n")).collect();
-        fs::write(&conf, format!("{lines}pgset.wal_end = '{position}'\n")).unwrap();
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        fs::write(&conf, format!("{lines}\npgset.wal_end = '{position}'\n")).unwrap();
         replica.sql("select pg_reload_conf()");
         eventually("the server shows it", || match replica.sql("show pgset.wal_end") {
             shown if shown == position => Ok(()),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::recorded::{certificates_of, line_of};
 use crate::cluster::exec::Exec;
 use crate::error::{Exit, Failure};
-use crate::postgres::tls;
+use crate::postgres::{script, tls};
 use crate::procedure::kubelet::Nudges;
 use crate::procedure::sql::CONTAINER;
 use crate::procedure::{AT_ONCE, Next, Procedure, Work, pods, run};
@@ -115,7 +115,8 @@ impl Procedure for Follow<'_> {
             namespace: self.work.namespace(),
             pod: pods::name(self.pod),
             container: CONTAINER,
-            argv: tls::bring(),
+            // Prints what the server uses afterwards.
+            argv: script::call("tls"),
             stdin: String::new(),
             timeout: tls::BRING_WITHIN,
         };
@@ -128,7 +129,7 @@ impl Procedure for Follow<'_> {
             Ok(output) if output.code == 0 => {
                 (Some("the pod has not received the new certificate".to_owned()), true)
             }
-            Ok(output) => (Some(tls::trouble(&output.stderr)), true),
+            Ok(output) => (Some(script::trouble(&output.stderr)), true),
             Err(error) => (Some(error.to_string()), false),
         };
         Ok(Facts { why, nudge: answered && self.nudges.are_due(), unusable })
