@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod configuration;
+pub mod connections;
 pub mod identity;
 pub mod interactive;
 pub mod measurements;

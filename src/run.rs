@@ -16,6 +16,7 @@ use crate::environment::{self, Environment};
 use crate::error::{self, Diagnose, Diagnosed, Exit, Failure, Report};
 use crate::event::Event;
 use crate::interrupt;
+use crate::postgres::connections;
 use crate::prompt;
 use crate::report::{self, Display, Reporter, Terminal};
 use crate::settings::general::{General, general};
@@ -142,7 +143,7 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Up(args) => Box::pin(commands::up::run(args, context)).await,
         Command::Scale(args) => commands::scale::run(args, context).await,
         Command::Restart(args) => commands::restart::run(args, context).await,
-        Command::Test(args) => commands::test::run(args, context).await,
+        Command::Test(args) => Box::pin(commands::test::run(args, context)).await,
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Stop(args) => commands::stop::run(args, context).await,
         Command::Start(args) => commands::start::run(args, context).await,
@@ -184,12 +185,25 @@ fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn
 
 fn failed(reporter: &Reporter, error: &anyhow::Error, context: &Context) -> Exit {
     let mut failure = Report::of(error, diagnosed);
+    add_limit(&mut failure);
     for hint in &mut failure.hints {
         *hint = context.for_set(hint).into_owned();
     }
     let exit = failure.exit;
     reporter.emit(Event::Failed { failure });
     exit
+}
+
+/// Adds what to do if the server accepts no more connections: every command that runs SQL can fail for that reason.
+fn add_limit(failure: &mut Report) {
+    if failure.hints.iter().any(|hint| hint.contains("max_connections")) {
+        return;
+    }
+    let said = [&failure.error].into_iter().chain(&failure.caused_by).chain(&failure.details);
+    // Lines of a log are indented. They may be older than the failure.
+    let said = said.filter(|line| !line.starts_with("  "));
+    let hints = said.map(|line| connections::hints(line, None)).find(|hints| !hints.is_empty());
+    failure.hints.splice(0..0, hints.unwrap_or_default());
 }
 
 /// Prints an error that occurs before the output format is known.
@@ -280,4 +294,29 @@ fn log(general: &General) -> anyhow::Result<()> {
     // Fails only if a subscriber is already set, which happens only in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_server_is_explained_whichever_command_met_it() {
+        let full =
+            "PostgreSQL in pod pgset-0 does not answer: FATAL:  sorry, too many clients already";
+        let report = |failure: Failure| {
+            let mut report = Report::of(&failure.into(), diagnosed);
+            add_limit(&mut report);
+            report.hints
+        };
+        let failure = || Failure::new(Exit::Failed, "there is no master").hint("pgset status");
+        let hints = report(failure().details([full]));
+        assert!(hints[0].contains("max_connections"), "{hints:?}");
+        assert_eq!(hints.last().unwrap(), "pgset status");
+        assert_eq!(report(failure()), ["pgset status"]);
+        assert_eq!(report(failure().details([format!("  {full}")])), ["pgset status"]);
+        // The command that failed knows the value.
+        let known = failure().details([full]).hint("max_connections is 100");
+        assert_eq!(report(known), ["pgset status", "max_connections is 100"]);
+    }
 }
