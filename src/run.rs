@@ -36,6 +36,10 @@ fn run(arguments: &[OsString]) -> ExitCode {
     match complete::run(arguments, &environment) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
+        // An unknown shell is of the same kind, but no error of the operating system.
+        Err(error) if error.to_string().contains("(os error ") => {
+            return unwritten(&error, program);
+        }
         Err(error) => return usage(&error, program),
     }
     let cli = match crate::cli::parse(arguments.to_vec()) {
@@ -77,11 +81,16 @@ fn run(arguments: &[OsString]) -> ExitCode {
         Err(error) => return early(&error.into()),
     };
     match reporter.finish() {
+        Ok(()) => ExitCode::from(exit.code()),
         // A reader of the events must not mistake an incomplete stream for a complete one.
-        Err(error) if exit == Exit::Done => early(&anyhow::Error::new(error).context(
-            "the command is done, but some of its events could not be written to standard output",
-        )),
-        _ => ExitCode::from(exit.code()),
+        Err(error) => {
+            let done = if exit == Exit::Done { "is done, but" } else { "failed, and" };
+            let what = format!(
+                "the command {done} some of its events could not be written to standard output"
+            );
+            let code = early(&anyhow::Error::new(error).context(what));
+            if exit == Exit::Done { code } else { ExitCode::from(exit.code()) }
+        }
     }
 }
 
@@ -190,7 +199,12 @@ fn failed(reporter: &Reporter, error: &anyhow::Error, context: &Context) -> Exit
         *hint = context.for_set(hint).into_owned();
     }
     let exit = failure.exit;
+    let text = report::failure::render(&failure, false, None) + "\n";
     reporter.emit(Event::Failed { failure });
+    if reporter.has_lost_events() {
+        // The last event is lost, too, so this is the only place that shows the reason.
+        let _ = std::io::stderr().write_all(context.for_set(&text).as_bytes());
+    }
     exit
 }
 
@@ -219,12 +233,32 @@ fn early(error: &anyhow::Error, program: &str) -> ExitCode {
 /// Prints help, the version or a usage error. Exits with 0 for `--help` and `--version`, and with a usage error
 /// for everything else.
 fn usage(error: &clap::Error, program: &str) -> ExitCode {
-    // If writing fails, there is no other way to report the error.
-    let _ = if program == text::PROGRAM { error.print() } else { print_as(error, program) };
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+    let printed = if program == text::PROGRAM { error.print() } else { print_as(error, program) };
+    // A part of the text may still be in the buffer of standard output.
+    let printed = printed.and_then(|()| std::io::stdout().flush());
+    match (error.kind(), printed) {
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => ExitCode::SUCCESS,
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(error)) => {
+            unwritten(&error, program)
+        }
+        // If writing to stderr fails, there is no other way to report the error.
         _ => ExitCode::from(Exit::Usage.code()),
     }
+}
+
+/// Reports that standard output could not be written. A reader that has closed the pipe, as `head` does, has what it
+/// needs.
+fn unwritten(error: &(dyn std::error::Error + 'static), program: &str) -> ExitCode {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let closed = causes.any(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    });
+    if closed {
+        return ExitCode::SUCCESS;
+    }
+    let message = format!("standard output could not be written: {}", error.to_string().trim());
+    early(&Failure::new(Exit::Failed, message).into(), program)
 }
 
 /// Prints help or an error with the commands as the user calls the program.
