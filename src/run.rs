@@ -22,6 +22,9 @@ use crate::report::{self, Display, Reporter, Terminal};
 use crate::settings::general::{General, general};
 use crate::text;
 
+/// The number of the error of a closed pipe.
+const BROKEN_PIPE: i32 = rustix::io::Errno::PIPE.raw_os_error();
+
 /// Runs the program. The first argument is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Not generic from here on: the program would be compiled a second time for its only caller.
@@ -248,16 +251,15 @@ fn usage(error: &clap::Error, program: &str) -> ExitCode {
 
 /// Reports that standard output could not be written. A reader that has closed the pipe, as `head` does, has what it
 /// needs.
-fn unwritten(error: &(dyn std::error::Error + 'static), program: &str) -> ExitCode {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    let closed = causes.any(|cause| {
-        let cause = cause.downcast_ref::<std::io::Error>();
-        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
-    });
-    if closed {
+fn unwritten(error: &dyn std::error::Error, program: &str) -> ExitCode {
+    let text = error.to_string();
+    let text = text.trim().trim_start_matches("error: ");
+    // clap keeps only the text of the error.
+    let closed = std::io::Error::from_raw_os_error(BROKEN_PIPE).to_string();
+    if text == closed {
         return ExitCode::SUCCESS;
     }
-    let message = format!("standard output could not be written: {}", error.to_string().trim());
+    let message = format!("standard output could not be written: {text}");
     early(&Failure::new(Exit::Failed, message).into(), program)
 }
 

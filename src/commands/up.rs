@@ -35,7 +35,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
     let attempt = async || {
         attempt(args, context, &target, &cluster, first.as_ref(), password.clone(), started).await
     };
-    lease::planned(attempt).await
+    Box::pin(lease::planned(attempt)).await
 }
 
 /// Makes a plan and applies it.

@@ -49,9 +49,20 @@ async fn a_reader_that_has_read_enough_is_no_error() {
         assert!(!stderr.to_lowercase().contains("broken pipe"), "{line}: {stderr}");
         assert!(!stderr.contains("standard output"), "{line}: {stderr}");
         // There is no set.
-        let expected = if line.starts_with("status") { 1 } else { 0 };
+        let expected = i32::from(line.starts_with("status"));
         assert_eq!(code, Some(expected), "{line}: {stderr}");
     }
+}
+
+/// clap writes the script itself.
+#[tokio::test]
+async fn the_script_of_completions_is_no_exception() {
+    let call = Pgset::new("").env("COMPLETE", "bash");
+    let (code, stderr) = shell(&call, ">/dev/full").await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("standard output could not be written: No space"), "{stderr}");
+    let (code, stderr) = shell(&call, "| true").await;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
 }
 
 /// The event with the reason is lost, too.
