@@ -16,6 +16,7 @@ pub mod storage;
 pub mod synchronous;
 pub mod table;
 pub mod tls;
+mod user_id;
 
 pub use credentials::Credentials;
 pub use error::SettingsError;

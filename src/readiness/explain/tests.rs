@@ -118,6 +118,10 @@ fn what_the_log_says_decides() {
     for (log, hint) in [
         ("FATAL: password authentication failed for user \"master\"", "restore the Secret"),
         ("could not write: No space left on device", "the volume is full"),
+        (
+            "initdb: error: could not look up effective user ID 999: user does not exist",
+            "no user with the ID 999: pgset up --user-id 70 -n pg",
+        ),
         ("Read-only file system", "mounted read-only"),
         (
             "error: the volume is empty, but this set was initialized",
