@@ -21,6 +21,7 @@ mod refusals;
 mod restarts;
 mod rights;
 mod rotation;
+mod servers;
 mod settings;
 mod stopped;
 mod story;

@@ -74,6 +74,11 @@ impl World {
         self.state("starve", starve.then_some(""));
     }
 
+    /// Lets servers refuse every connection, because all are in use.
+    pub(super) fn fill(&self, full: bool) {
+        self.state("full", full.then_some(""));
+    }
+
     fn state(&self, name: &str, text: Option<&str>) {
         let path = self.directory.path().join("standins/state").join(name);
         match text {
