@@ -287,7 +287,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__diff)
-            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --user-id --service-account --templates --reset --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -393,6 +393,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -531,7 +535,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__env)
-            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --user-id --service-account --templates --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -637,6 +641,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1046,7 +1054,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__render)
-            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --list --output-dir --kube-version --show-secrets --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --user-id --service-account --templates --list --output-dir --kube-version --show-secrets --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1152,6 +1160,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2204,7 +2216,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --service-account --templates --reset --dry-run --no-wait --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --user-id --service-account --templates --reset --dry-run --no-wait --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2310,6 +2322,10 @@ _pgset() {
                     return 0
                     ;;
                 --termination-grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

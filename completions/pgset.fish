@@ -85,6 +85,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand up" -l label -d 'Label of ev
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l user-id -d 'User ID of PostgreSQL in the image' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l reset -d 'Go back to the default of a setting; repeatable' -r
@@ -320,6 +321,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand render" -l label -d 'Label o
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand render" -l user-id -d 'User ID of PostgreSQL in the image' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand render" -l output-dir -d 'Write a file per object to this directory' -r -f -a "(__fish_complete_directories)"
@@ -364,6 +366,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand diff" -l label -d 'Label of 
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand diff" -l user-id -d 'User ID of PostgreSQL in the image' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand diff" -l reset -d 'Go back to the default of a setting; repeatable' -r
@@ -431,6 +434,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -l label -d 'Label of e
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l annotation -d 'Annotation of objects and pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l network-policy -d 'Block clients in other namespaces' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l termination-grace-period -d 'Time to stop a pod [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand env" -l user-id -d 'User ID of PostgreSQL in the image' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l service-account -d 'Existing ServiceAccount for the pods' -r
 complete -c pgset -n "__fish_pgset_using_subcommand env" -l templates -d 'Directory with your templates' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s o -l output -d 'Format' -r -f -a "human\t'For people'

@@ -64,6 +64,7 @@ variables! {
     PGSET_ANNOTATION: "annotations of every object and pod, one per line (`--annotation`)", "";
     PGSET_NETWORK_POLICY: "true blocks connections from other namespaces (`--network-policy`)", "false";
     PGSET_TERMINATION_GRACE_PERIOD: "time that a pod has to stop before it is killed (`--termination-grace-period`)", "10m";
+    PGSET_USER_ID: "user ID that PostgreSQL runs as (`--user-id`)", "depends on the image's tag: alpine 70, others 999";
     PGSET_SERVICE_ACCOUNT: "existing ServiceAccount that the pods use (`--service-account`)", "NAME-sa, which pgset creates";
     PGSET_TEMPLATES: "directory with your templates (`--templates`)", "$BUILDBASE/templates if it exists";
     PGSET_TIMEOUT: "time limit of a command (`--timeout`)", "10m";

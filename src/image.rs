@@ -103,6 +103,24 @@ impl Profile {
         }
     }
 
+    /// The user ID that was set, if one was.
+    #[must_use]
+    pub fn given_user_id(&self) -> Option<u32> {
+        match self {
+            Self::Crunchy(_) => None,
+            Self::Postgres(image) => image.user,
+        }
+    }
+
+    /// The profile with a user ID in place of the image's. A profile without this capability keeps its own.
+    #[must_use]
+    pub fn with_user_id(self, user: u32) -> Self {
+        match self {
+            Self::Crunchy(image) => Self::Crunchy(image),
+            Self::Postgres(image) => Self::Postgres(Official { user: Some(user), ..image }),
+        }
+    }
+
     /// The major version of PostgreSQL, if the tag says it: `17`, `9.5`.
     #[must_use]
     pub fn postgres_major(&self) -> Option<String> {
@@ -162,7 +180,7 @@ mod tests {
     fn crunchy_needs_a_tag() {
         let image = "crunchydata/crunchy-postgres".parse().unwrap();
         assert_eq!(Profile::of(&image, ProfileName::Crunchy), Err(ImageError::NoTag));
-        let official = Official { major: None, alpine: false };
+        let official = Official { major: None, alpine: false, user: None };
         assert_eq!(Profile::of(&image, ProfileName::Postgres), Ok(Profile::Postgres(official)));
     }
 }

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod altered;
 pub mod configuration;
+pub mod connections;
 pub mod identity;
 pub mod interactive;
 pub mod measurements;

@@ -16,10 +16,14 @@ use crate::environment::{self, Environment};
 use crate::error::{self, Diagnose, Diagnosed, Exit, Failure, Report};
 use crate::event::Event;
 use crate::interrupt;
+use crate::postgres::connections;
 use crate::prompt;
 use crate::report::{self, Display, Reporter, Terminal};
 use crate::settings::general::{General, general};
 use crate::text;
+
+/// The number of the error of a closed pipe.
+const BROKEN_PIPE: i32 = rustix::io::Errno::PIPE.raw_os_error();
 
 /// Runs the program. The first argument is the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -35,6 +39,10 @@ fn run(arguments: &[OsString]) -> ExitCode {
     match complete::run(arguments, &environment) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
+        // An unknown shell is of the same kind, but no error of the operating system.
+        Err(error) if error.to_string().contains("(os error ") => {
+            return unwritten(&error, program);
+        }
         Err(error) => return usage(&error, program),
     }
     let cli = match crate::cli::parse(arguments.to_vec()) {
@@ -76,11 +84,16 @@ fn run(arguments: &[OsString]) -> ExitCode {
         Err(error) => return early(&error.into()),
     };
     match reporter.finish() {
+        Ok(()) => ExitCode::from(exit.code()),
         // A reader of the events must not mistake an incomplete stream for a complete one.
-        Err(error) if exit == Exit::Done => early(&anyhow::Error::new(error).context(
-            "the command is done, but some of its events could not be written to standard output",
-        )),
-        _ => ExitCode::from(exit.code()),
+        Err(error) => {
+            let done = if exit == Exit::Done { "is done, but" } else { "failed, and" };
+            let what = format!(
+                "the command {done} some of its events could not be written to standard output"
+            );
+            let code = early(&anyhow::Error::new(error).context(what));
+            if exit == Exit::Done { code } else { ExitCode::from(exit.code()) }
+        }
     }
 }
 
@@ -142,7 +155,7 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Up(args) => Box::pin(commands::up::run(args, context)).await,
         Command::Scale(args) => commands::scale::run(args, context).await,
         Command::Restart(args) => commands::restart::run(args, context).await,
-        Command::Test(args) => commands::test::run(args, context).await,
+        Command::Test(args) => Box::pin(commands::test::run(args, context)).await,
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Stop(args) => commands::stop::run(args, context).await,
         Command::Start(args) => commands::start::run(args, context).await,
@@ -184,12 +197,30 @@ fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn
 
 fn failed(reporter: &Reporter, error: &anyhow::Error, context: &Context) -> Exit {
     let mut failure = Report::of(error, diagnosed);
+    add_limit(&mut failure);
     for hint in &mut failure.hints {
         *hint = context.for_set(hint).into_owned();
     }
     let exit = failure.exit;
+    let text = report::failure::render(&failure, false, None) + "\n";
     reporter.emit(Event::Failed { failure });
+    if reporter.has_lost_events() {
+        // The last event is lost, too, so this is the only place that shows the reason.
+        let _ = std::io::stderr().write_all(context.for_set(&text).as_bytes());
+    }
     exit
+}
+
+/// Adds what to do if the server accepts no more connections: every command that runs SQL can fail for that reason.
+fn add_limit(failure: &mut Report) {
+    if failure.hints.iter().any(|hint| hint.contains("max_connections")) {
+        return;
+    }
+    let said = [&failure.error].into_iter().chain(&failure.caused_by).chain(&failure.details);
+    // Lines of a log are indented. They may be older than the failure.
+    let said = said.filter(|line| !line.starts_with("  "));
+    let hints = said.map(|line| connections::hints(line, None)).find(|hints| !hints.is_empty());
+    failure.hints.splice(0..0, hints.unwrap_or_default());
 }
 
 /// Prints an error that occurs before the output format is known.
@@ -205,12 +236,31 @@ fn early(error: &anyhow::Error, program: &str) -> ExitCode {
 /// Prints help, the version or a usage error. Exits with 0 for `--help` and `--version`, and with a usage error
 /// for everything else.
 fn usage(error: &clap::Error, program: &str) -> ExitCode {
-    // If writing fails, there is no other way to report the error.
-    let _ = if program == text::PROGRAM { error.print() } else { print_as(error, program) };
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+    let printed = if program == text::PROGRAM { error.print() } else { print_as(error, program) };
+    // A part of the text may still be in the buffer of standard output.
+    let printed = printed.and_then(|()| std::io::stdout().flush());
+    match (error.kind(), printed) {
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => ExitCode::SUCCESS,
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(error)) => {
+            unwritten(&error, program)
+        }
+        // If writing to stderr fails, there is no other way to report the error.
         _ => ExitCode::from(Exit::Usage.code()),
     }
+}
+
+/// Reports that standard output could not be written. A reader that has closed the pipe, as `head` does, has what it
+/// needs.
+fn unwritten(error: &dyn std::error::Error, program: &str) -> ExitCode {
+    let text = error.to_string();
+    let text = text.trim().trim_start_matches("error: ");
+    // clap keeps only the text of the error.
+    let closed = std::io::Error::from_raw_os_error(BROKEN_PIPE).to_string();
+    if text == closed {
+        return ExitCode::SUCCESS;
+    }
+    let message = format!("standard output could not be written: {text}");
+    early(&Failure::new(Exit::Failed, message).into(), program)
 }
 
 /// Prints help or an error with the commands as the user calls the program.
@@ -280,4 +330,29 @@ fn log(general: &General) -> anyhow::Result<()> {
     // Fails only if a subscriber is already set, which happens only in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_server_is_explained_whichever_command_met_it() {
+        let full =
+            "PostgreSQL in pod pgset-0 does not answer: FATAL:  sorry, too many clients already";
+        let report = |failure: Failure| {
+            let mut report = Report::of(&failure.into(), diagnosed);
+            add_limit(&mut report);
+            report.hints
+        };
+        let failure = || Failure::new(Exit::Failed, "there is no master").hint("pgset status");
+        let hints = report(failure().details([full]));
+        assert!(hints[0].contains("max_connections"), "{hints:?}");
+        assert_eq!(hints.last().unwrap(), "pgset status");
+        assert_eq!(report(failure()), ["pgset status"]);
+        assert_eq!(report(failure().details([format!("  {full}")])), ["pgset status"]);
+        // The command that failed knows the value.
+        let known = failure().details([full]).hint("max_connections is 100");
+        assert_eq!(report(known), ["pgset status", "max_connections is 100"]);
+    }
 }

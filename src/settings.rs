@@ -17,6 +17,7 @@ pub mod storage;
 pub mod synchronous;
 pub mod table;
 pub mod tls;
+mod user_id;
 
 pub use computed::Computed;
 pub use credentials::Credentials;

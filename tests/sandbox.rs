@@ -22,6 +22,7 @@ mod refusals;
 mod restarts;
 mod rights;
 mod rotation;
+mod servers;
 mod settings;
 mod stopped;
 mod story;

@@ -9,6 +9,7 @@ use crate::support::server::{Reply, Server};
 use crate::support::{CRUNCHY_TAG, seconds};
 
 mod complete;
+mod full;
 mod input;
 mod prompt;
 

@@ -195,6 +195,15 @@ The storage of an existing set cannot be changed."
     /// Units h, m and s, or a plain number of seconds.
     #[arg(long, help_heading = PODS, value_name = "DURATION", allow_negative_numbers = true)]
     pub termination_grace_period: Option<String>,
+    /// User ID of PostgreSQL in the image
+    ///
+    /// For an image whose tag does not tell it, such as one that is named by its digest alone: 999 in images
+    /// based on Debian, 70 in those based on Alpine. The default depends on the tag. The files of the data belong
+    /// to this user, so it can't be changed once there is data.
+    ///
+    /// Example: --user-id 70
+    #[arg(long, help_heading = PODS, value_name = "UID", allow_negative_numbers = true)]
+    pub user_id: Option<String>,
     /// Existing ServiceAccount for the pods
     ///
     /// For a user who may not create Roles: pgset creates no ServiceAccount, Role and RoleBinding, and never

@@ -63,6 +63,14 @@ pub enum ClusterError {
         /// The last error.
         last: String,
     },
+    /// A command could not run, because its container does not.
+    #[error("container {container} of pod {pod} is not running")]
+    NotRunning {
+        /// The pod.
+        pod: String,
+        /// The container.
+        container: String,
+    },
     /// A command in a pod could not run.
     #[error("running a command in pod {pod}: {reason}")]
     Exec {
@@ -125,7 +133,7 @@ impl Diagnose for ClusterError {
         match self {
             Self::NoKubeconfig | Self::Unreachable { .. } | Self::GaveUp { .. } => Exit::NoCluster,
             Self::Kubeconfig { .. } | Self::CredentialPlugin { .. } => Exit::Usage,
-            Self::Garbled { .. } | Self::Exec { .. } => Exit::Failed,
+            Self::Garbled { .. } | Self::NotRunning { .. } | Self::Exec { .. } => Exit::Failed,
             Self::Refused { status, .. } => match status.code {
                 401 => Exit::NoCluster,
                 403 if !is_admission(status) => Exit::NoCluster,
@@ -175,6 +183,10 @@ impl Diagnose for ClusterError {
                 }
                 _ => Vec::new(),
             },
+            Self::NotRunning { .. } => vec![
+                "pgset status  # shows the pods and problems; while a pod starts, try again later"
+                    .into(),
+            ],
             Self::Garbled { .. } | Self::Exec { .. } => Vec::new(),
         }
     }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
+use kube::client::UpgradeConnectionError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Cluster, ClusterError};
@@ -57,7 +59,7 @@ impl Cluster {
     }
 
     async fn exec_unbounded(&self, exec: Exec<'_>) -> Result<ExecOutput, ClusterError> {
-        let failed = |reason: String| ClusterError::Exec { pod: exec.pod.to_owned(), reason };
+        let failed = |reason: String| failure(exec.pod, exec.container, reason);
         let pods: Api<Pod> = Api::namespaced(self.upgrading_client()?, exec.namespace);
         let parameters = AttachParams::default()
             .container(exec.container)
@@ -67,7 +69,7 @@ impl Cluster {
         let mut process = pods
             .exec(exec.pod, exec.argv.clone(), &parameters)
             .await
-            .map_err(|e| refusal(exec.pod, e))?;
+            .map_err(|e| refusal(exec.pod, exec.container, e))?;
         // Take the status and read both streams before joining the process: a full pipe would block it
         // forever.
         let status = process.take_status();
@@ -145,15 +147,65 @@ pub(super) fn exit_code(
         })
 }
 
-pub(super) fn refusal(pod: &str, error: kube::Error) -> ClusterError {
+/// The error for a command that did not start, by what the API server, the kubelet or the container runtime says.
+pub(super) fn failure(pod: &str, container: &str, reason: String) -> ClusterError {
+    let (pod, container) = (pod.to_owned(), container.to_owned());
+    if is_not_running(&reason) {
+        ClusterError::NotRunning { pod, container }
+    } else {
+        ClusterError::Exec { pod, reason }
+    }
+}
+
+/// Whether a reason says that the container is not running. Each runtime has its own words, and a container that
+/// ends while the command starts has others.
+fn is_not_running(reason: &str) -> bool {
+    let says = |needle: &str| reason.contains(needle);
+    // The program is missing or can't be run, so the container does run.
+    let about_program = says("executable file not found")
+        || says("permission denied")
+        || says("no such file or directory: unknown");
+    [
+        "container not found",
+        "CONTAINER_EXITED",
+        "CONTAINER_CREATED",
+        "is not running",
+        "not created or running",
+        "stopped container",
+        "has stopped",
+        "no running task found",
+        "container does not exist",
+        "current phase is",
+        "does not have a host assigned",
+    ]
+    .into_iter()
+    .any(says)
+        || (says("OCI runtime") || says("setns")) && !about_program
+}
+
+pub(super) fn refusal(pod: &str, container: &str, error: kube::Error) -> ClusterError {
     match error {
+        kube::Error::Api(status) if is_not_running(&status.message) => {
+            failure(pod, container, status.message.clone())
+        }
         kube::Error::Api(status) => {
             ClusterError::Refused { action: format!("running a command in pod {pod}"), status }
+        }
+        // The library drops the body of the answer, which has the reason. Older API servers answer so when the
+        // kubelet finds no running container.
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code))
+            if code == StatusCode::INTERNAL_SERVER_ERROR =>
+        {
+            failure(pod, container, "container not found".to_owned())
+        }
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => {
+            let why = format!("the API server refused it with {code}");
+            ClusterError::Exec { pod: pod.to_owned(), reason: why }
         }
         other => {
             let root = std::error::Error::source(&other)
                 .map_or_else(|| other.to_string(), ToString::to_string);
-            ClusterError::Exec { pod: pod.to_owned(), reason: root }
+            failure(pod, container, root)
         }
     }
 }
@@ -183,6 +235,51 @@ mod tests {
         assert_eq!(
             parse(json!({"status": "Failure", "message": "no such file"})),
             Err("no such file".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_container_that_does_not_run_is_told_in_plain_words() {
+        let error = |reason: &str| failure("pgset-0", "postgres", reason.to_owned());
+        for reason in [
+            "unable to upgrade connection: container not found (\"postgres\")",
+            "Internal error occurred: error executing command in container: container is in CONTAINER_EXITED state",
+            "Internal error occurred: error executing command in container: failed to exec in container: failed to load task: no running task found: task 0ab1 not found: not found",
+            "Internal error occurred: error executing command in container: failed to exec in container: failed to start exec \"7f\": OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown",
+            "OCI runtime exec failed: exec failed: unable to start container process: error executing setns process: exit status 1: unknown",
+            "container is not created or running",
+            "cannot exec into a container in a completed pod; current phase is Failed",
+        ] {
+            assert_eq!(
+                error(reason).to_string(),
+                "container postgres of pod pgset-0 is not running",
+                "{reason}"
+            );
+        }
+        for reason in [
+            "OCI runtime exec failed: exec failed: unable to start container process: exec: \"psql\": executable file not found in $PATH: unknown",
+            "error dialing backend: dial tcp 10.0.0.1:10250: connect: connection refused",
+        ] {
+            assert_eq!(
+                error(reason).to_string(),
+                format!("running a command in pod pgset-0: {reason}")
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_reason_is_told_by_its_code() {
+        let switch = |code| {
+            let error = UpgradeConnectionError::ProtocolSwitch(code);
+            refusal("pgset-0", "postgres", kube::Error::UpgradeConnection(error)).to_string()
+        };
+        assert_eq!(
+            switch(StatusCode::INTERNAL_SERVER_ERROR),
+            "container postgres of pod pgset-0 is not running"
+        );
+        assert_eq!(
+            switch(StatusCode::FORBIDDEN),
+            "running a command in pod pgset-0: the API server refused it with 403 Forbidden"
         );
     }
 }

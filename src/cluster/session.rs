@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess, TerminalSize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::exec::{BROKEN, exit_code, output_and_end, refusal};
+use super::exec::{BROKEN, exit_code, failure, output_and_end, refusal};
 use super::{Cluster, ClusterError};
 
 /// The buffer size of a stream.
@@ -48,6 +48,7 @@ pub struct Size(Option<futures::channel::mpsc::Sender<TerminalSize>>);
 pub struct End {
     status: BoxFuture<'static, Option<Status>>,
     pod: String,
+    container: String,
     _process: AttachedProcess,
 }
 
@@ -74,7 +75,7 @@ impl Cluster {
             reason: reason.to_owned(),
         };
         let mut process = match tokio::time::timeout(self.deadline.remaining(), starting).await {
-            Ok(process) => process.map_err(|e| refusal(program.pod, e))?,
+            Ok(process) => process.map_err(|e| refusal(program.pod, program.container, e))?,
             Err(_) => return Err(broken("the command was not started in time")),
         };
         let (Some(stdin), Some(stdout), Some(status)) =
@@ -87,7 +88,12 @@ impl Cluster {
             stdout: Box::new(stdout),
             stderr: process.stderr().map(|stderr| Box::new(stderr) as _),
             size: Size(process.terminal_size()),
-            end: End { status: status.boxed(), pod: program.pod.to_owned(), _process: process },
+            end: End {
+                status: status.boxed(),
+                pod: program.pod.to_owned(),
+                container: program.container.to_owned(),
+                _process: process,
+            },
         })
     }
 }
@@ -111,7 +117,7 @@ impl End {
         self,
         reading: impl Future<Output = O>,
     ) -> Result<(O, i32), ClusterError> {
-        let failed = |reason: String| ClusterError::Exec { pod: self.pod.clone(), reason };
+        let failed = |reason: String| failure(&self.pod, &self.container, reason);
         let end = output_and_end(std::pin::pin!(reading), self.status).await;
         let (read, status) = end.ok_or_else(|| failed(BROKEN.to_owned()))?;
         Ok((read, exit_code(&status).map_err(failed)?))

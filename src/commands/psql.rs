@@ -4,11 +4,15 @@ use crate::cli::PsqlArgs;
 use crate::cluster::session::Program;
 use crate::context::Context;
 use crate::error::Exit;
+use crate::postgres::connections;
 use crate::postgres::interactive::{self, Interactive};
 use crate::procedure::server::{self, Wanted};
 use crate::procedure::{Work, credentials, live, pods, psql, sql, topology};
 use crate::set::rights;
 use crate::terminal;
+
+/// psql's exit code when its connection fails.
+const NO_CONNECTION: i32 = 2;
 
 /// Opens psql in a pod: with a TTY if pgset is interactive, otherwise on a pipe. Returns psql's exit code.
 pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -46,21 +50,27 @@ pub async fn run(args: &PsqlArgs, context: &Context) -> anyhow::Result<Exit> {
     let command = if terminal { session.on_a_terminal() } else { session.on_a_pipe() };
     let (namespace, container) = (set.namespace.as_str(), sql::CONTAINER);
     let program = Program { namespace, pod: &pod, container, argv: command, terminal };
-    let code = if terminal {
+    let ended = if terminal {
         let role = if args.replica.is_some() { "a read-only replica" } else { "the master" };
         context.note(format!("connecting to pod {pod}, {role}; type \\q to quit"));
-        let code = psql::on_a_terminal(&cluster, program).await?;
-        if code > 128 {
+        let ended = psql::on_a_terminal(&cluster, program).await?;
+        if ended.code > 128 {
             context.warn(format!(
                 "psql in pod {pod} was ended by signal {}: the pod may have been deleted",
-                code - 128
+                ended.code - 128
             ));
         }
-        code
+        ended
     } else {
         psql::on_a_pipe(cluster.start(program).await?).await?
     };
-    Ok(match code {
+    // Exit code 2 means that psql could not connect. It has already printed PostgreSQL's message.
+    if ended.code == NO_CONNECTION {
+        for hint in connections::hints(&ended.said, None) {
+            context.note(format!("hint: {}", context.for_set(&hint)));
+        }
+    }
+    Ok(match ended.code {
         0 => Exit::Done,
         code => Exit::Psql(u8::try_from(code).unwrap_or(u8::MAX)),
     })

@@ -9,15 +9,20 @@ use futures::future::join_all;
 use crate::cli::{Output, TestArgs};
 use crate::context::Context;
 use crate::error::Exit;
+use crate::interrupt::interrupted;
 use crate::postgres::smoke::report::SmokeReport;
 use crate::postgres::smoke::{self, Check, CheckList, CheckResult, Marker, Ran, Stage, evaluate};
-use crate::postgres::status::TlsStatus;
+use crate::postgres::status::{Facts, TlsStatus};
 use crate::procedure::inspect::Subject;
 use crate::procedure::{run_state, sql};
 use crate::values::Secret;
 
 /// How long to retry a connection that does not reach a server.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
+/// When a master that does not answer is asked again. A server that restarts needs a few seconds.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// What was done, for the message at an interrupt.
+const NOTHING_LEFT: &str = "the test left nothing behind";
 
 /// Verifies by SQL that the set replicates. Exits with 5 if a check fails.
 pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -29,9 +34,12 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         return Err(live::no_set(&cluster, &set, context).await.into());
     };
     run_state::check(&cluster, &set, &subject.statefulset).await?;
-    let (snapshot, credentials) =
-        futures::join!(subject.snapshot(), credentials::credentials(&subject.cluster, &set));
-    let (facts, credentials) = (subject.facts(&snapshot?).await?, credentials?);
+    let (facts, credentials) = futures::join!(
+        settled(&subject, context),
+        credentials::credentials(&subject.cluster, &set)
+    );
+    let (facts, credentials) = (facts?, credentials?);
+    let max_connections = facts.observation.as_ref().and_then(|seen| seen.max_connections);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let marker = Marker::new(now.as_secs(), Secret::random().expose());
     let list = CheckList::new(
@@ -51,24 +59,20 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
         &marker,
     )?;
     let mut results: Vec<CheckResult> = Vec::new();
-    let mut interrupted = None;
+    let mut signal = None;
     for stage in [Stage::First, Stage::Second, Stage::Last] {
         // After an interrupt, the last stage still runs, because it cleans up.
-        if interrupted.is_some() && stage != Stage::Last {
+        if signal.is_some() && stage != Stage::Last {
             continue;
         }
-        let checks = list.stage(stage).map(|check| one(&subject, &list, check, &results));
+        let checks =
+            list.stage(stage).map(|check| one(&subject, &list, check, max_connections, &results));
         let found = join_all(checks).await;
         results.extend(found);
-        interrupted = context.interrupt.requested();
+        signal = context.interrupt.requested();
     }
-    if let Some(exit) = interrupted {
-        return Err(crate::interrupt::interrupted(
-            exit,
-            "the test left nothing behind",
-            &context.again,
-        )
-        .into());
+    if let Some(exit) = signal {
+        return Err(interrupted(exit, NOTHING_LEFT, &context.again).into());
     }
     let order = |result: &CheckResult| list.checks.iter().position(|c| c.id == result.id);
     results.sort_by_key(order);
@@ -88,16 +92,34 @@ pub async fn run(args: &TestArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(if report.passed { Exit::Done } else { Exit::SmokeTest })
 }
 
+/// The facts about the set. If its master does not answer, they are collected again: it may be restarting.
+async fn settled(subject: &Subject, context: &Context) -> anyhow::Result<Facts> {
+    let facts = subject.facts(&subject.snapshot().await?).await?;
+    let Some(why) = smoke::away(&subject.set, &subject.topology, &facts.pods) else {
+        return Ok(facts);
+    };
+    context.detail(format!("{why}; trying again in {} s", AGAIN_AFTER.as_secs()));
+    tokio::select! {
+        () = tokio::time::sleep(AGAIN_AFTER) => {}
+        // Nothing has been written yet, so there is nothing to remove.
+        exit = context.interrupt.wait() => {
+            return Err(interrupted(exit, NOTHING_LEFT, &context.again).into());
+        }
+    }
+    subject.facts(&subject.snapshot().await?).await
+}
+
 async fn one(
     subject: &Subject,
     list: &CheckList,
     check: &Check,
+    max_connections: Option<u32>,
     results: &[CheckResult],
 ) -> CheckResult {
     let started = Instant::now();
     let outcome = match list.blocked(check, results) {
         Some(outcome) => outcome,
-        None => evaluate(check, &subject.set, &ran(subject, check).await),
+        None => evaluate(check, &subject.set, max_connections, &ran(subject, check).await),
     };
     let elapsed: Duration = started.elapsed();
     CheckResult { id: check.id.clone(), title: check.title.clone(), outcome, elapsed }

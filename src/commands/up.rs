@@ -36,7 +36,7 @@ pub async fn run(args: &UpArgs, context: &Context) -> anyhow::Result<Exit> {
         let password = password.clone();
         Box::pin(attempt(args, context, &target, &cluster, first.as_ref(), password, started)).await
     };
-    lease::planned(attempt).await
+    Box::pin(lease::planned(attempt)).await
 }
 
 /// Makes a plan and applies it.

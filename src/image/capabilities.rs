@@ -37,6 +37,8 @@ pub struct Capabilities {
     pub configuration: Ability,
     /// The servers can offer TLS and require it.
     pub tls: Ability,
+    /// Users can set the user ID of PostgreSQL: an image without a telling tag may have any.
+    pub user_id: Ability,
     /// A ConfigMap records the set's system identifier, and each pod compares its data with it.
     pub has_topology: bool,
     /// The Role lists the set's pods by name, so that pods can change only the labels of these pods. The name
@@ -68,6 +70,7 @@ impl Capabilities {
         tls: Ability::No(
             "is not supported with Crunchy's images: they configure PostgreSQL themselves",
         ),
+        user_id: Ability::No("must not be given with a Crunchy image, which has its own user"),
         has_topology: false,
         names_pods_in_role: false,
         has_replication_slots: false,
@@ -87,6 +90,7 @@ impl Capabilities {
     const POSTGRES: Self = Self {
         configuration: Ability::Yes,
         tls: Ability::Yes,
+        user_id: Ability::Yes,
         has_topology: true,
         names_pods_in_role: true,
         has_replication_slots: true,

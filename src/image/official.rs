@@ -13,6 +13,10 @@ pub const NEWEST: u32 = 18;
 /// The number of WAL senders and of replication slots of every server. It is fixed, because changing it
 /// needs a restart. It is much more than two pods need, because an unused one costs only a few kilobytes.
 pub const MAX_WAL_SENDERS: u32 = 64;
+/// The user ID of PostgreSQL in the images that are based on Debian.
+pub const DEBIAN_USER: u32 = 999;
+/// The user ID of PostgreSQL in the images that are based on Alpine.
+pub const ALPINE_USER: u32 = 70;
 /// WAL senders that are not for replicas: for backups and other tools.
 const SPARE_SENDERS: u32 = 4;
 
@@ -24,6 +28,8 @@ pub struct Official {
     pub major: Option<u32>,
     /// Whether the image is based on Alpine, where PostgreSQL's user has another UID.
     pub alpine: bool,
+    /// The user ID that was set in place of that of the image's variant.
+    pub user: Option<u32>,
 }
 
 impl Official {
@@ -52,14 +58,14 @@ impl Official {
         match major {
             Some(major) if major < OLDEST => Err(ImageError::PostgresTooOld { major }),
             Some(major) if major > NEWEST => Err(ImageError::PostgresTooNew { major }),
-            _ => Ok(Self { major, alpine: tag.contains("alpine") }),
+            _ => Ok(Self { major, alpine: tag.contains("alpine"), user: None }),
         }
     }
 
     /// The uid, gid and fsGroup of PostgreSQL in the container.
     #[must_use]
     pub fn user_id(&self) -> u32 {
-        if self.alpine { 70 } else { 999 }
+        self.user.unwrap_or(if self.alpine { ALPINE_USER } else { DEBIAN_USER })
     }
 
     /// The maximum number of pods of a set, including the master. Several replicas can be cloned at the
@@ -85,6 +91,8 @@ fn named_major(tag: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
     fn read(image: &str) -> Result<Official, ImageError> {
         Official::from_image(&image.parse().unwrap())
     }
@@ -95,6 +103,10 @@ mod tests {
             ("postgres", None, 999),
             ("postgres:latest", None, 999),
             ("postgres:alpine", None, 70),
+            // The tag is read although the digest decides.
+            (&format!("postgres:17-alpine@{DIGEST}"), Some(17), 70),
+            (&format!("postgres:17@{DIGEST}"), Some(17), 999),
+            (&format!("postgres@{DIGEST}"), None, 999),
             ("postgres:13", Some(13), 999),
             ("postgres:17.2-bookworm", Some(17), 999),
             ("docker.io/library/postgres:18-alpine3.22", Some(18), 70),
@@ -108,6 +120,13 @@ mod tests {
             let read = read(image).unwrap();
             assert_eq!((read.major, read.user_id()), (major, user), "{image}");
         }
+    }
+
+    #[test]
+    fn a_user_that_was_set_takes_precedence() {
+        let image = Official { user: Some(1001), ..read("postgres:17-alpine").unwrap() };
+        assert_eq!(image.user_id(), 1001);
+        assert_eq!(image.template_values(1 << 30)["user_id"], 1001);
     }
 
     #[test]

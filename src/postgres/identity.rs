@@ -50,6 +50,6 @@ mod tests {
         let nothing = parse(&output("\n", "", 0)).unwrap_err();
         assert_eq!(nothing.to_string(), "no system identifier: psql printed none");
         let refused = output("", "psql: error: the database system is starting up\n", 2);
-        assert!(parse(&refused).unwrap_err().to_string().contains("starting up"));
+        assert!(parse(&refused).unwrap_err().to_string().contains("is starting"));
     }
 }

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::connections;
 use crate::error::{Diagnose, Exit};
 use crate::text::percent_encode;
 use crate::values::Secret;
@@ -217,6 +218,10 @@ impl ExecOutput {
         Some(Trouble {
             sqlstate: None,
             message: message.unwrap_or_else(|| match self.exit_code {
+                // The shell's way to report a signal: 128 and its number.
+                Some(code @ 129..=192) => {
+                    format!("psql was ended by signal {}, as when its container stops", code - 128)
+                }
                 Some(code) => format!("psql ended with exit code {code} and no message"),
                 None => "psql ended without an exit code".to_owned(),
             }),
@@ -250,10 +255,36 @@ impl Trouble {
                 || says("the database system is "))
     }
 
-    /// What to do about it, if known. `service` is the DNS name of the connection attempt.
-    #[must_use]
-    pub fn hint(&self, service: &str) -> Option<String> {
+    /// The state of a server that is not running or not ready yet, in place of libpq's text. `None` for anything
+    /// else.
+    fn state(&self) -> Option<&'static str> {
         let says = |needle: &str| self.message.contains(needle);
+        if says("the database system is starting up")
+            || says("the database system is not yet accepting connections")
+        {
+            Some("PostgreSQL is starting and accepts no connections yet")
+        } else if says("the database system is shutting down") {
+            Some("PostgreSQL is shutting down and accepts no connections")
+        } else if says("the database system is in recovery mode") {
+            Some("PostgreSQL is recovering from a crash and accepts no connections yet")
+        } else if self.sqlstate.is_none()
+            && (says(".s.PGSQL.") || says("domain socket"))
+            && (says("No such file or directory") || says("refused"))
+        {
+            Some("PostgreSQL is not running: nothing listens on its socket")
+        } else {
+            None
+        }
+    }
+
+    /// What to do about it, if known. `service` is the DNS name of the connection attempt. `max_connections` is the
+    /// server's value, if known.
+    #[must_use]
+    pub fn hint(&self, service: &str, max_connections: Option<u32>) -> Option<String> {
+        let says = |needle: &str| self.message.contains(needle);
+        if let Some(hint) = connections::hint(&self.message, max_connections) {
+            return Some(hint);
+        }
         if says("password authentication failed") || says("no password supplied") {
             Some("users and passwords are created only at the first start of an empty volume: use the Secret that the volume was initialised with".to_owned())
         } else if says("could not translate host name") {
@@ -277,7 +308,7 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(self.state().unwrap_or(&self.message))?;
         match &self.sqlstate {
             Some(sqlstate) => write!(f, " (SQLSTATE {sqlstate})"),
             None => Ok(()),

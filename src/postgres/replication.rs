@@ -20,7 +20,7 @@ select case when v >= 100000 then 'pg_current_wal_lsn' else 'pg_current_xlog_loc
   case when v >= 130000 then 'pg_stat_progress_basebackup' else '(select 0 as pid where false)' end as progress,
   case when v >= 130000 then 's.wal_status, s.safe_wal_size' else 'null::text as wal_status, null::bigint as safe_wal_size' end as slot_limits
   from (select current_setting('server_version_num')::int as v) s \\gset
-select row_to_json(r) from (select 'server' as kind, current_setting('server_version_num')::int as version_num, pg_is_in_recovery() as in_recovery, (case when pg_is_in_recovery() then :replay_lsn() else :current_lsn() end)::text as lsn, current_setting('synchronous_standby_names') as synchronous, (select string_agg(name, ', ' order by name) from pg_settings s where pending_restart and (source = 'configuration file' or exists (select 1 from pg_file_settings f where lower(f.name) = lower(s.name)))) as pending_restart) r;
+select row_to_json(r) from (select 'server' as kind, current_setting('server_version_num')::int as version_num, pg_is_in_recovery() as in_recovery, (case when pg_is_in_recovery() then :replay_lsn() else :current_lsn() end)::text as lsn, current_setting('synchronous_standby_names') as synchronous, current_setting('max_connections')::int as max_connections, (select string_agg(name, ', ' order by name) from pg_settings s where pending_restart and (source = 'configuration file' or exists (select 1 from pg_file_settings f where lower(f.name) = lower(s.name)))) as pending_restart) r;
 select row_to_json(r) from (select 'replica' as kind, s.* from pg_stat_replication s order by s.application_name, s.pid) r;
 select row_to_json(r) from (select 'clone' as kind, p.*, s.application_name, s.client_addr from :progress p left join pg_stat_replication s on s.pid = p.pid order by p.pid) r;
 select row_to_json(r) from (select 'slot' as kind, s.slot_name, s.slot_type, s.active, s.restart_lsn::text as restart_lsn, :slot_limits from pg_replication_slots s order by s.slot_name) r;
@@ -155,6 +155,8 @@ pub struct Observation {
     /// The number of replicas that must confirm each commit. 0 if there are none, or if
     /// `synchronous_standby_names` was not written by pgset.
     pub synchronous: u32,
+    /// The number of connections that it accepts.
+    pub max_connections: Option<u32>,
     /// The settings that were changed in the configuration files and need a restart.
     pub pending_restart: Option<String>,
     /// Its walsenders.
@@ -207,6 +209,10 @@ impl Observation {
             synchronous: text(&server, "synchronous")
                 .and_then(|names| synchronous::of_names(&names))
                 .unwrap_or(0),
+            max_connections: server
+                .get("max_connections")
+                .and_then(Value::as_u64)
+                .and_then(|number| u32::try_from(number).ok()),
             pending_restart: text(&server, "pending_restart"),
             replicas: replicas.iter().map(|row| replica_row(row, here)).collect(),
             clones: clones.iter().map(clone_row).collect(),

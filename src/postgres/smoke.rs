@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::connections;
 use super::psql::{Connection, ExecOutput, Script, ScriptError};
 use super::replication::{self, Observation};
 use super::status::{self, PodFacts, ReplicaLag, ServiceFacts};
@@ -199,6 +200,24 @@ impl CheckList {
     }
 }
 
+/// Why the set has no master that can be tested now, in one sentence: no pod accepts writes, and the pod that is to be
+/// the master did not answer. It may be restarting.
+#[must_use]
+pub fn away(set: &SetIdentity, topology: &Topology, pods: &[PodFacts]) -> Option<String> {
+    if pods.iter().any(PodFacts::is_writable) {
+        return None;
+    }
+    let name = topology.master_pod(set)?;
+    let Some(pod) = pods.iter().find(|pod| pod.name == name) else {
+        return Some(format!("the master's pod {name} does not exist"));
+    };
+    match (&pod.no_answer, pod.in_recovery) {
+        (_, Some(_)) => None,
+        (Some(why), None) => Some(format!("the master {name} does not answer: {why}")),
+        (None, None) => Some(format!("the master {name} is not running: {}", pod.state)),
+    }
+}
+
 struct CheckListBuilder<'a> {
     subject: &'a Subject<'a>,
     marker: &'a Marker,
@@ -219,6 +238,14 @@ impl CheckListBuilder<'_> {
             self.decided("pods", "the set runs", outcome);
             return Ok(CheckList { checks: self.checks });
         };
+        if let Some(reason) = away(self.subject.set, self.subject.topology, pods) {
+            // Every check depends on the master, and would only repeat this.
+            let full = connections::hint(&reason, None);
+            let hint = full.unwrap_or_else(|| "pgset status".to_owned());
+            let outcome = CheckOutcome::failed(reason).hint(Some(hint));
+            self.decided("master", "the master answers", outcome);
+            return Ok(CheckList { checks: self.checks });
+        }
         let replicas: Vec<&PodFacts> =
             self.subject.pods.iter().filter(|pod| pod.name != master.name).collect();
         let client = replicas.iter().find(|pod| pod.ready).map_or(master, |pod| *pod);

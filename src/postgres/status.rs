@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::set::{Role, RunState};
 use crate::text::counted;
 
+use super::connections;
 use super::measurements::{Measurements, Space};
 use super::replication::{Observation, SlotRow};
 
@@ -336,9 +337,11 @@ impl Status {
             namespace: facts.namespace,
             health,
             state: facts.state,
+            hint: facts
+                .hint
+                .or_else(|| problems.iter().find_map(|problem| connections::hint(problem, None))),
             problems,
             warnings: warnings::warnings(&facts.pods),
-            hint: facts.hint,
             previous_template: facts.previous_template,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
             synchronous: facts.observation.as_ref().map(|o| o.synchronous),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::expectation::{expectation, scope};
+use super::expectation::{applied_at, expectation, scope};
 use super::planning::Planned;
 use super::rollout::{self, Agreed, Settled};
 use super::undo::Undo;
@@ -33,9 +33,11 @@ pub(crate) async fn wait<'a>(
 ) -> anyhow::Result<Up<'a>> {
     let Planned { live, replicas, record, tls, .. } = planned;
     let version = &live.version;
+    let mut expectation = expectation(work.set, work.topology, statefulset, *replicas, version);
+    expectation.configured = configured(work, planned).await;
     let wait = Wait {
         scope: scope(work.set, statefulset, version.clone()),
-        expectation: expectation(work.set, work.topology, statefulset, *replicas, version),
+        expectation,
         done: "everything is applied",
         replace: &agreed.replace,
     };
@@ -80,4 +82,15 @@ pub(crate) async fn wait<'a>(
         verified,
     };
     Ok(Up { addresses, restarted: settled.restarted })
+}
+
+/// When the configuration of pods that existed before this command was last changed, by the server's clock. pgset may
+/// have written it in an earlier run, too: then the pods that crashed since then are evidence.
+async fn configured(work: Work<'_>, planned: &Planned) -> Option<jiff::Timestamp> {
+    if planned.live.pods.is_empty() {
+        return None;
+    }
+    // It only makes the wait more precise. Without it, every crash counts.
+    let config = work.cluster.get(&objects::config(work.set)).await.ok()??;
+    applied_at(&config)
 }

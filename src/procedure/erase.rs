@@ -15,10 +15,7 @@ use crate::cluster::task::{self, End};
 use crate::interrupt::interrupted;
 use crate::manifest::{Kind, Object, ObjectId};
 use crate::set::{SetIdentity, objects};
-use crate::settings::readback::{ANNOTATION_CLAIM, ANNOTATION_IMAGE};
-
-/// Annotation of the Secret: the user ID that the image runs as and that owns the files.
-pub(crate) const ANNOTATION_USER: &str = "pgset/user-id";
+use crate::settings::readback::{ANNOTATION_CLAIM, ANNOTATION_IMAGE, ANNOTATION_USER};
 
 /// The container that deletes the files.
 const CONTAINER: &str = "erase";

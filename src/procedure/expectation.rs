@@ -38,6 +38,7 @@ pub(crate) fn expectation(
         applied: serde_json::from_value(statefulset.clone()).ok(),
         began: None,
         not_before: applied_at(statefulset),
+        configured: None,
         want_streaming: replicas > 1,
         server_minor: version.minor,
     }
@@ -52,7 +53,7 @@ pub(crate) fn applied_again(expectation: &mut Expectation, statefulset: &Value) 
 
 /// When pgset last applied an object, by the server's clock, because the local clock may be wrong. Events
 /// that are older do not describe the object's current state.
-fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
+pub(crate) fn applied_at(live: &Value) -> Option<jiff::Timestamp> {
     let managers = live["metadata"]["managedFields"].as_array()?;
     managers
         .iter()

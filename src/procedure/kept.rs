@@ -5,7 +5,6 @@
 use serde_json::Value;
 
 use super::data_pod::{self, DataTask};
-use super::erase::ANNOTATION_USER;
 use super::{Ending, live, recipe};
 use crate::cluster::Cluster;
 use crate::cluster::task::{self, End};
@@ -14,7 +13,7 @@ use crate::error::{Exit, Failure};
 use crate::image::{ImageReference, Profile};
 use crate::manifest::Object;
 use crate::set::{SetIdentity, objects, rights};
-use crate::settings::readback::{self, ANNOTATION_CLAIM, Kept};
+use crate::settings::readback::{self, ANNOTATION_CLAIM, ANNOTATION_USER, Kept};
 use crate::settings::{Recipe, Sourced};
 
 /// The container that looks at the data.

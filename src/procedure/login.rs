@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{LOOK_EVERY, Poll, Work, credentials, pods, poll, sql};
 use crate::error::{Exit, Failure};
 use crate::postgres::psql::Trouble;
-use crate::postgres::{Connection, Script};
+use crate::postgres::{Connection, Script, connections};
 use crate::readiness::Snapshot;
 use crate::values::Secret;
 
@@ -42,8 +42,16 @@ pub(crate) async fn verify(
     let Some(trouble) = log_in(work, pods::name(pod), login).await? else { return Ok(()) };
     let failure = Failure::new(
         Exit::Failed,
-        format!("the set runs, but {} can't log in: {}", credentials.user, trouble.message),
+        format!("the set runs, but {} can't log in: {trouble}", credentials.user),
     );
+    if connections::hint(&trouble.message, None).is_some() {
+        // The superuser is still let in when the others are not, and can tell the limit.
+        let master = pods::master(work.set, work.topology, &snapshot.pods).unwrap_or(pod);
+        let seen = sql::observe(work.cluster, work.namespace(), pods::name(master)).await;
+        let limit = seen.ok().and_then(|seen| seen.max_connections);
+        let hints = connections::hints(&trouble.message, limit);
+        return Err(hints.into_iter().fold(failure, Failure::hint).into());
+    }
     let hint = if trouble.is_unreachable() {
         format!(
             "{}  # shows the endpoints of Service {}",

@@ -1,11 +1,13 @@
 //! Finds out before the first write what would fail only after it, when a pod is stopped already: another
-//! major version of PostgreSQL, pods that the cluster does not admit, replicas that do not fit on a volume.
+//! major version of PostgreSQL, another owner of the data, pods that the cluster does not admit, replicas that do not fit on a volume.
 
 mod admission;
+mod owner;
 mod quota;
 mod release;
 pub(crate) mod room;
 
+pub(crate) use owner::check as owner;
 pub(crate) use release::check as release;
 
 use super::planning::Planned;

@@ -41,8 +41,8 @@ pub(crate) async fn run(
     Ok(ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) })
 }
 
-/// Runs a script, and retries for the time `within` while its connection does not reach a server. An
-/// interrupt does not stop it, because the script may clean up after an interrupt.
+/// Runs a script, and retries for the time `within` while its connection does not reach a server, or its container
+/// is not running. An interrupt does not stop it, because the script may clean up after an interrupt.
 ///
 /// # Errors
 /// The errors of [`run`].
@@ -54,10 +54,13 @@ pub(crate) async fn run_once_reachable(
 ) -> Result<ExecOutput, ClusterError> {
     let until = Instant::now() + within;
     loop {
-        let output = run(cluster, namespace, script).await?;
-        let unreachable = output.trouble().is_some_and(|trouble| trouble.is_unreachable());
-        if !unreachable || Instant::now() >= until {
-            return Ok(output);
+        let output = run(cluster, namespace, script).await;
+        let is_away = match &output {
+            Ok(output) => output.trouble().is_some_and(|trouble| trouble.is_unreachable()),
+            Err(error) => matches!(error, ClusterError::NotRunning { .. }),
+        };
+        if !is_away || Instant::now() >= until {
+            return output;
         }
         sleep(LOOK_EVERY).await;
     }

@@ -412,6 +412,7 @@ mod tests {
             restarts: None,
             exit_code: None,
             out_of_memory: false,
+            ran_before_change: false,
         }
     }
 

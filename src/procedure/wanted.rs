@@ -76,6 +76,7 @@ impl Wanted {
         // Before the other settings, which may not fit the image.
         let image = image(&known.recipe)?;
         refuse::release(context, cluster, &set, &known, &recorded, &image).await?;
+        refuse::owner(cluster, &set, &known, &image).await?;
         let mut wanted = Self::of(context, args, target, &known.recipe)?;
         wanted.settings.asked.extend(Recipe::variables_of(reset));
         wanted.warnings.iter().for_each(|warning| context.warn(warning.clone()));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerStateTerminated, ContainerStatus, Event, Pod, Probe,
 };
@@ -42,6 +43,13 @@ pub(super) fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTermin
     ended.as_ref()?.terminated.as_ref()
 }
 
+/// Whether the last run that has ended began before a change of the configuration, or in the same second: Kubernetes
+/// has no finer times. It read the configuration before the change.
+pub(super) fn ran_before(status: &ContainerStatus, change: Option<Timestamp>) -> bool {
+    let began = last_end(status).and_then(|end| end.started_at.as_ref());
+    began.zip(change).is_some_and(|(began, change)| began.0 <= change)
+}
+
 /// `exit code 1`, `out of memory`, `exit code 139 (signal 11)`; with the reason if that adds information.
 pub(super) fn ending(end: &ContainerStateTerminated) -> String {
     if out_of_memory(end) {
@@ -63,7 +71,10 @@ pub(super) fn ending(end: &ContainerStateTerminated) -> String {
 /// The relevant line of a termination message. The kubelet may have filled the message with the end of the
 /// log, so this is the last line that reports an error, otherwise the last line.
 fn last_words(message: &str) -> String {
-    let names_error = |line: &&str| says(line, &["error: ", "fatal: ", "panic: "]);
+    // What the server tells its clients while it starts or stops is not why it ended.
+    let names_error = |line: &&str| {
+        says(line, &["error: ", "fatal: ", "panic: "]) && !says(line, &["the database system is "])
+    };
     let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines().rfind(names_error).or(lines().next_back()).unwrap_or_default();
     one_line(line.strip_prefix("bootstrap: error: ").unwrap_or(line))
@@ -79,6 +90,7 @@ pub(super) fn trouble(
     pod: &Pod,
     status: &ContainerStatus,
     events: &[&Event],
+    configured: Option<Timestamp>,
 ) -> Option<Trouble> {
     let (reason, message) = waiting(status)?;
     let (cause, grace, text) = match reason {
@@ -96,6 +108,8 @@ pub(super) fn trouble(
         "CreateContainerConfigError" if says(message, &["failed to sync"]) => return None,
         "CreateContainerConfigError" => (Cause::CreateContainerConfig, AT_ONCE, one_line(message)),
         "CreateContainerError" => (Cause::CreateContainer, CONTAINER_GRACE, one_line(message)),
+        // The next run may find what the last one lacked.
+        "CrashLoopBackOff" if ran_before(status, configured) => return None,
         "CrashLoopBackOff" => {
             let grace = if status.restart_count >= RESTARTS { AT_ONCE } else { CONTAINER_GRACE };
             (Cause::CrashLoop, grace, crash_message(status))
@@ -165,6 +179,7 @@ pub(super) fn probe_trouble(
     pod: &Pod,
     status: &ContainerStatus,
     said: Option<&str>,
+    configured: Option<Timestamp>,
 ) -> Option<Trouble> {
     status.state.as_ref()?.running.as_ref()?;
     let spec = container(pod, &status.name)?;
@@ -183,6 +198,7 @@ pub(super) fn probe_trouble(
     let uid = pod.metadata.uid.as_deref();
     Some(Trouble {
         restarts: Some(status.restart_count),
+        ran_before_change: ran_before(status, configured),
         ..Trouble::new(object.clone(), uid, Cause::ProbeFailing, budget, message)
             .in_container(&status.name)
     })

@@ -35,10 +35,19 @@ pub fn explain(
     snapshot: &Snapshot,
     logs: &Logs,
 ) -> Explanation {
+    // What a run before the change of the configuration has left is no evidence. Between two runs the current log is
+    // that of the last run, too.
+    let has_run = logs.current != logs.previous;
+    let logs = &if trouble.ran_before_change {
+        Logs { current: logs.current.clone().filter(|_| has_run), previous: None }
+    } else {
+        logs.clone()
+    };
     let mut details = warnings(trouble, snapshot);
     details.extend(ending(trouble));
     let container = trouble.container.as_deref().unwrap_or_default();
     let crashed = trouble.cause == Cause::CrashLoop || trouble.restarts.is_some_and(|n| n > 0);
+    let crashed = crashed && !trouble.ran_before_change;
     if crashed {
         details.extend(log_lines(&format!("previous log of {container}"), logs.previous.as_ref()));
     }

@@ -89,6 +89,7 @@ pub(super) fn healthy(replicas: u32) -> World {
         applied: None,
         began: None,
         not_before: Some(APPLIED.parse().unwrap()),
+        configured: None,
         want_streaming: true,
         server_minor: 37,
     };

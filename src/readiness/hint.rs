@@ -171,6 +171,13 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
     if says(&text, &["read-only file system"]) {
         hints.push("the volume is mounted read-only: make it writable".to_owned());
     }
+    if let Some((_, user)) = text.split_once("could not look up effective user ID ") {
+        let user: String = user.chars().take_while(char::is_ascii_digit).collect();
+        hints.push(format!(
+            "the image has no user with the ID {user}: {}  # in images based on Alpine; the image's /etc/passwd says which one PostgreSQL has",
+            case.pgset("up --user-id 70")
+        ));
+    }
     if says(&text, &["no space left on device"]) {
         hints.push("the volume is full: free space on it, or use a larger volume".to_owned());
     }

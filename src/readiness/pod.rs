@@ -1,6 +1,6 @@
 //! Pods: the state of each one, and what prevents it from becoming ready.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
 
 use super::milestone::{self, Milestone};
 use super::phase::Phase;
@@ -296,8 +296,9 @@ impl Progress {
 
     /// The progress of a pod with a container that does not run.
     fn stopped(view: View<'_>, object: &ObjectId, pod: &Pod, events: &[&Event]) -> Option<Self> {
+        let configured = view.expected.configured;
         let troubles: Vec<Trouble> = container::statuses(pod)
-            .filter_map(|status| container::trouble(object, pod, status, events))
+            .filter_map(|status| container::trouble(object, pod, status, events, configured))
             .collect();
         if let Some(first) = troubles.first() {
             let reason = container::statuses(pod)
@@ -310,6 +311,18 @@ impl Progress {
                 _ => format!("{reason}: {}", first.message),
             };
             return Some(Self { state, troubles });
+        }
+        let crashed = |status: &&ContainerStatus| {
+            let crashes = container::waiting(status).is_some_and(|(r, _)| r == "CrashLoopBackOff");
+            let failed = |end: &ContainerStateTerminated| end.exit_code != 0;
+            let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+            (crashes || ended.is_some_and(failed)) && container::ran_before(status, configured)
+        };
+        if let Some(status) = container::statuses(pod).find(crashed) {
+            return Some(Self::quiet(format!(
+                "Starting: container {} has not started again since the configuration was changed",
+                status.name
+            )));
         }
         let inits = pod.status.as_ref()?.init_container_statuses.iter().flatten();
         let mains = pod.status.as_ref()?.container_statuses.iter().flatten();
@@ -334,11 +347,16 @@ impl Progress {
         // Failures of the startup probe within its budget are normal: the server isn't up yet.
         let starts = statuses.clone().all(|status| status.started == Some(false));
         // Once the server has started, old failures of the startup probe do not matter either.
-        let said = last(events, &["Unhealthy"]).map(events::message);
+        // And a server that read the configuration before its change was unhealthy for its own reasons.
+        let configured = view.expected.configured;
+        let said = last(events, &["Unhealthy"])
+            .filter(|event| events::is_since(event, configured))
+            .map(events::message);
         let said = said.filter(|said| !said.starts_with("Startup probe failed"));
         let said = said.as_deref().map(without_prefix);
-        let troubles =
-            statuses.filter_map(|s| container::probe_trouble(object, pod, s, said)).collect();
+        let troubles = statuses
+            .filter_map(|s| container::probe_trouble(object, pod, s, said, configured))
+            .collect();
         let state = match said {
             _ if starts => "Running, PostgreSQL is starting".to_owned(),
             Some(said) => format!("Running, not ready: {said}"),

@@ -92,6 +92,9 @@ pub struct Expectation {
     pub began: Option<Timestamp>,
     /// When the apply began, by the server's clock, to the second. Events last seen before this are ignored.
     pub not_before: Option<Timestamp>,
+    /// When the configuration that the containers read at their start was last changed, by the server's clock, to the
+    /// second. A run that began before that tells nothing about the current configuration. `None` if it is not known.
+    pub configured: Option<Timestamp>,
     /// Whether each replica must stream.
     pub want_streaming: bool,
     /// The minor version of the API server: 20 for 1.20.

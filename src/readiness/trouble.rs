@@ -88,6 +88,9 @@ pub struct Trouble {
     pub exit_code: Option<i32>,
     /// Whether its last run was killed because of lack of memory.
     pub out_of_memory: bool,
+    /// Whether its last run that has ended began before the configuration was changed: its log and its end have
+    /// another cause.
+    pub ran_before_change: bool,
 }
 
 impl Trouble {
@@ -108,6 +111,7 @@ impl Trouble {
             restarts: None,
             exit_code: None,
             out_of_memory: false,
+            ran_before_change: false,
         }
     }
 

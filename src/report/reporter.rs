@@ -135,8 +135,20 @@ impl Reporter {
         lock(&self.0.stdout).is_closed()
     }
 
+    /// Whether an event for stdout could not be written (a full disk).
+    #[must_use]
+    pub fn has_lost_events(&self) -> bool {
+        lock(&self.0.stdout).has_lost()
+    }
+
     fn put(&self, write: impl Fn(&mut Stream) -> io::Result<()>) -> io::Result<()> {
-        let write = || write(&mut lock(&self.0.stdout));
+        let write = || {
+            // Without the stream's name, `No space left on device` would be taken for that of a volume.
+            write(&mut lock(&self.0.stdout)).map_err(|error| {
+                let kind = error.kind();
+                io::Error::new(kind, format!("standard output could not be written: {error}"))
+            })
+        };
         if lock(&self.0.held).is_some() {
             return write();
         }

@@ -56,6 +56,11 @@ impl Stream {
         }
     }
 
+    /// Whether a line was lost.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
     /// The error of a lost line, if any. It is returned only once.
     pub(super) fn take_lost(&mut self) -> Option<io::Error> {
         self.lost.take()
@@ -123,6 +128,7 @@ mod tests {
         let mut stream = Stream::new(Failing(io::ErrorKind::StorageFull, Arc::default()));
         stream.line("a");
         stream.line("b");
+        assert!(stream.has_lost());
         assert_eq!(stream.take_lost().unwrap().kind(), io::ErrorKind::StorageFull);
         assert!(stream.take_lost().is_none());
         let mut stream = Stream::new(Failing(io::ErrorKind::BrokenPipe, Arc::default()));

@@ -87,6 +87,7 @@ pub fn apply(
         !path.last().is_some_and(|s| s.starts_with("k:")) && was != is
     };
     let changed: Vec<&FieldPath> = wanted.0.iter().filter(|path| differs(path)).collect();
+    let is_unchanged = changed.is_empty();
     let mut conflicts = Vec::new();
     let api_version = live["apiVersion"].as_str().unwrap_or_default();
     for entry in entries.iter_mut().filter(|entry| !entry.is(writer, "Apply")) {
@@ -111,8 +112,9 @@ pub fn apply(
             }
         }
     }
+    // A changed value counts, too, although the manager owned its field before.
     let time = match before {
-        Some(before) if before.fields == wanted => before.time,
+        Some(before) if is_unchanged && before.fields == wanted => before.time,
         _ => super::now(),
     };
     entries.insert(
@@ -223,6 +225,19 @@ mod tests {
         assert_eq!(applied(&once, &set(2, Some("a"))).unwrap(), once);
         let without = applied(&once, &set(2, None)).unwrap();
         assert_eq!(without["metadata"].get("labels"), None);
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_last_change() {
+        let bare = json!({"apiVersion": "apps/v1", "kind": "StatefulSet"});
+        let mut live = applied(&bare, &set(2, Some("a"))).unwrap();
+        live["metadata"]["managedFields"][0]["time"] = json!("2026-01-01T00:00:00Z");
+        let time = |object: &Value| object["metadata"]["managedFields"][0]["time"].clone();
+        let again = applied(&live, &set(2, Some("a"))).unwrap();
+        assert_eq!(time(&again), "2026-01-01T00:00:00Z");
+        // The fields are the same, and a value is not.
+        let changed = applied(&live, &set(2, Some("b"))).unwrap();
+        assert_ne!(time(&changed), "2026-01-01T00:00:00Z");
     }
 
     #[test]

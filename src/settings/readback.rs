@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::pods::{Annotation, Label, is_users};
 use super::{Recipe, Storage};
+use crate::image::{ImageReference, Profile, ProfileName};
 use crate::set::{SetIdentity, objects, passwords};
 use crate::values::quantity;
 
@@ -42,6 +43,10 @@ pub fn recipe(set: &SetIdentity, objects: Objects<'_>) -> Recipe {
     ] {
         record(name, variables.iter().find_map(|variable| variable_of(spec, variable)));
     }
+    let user = spec["securityContext"]["runAsUser"].as_u64();
+    let image = server.and_then(|server| server["image"].as_str());
+    let profile = ProfileName::of_set(objects::profile(objects.statefulset));
+    record("user-id", image.zip(user).and_then(|(image, user)| user_id(image, profile, user)));
     let account = text(&spec["serviceAccountName"]);
     record("service-account", account.filter(|account| *account != set.service_account()));
     if !objects::capabilities(objects.statefulset).has_pod_settings {
@@ -64,6 +69,15 @@ pub fn recipe(set: &SetIdentity, objects: Objects<'_>) -> Recipe {
     recipe
 }
 
+/// The user ID, if it is not the one that the image's tag tells.
+fn user_id(image: &str, profile: ProfileName, user: u64) -> Option<String> {
+    let image: ImageReference = image.parse().ok()?;
+    let profile = Profile::of(&image, profile).ok()?;
+    let can_be_set = profile.capabilities().user_id.is_there();
+    let differs = can_be_set && u64::from(profile.user_id()) != user;
+    differs.then(|| user.to_string())
+}
+
 /// What is left of a set whose StatefulSet and recipe do not exist.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
@@ -77,6 +91,8 @@ pub struct Kept<'a> {
 
 /// Annotation of the Secret: the image that the set was created with.
 pub const ANNOTATION_IMAGE: &str = "pgset/image";
+/// Annotation of the Secret: the user ID that the image runs as and that owns the files.
+pub const ANNOTATION_USER: &str = "pgset/user-id";
 /// Annotation of the Secret: the claim that all pods of the set share.
 pub const ANNOTATION_CLAIM: &str = "pgset/shared-claim";
 
@@ -86,7 +102,14 @@ pub fn of_kept(set: &SetIdentity, kept: Kept<'_>) -> Recipe {
     let mut recipe = Recipe::default();
     let secret = kept.secret.unwrap_or(&Value::Null);
     let annotation = |name: &str| secret["metadata"]["annotations"][name].as_str();
-    recipe.record("image", annotation(ANNOTATION_IMAGE).map(str::to_owned));
+    let image = annotation(ANNOTATION_IMAGE);
+    recipe.record("image", image.map(str::to_owned));
+    let user = annotation(ANNOTATION_USER).and_then(|user| user.parse().ok());
+    let user = image.zip(user).and_then(|(image, user)| {
+        let profile = Profile::name_for(&image.parse().ok()?);
+        user_id(image, profile, user)
+    });
+    recipe.record("user-id", user);
     for name in ["user", "primary-user", "database"] {
         recipe.record(name, passwords::text(secret, name));
     }

@@ -15,7 +15,7 @@ use crate::values::{Invalid, Replicas, duration};
 pub const VERSION: u32 = 2;
 
 /// The settings that a recipe contains, by the name that they have in the recipe.
-const RECORDED: [(&str, &Variable); 25] = [
+const RECORDED: [(&str, &Variable); 26] = [
     ("access-mode", &variables::PGSET_ACCESS_MODE),
     ("annotation", &variables::PGSET_ANNOTATION),
     ("database", &variables::PG_DATABASE),
@@ -40,6 +40,7 @@ const RECORDED: [(&str, &Variable); 25] = [
     ("tls-secret", &variables::PGSET_TLS_SECRET),
     ("toleration", &variables::PGSET_TOLERATION),
     ("user", &variables::PG_USER),
+    ("user-id", &variables::PGSET_USER_ID),
     ("volume-prefix", &variables::PGSET_VOLUME_PREFIX),
 ];
 
@@ -74,6 +75,9 @@ impl Recipe {
         record("user", settings.credentials.user.to_string());
         record("primary-user", settings.credentials.primary_user.to_string());
         record("database", settings.credentials.database.to_string());
+        if let Some(user) = settings.profile.given_user_id() {
+            record("user-id", user.to_string());
+        }
         if let Some(account) = &settings.service_account {
             record("service-account", account.clone());
         }

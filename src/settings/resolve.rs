@@ -23,7 +23,7 @@ use super::sources::{Sources, parse};
 use super::table::InForce;
 use super::{
     Recipe, Settings, SettingsError, Source, Sourced, computed, credentials, max_lag, parameters,
-    pods, service_account, synchronous, tls,
+    pods, service_account, synchronous, tls, user_id,
 };
 use crate::cli::{GlobalArgs, SettingsArgs};
 use crate::environment::{self as variables, Environment};
@@ -89,6 +89,9 @@ pub fn resolve(
     let (name, namespace) = names(&mut sources, global, host.context_namespace)?;
     let image = image::image(&mut sources, args, &mut warnings)?;
     let profile = profile(&mut sources, args, &image)?;
+    if image.source != Source::Recorded {
+        warnings.extend(user_id::unknown(&image.value, &profile));
+    }
     check_name_fits(&name, &profile, &image.value)?;
     let replicas = sources
         .given_or_recorded("--replicas", args.replicas.as_deref(), &[&variables::PGSET_REPLICAS])?
@@ -255,7 +258,7 @@ fn profile(
         SettingsError::of("image", image.value.to_string(), image.source.clone(), error.into())
     })?;
     sources.settle(&variables::PGSET_PROFILE, profile.name(), &given.source);
-    Ok(profile)
+    user_id::apply(sources, args, profile)
 }
 
 fn named_profile(recorded: &Sourced<&str>) -> Result<ProfileName, SettingsError> {

@@ -79,6 +79,11 @@ impl World {
         self.state("altered", Some(names));
     }
 
+    /// Lets servers refuse every connection, because all are in use.
+    pub(super) fn fill(&self, full: bool) {
+        self.state("full", full.then_some(""));
+    }
+
     fn state(&self, name: &str, text: Option<&str>) {
         let path = self.directory.path().join("standins/state").join(name);
         match text {

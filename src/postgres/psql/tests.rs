@@ -163,15 +163,69 @@ fn connection_errors_of_every_version_get_a_hint() {
         let trouble = failed(code, stderr);
         assert_eq!(trouble.sqlstate, None, "{stderr}");
         assert!(trouble.message.starts_with(begins), "{trouble}");
-        assert!(trouble.hint("pgset-master").unwrap().contains(hint), "{trouble}");
+        assert!(trouble.hint("pgset-master", None).unwrap().contains(hint), "{trouble}");
     }
 }
 
 #[test]
 fn silence_is_an_error_too_and_success_is_none() {
-    assert_eq!(failed(137, "").message, "psql ended with exit code 137 and no message");
+    assert_eq!(failed(4, "").message, "psql ended with exit code 4 and no message");
+    assert_eq!(failed(137, "").message, "psql was ended by signal 9, as when its container stops");
     let ok = ExecOutput { exit_code: Some(0), stderr: "NOTICE:  x".into(), stdout: String::new() };
     assert_eq!(ok.trouble(), None);
     let cut = ExecOutput::default();
     assert_eq!(cut.trouble().unwrap().message, "psql ended without an exit code");
+}
+
+#[test]
+fn a_server_that_is_not_ready_is_told_in_plain_words() {
+    for (stderr, said) in [
+        (
+            "psql: error: connection to server on socket \"/run/pgset/socket/.s.PGSQL.5432\" failed: FATAL:  the database system is starting up\n",
+            "PostgreSQL is starting and accepts no connections yet",
+        ),
+        (
+            "psql: error: connection to server at \"pgset-master\" (10.0.0.1), port 5432 failed: FATAL:  the database system is shutting down\n",
+            "PostgreSQL is shutting down and accepts no connections",
+        ),
+        (
+            "psql: FATAL:  the database system is in recovery mode\n",
+            "PostgreSQL is recovering from a crash and accepts no connections yet",
+        ),
+        (
+            "psql: FATAL:  the database system is not yet accepting connections\nDETAIL:  x\n",
+            "PostgreSQL is starting and accepts no connections yet",
+        ),
+        (
+            "psql: error: connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and accepting connections on that socket?\n",
+            "PostgreSQL is not running: nothing listens on its socket",
+        ),
+        (
+            "psql: error: connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: Connection refused\n",
+            "PostgreSQL is not running: nothing listens on its socket",
+        ),
+    ] {
+        let trouble = failed(2, stderr);
+        assert_eq!(trouble.to_string(), said);
+        assert!(trouble.is_unreachable(), "{stderr}");
+    }
+    // The address says which server refuses, so it stays.
+    let refused = failed(
+        2,
+        "psql: error: connection to server at \"pgset-master\" (10.0.0.1), port 5432 failed: Connection refused\n",
+    );
+    assert!(refused.to_string().contains("pgset-master"), "{refused}");
+    assert!(refused.is_unreachable());
+}
+
+#[test]
+fn a_full_server_is_answered_with_its_limit() {
+    let full = failed(
+        2,
+        "psql: error: connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: FATAL:  sorry, too many clients already\n",
+    );
+    let hint = full.hint("pgset-master", Some(100)).unwrap();
+    assert!(hint.contains("max_connections is 100"), "{hint}");
+    // A retry would not help, and would take another connection.
+    assert!(!full.is_unreachable());
 }

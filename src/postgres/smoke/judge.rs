@@ -3,13 +3,20 @@
 use serde_json::Value;
 
 use super::{Check, CheckOutcome, DATABASE, Probe, Ran};
+use crate::postgres::connections;
 use crate::postgres::psql::ExecOutput;
 use crate::postgres::replication::{ByPod, Observation};
 use crate::set::SetIdentity;
 
-/// Judges the result of a check. It ignores `ran` if the check has no script.
+/// Judges the result of a check. It ignores `ran` if the check has no script. `max_connections` is the master's value,
+/// if known.
 #[must_use]
-pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> CheckOutcome {
+pub fn evaluate(
+    check: &Check,
+    set: &SetIdentity,
+    max_connections: Option<u32>,
+    ran: &Ran,
+) -> CheckOutcome {
     if let Probe::Decided(outcome) = &check.probe {
         return outcome.clone();
     }
@@ -23,10 +30,11 @@ pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> CheckOutcome {
         output.rows().find(|row| row.get("kind").and_then(Value::as_str) == Some(kind))
     };
     if let Probe::ReadOnly = check.probe {
-        return read_only(output, row("server").as_ref(), &set.replica());
+        return read_only(output, row("server").as_ref(), &set.replica(), max_connections);
     }
     if let Probe::Tls { service } = &check.probe {
-        return tls(output, row("tls").as_ref(), row("plain").is_some(), service);
+        let (encrypted, plain) = (row("tls"), row("plain").is_some());
+        return tls(output, encrypted.as_ref(), plain, service, max_connections);
     }
     if let Some(trouble) = output.trouble() {
         let missing = trouble.sqlstate.as_deref() == Some("42P01");
@@ -35,13 +43,19 @@ pub fn evaluate(check: &Check, set: &SetIdentity, ran: &Ran) -> CheckOutcome {
                 CheckOutcome::failed(format!("it did not arrive within {} s", limit.as_secs_f64()))
                     .hint(Some("pgset status shows how far each replica is behind".to_owned()))
             }
-            Probe::MarkerClean { table } => CheckOutcome::failed(trouble.to_string()).hint(Some(
-                format!("drop table if exists public.{table}; in the database {DATABASE}"),
-            )),
-            Probe::MarkerRead { .. } => {
-                CheckOutcome::failed(trouble.to_string()).hint(trouble.hint(set.name.as_str()))
+            Probe::MarkerClean { table } => {
+                let drop =
+                    format!("drop table if exists public.{table}; in the database {DATABASE}");
+                let full = connections::hint(&trouble.message, max_connections);
+                CheckOutcome::failed(trouble.to_string()).hint(Some(match full {
+                    Some(full) => format!("{drop}; {full}"),
+                    None => drop,
+                }))
             }
-            _ => CheckOutcome::failed(trouble.to_string()).hint(trouble.hint(&set.master())),
+            Probe::MarkerRead { .. } => CheckOutcome::failed(trouble.to_string())
+                .hint(trouble.hint(set.name.as_str(), max_connections)),
+            _ => CheckOutcome::failed(trouble.to_string())
+                .hint(trouble.hint(&set.master(), max_connections)),
         };
     }
     let wanted = match &check.probe {
@@ -114,7 +128,12 @@ fn answered(probe: &Probe, row: &Row) -> CheckOutcome {
 
 /// SQLSTATE 25006 is right only from a server in recovery: `default_transaction_read_only` makes a
 /// master answer the same.
-fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> CheckOutcome {
+fn read_only(
+    output: &ExecOutput,
+    server: Option<&Row>,
+    service: &str,
+    max_connections: Option<u32>,
+) -> CheckOutcome {
     let in_recovery = server.and_then(|row| row.get("in_recovery")?.as_bool());
     let address = server.map_or("a server", |row| field(row, "address"));
     let status = || Some("pgset status: does the Service reach the master?".to_owned());
@@ -128,7 +147,9 @@ fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> CheckO
             "{service} reached {address}, which is not in recovery: the master"
         ))
         .hint(status()),
-        Some(trouble) => CheckOutcome::failed(trouble.to_string()).hint(trouble.hint(service)),
+        Some(trouble) => {
+            CheckOutcome::failed(trouble.to_string()).hint(trouble.hint(service, max_connections))
+        }
         None => CheckOutcome::failed(format!(
             "create table at {address} succeeded (it was rolled back)"
         ))
@@ -138,11 +159,18 @@ fn read_only(output: &ExecOutput, server: Option<&Row>, service: &str) -> CheckO
 
 /// First a connection that is verified, then a plain one, which the server must refuse by its rules: any
 /// other way to fail proves nothing.
-fn tls(output: &ExecOutput, encrypted: Option<&Row>, plain: bool, service: &str) -> CheckOutcome {
+fn tls(
+    output: &ExecOutput,
+    encrypted: Option<&Row>,
+    plain: bool,
+    service: &str,
+    max_connections: Option<u32>,
+) -> CheckOutcome {
     let up = || Some("pgset up: updates certificate and pg_hba.conf of every server".to_owned());
     let Some(encrypted) = encrypted else {
         let trouble = output.trouble().map_or("psql printed nothing".to_owned(), |t| t.to_string());
-        return CheckOutcome::failed(trouble).hint(up());
+        let full = connections::hint(&trouble, max_connections);
+        return CheckOutcome::failed(trouble).hint(full.or_else(up));
     };
     if encrypted.get("ssl").and_then(Value::as_bool) != Some(true) {
         return CheckOutcome::failed("the connection was not encrypted").hint(up());

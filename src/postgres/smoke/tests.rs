@@ -73,7 +73,7 @@ fn three() -> CheckList {
 fn judged(list: &CheckList, id: &str, code: i32, stdout: &str, stderr: &str) -> CheckOutcome {
     let check = list.checks.iter().find(|check| check.id == id).unwrap();
     let output = ExecOutput { stdout: stdout.into(), stderr: stderr.into(), exit_code: Some(code) };
-    evaluate(check, &set(), &Ran::Ended(output))
+    evaluate(check, &set(), Some(100), &Ran::Ended(output))
 }
 
 fn reason(outcome: &CheckOutcome) -> &str {
@@ -189,7 +189,7 @@ fn the_master_service_must_lead_to_a_writable_server() {
     assert!(reason(&outcome(3, "", "\\connect: timeout expired\n")).contains("timeout expired"));
     assert!(reason(&outcome(0, "", "")).contains("did not print"));
     let check = &three().checks[0];
-    let gone = evaluate(check, &set(), &Ran::NotRun("no answer within 20 s".into()));
+    let gone = evaluate(check, &set(), Some(100), &Ran::NotRun("no answer within 20 s".into()));
     assert_eq!(reason(&gone), "psql could not be run: no answer within 20 s");
 }
 
@@ -309,4 +309,46 @@ fn roles_are_judged_from_the_facts() {
     let outcome = judged(&wrong, "roles", 0, "", "");
     assert!(reason(&outcome).contains("Pods pgset-0 and pgset-1 are all writable"), "{outcome:?}");
     assert!(reason(&outcome).contains("Service pgset-replica reaches pgset-0"), "{outcome:?}");
+}
+
+#[test]
+fn a_master_that_is_away_is_told_once() {
+    let topology = crate::set::Topology::default();
+    let (here, replica) = (pod(0, Some(false)), pod(1, Some(true)));
+    assert_eq!(away(&set(), &topology, &[here, replica.clone()]), None);
+    // It answers, but as a replica: the checks say what is wrong.
+    assert_eq!(away(&set(), &topology, &[pod(0, Some(true)), replica.clone()]), None);
+    let silent = PodFacts { no_answer: Some("PostgreSQL is starting".into()), ..pod(0, None) };
+    let stopped = PodFacts { state: "CrashLoopBackOff".into(), ..pod(0, None) };
+    for (pods, said) in [
+        (
+            vec![silent, replica.clone()],
+            "the master pgset-0 does not answer: PostgreSQL is starting",
+        ),
+        (vec![stopped, replica.clone()], "the master pgset-0 is not running: CrashLoopBackOff"),
+        (vec![replica], "the master's pod pgset-0 does not exist"),
+    ] {
+        let list = list(&pods, &[]);
+        assert_eq!(list.checks.len(), 1, "{said}");
+        assert_eq!(reason(&judged(&list, "master", 0, "", "")), said);
+    }
+    let full = "FATAL:  sorry, too many clients already".to_owned();
+    let list = list(&[PodFacts { no_answer: Some(full), ..pod(0, None) }], &[]);
+    match judged(&list, "master", 0, "", "") {
+        CheckOutcome::Failed { hint, .. } => assert!(hint.unwrap().contains("max_connections")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_full_server_is_answered_with_its_limit() {
+    let full = "\\connect: connection to server at \"pgset-master\" (10.0.0.1), port 5432 failed: FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute\n";
+    for id in ["login", "master-service", "replica-service", "marker-write", "marker-clean"] {
+        match judged(&three(), id, 3, "", full) {
+            CheckOutcome::Failed { hint: Some(hint), .. } => {
+                assert!(hint.contains("max_connections is 100"), "{id}: {hint}");
+            }
+            other => panic!("{id}: {other:?}"),
+        }
+    }
 }

@@ -76,6 +76,7 @@ fn facts() -> Facts {
             in_recovery: false,
             lsn: Some(Lsn(0x20)),
             synchronous: 0,
+            max_connections: Some(100),
             pending_restart: None,
             replicas: vec![row("pgset-1")],
             clones: Vec::new(),
@@ -141,6 +142,18 @@ fn a_cause_comes_first_and_its_results_are_not_told() {
         problems,
         "Pods pgset-0 and pgset-1: image x can't be pulled\nno pod is a writable master"
     );
+}
+
+#[test]
+fn a_server_that_accepts_no_more_connections_comes_with_its_limit() {
+    let mut full = facts();
+    full.pods[0].in_recovery = None;
+    full.pods[0].no_answer = Some("FATAL:  sorry, too many clients already".into());
+    assert!(Status::new(full.clone()).hint.unwrap().contains("max_connections"));
+    // A hint about a cause that is known comes first.
+    full.hint = Some("chown".to_owned());
+    assert_eq!(Status::new(full).hint.unwrap(), "chown");
+    assert_eq!(Status::new(facts()).hint, None);
 }
 
 #[test]

@@ -77,6 +77,24 @@ fn one_log_is_shown_once() {
 }
 
 #[test]
+fn what_a_run_before_the_change_has_left_is_not_shown() {
+    let old = Some("FATAL: invalid value for parameter".to_owned());
+    let trouble =
+        Trouble { restarts: Some(3), ran_before_change: true, ..pod(Cause::ProbeFailing, "x") };
+    let of = |current: Option<&str>| {
+        let logs = Logs { current: current.map(str::to_owned), previous: old.clone() };
+        explain(&trouble, &[], &healthy(1).snapshot, &logs)
+    };
+    assert_eq!(of(Some("starting")).details, ["log of database:", "  starting"]);
+    // Between two runs the current log is that of the last run.
+    assert!(of(old.as_deref()).details.is_empty());
+    // Neither does a hint follow from it.
+    let full = Logs { current: None, previous: Some("No space left on device".to_owned()) };
+    let hint = explain(&trouble, &[], &healthy(1).snapshot, &full).hint.unwrap();
+    assert!(!hint.contains("full"), "{hint}");
+}
+
+#[test]
 fn a_volume_that_is_not_writable_is_given_to_its_user() {
     let denied = "mkdir: cannot create directory '/pgdata/pgset-0': Permission denied";
     let first = |world: World| crashed(denied, &world).hint.unwrap();
@@ -100,6 +118,10 @@ fn what_the_log_says_decides() {
     for (log, hint) in [
         ("FATAL: password authentication failed for user \"master\"", "restore the Secret"),
         ("could not write: No space left on device", "the volume is full"),
+        (
+            "initdb: error: could not look up effective user ID 999: user does not exist",
+            "no user with the ID 999: pgset up --user-id 70 -n pg",
+        ),
         ("Read-only file system", "mounted read-only"),
         (
             "error: the volume is empty, but this set was initialized",

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::readiness::Phase;
-use crate::readiness::fixtures::{EARLIER, LATER, World, event, healthy, yaml};
+use crate::readiness::fixtures::{APPLIED, EARLIER, LATER, World, event, healthy, yaml};
 use crate::readiness::{Cause, Graces, StreamingReplica};
 
 const POD: &str = "Pod pgset-1";
@@ -210,6 +210,63 @@ fn a_crash_loop_fails_at_the_second_restart() {
     // It runs again, so it seems to have recovered.
     let running = healthy(2).container(1, "{ready: true, restartCount: 5}");
     running.pod(1, "status: {conditions: [{type: Ready, status: 'True'}]}").assert_ready();
+}
+
+/// `up` with a wrong setting, then with the right one: the pod has not started again in between.
+#[test]
+fn a_crash_before_the_configuration_changed_is_no_cause() {
+    let crashed = |state: &str, began: &str, configured: Option<&str>| {
+        let end = serde_json::json!({"exitCode": 1, "startedAt": began, "message": "FATAL: wrong"});
+        let status = match state {
+            "waiting" => format!(
+                "{{restartCount: 4, state: {{running: null, waiting: {{reason: CrashLoopBackOff}}}}, lastState: {{terminated: {end}}}}}"
+            ),
+            "ended" => format!("{{restartCount: 4, state: {{running: null, terminated: {end}}}}}"),
+            _ => format!("{{restartCount: 4, lastState: {{terminated: {end}}}}}"),
+        };
+        let configured = configured.map(|time| time.parse().unwrap());
+        let world = healthy(2).unready(1).container(1, &status);
+        world.with(|world| world.expected.configured = configured)
+    };
+    let waits =
+        "Starting: container database has not started again since the configuration was changed";
+    for state in ["waiting", "ended"] {
+        for began in [EARLIER, APPLIED] {
+            let world = crashed(state, began, Some(APPLIED));
+            world.assert_state(POD, Phase::Pending, waits);
+            assert_eq!(world.assess().troubles, []);
+        }
+    }
+    // The run after the change counts, and without a change every run does.
+    for (began, configured) in [(LATER, Some(APPLIED)), (EARLIER, None)] {
+        let trouble =
+            crashed("waiting", began, configured).assert_trouble(POD, Cause::CrashLoop, 0);
+        assert!(trouble.message.ends_with("FATAL: wrong"), "{}", trouble.message);
+        assert!(!trouble.ran_before_change);
+    }
+    // It runs now, and what its probe said before the change does not matter either.
+    let probe = |at| {
+        let said = pod_event("Unhealthy", at, "Readiness probe failed: no answer");
+        crashed("running", EARLIER, Some(LATER)).event(said).assess()
+    };
+    let state = |assessment: &crate::readiness::Assessment| {
+        let found = assessment.states.iter().find(|one| one.object.to_string() == POD);
+        found.unwrap().state.clone()
+    };
+    assert_eq!(state(&probe(APPLIED)), "Running, not ready");
+    assert_eq!(state(&probe(LATER)), "Running, not ready: no answer");
+    let troubles = probe(LATER).troubles;
+    assert!(troubles.iter().all(|trouble| trouble.ran_before_change), "{troubles:?}");
+}
+
+#[test]
+fn what_a_server_tells_its_clients_is_not_why_it_ended() {
+    let said = "FATAL:  could not map memory\nFATAL:  the database system is starting up\n";
+    let end = serde_json::json!({"exitCode": 1, "message": said});
+    let crashed = waiting("CrashLoopBackOff", "back-off")
+        .container(1, &format!("{{restartCount: 2, lastState: {{terminated: {end}}}}}"));
+    let trouble = crashed.assert_trouble(POD, Cause::CrashLoop, 0);
+    assert!(trouble.message.ends_with("FATAL: could not map memory"), "{}", trouble.message);
 }
 
 fn unschedulable(message: &str) -> World {

@@ -13,7 +13,7 @@ fn settle(
 }
 
 fn official() -> Profile {
-    Profile::Postgres(Official { major: Some(17), alpine: false })
+    Profile::Postgres(Official { major: Some(17), alpine: false, user: None })
 }
 
 fn from_env(variable: &str, value: &str) -> Result<Pods, SettingsError> {

@@ -48,6 +48,7 @@ fn case(line: &str) -> Case {
             "--tls" => case.args.tls = { value }(),
             "--tls-secret" => case.args.tls_secret = { value }(),
             "--templates" => case.args.templates = { value }().map(PathBuf::from),
+            "--user-id" => case.args.user_id = { value }(),
             "--crunchy" => case.args.profile = Some(ProfileName::Crunchy),
             "--postgres" => case.args.profile = Some(ProfileName::Postgres),
             _ => panic!("unknown word {word}"),
@@ -95,6 +96,46 @@ fn in_force(line: &str, variable: &str) -> String {
 }
 
 const CRUNCHY: &str = "CCP_IMAGE_TAG=centos7-9.5-1.2.6 CCP_NFS_IP=10.0.0.5";
+
+const DIGEST: &str =
+    "postgres@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[test]
+fn the_user_of_the_image_is_read_from_the_tag_or_set() {
+    let run = |line: &str| case(line).run().unwrap_or_else(|error| panic!("{line}: {error}"));
+    let digest = format!("--image {DIGEST}");
+    for (line, user, warns) in [
+        ("--image postgres:17-alpine".to_owned(), 70, false),
+        (format!("--image {}", DIGEST.replace('@', ":17-alpine@")), 70, false),
+        (digest.clone(), 999, true),
+        (format!("{digest} --user-id 70"), 70, false),
+        (format!("{digest} PGSET_USER_ID=70"), 70, false),
+        (format!("{digest} PGSET_USER_ID=70 --user-id 1001"), 1001, false),
+    ] {
+        let resolved = run(&line);
+        assert_eq!(resolved.settings.profile.user_id(), user, "{line}");
+        let warned = resolved.warnings.iter().any(|warning| warning.contains("--user-id 70"));
+        assert_eq!(warned, warns, "{line}: {:?}", resolved.warnings);
+    }
+    // It is not reported again at every later run.
+    let recipe = recipe::recipe_of(&run(&digest));
+    assert_eq!(Case { recipe, ..case("") }.run().unwrap().warnings, [""; 0]);
+    let recipe = recipe::recipe_of(&run(&format!("{digest} --user-id 70")));
+    let later = Case { recipe, ..case("") }.run().unwrap();
+    assert_eq!(later.settings.profile.user_id(), 70);
+    for (value, reason) in [
+        ("0", "must not be 0: PostgreSQL refuses to run as root"),
+        ("-1", "must be a whole number from 1 to 2147483647"),
+        ("+5", "must be a whole number"),
+        ("2147483648", "must be a whole number"),
+        ("postgres", "must be a whole number"),
+    ] {
+        let error = case(&format!("--user-id {value}")).refused().to_string();
+        assert!(error.contains("--user-id") && error.contains(reason), "{error}");
+    }
+    let crunchy = case(&format!("{CRUNCHY} --user-id 70")).refused().to_string();
+    assert!(crunchy.contains("must not be given with a Crunchy image"), "{crunchy}");
+}
 
 #[test]
 fn every_setting_by_precedence() {

@@ -104,6 +104,7 @@ fn facts() -> Facts {
             in_recovery: false,
             lsn: Some(Lsn(0x500_0060)),
             synchronous: 0,
+            max_connections: Some(100),
             pending_restart: None,
             replicas: vec![replica(1), replica(2)],
             clones: Vec::new(),

@@ -14,11 +14,11 @@ const LINES: [&str; 5] = [
     "PGSET_REQUESTS=cpu=1,memory=none PGSET_LIMITS=cpu=4 PGSET_NODE_SELECTOR=disk=ssd,zone=a \
      PGSET_TOLERATION=dedicated=db:NoSchedule,spot PGSET_IMAGE_PULL_SECRET=a,b PGSET_LABEL=team=db \
      PGSET_ANNOTATION=note=x PGSET_NETWORK_POLICY=true PGSET_TERMINATION_GRACE_PERIOD=90s \
-     --set work_mem=64MB --set shared_buffers=1GB --tls-secret mine PGSET_SERVICE_ACCOUNT=database PG_USER=app PG_DATABASE=orders",
+     --set work_mem=64MB --set shared_buffers=1GB --tls-secret mine PGSET_SERVICE_ACCOUNT=database PGSET_USER_ID=1001 PG_USER=app PG_DATABASE=orders",
     "CCP_IMAGE_TAG=centos7-9.5-1.2.6 CCP_NFS_IP=10.0.0.5 PG_PRIMARY_USER=repl",
 ];
 
-fn recipe_of(resolved: &Resolved) -> Recipe {
+pub(super) fn recipe_of(resolved: &Resolved) -> Recipe {
     let settings = &resolved.settings;
     let replicas = settings.replicas.as_ref().map_or(Replicas::DEFAULT, |given| given.value);
     let tls = settings.tls.as_ref().map_or(TlsSetting::Off, |given| given.value.clone());
@@ -147,6 +147,7 @@ fn settings_are_read_back_from_the_objects() {
                 "spec": {
                     "terminationGracePeriodSeconds": 90,
                     "serviceAccountName": "database",
+                    "securityContext": {"runAsUser": 1001},
                     "nodeSelector": {"disk": "ssd"},
                     "tolerations": [{"key": "spot", "operator": "Exists"},
                                     {"key": "dedicated", "value": "db", "effect": "NoSchedule"}],
@@ -189,6 +190,7 @@ fn settings_are_read_back_from_the_objects() {
             ("termination-grace-period", "90s"),
             ("toleration", "spot,dedicated=db:NoSchedule"),
             ("user", "app"),
+            ("user-id", "1001"),
         ]
     );
     on(&recipe, "").run().expect("every value is valid");
