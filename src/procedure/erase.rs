@@ -119,14 +119,12 @@ fn eraser(
     Some(pod)
 }
 
-/// Deletes only SET-NUMBER and the files beside it (a lock, an unfinished clone). Directories of other sets,
+/// Deletes only SET-NUMBER and what is beside it, SET-NUMBER.* (a lock, what the pod knew, an unfinished clone). Directories of other sets,
 /// such as `SET-0-1` or `SET-other-0`, are kept. The name of a set never contains a dot.
 const ERASE: &str = r#"
 for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
-  ordinal=${ordinal%.lock}
-  ordinal=${ordinal%.new}
-  ordinal=${ordinal%.old}
+  ordinal=${ordinal%%.*}
   case $ordinal in
     '' | *[!0-9]*) continue ;;
   esac

@@ -14,6 +14,9 @@ use crate::support::node::Below;
 use crate::support::space::{Image, Space};
 use crate::support::{eventually, seconds};
 
+/// The volume of the replica while it runs, with nothing of a clone beside it.
+const WHOLE: &str = "pgset-1 pgset-1.lock pgset-1.owner.1 pgset-1.role";
+
 /// Waits until the pod runs `process` with one of these arguments, then kills its container `bootstrap`.
 async fn kill_the_bootstrap_in(space: &Space, pod: &str, process: &str, arguments: &[&str]) {
     eventually(&format!("{pod} runs {process}"), seconds(60), async || {
@@ -89,7 +92,7 @@ async fn what_is_killed_while_data_is_made_is_made_anew() {
     assert_eq!(restarts, 1, "{log}");
     assert!(log.contains("deleting /pgdata/pgset-1.new, which is incomplete"), "{log}");
     assert!(log.contains("clone failed: ") && log.contains("cloned in "), "{log}");
-    assert_eq!(volume_of(&space, "pgset-1").await, "pgset-1 pgset-1.lock");
+    assert_eq!(volume_of(&space, "pgset-1").await, WHOLE);
     space.sql_yields("pgset-1", "userdb", "select count(*) from filler", "80000").await;
     space.sql_yields("pgset-1", "userdb", "select pg_is_in_recovery()", "t").await;
 }
@@ -172,7 +175,9 @@ async fn a_master_that_is_stopped(space: &Space) {
         .prints("timeout expired");
     let test = test.exits(5).within(seconds(100));
     // The error comes from pgset's time limit or from libpq's, whichever is first.
-    test.prints("7 failed").mentions(&["did not end within", "timeout expired"]);
+    test.prints("the master pgset-0 does not answer: ")
+        .prints("0 passed, 1 failed")
+        .mentions(&["did not end within", "timeout expired"]);
     // If Kubernetes has restarted the server meanwhile, wait for it.
     pods_are_ready(space, &["pgset-0", "pgset-1"]).await;
     eventually("it goes on", seconds(60), async || {
@@ -208,7 +213,7 @@ async fn wal_goes_while_the_replica_is_away(space: &Space) {
 async fn only_the_new_one_is_left(space: &Space) {
     eventually("the old directory goes", seconds(60), async || {
         let there = volume_of(space, "pgset-1").await;
-        if there == "pgset-1 pgset-1.lock" { Ok(()) } else { Err(there) }
+        if there == WHOLE { Ok(()) } else { Err(there) }
     })
     .await;
 }
@@ -216,7 +221,8 @@ async fn only_the_new_one_is_left(space: &Space) {
 async fn wal_that_went_while_the_replica_was_away(space: &Space) {
     wal_goes_while_the_replica_is_away(space).await;
     space.pgset("scale --replicas 2").run().await.ok().says("1 replica streaming");
-    let (log, _) = bootstrap_of(space, "pgset-1").await;
+    let params = LogParams { container: Some("postgres".to_owned()), ..LogParams::default() };
+    let log = space.api::<Pod>().logs("pgset-1", &params).await.unwrap();
     assert!(log.contains("the master no longer has the WAL from"), "{log}");
     assert!(log.contains("cloned in "), "{log}");
     only_the_new_one_is_left(space).await;
