@@ -41,3 +41,26 @@ fn no_test_file_is_forgotten() {
         assert!(declared, "{} is no module of {}", file.display(), parent.display());
     }
 }
+
+/// `docs/guarantees.md` names the test of each guarantee: `e2e::story::a_test` is a function in `tests/e2e/story.rs`.
+#[test]
+fn every_guarantee_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/guarantees.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let rows = rows.filter(|line| !line.starts_with("| guarantee"));
+    let mut count = 0;
+    for row in rows {
+        let tests: Vec<&str> = row.split('`').filter(|text| text.contains("::")).collect();
+        assert!(!tests.is_empty(), "no test proves {row:?}");
+        for test in tests {
+            let (module, function) = test.rsplit_once("::").unwrap();
+            let file = root.join("tests").join(module.replace("::", "/")).with_extension("rs");
+            let text = std::fs::read_to_string(&file)
+                .unwrap_or_else(|error| panic!("{test}: {}: {error}", file.display()));
+            assert!(text.contains(&format!("fn {function}()")), "{test} does not exist");
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "{count}");
+}

@@ -242,6 +242,34 @@ async fn a_volume_of_another_set(space: &Space) {
     space.pgset("scale --replicas 2").run().await.ok();
 }
 
+/// The replicas have all that the master wrote, up to its shutdown checkpoint, which is the last record.
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn a_set_that_stops_leaves_its_replicas_with_everything() {
+    let space = Space::of(Image::Official, "ends").await;
+    space.pgset("up --replicas 2").args(CLASS).run().await.ok();
+    for (stop, start) in [("stop -v --yes", "start"), ("down -v --yes", "up")] {
+        let sql = "create table if not exists last (i int); insert into last select generate_series(1, 10000)";
+        space.sql("pgset-0", "userdb", sql).await.unwrap();
+        let stopped = space.pgset(stop).run().await.ok();
+        stopped.says("pgset-0 has stopped, and its replicas have all of its WAL");
+        if start == "start" {
+            let mut ends = Vec::new();
+            for pod in ["pgset-0", "pgset-1"] {
+                let script = format!("pg_controldata /pgdata/{pod}");
+                let claim = format!("pgdata-{pod}");
+                let (code, log) = beside_the_set(&space, &claim, &script).await;
+                assert_eq!(code, 0, "{log}");
+                let wanted = |line: &&str| line.starts_with("Latest checkpoint location:");
+                ends.push(log.lines().find(wanted).expect("a checkpoint").to_owned());
+            }
+            assert_eq!(ends[0], ends[1], "the replica has replayed the shutdown checkpoint");
+        }
+        space.pgset(start).run().await.ok();
+    }
+    space.sql_yields("pgset-1", "userdb", "select count(*) from last", "20000").await;
+}
+
 /// Fault 28.
 #[tokio::test]
 #[ignore = "needs a cluster: PGSET_E2E=1"]

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 
-use super::{comes_back, kubelet_restart, pods_are_ready, run_shell, skipped};
+use super::{comes_back, kubelet_restart, own_template, pods_are_ready, run_shell, skipped};
 use crate::support::client::Clients;
 use crate::support::node::Below;
 use crate::support::space::{Image, Space};
@@ -128,6 +128,51 @@ async fn without_a_synchronous_replica_the_ledger_shows_what_is_lost() {
     let lost = acknowledged.difference(&kept).count();
     assert!(lost >= BETWEEN, "{lost} lost of {}", acknowledged.len());
     assert!(!kept.is_empty(), "what was there before is kept");
+}
+
+/// The pods of an older pgset run its script from another ConfigMap. `pgset restart` moves them to this one's.
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn a_set_of_the_previous_script_is_moved_over_under_load() {
+    const SCRIPT: &str = "/etc/pgset-scripts/bootstrap.sh";
+    let space = Space::of(Image::Official, "moved").await;
+    let older = own_template(&space, "statefulset.yaml.j2", |text| {
+        assert!(text.contains(SCRIPT));
+        text.replace(SCRIPT, "/etc/pgset/bootstrap.sh")
+    });
+    let older = older.await;
+    let with_script = own_template(&space, "configmap.yaml.j2", |text| {
+        text.replace("{% if previous_script %}", "{% if true %}")
+    });
+    assert_eq!(with_script.await, older);
+    let up = format!("up --replicas 3 --templates {}", older.display());
+    let clients = under_load(&space, &up).await;
+    let script = "tr '\\0' ' ' </proc/1/cmdline";
+    let first = space.exec("pgset-0", &["bash", "-c", script]).await.unwrap();
+    assert!(first.contains("postgres -D"), "process 1 was the server: {first}");
+    // The pods keep what they run, and the script that their probes run.
+    let up = space.pgset("up").run().await.ok();
+    up.says("3 pods run the previous template; `pgset restart` updates them");
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    space.pgset("restart --yes").run().await.ok().says("3 pods of pgset are restarted and ready");
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    for pod in ["pgset-0", "pgset-1", "pgset-2"] {
+        let now = space.exec(pod, &["bash", "-c", script]).await.unwrap();
+        assert!(now.contains("bootstrap.sh serve"), "{pod}: {now}");
+    }
+    let rows = async |pod: &str| -> BTreeSet<usize> {
+        let rows = space.sql(pod, "userdb", "select n from ledger").await.unwrap();
+        rows.lines().map(|line| line.parse().unwrap()).collect()
+    };
+    let acknowledged = acknowledged(&clients).await;
+    for pod in ["pgset-1", "pgset-2"] {
+        catches_up(&space, pod).await;
+    }
+    for pod in ["pgset-0", "pgset-1", "pgset-2"] {
+        let lost: Vec<usize> = acknowledged.difference(&rows(pod).await).copied().collect();
+        assert_eq!(lost, NOTHING, "{pod}");
+    }
+    space.pgset("up").run().await.ok().never_says("previous template");
 }
 
 /// Separate from the other tests and alone, because all tests share the node.
