@@ -96,7 +96,7 @@ async fn no_pod_is_left(space: &Space, deadline: Duration) {
 
 /// A directory with one edited template of the program.
 async fn own_template(space: &Space, name: &str, edit: impl FnOnce(&str) -> String) -> PathBuf {
-    let exported = space.directory("exported");
+    let exported = space.directory(&format!("exported-{name}"));
     space.pgset("templates export").arg(&exported).run().await.ok();
     let profile = space.image.profile();
     let text = std::fs::read_to_string(exported.join(profile).join(name)).expect("the template");

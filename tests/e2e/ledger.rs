@@ -135,10 +135,20 @@ async fn without_a_synchronous_replica_the_ledger_shows_what_is_lost() {
 #[ignore = "needs a cluster: PGSET_E2E=1"]
 async fn a_set_of_the_previous_script_is_moved_over_under_load() {
     const SCRIPT: &str = "/etc/pgset-scripts/bootstrap.sh";
+    const VOLUME: &str = "        - name: scripts
+          configMap:
+            name: {{ set.scripts }}
+";
+    const MOUNT: &str = "            - name: scripts
+              mountPath: /etc/pgset-scripts
+              readOnly: true
+";
     let space = Space::of(Image::Official, "moved").await;
     let older = own_template(&space, "statefulset.yaml.j2", |text| {
-        assert!(text.contains(SCRIPT));
-        text.replace(SCRIPT, "/etc/pgset/bootstrap.sh")
+        for part in [SCRIPT, VOLUME, MOUNT] {
+            assert!(text.contains(part), "{part}");
+        }
+        text.replace(SCRIPT, "/etc/pgset/bootstrap.sh").replace(VOLUME, "").replace(MOUNT, "")
     });
     let older = older.await;
     let with_script = own_template(&space, "configmap.yaml.j2", |text| {
