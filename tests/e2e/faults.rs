@@ -188,7 +188,7 @@ async fn a_master_that_is_stopped(space: &Space) {
 }
 
 async fn a_second_server_on_one_directory(space: &Space) {
-    let script = "echo '# anything' >/run/pgset/bootstrap.conf
+    let script = "echo '# anything' >/run/pgset/bootstrap.conf; echo master >/run/pgset/role
         export PGSET_NAME=pgset PGSET_POD=pgset-0 PGDATA=/pgdata/pgset-0 PGSET_LOCK_WAIT=2
         bash /etc/pgset-scripts/bootstrap.sh serve";
     let (code, log) = beside_the_set(space, "pgdata-pgset-0", script).await;
