@@ -119,13 +119,17 @@ fn eraser(
     Some(pod)
 }
 
-/// Deletes only SET-NUMBER and what is beside it, SET-NUMBER.* (a lock, what the pod knew, an unfinished clone). Directories of other sets,
+/// Deletes only SET-NUMBER and what the pods' script puts beside it (a lock, what the pod knew, an unfinished clone). Directories of other sets,
 /// such as `SET-0-1` or `SET-other-0`, are kept. The name of a set never contains a dot.
 const ERASE: &str = r#"
 for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
-  ordinal=${ordinal%%.*}
-  case $ordinal in
+  beside=${ordinal#"${ordinal%%.*}"}
+  case $beside in
+    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .owner.* | .owner-*) ;;
+    *) continue ;;
+  esac
+  case ${ordinal%%.*} in
     '' | *[!0-9]*) continue ;;
   esac
   rm -rf -- "$path"
@@ -175,6 +179,10 @@ mod tests {
             "pgset-0.lock",
             "pgset-1.new",
             "pgset-1.old",
+            "pgset-1.role",
+            "pgset-1.fence",
+            "pgset-1.owner.12",
+            "pgset-1.owner-41d7.new",
             "pgset-11",
             "pgset-",
             "pgset-0-1",
