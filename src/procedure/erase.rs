@@ -126,7 +126,7 @@ for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
   beside=${ordinal#"${ordinal%%.*}"}
   case $beside in
-    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .owner.* | .owner-*) ;;
+    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .diverged | .diverged.new | .owner.* | .owner-*) ;;
     *) continue ;;
   esac
   case ${ordinal%%.*} in

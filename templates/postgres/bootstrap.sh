@@ -11,8 +11,8 @@
 #
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
-# server.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role, .fence;
-# $PGDATA.new while it is created, and $PGDATA.old until a new clone streams.
+# server.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role, .fence,
+# .diverged; $PGDATA.new while it is created, and $PGDATA.old until a new clone streams.
 #
 # Each kind of error has its own exit code, and its last log line is `bootstrap: error: ...`:
 readonly E_USAGE=2         # an unknown subcommand, or a variable is missing
@@ -64,6 +64,7 @@ export LC_ALL=C
 : "${PGSET_LABEL_WAIT:=30}"                 # seconds to retry what the API server refuses
 : "${PGSET_TLS_WAIT:=60}"                   # seconds to wait for a certificate
 : "${PGSET_PASSWORD_WAIT:=60}"              # seconds to retry a rejected password, which may be rotating
+: "${PGSET_BUSY_WAIT:=300}"                 # seconds to wait for a peer that starts or replays, if nothing else forbids
 : "${PGSET_MASTER_WAIT:=30}"                # seconds after which a standby is ready without its master
 : "${PGSET_PEERS:=}"                        # the other pods, as ADDRESS:PORT; the default is to ask the Service
 : "${PGSET_PEER_WAIT:=10}"                  # seconds to ask a peer again that gives no answer

@@ -61,6 +61,7 @@ bootstrap_conf() {
   fi
   # For the peers: the epoch, and where the WAL of a standby ended when its server started.
   echo "pgset.epoch = $epoch"
+  echo "pgset.diverged = $([ -e "$PGDATA.diverged" ] && echo on || echo off)"
   if [ "$(role)" = master ]; then echo "pgset.wal_end = '0/0'"; else echo "pgset.wal_end = '$(cat "$PGSET_RUN/end" 2>/dev/null || echo 0/0)'"; fi
   # A standby streams once it was compared with the master.
   if [ "$(role)" = replica ] && [ -e "$PGSET_RUN/follows" ]; then
@@ -73,7 +74,7 @@ bootstrap_conf() {
 write_conf() (
   exec 8>"$PGSET_RUN/conf.lock"
   flock 8
-  conf=$(bootstrap_conf)
+  conf=$(bootstrap_conf) || exit 1
   [ "$conf" != "$(cat "$PGSET_RUN/bootstrap.conf" 2>/dev/null)" ] || exit 1
   put "$PGSET_RUN/bootstrap.conf" "$conf"
 )

@@ -9,7 +9,7 @@
 # for the same directory.
 timeline='' last_record='' wal_end='' segment_size=''
 survey() { # directory
-  local directory=$1 redo minimum of_minimum segment record position
+  local directory=$1 redo minimum of_minimum segment record position length
   segment_size=$(control 'Bytes per WAL segment')
   timeline=$(control "Latest checkpoint's TimeLineID")
   redo=$(lsn_value "$(control "Latest checkpoint's REDO location")")
@@ -20,30 +20,50 @@ survey() { # directory
     timeline=$of_minimum
     [ -e "$directory/pg_wal/$(wal_file "$redo" "$timeline")" ] || redo=$minimum
   fi
+  follow_histories "$directory"
   position=$redo last_record=$redo wal_end=$redo
   # The first record of each segment is enough to find the last segment. Later files are recycled ones with old content.
   while record=$(first_record "$directory" "$position" "$timeline"); do
-    last_record=$(record_position "$record")
+    read -r last_record _ length <<<"$record"
+    last_record=$(lsn_value "$last_record") wal_end=$((last_record + length))
     segment=$((last_record / segment_size))
     position=$(((segment + 1) * segment_size))
   done
   record=$(pg_waldump -p "$directory/pg_wal" -t "$timeline" -s "$(lsn_text "$last_record")" \
-    -e "$(lsn_text "$position")" 2>/dev/null | tail -n 1) || true
+    -e "$(lsn_text "$position")" 2>/dev/null | records | awk '!n++ || $2 == last { last = $1; len = $3 } END { if (n) print last, len }') || true
   if [ -n "$record" ]; then
-    last_record=$(record_position "$record")
-    wal_end=$((last_record + $(sed -n 's|.*len (rec/tot): *[0-9]*/ *\([0-9]*\).*|\1|p' <<<"$record")))
+    last_record=$(lsn_value "${record% *}") wal_end=$(($(lsn_value "${record% *}") + ${record#* }))
   fi
   # What the server has relied on, it had flushed before.
   [ "$of_minimum" != "$timeline" ] || [ "$minimum" -le "$wal_end" ] || wal_end=$minimum
 }
-record_position() { lsn_value "$(sed -n 's/.*, lsn: \([0-9A-F/]*\),.*/\1/p' <<<"$1" | tail -n 1)"; } # record of pg_waldump
+# A standby that was killed soon after it had followed a new master: only the history and the WAL itself tell of the new
+# timeline. Sets `timeline` and `redo` of the caller.
+follow_histories() { # directory
+  local file newer fork
+  for file in "$1"/pg_wal/????????.history; do
+    newer=${file##*/}
+    [ -e "$file" ] && [ $((16#${newer%.history})) -gt "$timeline" ] || continue
+    newer=$((16#${newer%.history}))
+    fork=$(left_at "$(<"$file")" "$timeline")
+    [ -n "$fork" ] || continue
+    fork=$(lsn_value "$fork")
+    if [ "$fork" -ge "$redo" ] && first_record "$1" "$fork" "$newer" >/dev/null; then timeline=$newer redo=$fork; fi
+  done
+}
+# Prints the position, the position of the record before, and the length of each record. A record may contain text of a
+# user, also line breaks: so a line counts only if it has the whole form, and in a series only if it follows its
+# predecessor.
+records() {
+  sed -n 's/^rmgr: [A-Za-z0-9_]* *len (rec\/tot): *[0-9]*\/ *\([0-9]*\), tx: *[0-9]*, lsn: \([0-9A-F]*\/[0-9A-F]*\), prev \([0-9A-F]*\/[0-9A-F]*\), desc.*/\2 \3 \1/p'
+}
 has_wal_after() { # position: whether $PGDATA has a complete record at or after it
   first_record "$PGDATA" "$1" "$timeline" >/dev/null
 }
 # pg_waldump waits 5 s for a missing file, so check first that it exists.
-first_record() { # directory, position, timeline: prints the first record at or after it
+first_record() { # directory, position, timeline: prints the first record at or after it, as `records` does
   [ -e "$1/pg_wal/$(wal_file "$2" "$3")" ] &&
-    pg_waldump -p "$1/pg_wal" -t "$3" -s "$(lsn_text "$2")" -n 1 2>/dev/null
+    pg_waldump -p "$1/pg_wal" -t "$3" -s "$(lsn_text "$2")" -n 1 2>/dev/null | records | head -n 1 | grep .
 }
 wal_file() { # position, timeline: the name of the segment that holds it
   local segments
@@ -52,7 +72,7 @@ wal_file() { # position, timeline: the name of the segment that holds it
 }
 ends_with_switch() { # segment of $PGDATA
   pg_waldump -p "$PGDATA/pg_wal" -t "$timeline" -s "$(lsn_text $(($1 * segment_size)))" \
-    -e "$(lsn_text $((($1 + 1) * segment_size)))" 2>/dev/null | tail -n 1 | grep -q 'desc: SWITCH'
+    -e "$(lsn_text $((($1 + 1) * segment_size)))" 2>/dev/null | tail -n 1 | grep -q '^rmgr: XLOG .* desc: SWITCH'
 }
 # A history has one line per ancestor of a timeline: its number, the position where it was left, the reason.
 left_at() { # history, timeline: prints the position where it was left; nothing if it is no ancestor
@@ -99,5 +119,5 @@ fetch_wal() { # start, position, options of pg_receivewal
   # pg_receivewal continues with a partial file that exists. This one makes it start at the wanted segment. It stops
   # once it has received more than `endpos`.
   : >"$fetched/$(wal_file "$start" "$timeline").partial"
-  attended timeout 20 pg_receivewal "$@" -w -D "$fetched" --no-loop --no-sync --endpos="$(lsn_text $((position - 1)))"
+  attended timeout $((20 + segment_size / 8388608)) pg_receivewal "$@" -w -D "$fetched" --no-loop --no-sync --endpos="$(lsn_text $((position - 1)))"
 }

@@ -15,6 +15,7 @@ master() {
     identifier=$(control 'Database system identifier')
     log "$PGDATA is PostgreSQL $(image_major), system identifier $identifier"
     ask_peers
+    rm -f "$PGDATA.diverged"
     [ -n "$recorded_identifier" ] || record_identifier
     write_role_file "$identifier" "$epoch" "$PGSET_POD"
     return
@@ -37,13 +38,14 @@ master() {
 # Asks the other pods for their data before this pod begins a history or continues one, and ends the script if this pod
 # must not: a peer has data and this pod has none; a peer has other data; a peer has more of the same data.
 #
-# A peer that answers but does not tell has data, so it is asked again. Only a login that fails is given up after a
-# while, if the identifier of this directory is on record: to let this pod in may need this very server. A pod that gives
-# no answer may be starting: it is asked for some seconds, but not in a set that is being created.
+# A peer that answers but does not tell has data, so it is asked again. Where the identifier of this directory is on
+# record, that ends after a while: to let this pod in may need this very server (a rotation that was killed), and so may
+# the end of its recovery (a standby whose last checkpoint was in a transaction with many subtransactions needs more WAL
+# before it accepts a connection). If such a peer has more data, it is still there, and is compared before it streams. A
+# pod that gives no answer may be starting: it is asked for some seconds, but not in a set that is being created.
 ask_peers() {
   local started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT waited list peer number processes busy refused silent judged=' '
   [ -z "$first_start" ] || patience=0
-  rm -f "$scratch/surveyed"
   read_neighbours
   while true; do
     busy='' refused='' silent='' number=0 processes=()
@@ -63,15 +65,14 @@ ask_peers() {
       hear "$peer" "$scratch/peer.$number"
     done
     waited=$((SECONDS - started))
-    if [ -z "$busy" ]; then
-      if [ -n "$refused" ] && [ "$waited" -ge "$PGSET_PASSWORD_WAIT" ] && [ -n "$recorded_identifier" ] && ! is_empty "$PGDATA"; then
-        log "continuing without the answer of another pod: $refused"
-        refused=''
-      fi
-      if [ -z "$refused" ] && { [ -z "$silent" ] || [ "$waited" -ge "$patience" ]; }; then
-        [ -z "$silent" ] || log "no answer from $silent"
-        return 0
-      fi
+    if [ -n "$busy$refused" ] && [ -n "$recorded_identifier" ] && ! is_empty "$PGDATA" &&
+      [ "$waited" -ge "$([ -n "$busy" ] && echo "$PGSET_BUSY_WAIT" || echo "$PGSET_PASSWORD_WAIT")" ]; then
+      log "continuing without the answer of another pod after $waited s: ${busy:-$refused}"
+      busy='' refused=''
+    fi
+    if [ -z "$busy$refused" ] && { [ -z "$silent" ] || [ "$waited" -ge "$patience" ]; }; then
+      [ -z "$silent" ] || log "no answer from $silent"
+      return 0
     fi
     if [ $((SECONDS - said)) -ge 10 ]; then
       log "waiting for the answer of the other pods (${busy:-${refused:-$silent}}), $waited s"
@@ -82,10 +83,15 @@ ask_peers() {
 }
 # Sorts one answer, into `judged`, `busy`, `refused` or `silent` of the caller.
 hear() { # address:port, file with the answer
-  local identifier theirs position its_epoch='' its_end='' trouble status=0
+  local identifier theirs position its_epoch='' its_end='' diverged='' trouble status=0
   {
-    IFS='|' read -r identifier theirs position _ && read -r its_epoch && read -r its_end
+    IFS='|' read -r identifier theirs position _ && read -r its_epoch && read -r its_end && read -r diverged
   } <"$2" || true
+  if [[ $identifier =~ ^[0-9]+$ ]] && [ "$diverged" = on ] && ! is_empty "$PGDATA"; then
+    log "the pod at $1 has diverged from a master that served: what it has does not count"
+    judged+="$1 "
+    return
+  fi
   if [[ $identifier =~ ^[0-9]+$ ]]; then
     # A standby that has not replayed all its WAL yet has more than it says.
     if [ -n "$its_end" ] && [ "$(lsn_value "$position")" -lt "$(lsn_value "$its_end")" ]; then
@@ -98,7 +104,7 @@ hear() { # address:port, file with the answer
   fi
   trouble=$(reason "$2.error")
   case $(<"$2.error") in
-    *'certificate verify failed'*) refused="$1: $trouble" ;;
+    *SSL* | *'certificate'*) refused="$1: $trouble" ;;
     *'starting up'* | *'shutting down'* | *'not yet accepting'* | *'not accepting connections'* | *'in recovery mode'* | *'too many'* | *'exceeds max_wal_senders'*)
       busy="$1: $trouble"
       ;;
@@ -139,7 +145,7 @@ history_of() { # a directory or how to connect, timeline
   if [ -d "$1" ]; then
     cat "$1/pg_wal/$(printf %08X "$2").history" 2>"$scratch/output"
   else
-    psql -XAtqw -d "$1 replication=true" -c "TIMELINE_HISTORY $2" 2>"$scratch/output"
+    timeout 5 psql -XAtqw -d "$1 replication=true" -c "TIMELINE_HISTORY $2" 2>"$scratch/output"
   fi
 }
 # On a shared volume the directories of the peers are beside this one, and tell as much as their servers. Another set's
@@ -154,14 +160,20 @@ neighbours() {
   done
 }
 read_neighbours() {
-  local directory facts
+  local directory facts identifier theirs position its_epoch
   while read -r directory; do
+    if [ -e "$directory.diverged" ] && ! is_empty "$PGDATA"; then
+      log "$directory has diverged from a master that served: what it has does not count"
+      continue
+    fi
     facts=$(survey_neighbour "$directory") || {
       log "$directory can't be read"
       continue
     }
+    its_epoch=''
+    [ ! -s "$directory.role" ] || read -r _ its_epoch _ <"$directory.role" || true
     read -r identifier theirs position <<<"$facts"
-    judge "$directory" "$identifier" "$theirs" "$position" '' "$directory" || true
+    judge "$directory" "$identifier" "$theirs" "$position" "$its_epoch" "$directory" || log "the WAL of $directory can't be read"
   done < <(neighbours)
 }
 survey_neighbour() { # directory: prints its identifier, timeline and position
@@ -170,14 +182,27 @@ survey_neighbour() { # directory: prints its identifier, timeline and position
   survey "$1"
   echo "$(control 'Database system identifier') $timeline $wal_end"
 }
-# The other addresses of the Service that names all pods, ready or not, and the names of the pods that the set should
-# have and that have no address yet.
+# The addresses of the other pods, and the names of those that the set should have and that have no address yet.
 peers() {
-  local own=' ' address _ found='' pod
+  local pod
   [ -z "$PGSET_PEERS" ] || {
     echo "$PGSET_PEERS"
     return
   }
+  service_peers
+  for ((pod = 0; pod < pods; pod++)); do
+    [ "$PGSET_NAME-$pod" = "$PGSET_POD" ] || nameless "$PGSET_NAME-$pod" &
+  done
+  wait
+}
+nameless() { # pod: prints it if its name has no address
+  trap - ERR EXIT
+  [ -n "$(addresses "$1.$PGSET_NAME.$PGSET_NAMESPACE.svc")" ] || echo "$1"
+}
+# The other addresses of the Service that names all pods, ready or not; its name, if that has no address. The only pod of
+# a set need not wait for its own address.
+service_peers() {
+  local own=' ' address _ found=''
   while read -r address _; do own+="$address "; done < <(addresses "$PGSET_POD")
   while read -r address _; do
     found=1
@@ -187,16 +212,11 @@ peers() {
     own+="$address "
     echo "$address:$PGPORT"
   done < <(addresses "$PGSET_NAME.$PGSET_NAMESPACE.svc")
-  [ -n "$found" ] || echo "$PGSET_NAME.$PGSET_NAMESPACE.svc"
-  for ((pod = 0; pod < pods; pod++)); do
-    [ "$PGSET_NAME-$pod" != "$PGSET_POD" ] || continue
-    address=$(addresses "$PGSET_NAME-$pod.$PGSET_NAME.$PGSET_NAMESPACE.svc")
-    [ -n "$address" ] || echo "$PGSET_NAME-$pod"
-  done
+  [ -n "$found" ] || [ "$pods" = 1 ] || echo "$PGSET_NAME.$PGSET_NAMESPACE.svc"
 }
-addresses() { getent ahosts "$1" 2>/dev/null || true; } # name
-# Prints the identifier, the timeline and the position, then the epoch, then where the WAL ended when the server started.
-# A pod with an earlier script knows only the first line.
+addresses() { timeout 2 getent ahosts "$1" 2>/dev/null || true; } # name
+# Prints the identifier, the timeline and the position, then the epoch, then where the WAL ended when the server started,
+# then whether it has diverged. A pod with an earlier script knows only the first line.
 ask_peer() { # address:port, or a name without an address
   trap - ERR EXIT
   exec 9>&- # only the server and this script hold the lock
@@ -204,8 +224,8 @@ ask_peer() { # address:port, or a name without an address
     echo 'no address' >&2
     return
   fi
-  psql -XAtqw -d "$(peer_conninfo "$1") replication=true connect_timeout=2" -c IDENTIFY_SYSTEM -c 'SHOW pgset.epoch' \
-    -c 'SHOW pgset.wal_end' || true
+  timeout 5 psql -XAtqw -d "$(peer_conninfo "$1") replication=true connect_timeout=2" -c IDENTIFY_SYSTEM \
+    -c 'SHOW pgset.epoch' -c 'SHOW pgset.wal_end' -c 'SHOW pgset.diverged' || true
 }
 # The certificate of a peer is valid for the master's Service, perhaps not for the pod.
 peer_conninfo() { echo "$(conninfo "bootstrap-$PGSET_POD" "$PGSET_MASTER_HOST") hostaddr=${1%:*} port=${1##*:}"; } # address:port

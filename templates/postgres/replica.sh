@@ -103,17 +103,24 @@ replica() {
 
 # Runs beside the server of a replica. Writes which server to stream from only after the directory was compared.
 follow() {
-  [ "$master_pod" != none ] || {
-    log "no pod is the master: this standby streams from no server until its pod starts again"
-    return
-  }
+  case $master_pod in
+    none | unknown)
+      log "$([ "$master_pod" = none ] && echo "no pod is the master" || echo "the topology is not followed"): this standby streams from no server until its pod starts again"
+      # Without a master on purpose, replicas serve reads.
+      [ "$master_pod" = unknown ] || { sleep "$PGSET_MASTER_WAIT" && : >"$PGSET_RUN/compared"; }
+      return
+      ;;
+  esac
   if is_empty "$PGDATA"; then
     clone_again
   elif [ ! -e "$PGSET_RUN/follows" ]; then
     read_control
     wait_for_master "$PGSET_MASTER_WAIT" || {
-      log "$PGSET_MASTER_HOST:$PGSET_MASTER_PORT did not answer for $PGSET_MASTER_WAIT s: ready, but not compared with the master"
-      : >"$PGSET_RUN/compared"
+      # What has diverged serves no reads.
+      if [ ! -e "$PGDATA.diverged" ]; then
+        log "$PGSET_MASTER_HOST:$PGSET_MASTER_PORT did not answer for $PGSET_MASTER_WAIT s: ready, but not compared with the master"
+        : >"$PGSET_RUN/compared"
+      fi
       wait_for_master 0
     }
     [ "$(control 'Database system identifier')" = "$master_identifier" ] ||
@@ -121,6 +128,7 @@ follow() {
     compare_history
     if wal_is_there; then
       log "$PGDATA continues as a standby of $PGSET_MASTER_HOST"
+      rm -f "$PGDATA.diverged"
       : >"$PGSET_RUN/follows"
       reload
     else
@@ -140,6 +148,7 @@ clone_again() {
   if ! is_empty "$PGDATA"; then
     if [ -e "$PGDATA.old" ]; then rm -rf "$PGDATA"; else mv -T "$PGDATA" "$PGDATA.old"; fi
   fi
+  rm -f "$PGDATA.diverged"
   clear_half
   clone
   : >"$PGSET_RUN/follows"
@@ -174,7 +183,11 @@ compare_history() {
   [ "$timeline" -le "$master_timeline" ] ||
     diverged "it is on timeline $timeline and the master $PGSET_MASTER_HOST on $master_timeline"
   if [ "$timeline" != "$master_timeline" ]; then
-    history=$(replication "TIMELINE_HISTORY $master_timeline") || die $E_CLONE "TIMELINE_HISTORY $master_timeline: $(reason "$scratch/error")"
+    until history=$(replication "TIMELINE_HISTORY $master_timeline"); do
+      sleep 0.5
+      wait_for_master 0
+      limit=$master_lsn
+    done
     limit=$(left_at "$history" "$timeline")
     [ -n "$limit" ] || diverged "its timeline $timeline is not an ancestor of the master's timeline $master_timeline"
   elif [ "$known_master" = "$PGSET_POD" ]; then
@@ -185,6 +198,7 @@ compare_history() {
   fi
 }
 diverged() { # why
+  put "$PGDATA.diverged" "$1"
   die $E_DIVERGED "$PGDATA has diverged from the master: $1; nothing was deleted: save the data that only $PGDATA contains, then move $PGDATA away (with storage class: delete the claim of pod $PGSET_POD) and delete the pod: it will be cloned"
 }
 

@@ -69,7 +69,7 @@ prepare_server() {
   lock
   own
   read_role_file
-  rm -rf "$PGSET_RUN"/{follows,compared,cloning,failed,end} "$PGSET_RUN"/helper.*
+  rm -rf "$PGSET_RUN"/{follows,compared,cloning,failed,end} "$PGSET_RUN"/helper.* "$PGSET_TMP"/pgset-wal.*
   if [ "$(role)" = replica ]; then
     if is_empty "$PGDATA"; then : >"$PGSET_RUN/cloning"; else write_end; fi
     # A clone that was just made needs no comparison.
@@ -86,10 +86,17 @@ prepare_server() {
 # `stop` is the fence of `pgset stop` and `pgset down`, which delete the pod soon. If they were killed, the server starts
 # again: nothing was promoted meanwhile.
 await_permission() {
-  local id='' said='' since=$SECONDS
+  local id='' said='' since=$SECONDS written='' now
   while fenced || [ -e "$PGSET_RUN/cloning" ]; do
     [ -z "$stopping" ] && [ ! -e "$PGSET_RUN/failed" ] || return 1
-    ! fenced || read -r id _ <"$PGDATA.fence" || true
+    if [ -e "$PGDATA.fence" ]; then
+      read -r id _ <"$PGDATA.fence" || true
+      # Another `pgset stop` writes it again.
+      now=$(stat -c %Y "$PGDATA.fence" 2>/dev/null) || true
+      [ "$now" = "$written" ] || since=$SECONDS written=$now
+    elif fenced; then
+      read -r id _ <"$PGSET_RUN/fence" || true
+    fi
     if [ "$id" = stop ] && [ $((SECONDS - since)) -ge "$PGSET_STOP_WAIT" ]; then
       remove_fence "the pod was not deleted within $PGSET_STOP_WAIT s after the stop"
     elif [ -n "$id" ] && [ -z "$said" ]; then
@@ -104,12 +111,15 @@ run_server() {
   local status
   postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf" &
   child=$!
+  # The signal may have come before there was a server to stop.
+  [ -z "$stopping" ] || shut_down "$child"
   # A signal interrupts `wait`; the status of a child that has ended stays known.
   while
     status=0
     wait "$child" 2>/dev/null || status=$?
     kill -0 "$child" 2>/dev/null
   do :; done
+  status=0
   wait "$child" 2>/dev/null || status=$?
   child=
   return "$status"
@@ -177,6 +187,8 @@ sweep_when_streaming() {
 }
 keep_the_owner() {
   keep_owner
+  # A fast shutdown would write to a directory that has another owner.
+  kill -QUIT "$(postmaster)" 2>/dev/null || true
   die $E_LOCKED "another pod has taken over $PGDATA: this one did not renew its file for $PGSET_OWNER_WAIT s"
 }
 
@@ -186,32 +198,47 @@ keep_the_owner() {
 # timeline that descends from this one's; or when the mounted topology, which may be a minute old, has a later epoch
 # and another master.
 watch_peers() {
-  local peer identifier theirs its_epoch history
   while sleep 5 && kill -0 $$ 2>/dev/null; do
-    ! fenced || continue
-    if is_number "$(mounted epoch)" && [ "$(mounted epoch)" -gt "$epoch" ] && [ "$(mounted master)" != "$PGSET_POD" ]; then
-      replaced "the topology has epoch $(mounted epoch) and names $(mounted master)"
-    fi
-    for peer in $(peers); do
-      [[ $peer == *:* ]] || continue
-      (ask_peer "$peer") >"$scratch/peer" 2>/dev/null || true
-      its_epoch=''
-      { IFS='|' read -r identifier theirs _ && read -r its_epoch; } <"$scratch/peer" || true
-      if is_number "$its_epoch" && [ "$its_epoch" -gt "$epoch" ]; then
-        read_control
-        timeline=$(control "Latest checkpoint's TimeLineID")
-        [ "$identifier" = "$(control 'Database system identifier')" ] && [ "$theirs" -gt "$timeline" ] || continue
-        history=$(history_of "$(peer_conninfo "$peer")" "$theirs") || continue
-        [ -z "$(left_at "$history" "$timeline")" ] || replaced "the pod at $peer knows epoch $its_epoch, and is on timeline $theirs"
-      fi
-    done
+    fenced || (watch_round) || log "the other pods could not be asked"
   done
 }
-# Stops the server at once. The next bootstrap starts it as a standby.
+watch_round() {
+  local peer list number=0 identifier theirs its_epoch history
+  trap - ERR EXIT
+  in_helper=''  # what fails here is tried again
+  its_epoch=$(mounted epoch)
+  if is_number "$its_epoch" && [ "$its_epoch" -gt "$epoch" ] && [ -n "$(mounted master)" ] && [ "$(mounted master)" != "$PGSET_POD" ]; then
+    replaced "the topology has epoch $its_epoch and names $(mounted master)"
+    return
+  fi
+  list=${PGSET_PEERS:-$(service_peers)}
+  rm -f "$scratch"/peer.*
+  for peer in $list; do
+    number=$((number + 1))
+    ask_peer "$peer" >"$scratch/peer.$number" 2>/dev/null &
+  done
+  wait
+  number=0
+  for peer in $list; do
+    number=$((number + 1)) its_epoch=''
+    { IFS='|' read -r identifier theirs _ && read -r its_epoch; } <"$scratch/peer.$number" || true
+    is_number "$its_epoch" && [ "$its_epoch" -gt "$epoch" ] || continue
+    read_control
+    timeline=$(control "Latest checkpoint's TimeLineID")
+    [ "$identifier" = "$(control 'Database system identifier')" ] && [ "$theirs" -gt "$timeline" ] || continue
+    history=$(history_of "$(peer_conninfo "$peer")" "$theirs") || continue
+    [ -n "$(left_at "$history" "$timeline")" ] || continue
+    replaced "the pod at $peer knows epoch $its_epoch, and is on timeline $theirs"
+    return
+  done
+}
+# Stops the server at once. The next bootstrap starts it as a standby. The fence in memory comes first: the volume may be
+# full, or hang.
 replaced() { # why
   log "another pod has become the master: $1; this server stops"
-  write_fence replaced
+  put "$PGSET_RUN/fence" "replaced $epoch"
   kill -QUIT "$(postmaster)" 2>/dev/null || true
+  write_fence replaced || log "$PGDATA.fence can't be written: only the memory of this pod knows of it"
 }
 
 # --- what others run in the server's container ------------------------------------------------------------

@@ -73,9 +73,13 @@ is_refusal() { # answer
 use_topology() { # command that prints the value of a key
   master_pod=$("$1" master) recorded_identifier=$("$1" system-identifier) first_start=$("$1" first-start)
   epoch=$("$1" epoch) pods=$("$1" pods) transition=$("$1" transition)
-  : "${master_pod:=$PGSET_NAME-0}" "${epoch:=1}" "${pods:=0}"
+  : "${epoch:=1}" "${pods:=0}"
   is_number "$epoch" && is_number "$pods" ||
     die $E_TOPOLOGY "ConfigMap $PGSET_NAME-topology: epoch $epoch and pods $pods have to be numbers"
+  if [ -z "$master_pod" ]; then
+    # A topology of an earlier pgset, or none.
+    if [ "$epoch" -le 1 ] && [ -z "$transition" ]; then master_pod=$PGSET_NAME-0; else master_pod=none; fi
+  fi
   follow_newest
   pod_role=replica
   [ "$PGSET_POD" != "$master_pod" ] || pod_role=master
@@ -92,8 +96,7 @@ recorded() { # key
 }
 is_number() { [[ $1 =~ ^[0-9]{1,15}$ ]]; }
 put() { # file, text: replaces the file in one step
-  printf '%s\n' "$2" >"$1.new"
-  mv "$1.new" "$1"
+  printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"
 }
 
 # Beside the data directory is what its pod last knew: the identifier, the epoch, and the master of that epoch. A topology
@@ -109,7 +112,7 @@ read_role_file() {
 follow_newest() {
   [ "$known_epoch" -gt "$epoch" ] || return 0
   log "ConfigMap $PGSET_NAME-topology has epoch $epoch and is not followed: $PGDATA knows system identifier $known_identifier, epoch $known_epoch, master $known_master"
-  master_pod=none epoch=$known_epoch
+  master_pod=unknown epoch=$known_epoch
 }
 write_role_file() { # identifier, epoch, master
   [ "$(cat "$PGDATA.role" 2>/dev/null)" != "$*" ] || return 0

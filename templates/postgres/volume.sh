@@ -58,7 +58,10 @@ own() {
   while true; do
     owner_number=$(newest_owner)
     content=''
-    [ "$owner_number" = 0 ] || content=$(cat "$PGDATA.owner.$owner_number" 2>/dev/null) || continue # deleted meanwhile
+    if [ "$owner_number" != 0 ] && ! content=$(cat "$PGDATA.owner.$owner_number" 2>/dev/null); then
+      sleep 0.2 # deleted meanwhile
+      continue
+    fi
     [ "${content%% *}" != "$PGSET_POD_UID" ] || return 0
     if [ "$owner_number" != 0 ] && ! lock_is_enough; then
       [ "$content" = "$seen" ] || since=$SECONDS
@@ -127,12 +130,12 @@ disown_directory() {
 # --- the fence --------------------------------------------------------------------------------------------
 
 # While the file $PGDATA.fence exists, no server starts on this directory, whatever restarts. It contains the id of the
-# transition that wrote it. `stop` is not recorded as a transition: see `await_fence`.
-fenced() { [ -e "$PGDATA.fence" ]; }
+# transition that wrote it. `stop` is not recorded as a transition: see `await_permission`.
+fenced() { [ -e "$PGSET_RUN/fence" ] || [ -e "$PGDATA.fence" ]; }
 write_fence() { # id
-  printf '%s %s\n' "$1" "$epoch" >"$PGDATA.fence.new"
+  printf '%s %s\n' "$1" "$epoch" >"$PGDATA.fence.new" || return 1
   sync "$PGDATA.fence.new" 2>/dev/null || sync
-  mv "$PGDATA.fence.new" "$PGDATA.fence"
+  mv "$PGDATA.fence.new" "$PGDATA.fence" || return 1
   sync_entry "$PGDATA.fence"
 }
 remove_fence() { # why
@@ -142,6 +145,8 @@ remove_fence() { # why
 # The bootstrap knows whether the transition is over, if it has read the topology through the API.
 forget_fence() {
   local id
+  # The fence in memory is of an earlier bootstrap, which knew less.
+  rm -f "$PGSET_RUN/fence"
   fenced || return 0
   read -r id _ <"$PGDATA.fence" || true
   if [ -z "$read_by" ]; then
@@ -158,6 +163,7 @@ forget_fence() {
 is_empty() { [ ! -e "$1" ] || [ -z "$(ls -A "$1")" ]; }
 sync_entry() { sync "${1%/*}" 2>/dev/null || sync; } # makes a rename in that directory durable
 put_in_place() {                                     # renames $PGDATA.new to $PGDATA atomically
+  rm -f "$PGDATA.diverged"
   mv -T "$PGDATA.new" "$PGDATA"
   sync_entry "$PGDATA"
 }

@@ -19,6 +19,7 @@ fn role_file(pod: &Pod) -> String {
 fn a_pod_knows_the_newest_topology_that_it_followed() {
     let set = Set::new();
     epoch(&set, 2);
+    set.name_master("pgset-0");
     let (master, server, replica, standby) = set.pair_apart();
     let identifier = master.identifier();
     for pod in [&master, &replica] {
@@ -30,6 +31,7 @@ fn a_pod_knows_the_newest_topology_that_it_followed() {
     for lost in [true, false] {
         if lost {
             fs::remove_file(set.path().join("topology/epoch")).unwrap();
+            fs::remove_file(set.path().join("topology/master")).unwrap();
         } else {
             epoch(&set, 1);
         }
@@ -55,8 +57,10 @@ fn a_pod_knows_the_newest_topology_that_it_followed() {
         other.bootstrap().refuses(code::TOPOLOGY, &words);
         fs::remove_file(set.path().join("topology/master")).unwrap();
     }
-    // The newest again.
+    // The newest again. Without a master in it, no pod is the master.
     epoch(&set, 2);
+    master.bootstrap().ok().says("pod pgset-0 is the replica");
+    set.name_master("pgset-0");
     fs::remove_file(master.data().join("standby.signal")).unwrap();
     master.bootstrap().ok();
     let _server = master.serve_ready();
@@ -99,6 +103,7 @@ fn a_stopped_master_is_fenced_whatever_restarts() {
     replica.catches_up_with(&master);
 
     // A transition that is not over.
+    set.name_master("pgset-0");
     fs::write(set.path().join("topology/transition"), "t7 switchover\n").unwrap();
     fs::write(master.beside("fence"), "t7 1\n").unwrap();
     give(&master.beside("fence"));

@@ -36,6 +36,23 @@ fn a_replica_that_comes_back_goes_on() {
     let mut standby = replica.comes_back("continues as a standby");
     replica.catches_up_with(&master);
     assert!(!standby.running().log().contains("clon"));
+
+    // Any user can write text into the WAL, which pg_waldump prints as it is.
+    for prefix in [
+        "'a, lsn: FF/0, b'",
+        "E'a\nb'",
+        "E'a\nrmgr: XLOG len (rec/tot): 1/ 1, tx: 0, lsn: FF/0, prev 0/1, desc: b'",
+    ] {
+        drop(standby);
+        master.sql(&format!("select pg_logical_emit_message(false, {prefix}, 'x')"));
+        standby = replica.comes_back("continues as a standby");
+        replica.catches_up_with(&master);
+        assert!(!replica.sql("show pgset.wal_end").contains("FF/"));
+        standby.stop();
+        master.sql(&format!("select pg_logical_emit_message(false, {prefix}, 'x')"));
+        standby = replica.comes_back("continues as a standby");
+        replica.catches_up_with(&master);
+    }
 }
 
 #[test]
@@ -131,6 +148,15 @@ fn more_than_the_master_has_is_never_discarded() {
     master.sql("create table other as select generate_series(1, 1000) a");
     replica.is_refused(code::DIVERGED, &["is not the WAL of the master"]);
     drop(server);
+    // What has diverged from a master that served does not stop it later, and serves no reads.
+    master.bootstrap().ok().says("has diverged from a master that served");
+    let alone = replica.clone().env("PGSET_MASTER_WAIT", 1);
+    alone.bootstrap().ok();
+    let _standby = alone.serve();
+    eventually("the standby answers", || replica.try_sql("show pgset.diverged"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(replica.run(&["ready"]).code, 1);
+    assert_eq!(replica.sql("show pgset.diverged"), "on");
 }
 
 #[test]

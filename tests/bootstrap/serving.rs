@@ -174,6 +174,39 @@ fn a_master_that_was_killed_under_load_always_serves_again() {
     assert_eq!(replica.sql("select count(*) from load"), master.sql("select count(*) from load"));
 }
 
+/// A standby whose last checkpoint was in a transaction with many subtransactions accepts no connection before it has
+/// received more WAL, which only the master can write.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_standby_that_needs_its_master_does_not_stop_it_for_ever() {
+    let set = Set::new();
+    let (master, server, replica, standby) = set.pair_apart();
+    master.sql("create table t (a int)");
+    let many = "do $$ begin for i in 1..200 loop begin insert into t values (i); exception when others then null; end; end loop; perform pg_sleep(60); end $$";
+    let mut client = master.start_sql(many);
+    let written = "select count(*) > 0 from pg_locks where locktype = 'transactionid'";
+    eventually("the transaction writes", || match master.sql(written).as_str() {
+        "t" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    master.sql("checkpoint");
+    replica.catches_up_with(&master);
+    replica.sql("checkpoint");
+    standby.kill();
+    server.kill();
+    client.kill().unwrap();
+    client.wait().unwrap();
+    let alone = replica.clone().env("PGSET_MASTER_WAIT", 600);
+    alone.bootstrap().ok();
+    let mut standby = alone.serve();
+    standby.running().says("entering standby mode");
+    let waiting = master.clone().env("PGSET_BUSY_WAIT", 3).bootstrap().ok();
+    waiting.says("continuing without the answer of another pod after ");
+    let _server = master.serve_ready();
+    replica.catches_up_with(&master);
+}
+
 /// All pods start at once, without the others' help.
 #[test]
 #[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
@@ -229,7 +262,7 @@ fn a_peer_that_still_replays_its_wal_is_asked_again() {
     eventually("the replica answers", || replica.try_sql("select 1"));
     let conf = replica.run_file("bootstrap.conf");
     let text = fs::read_to_string(&conf).unwrap();
-    assert!(text.contains("pgset.epoch = 1\npgset.wal_end = '0/"), "{text}");
+    assert!(text.contains("pgset.epoch = 1\n") && text.contains("pgset.wal_end = '0/"), "{text}");
     let end = |position: &str| {
         let lines = text.lines().filter(|line| !line.starts_with("pgset.wal_end"));
         let lines = lines.collect::<Vec<_>>().join("\n");
