@@ -17,12 +17,13 @@ use crate::settings::{max_lag, parameters};
 pub const OLD_TRANSACTION: Duration = Duration::from_secs(3600);
 
 /// Queries one row. The file `max-lag` lies beside the server's configuration file.
+/// `json_agg` of rows would print a line for each; the whole row must be one line.
 const MEASURE: &str = r#"\set df `df -Pk "${PGDATA:-/pgdata}"`
 select case when v >= 100000 then 'pg_is_wal_replay_paused' else 'pg_is_xlog_replay_paused' end as paused,
   case when v >= 100000 then 'pg_last_wal_receive_lsn' else 'pg_last_xlog_receive_location' end as received,
   case when v >= 100000 then 's.backend_type = ''client backend''' else 's.query not like ''autovacuum: %''' end as client,
   case when v >= 120000 then '(select row_to_json(c) from (select sum(checksum_failures)::bigint as failures, max(checksum_last_failure)::text as last, string_agg(coalesce(datname, ''shared objects''), '', '' order by datname) as databases from pg_stat_database where checksum_failures > 0 having count(*) > 0) c)' else 'null::text' end as checksums,
-  case when v >= 150000 then '(select json_agg(c) from (select datname as database, datcollversion as recorded, pg_database_collation_actual_version(oid) as actual from pg_database where datcollversion <> pg_database_collation_actual_version(oid) order by datname) c)' else 'null::text' end as collations,
+  case when v >= 150000 then '(select array_to_json(array_agg(c)) from (select datname as database, datcollversion as recorded, pg_database_collation_actual_version(oid) as actual from pg_database where datcollversion <> pg_database_collation_actual_version(oid) order by datname) c)' else 'null::text' end as collations,
   case when v >= 130000 then '(select sum(size)::bigint from pg_ls_waldir())' else 'null::bigint' end as wal,
   case when v >= 130000 then 'pg_size_bytes(current_setting(''wal_keep_size''))' else 'null::bigint' end as wal_keep,
   case when v >= 130000 then 'pg_read_file(regexp_replace(current_setting(''config_file''), ''[^/]*$'', ''max-lag''), 0, 100, true)' else 'null::text' end as max_lag
@@ -260,6 +261,12 @@ mod tests {
         assert_eq!(measured, Ok(nothing));
         assert!(parsed(r#"{"kind":"server"}"#).is_err());
         assert!(parsed(r#"{"kind":"measurements","replay":{"paused":"yes"}}"#).is_err());
+    }
+
+    #[test]
+    fn a_list_of_rows_is_one_line() {
+        let lists = MEASURE.matches("json_agg(").count();
+        assert_eq!((lists, MEASURE.matches("json_agg(name)").count()), (1, 1));
     }
 
     #[test]
