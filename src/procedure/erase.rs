@@ -126,6 +126,9 @@ for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
   ordinal=${ordinal%.lock}
   ordinal=${ordinal%.new}
+  ordinal=${ordinal%.half}
+  ordinal=${ordinal%.old.tablespaces}
+  ordinal=${ordinal%%.kept.tablespaces*}
   ordinal=${ordinal%.old}
   case $ordinal in
     '' | *[!0-9]*) continue ;;
@@ -177,6 +180,10 @@ mod tests {
             "pgset-0.lock",
             "pgset-1.new",
             "pgset-1.old",
+            "pgset-1.old.tablespaces",
+            "pgset-1.kept.tablespaces",
+            "pgset-1.kept.tablespaces.2",
+            "pgset-1.half",
             "pgset-11",
             "pgset-",
             "pgset-0-1",
@@ -185,6 +192,7 @@ mod tests {
             "other-0",
             "pgset",
             "pgset-0.mine",
+            "pgset-0.tablespaces",
         ];
         for name in names {
             std::fs::create_dir_all(volume.path().join(name).join("base")).unwrap();
@@ -207,7 +215,8 @@ mod tests {
                 "pgset-b-0",
                 "other-0",
                 "pgset",
-                "pgset-0.mine"
+                "pgset-0.mine",
+                "pgset-0.tablespaces"
             ]
         );
     }
