@@ -15,6 +15,7 @@ mod refused;
 mod running;
 mod serving;
 mod set;
+mod tablespaces;
 mod tls;
 mod topology;
 
@@ -41,6 +42,7 @@ mod code {
     pub(super) const TLS: i32 = 25;
     pub(super) const TOPOLOGY: i32 = 26;
     pub(super) const BEHIND: i32 = 27;
+    pub(super) const TABLESPACE: i32 = 28;
 }
 
 /// Calls `ask` until it returns `Ok`; panics with the last `Err` after 60 seconds.

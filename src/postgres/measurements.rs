@@ -3,6 +3,7 @@
 //! One script asks for this and for what [`replication`] observes, so that each pod is asked once. Like that one
 //! it works on PostgreSQL 9.5 to 18; what a version can't tell is null.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -17,12 +18,13 @@ use crate::settings::{max_lag, parameters};
 pub const OLD_TRANSACTION: Duration = Duration::from_secs(3600);
 
 /// Queries one row. The file `max-lag` lies beside the server's configuration file.
+/// `json_agg` of rows would print a line for each; the whole row must be one line.
 const MEASURE: &str = r#"\set df `df -Pk "${PGDATA:-/pgdata}"`
 select case when v >= 100000 then 'pg_is_wal_replay_paused' else 'pg_is_xlog_replay_paused' end as paused,
   case when v >= 100000 then 'pg_last_wal_receive_lsn' else 'pg_last_xlog_receive_location' end as received,
   case when v >= 100000 then 's.backend_type = ''client backend''' else 's.query not like ''autovacuum: %''' end as client,
   case when v >= 120000 then '(select row_to_json(c) from (select sum(checksum_failures)::bigint as failures, max(checksum_last_failure)::text as last, string_agg(coalesce(datname, ''shared objects''), '', '' order by datname) as databases from pg_stat_database where checksum_failures > 0 having count(*) > 0) c)' else 'null::text' end as checksums,
-  case when v >= 150000 then '(select json_agg(c) from (select datname as database, datcollversion as recorded, pg_database_collation_actual_version(oid) as actual from pg_database where datcollversion <> pg_database_collation_actual_version(oid) order by datname) c)' else 'null::text' end as collations,
+  case when v >= 150000 then '(select array_to_json(array_agg(c)) from (select datname as database, datcollversion as recorded, pg_database_collation_actual_version(oid) as actual from pg_database where datcollversion <> pg_database_collation_actual_version(oid) order by datname) c)' else 'null::text' end as collations,
   case when v >= 130000 then '(select sum(size)::bigint from pg_ls_waldir())' else 'null::bigint' end as wal,
   case when v >= 130000 then 'pg_size_bytes(current_setting(''wal_keep_size''))' else 'null::bigint' end as wal_keep,
   case when v >= 130000 then 'pg_read_file(regexp_replace(current_setting(''config_file''), ''[^/]*$'', ''max-lag''), 0, 100, true)' else 'null::text' end as max_lag
@@ -35,8 +37,16 @@ select row_to_json(r) from (select 'measurements' as kind, :'df' as df, :max_lag
   (select row_to_json(d) from (select datname as database, mxid_age(datminmxid) as age from pg_database order by mxid_age(datminmxid) desc, datname limit 1) d) as multixact_ids,
   :checksums as checksum_failures, :collations as collations,
   (select row_to_json(t) from (select s.pid, s.usename as user, s.datname as database, s.application_name as application, s.state, extract(epoch from clock_timestamp() - s.xact_start) as seconds, count(*) filter (where s.xact_start < clock_timestamp() - interval 'OLD') over () as old from pg_stat_activity s where s.xact_start is not null and s.pid <> pg_backend_pid() and :client order by s.xact_start limit 1) t) as oldest_transaction,
-  (select row_to_json(p) from (select gid, database, owner as user, extract(epoch from clock_timestamp() - prepared) as seconds, count(*) filter (where prepared < clock_timestamp() - interval 'OLD') over () as old from pg_prepared_xacts order by prepared limit 1) p) as oldest_prepared) r;
+  (select row_to_json(p) from (select gid, database, owner as user, extract(epoch from clock_timestamp() - prepared) as seconds, count(*) filter (where prepared < clock_timestamp() - interval 'OLD') over () as old from pg_prepared_xacts order by prepared limit 1) p) as oldest_prepared,
+  case when not pg_is_in_recovery() then (select array_to_json(array_agg(t)) from (select spcname as name, pg_tablespace_location(oid) as location, regexp_replace(current_setting('data_directory'), '/[^/]*$', '') as volume from pg_tablespace where spcname not in ('pg_default', 'pg_global') order by spcname) t) end as tablespaces) r;
 "#;
+
+/// Queries the sizes of the master's tablespaces. PostgreSQL asks the file system for the size of each file, which may
+/// take long: all else is printed before.
+const MEASURE_TABLESPACES: &str = r"\set ON_ERROR_STOP off
+set statement_timeout = '2s';
+select row_to_json(r) from (select 'tablespaces' as kind, (select json_object_agg(spcname, pg_tablespace_size(oid)) from pg_tablespace where spcname not in ('pg_default', 'pg_global')) as bytes where not pg_is_in_recovery()) r;
+";
 
 /// The script that observes and measures the server of a pod, over the pod's Unix socket, as superuser.
 #[must_use]
@@ -47,7 +57,7 @@ pub fn ask(pod: &str) -> Script {
         .replace("'OLD'", &format!("'{} seconds'", OLD_TRANSACTION.as_secs()))
         .replace("RISKY", &risky.join(", "))
         .replace("ALTERED", altered::NAMES);
-    Script::new(pod, &format!("{}{measure}", replication::statements()))
+    Script::new(pod, &format!("{}{measure}{MEASURE_TABLESPACES}", replication::statements()))
 }
 
 /// What was measured in one server. What its version or image can't tell is `None`.
@@ -84,6 +94,12 @@ pub struct Measurements {
     pub oldest_transaction: Option<OpenTransaction>,
     /// The oldest prepared transaction.
     pub oldest_prepared: Option<PreparedTransaction>,
+    /// The tablespaces of users, if it is the master. The status has them in one place, for the set.
+    #[serde(default, deserialize_with = "or_default", skip_serializing)]
+    pub tablespaces: Vec<Location>,
+    /// Their sizes, by name; empty if that took too long.
+    #[serde(skip)]
+    pub tablespace_bytes: BTreeMap<String, u64>,
 }
 
 /// The space of a file system.
@@ -173,22 +189,38 @@ pub struct PreparedTransaction {
     pub old: u64,
 }
 
+/// The directory of a tablespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The tablespace.
+    pub name: String,
+    /// Its directory, or one relative to the data directory.
+    pub location: String,
+    /// Where the server's volume is mounted.
+    pub volume: String,
+}
+
 impl Measurements {
     /// Reads what [`ask`] printed.
     ///
     /// # Errors
     /// When the output has no such row.
     pub fn parse(output: &ExecOutput) -> Result<Self, String> {
-        let is_ours = |row: &serde_json::Map<String, Value>| {
-            row.get("kind").and_then(Value::as_str) == Some("measurements")
+        let of = |kind: &str| {
+            output.rows().find(|row| row.get("kind").and_then(Value::as_str) == Some(kind))
         };
-        let row = output.rows().find(is_ours).ok_or("psql did not print the measurements")?;
+        let row = of("measurements").ok_or("psql did not print the measurements")?;
+        let bytes = of("tablespaces").and_then(|mut row| row.remove("bytes"));
+        let bytes: Option<BTreeMap<String, Option<u64>>> =
+            bytes.and_then(|it| serde_json::from_value(it).ok());
+        let known = |(name, bytes): (String, Option<u64>)| Some((name, bytes?));
+        let tablespace_bytes = bytes.unwrap_or_default().into_iter().filter_map(known).collect();
         let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (df, limit) = (text("df"), text("max_lag"));
         let measured: Self =
             serde_json::from_value(Value::Object(row)).map_err(|e| e.to_string())?;
         let max_lag_bytes = limit.trim().parse().unwrap_or(max_lag::DEFAULT_BYTES);
-        Ok(Self { space: Space::of_df(&df), max_lag_bytes, ..measured })
+        Ok(Self { space: Space::of_df(&df), max_lag_bytes, tablespace_bytes, ..measured })
     }
 }
 
@@ -260,6 +292,26 @@ mod tests {
         assert_eq!(measured, Ok(nothing));
         assert!(parsed(r#"{"kind":"server"}"#).is_err());
         assert!(parsed(r#"{"kind":"measurements","replay":{"paused":"yes"}}"#).is_err());
+    }
+
+    #[test]
+    fn a_list_of_rows_is_one_line() {
+        let lists = MEASURE.matches("json_agg(").count();
+        assert_eq!((lists, MEASURE.matches("json_agg(name)").count()), (1, 1));
+    }
+
+    #[test]
+    fn tablespaces_have_a_size_if_it_was_measured() {
+        let row = r#"{"kind":"measurements","df":"","max_lag":null,"replay":null,"collations":null,"tablespaces":[{"name":"fast","location":"/pgdata/fast","volume":"/pgdata"}]}"#;
+        let measured = parsed(row).unwrap();
+        assert_eq!((measured.tablespaces.len(), measured.tablespace_bytes.len()), (1, 0));
+        assert_eq!(measured.tablespaces[0].location, "/pgdata/fast");
+        for (bytes, size) in
+            [(r#"{"fast":8192}"#, Some(8192)), (r#"{"fast":null,"other":1}"#, None), ("null", None)]
+        {
+            let rows = format!("{row}\n{{\"kind\":\"tablespaces\",\"bytes\":{bytes}}}");
+            assert_eq!(parsed(&rows).unwrap().tablespace_bytes.get("fast").copied(), size);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod lag;
 mod problems;
 pub mod servers;
 pub mod slots;
+pub mod tablespaces;
 pub mod tls;
 mod warnings;
 
@@ -28,6 +29,7 @@ pub use human::{View, human};
 pub use lag::{ReplicaLag, ReplicaStatus, lags};
 pub use problems::disagreements;
 use problems::{pod_problems, replication_problems, volume_problems, why_down};
+pub use tablespaces::Tablespace;
 pub use tls::{TlsMode, TlsStatus};
 
 /// The version of the JSON and YAML document. Within one version, fields may be added but not changed.
@@ -229,6 +231,9 @@ pub struct Status {
     pub replication: Vec<ReplicaStatus>,
     /// The master's slots.
     pub slots: Vec<SlotRow>,
+    /// The tablespaces that users have created.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tablespaces: Vec<Tablespace>,
     /// Its Services.
     pub services: Vec<ServiceFacts>,
     /// Its PersistentVolumeClaims.
@@ -280,6 +285,7 @@ impl Status {
             pods: Vec::new(),
             replication: Vec::new(),
             slots: Vec::new(),
+            tablespaces: Vec::new(),
             services: Vec::new(),
             volumes,
         }
@@ -331,6 +337,9 @@ impl Status {
             (false, false) => Health::Degraded,
             (false, true) => Health::Healthy,
         };
+        let tablespaces = tablespaces::tablespaces(&facts.pods, &facts.volumes);
+        let mut warnings = warnings::warnings(&facts.pods);
+        warnings.extend(tablespaces::warnings(&tablespaces));
         Self {
             version: STATUS_VERSION,
             set: facts.set,
@@ -341,7 +350,7 @@ impl Status {
                 .hint
                 .or_else(|| problems.iter().find_map(|problem| connections::hint(problem, None))),
             problems,
-            warnings: warnings::warnings(&facts.pods),
+            warnings,
             previous_template: facts.previous_template,
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
             synchronous: facts.observation.as_ref().map(|o| o.synchronous),
@@ -352,6 +361,7 @@ impl Status {
                 .as_ref()
                 .map_or_else(Vec::new, |o| lag::replication(o, &facts.pods)),
             slots: facts.observation.map_or_else(Vec::new, |o| o.slots),
+            tablespaces,
             pods: facts.pods,
             services: facts.services,
             volumes: facts.volumes,

@@ -126,7 +126,8 @@ for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
   beside=${ordinal#"${ordinal%%.*}"}
   case $beside in
-    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .diverged | .diverged.new | .owner.* | .owner-*) ;;
+    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .diverged | .diverged.new | .half | .old.tablespaces | \
+      .kept.tablespaces | .kept.tablespaces.* | .owner.* | .owner-*) ;;
     *) continue ;;
   esac
   case ${ordinal%%.*} in
@@ -183,6 +184,10 @@ mod tests {
             "pgset-1.fence",
             "pgset-1.owner.12",
             "pgset-1.owner-41d7.new",
+            "pgset-1.old.tablespaces",
+            "pgset-1.kept.tablespaces",
+            "pgset-1.kept.tablespaces.2",
+            "pgset-1.half",
             "pgset-11",
             "pgset-",
             "pgset-0-1",
@@ -191,6 +196,7 @@ mod tests {
             "other-0",
             "pgset",
             "pgset-0.mine",
+            "pgset-0.tablespaces",
         ];
         for name in names {
             std::fs::create_dir_all(volume.path().join(name).join("base")).unwrap();
@@ -213,7 +219,8 @@ mod tests {
                 "pgset-b-0",
                 "other-0",
                 "pgset",
-                "pgset-0.mine"
+                "pgset-0.mine",
+                "pgset-0.tablespaces"
             ]
         );
     }

@@ -11,8 +11,9 @@
 #
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
-# server.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role, .fence,
-# .diverged; $PGDATA.new while it is created, and $PGDATA.old until a new clone streams.
+# tablespaces.sh, server.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role,
+# .fence, .diverged; $PGDATA.new while it is created, $PGDATA.half after a clone that did not end; $PGDATA.old and
+# $PGDATA.old.tablespaces until a new clone streams.
 #
 # Each kind of error has its own exit code, and its last log line is `bootstrap: error: ...`:
 readonly E_USAGE=2         # an unknown subcommand, or a variable is missing
@@ -34,6 +35,7 @@ readonly E_UNPREPARED=24   # `serve` without a previous bootstrap
 readonly E_TLS=25          # TLS is required, and there is no certificate or its key does not match
 readonly E_TOPOLOGY=26     # the API server refuses to show the topology, or the topology is not the newest
 readonly E_BEHIND=27       # another pod has data that the master's directory lacks
+readonly E_TABLESPACE=28   # a tablespace of the master is where this replica can't have its copy
 
 set -Eeuo pipefail
 umask 077
@@ -149,6 +151,8 @@ parts=${BASH_SOURCE[0]%/*}
 . "$parts/master.sh"
 # shellcheck source=replica.sh
 . "$parts/replica.sh"
+# shellcheck source=tablespaces.sh
+. "$parts/tablespaces.sh"
 # shellcheck source=server.sh
 . "$parts/server.sh"
 

@@ -23,7 +23,7 @@ master() {
   [ -z "$recorded_identifier" ] ||
     die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
   [ ! -e "$PGDATA.old" ] ||
-    die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away"
+    die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away$([ ! -e "$PGDATA.old.tablespaces" ] || echo "; its tablespaces are in $PGDATA.old.tablespaces")"
   ask_peers
   case $PGSET_ORIGIN in
     initdb) initialise ;;

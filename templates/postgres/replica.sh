@@ -92,6 +92,7 @@ replica() {
     return
   fi
   check_existing
+  check_shared_tablespaces
   if [ ! -e "$PGDATA/standby.signal" ]; then
     # The server has accepted writes, so it must be proved that it has no WAL that the master lacks.
     log "$PGDATA has no standby.signal: it was a master"
@@ -146,7 +147,12 @@ clone_again() {
   : >"$PGSET_RUN/cloning"
   stop_server
   if ! is_empty "$PGDATA"; then
-    if [ -e "$PGDATA.old" ]; then rm -rf "$PGDATA"; else mv -T "$PGDATA" "$PGDATA.old"; fi
+    if [ -e "$PGDATA.old" ]; then
+      rm -rf "$PGDATA"
+    else
+      keep_stray_tablespaces
+      mv -T "$PGDATA" "$PGDATA.old"
+    fi
   fi
   rm -f "$PGDATA.diverged"
   clear_half
@@ -288,10 +294,12 @@ clone() {
     wait_for_master 0
     [ -z "$recorded_identifier" ] || [ "$recorded_identifier" = "$master_identifier" ] ||
       die $E_STRANGER "the master $PGSET_MASTER_HOST has the system identifier $master_identifier and this set has $recorded_identifier: it is another set's master"
+    check_shared_tablespaces
     check_room
     started=$SECONDS
     ! fetch_clone || break
-    rm -rf "$PGDATA.new"
+    forget_half
+    ! clear_location || continue
     if disk_is_full; then
       die $E_FULL "clone: the volume at ${PGDATA%/*} is full: make it larger$([ ! -e "$PGDATA.old" ] || echo "; $PGDATA.old is kept until the clone streams")"
     fi
@@ -308,6 +316,8 @@ clone() {
   done
   make_standby "$PGDATA.new"
   sync_directory "$PGDATA.new"
+  # Before the rename: for a complete directory it would be wrong.
+  [ ! -e "$PGDATA.half" ] || rm -f "$PGDATA.half"
   put_in_place
   result="cloned $(du -sk "$PGDATA" | cut -f1) kB"
   log "cloned in $((SECONDS - started)) s"
@@ -335,7 +345,7 @@ fetch_clone() {
   clone_progress &
   progress=$!
   attended pg_basebackup -d "$to_master" -w -D "$PGDATA.new" -X stream -c fast -S "$(slot_name)" \
-    --manifest-checksums=SHA256 --no-sync || status=$?
+    --manifest-checksums=SHA256 --no-sync --no-clean || status=$?
   kill "$progress" 2>/dev/null || true
   [ "$status" = 0 ] || return 1
   attended pg_verifybackup --quiet "$PGDATA.new"

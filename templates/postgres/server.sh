@@ -41,14 +41,21 @@ serve() {
   trap 'stopping=1; [ -z "$child" ] || kill -QUIT "$child"' QUIT
   trap '[ -z "$child" ] || kill -HUP "$child"' HUP
   beside_server keep_the_owner
-  if [ "$(role)" = master ]; then beside_server watch_peers; else beside_server follow; fi
+  if [ "$(role)" = master ]; then
+    beside_server watch_peers
+  else
+    beside_server follow
+    beside_server watch_tablespaces
+  fi
   while true; do
     await_permission || break
     forget_dead_servers
     status=0
     run_server || status=$?
     [ ! -e "$PGSET_RUN/failed" ] || break
-    if [ -n "$stopping" ] || ! { fenced || [ -e "$PGSET_RUN/cloning" ]; }; then break; fi
+    [ -z "$stopping" ] || break
+    if fenced || [ -e "$PGSET_RUN/cloning" ]; then continue; fi
+    if [ "$status" = 0 ] || [ "$(role)" = master ] || ! make_locations; then break; fi
   done
   [ "${status:-0}" != 0 ] || disown_directory
   if [ -s "$PGSET_RUN/failed" ]; then
@@ -66,6 +73,7 @@ prepare_server() {
     [ "$(role)" = master ] || [ -e "$PGDATA/standby.signal" ] ||
       die $E_UNPREPARED "$PGDATA has no standby.signal: a replica is never started writable; delete the pod, so that it is compared with the master"
   fi
+  [ "$(role)" = master ] || check_shared_tablespaces
   lock
   own
   read_role_file
@@ -182,6 +190,7 @@ sweep_when_streaming() {
     kill -0 $$ # process 1: stop when it ends
     sleep 1
   done
+  sweep_tablespaces
   rm -rf "$PGDATA.old"
   log "$PGDATA is streaming: $PGDATA.old is deleted"
 }

@@ -170,7 +170,7 @@ put_in_place() {                                     # renames $PGDATA.new to $P
 # Deletes a directory that was not renamed: the process that created it was killed.
 clear_half() {
   [ ! -e "$PGDATA.new" ] || log "deleting $PGDATA.new, which is incomplete"
-  rm -rf "$PGDATA.new"
+  if [ "$(role)" = replica ]; then forget_half; else rm -rf "$PGDATA.new"; fi
 }
 # One fsync of all files at the end is faster than many fsyncs on the way.
 sync_directory() { # directory

@@ -10,7 +10,7 @@ use super::tls::made;
 use super::{code, eventually};
 
 /// Puts a wrapper script for this command first in `PATH`.
-fn stand_before(set: &Set, pod: &Pod, command: &str, script: &str) -> Pod {
+pub(super) fn stand_before(set: &Set, pod: &Pod, command: &str, script: &str) -> Pod {
     let directory = set.make_directory("before");
     // The script prepends the directory of `postgres`, wherever it is, to `PATH`. So a wrapper of
     // `postgres` is needed, too.

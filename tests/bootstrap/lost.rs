@@ -9,7 +9,7 @@ use super::{code, eventually, skipped};
 use crate::support::mount::Mount;
 
 /// Writes so much that a slot with a limit is lost and WAL files are removed.
-fn write_past_the_limit(master: &Pod) {
+pub(super) fn write_past_the_limit(master: &Pod) {
     master.sql("create table if not exists filler (a int)");
     for _ in 0..4 {
         master.sql("insert into filler select generate_series(1, 1000)");

@@ -153,7 +153,18 @@ impl Set {
             root: root.to_owned(),
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
             contained: false,
+            volume: None,
         }
+    }
+
+    /// A pod whose volume is mounted at the same path as that of every other pod, in a mount namespace. Only root can
+    /// make one.
+    pub(super) fn pod_mounting(&self, ordinal: u32, volume: &str) -> Pod {
+        let volume = self.make_directory(volume);
+        let point = self.make_directory("pgdata");
+        let data = point.join(format!("pgset-{ordinal}"));
+        let pod = self.pod(ordinal).env("PGDATA", data.display());
+        Pod { volume: Some((volume, point)), ..pod }
     }
 
     /// Mounts the files of the TLS Secret, except those in `without`.
@@ -219,6 +230,8 @@ pub(super) struct Pod {
     environment: Vec<(String, String)>,
     /// Whether the server's script is process 1 of a namespace, as in a container.
     contained: bool,
+    /// The directory that is its volume, and where it is mounted for its processes alone.
+    volume: Option<(PathBuf, PathBuf)>,
 }
 
 impl Pod {
@@ -298,6 +311,16 @@ impl Pod {
         format!("{}.{suffix}", self.value("PGDATA")).into()
     }
 
+    /// A path in its volume, as this machine sees it.
+    pub(super) fn in_volume(&self, name: &str) -> PathBuf {
+        self.volume.as_ref().unwrap().0.join(name)
+    }
+
+    /// Where its volume is mounted, as the pod sees it.
+    pub(super) fn mounted(&self, name: &str) -> String {
+        self.volume.as_ref().unwrap().1.join(name).to_str().unwrap().to_owned()
+    }
+
     /// The file that the server's configuration includes.
     pub(super) fn bootstrap_conf(&self) -> String {
         fs::read_to_string(self.run_file("bootstrap.conf")).unwrap()
@@ -311,6 +334,13 @@ impl Pod {
     /// A command with only the pod's environment.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = as_postgres(program);
+        if let Some((volume, point)) = &self.volume {
+            let inner = command;
+            command = Command::new("unshare");
+            let mount = r#"/bin/mount --bind "$0" "$1" && shift && exec "$@""#;
+            command.args(["--mount", "--", "/bin/bash", "-c", mount]).arg(volume).arg(point);
+            command.arg(inner.get_program()).args(inner.get_args());
+        }
         // `setpriv` looks up the user's groups first; the script gets only the pod's environment.
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).current_dir("/");

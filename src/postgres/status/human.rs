@@ -41,6 +41,7 @@ const REPLICATION: [(&str, u8); 6] =
     [("REPLICA", 0), ("STATE", 0), ("SYNC", 2), ("BEHIND", 1), ("DELAY", 3), ("REPLAYED", 4)];
 const SLOTS: [(&str, u8); 6] =
     [("NAME", 0), ("KIND", 2), ("USED", 1), ("KEEPS", 0), ("WAL", WIDE), ("LOST AFTER", WIDE)];
+const TABLESPACES: [(&str, u8); 3] = [("NAME", 0), ("LOCATION", 0), ("SIZE", 1)];
 const SERVICES: [(&str, u8); 4] = [("NAME", 0), ("ADDRESS", 1), ("PORT", 2), ("ENDPOINTS", 0)];
 const VOLUMES: [(&str, u8); 8] = [
     ("CLAIM", 0),
@@ -99,6 +100,7 @@ pub fn human(status: &Status, view: View) -> String {
     section(&mut text, "pods", view, &PODS, &pods(status));
     section(&mut text, "replication", view, &REPLICATION, &replication(status));
     section(&mut text, "slots", view, &SLOTS, &slots(status));
+    section(&mut text, "tablespaces", view, &TABLESPACES, &tablespaces(status));
     section(&mut text, "services", view, &SERVICES, &services(status));
     let mut columns = VOLUMES;
     if status.volumes.iter().all(|volume| volume.space.is_none()) {
@@ -247,6 +249,14 @@ fn slots(status: &Status) -> Vec<Vec<String>> {
         ]
     };
     status.slots.iter().map(row).collect()
+}
+
+fn tablespaces(status: &Status) -> Vec<Vec<String>> {
+    let row = |tablespace: &super::Tablespace| {
+        let bytes = tablespace.bytes.map_or("-".to_owned(), text::size);
+        vec![tablespace.name.clone(), tablespace.location.clone(), bytes]
+    };
+    status.tablespaces.iter().map(row).collect()
 }
 
 fn services(status: &Status) -> Vec<Vec<String>> {

@@ -1,7 +1,7 @@
 //! The whole output at several widths.
 
 use super::*;
-use crate::postgres::measurements::{Age, Replay, Space};
+use crate::postgres::measurements::{Age, Location, Replay, Space};
 use crate::postgres::replication::{Lsn, Observation, ReplicaRow, SlotRow};
 use crate::postgres::status::{Endpoint, Facts, PodFacts, ServiceRole, VolumeFacts};
 use crate::set::{Role, RunState};
@@ -303,6 +303,26 @@ servers
     ] {
         assert!(text.contains(line), "{text}");
     }
+}
+
+#[test]
+fn tablespaces_are_shown_if_there_are_any() {
+    let mut facts = facts();
+    let measured = facts.pods[0].measurements.as_mut().unwrap();
+    let location = |name: &str, location: &str| Location {
+        name: name.into(),
+        location: location.into(),
+        volume: "/pgdata".into(),
+    };
+    measured.tablespaces = vec![location("fast", "/pgdata/fast"), location("lost", "/tmp/x")];
+    measured.tablespace_bytes = [("fast".to_owned(), 7 << 20)].into();
+    let text = shown(&Status::new(facts), None, false);
+    let table = "\ntablespaces\n  NAME  LOCATION      SIZE\n  fast  /pgdata/fast  7 MiB\n  lost  /tmp/x        -\n\nservices\n";
+    assert!(text.contains(table), "{text}");
+    assert!(
+        text.contains("  warning: tablespace lost is at /tmp/x, outside the volume: "),
+        "{text}"
+    );
 }
 
 #[test]
