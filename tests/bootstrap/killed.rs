@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::code;
 use super::eventually;
+use super::lost::write_past_the_limit;
 use super::set::{PASSWORDS, Pod, Server, Set};
 
 /// Commands with counted calls. Polling commands are not counted: their number differs between runs.
@@ -235,4 +236,73 @@ fn a_base_backup_killed_inside_is_never_writable() {
     }
     assert!(points >= 20, "killed at {points} points only");
     replica_gets_whole(&master, &pod);
+}
+
+/// A master with data asks its peers, and writes what it knows, before its server starts.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_master_killed_between_its_steps_serves_what_it_had() {
+    let set = Set::new();
+    let (master, server, replica, _standby) = set.pair_apart();
+    master.sql("create table kept as select generate_series(1, 1000) a");
+    replica.catches_up_with(&master);
+    server.stop();
+    let counted = Counted::new(&set, &master);
+    let mut points = 0;
+    for call in 1.. {
+        if !counted.killed_at(call, "before") {
+            break;
+        }
+        points += 1;
+        master.bootstrap().ok();
+        if points % 5 == 0 {
+            let server = master.serve_ready();
+            assert_eq!(master.sql("select count(*) from kept"), "1000");
+            replica.catches_up_with(&master);
+            server.stop();
+        }
+    }
+    assert!(points >= 10, "killed at {points} points only");
+}
+
+/// A replica whose WAL is gone is cloned in the server's container. One good directory is there at any time.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_clone_beside_the_old_directory_killed_anywhere_keeps_one_that_is_good() {
+    let set = Set::new();
+    let (master, _server, replica, standby) = set.pair_apart();
+    standby.stop();
+    let counted = Counted::new(&set, &replica);
+    let good = |directory: &Path| {
+        directory.join("standby.signal").exists() && directory.join("global/pg_control").exists()
+    };
+    let (data, old) = (replica.data(), replica.beside("old"));
+    let mut points = 0;
+    for call in (1..).step_by(4) {
+        write_past_the_limit(&master);
+        replica.bootstrap().ok();
+        let _ = fs::remove_file(&counted.calls);
+        let dying = counted.pod.clone().env("SHIM_KILL", format!("{call}:before"));
+        let mut running = dying.start(&["serve"]);
+        let killed = eventually("the script is killed, or has cloned", || {
+            assert!(good(&data) || good(&old), "no good directory at call {call}");
+            if !running.is_alive() {
+                return Ok(true);
+            }
+            let log = running.log();
+            if log.contains("is deleted") { Ok(false) } else { Err(log) }
+        });
+        running.kill();
+        assert!(good(&data) || good(&old), "no good directory after call {call}");
+        replica.kill_servers();
+        let standby = replica.serve_ready();
+        replica.catches_up_with(&master);
+        assert!(good(&data));
+        standby.stop();
+        if !killed {
+            break;
+        }
+        points += 1;
+    }
+    assert!(points >= 8, "killed at {points} points only");
 }
