@@ -2,6 +2,7 @@
 //!
 //! Run them with `PGSET_POSTGRES=1 tests/run.sh`, or `cargo test --test pgset -- --ignored bootstrap::`.
 //! They need PostgreSQL's server programs (13 or later). Root runs these programs as the user `postgres`.
+//! `tests/bootstrap-in.sh` runs them with the PostgreSQL of another Debian.
 
 mod api;
 mod beside;

@@ -1,13 +1,37 @@
 //! Local resources of the tests: PostgreSQL's programs, a user to run them, free ports.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The directory with the server programs of the newest PostgreSQL on this machine.
+/// The root file system of another Debian, if all programs of the pods run in one: `PGSET_POSTGRES_ROOT`. It contains
+/// the tests' temporary directory, /proc and /dev at the same paths, see `tests/bootstrap-in.sh`.
+#[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of pgset")]
+pub(super) fn other_root() -> Option<PathBuf> {
+    std::env::var_os("PGSET_POSTGRES_ROOT").map(PathBuf::from)
+}
+
+/// A command in the pods' root file system.
+fn inside(program: &str) -> Command {
+    let Some(root) = other_root() else { return Command::new(program) };
+    let mut command = Command::new("/usr/sbin/chroot");
+    command.arg(root).arg(program);
+    command
+}
+
+/// The directory with the server programs of the newest PostgreSQL on this machine, or of the one in the other root.
 pub(super) fn binaries() -> PathBuf {
+    if let Some(root) = other_root() {
+        let entries = std::fs::read_dir(root.join("usr/lib/postgresql")).unwrap();
+        let mut found = entries.flatten().map(|entry| entry.path().join("bin"));
+        let found = found.find(|directory| directory.join("initdb").exists());
+        let found = found.expect("PostgreSQL's server programs in PGSET_POSTGRES_ROOT");
+        return Path::new("/").join(found.strip_prefix(&root).unwrap());
+    }
     let told = std::process::Command::new("pg_config").arg("--bindir").output();
     let mut found: Vec<PathBuf> = told
         .ok()
@@ -31,7 +55,7 @@ pub(super) fn is_root() -> bool {
 /// The user that runs the servers if the tests run as root, which PostgreSQL refuses.
 fn postgres() -> Option<(u32, u32)> {
     let id = |flag| {
-        let output = Command::new("id").args([flag, "postgres"]).output().ok()?;
+        let output = inside("/usr/bin/id").args([flag, "postgres"]).output().ok()?;
         String::from_utf8(output.stdout).ok()?.trim().parse().ok()
     };
     if is_root() { Some((id("-u")?, id("-g")?)) } else { None }
@@ -40,7 +64,7 @@ fn postgres() -> Option<(u32, u32)> {
 /// A command that runs as the servers' user.
 pub(super) fn as_postgres(program: &str) -> Command {
     let Some((uid, gid)) = postgres() else { return Command::new(program) };
-    let mut command = Command::new("/usr/bin/setpriv");
+    let mut command = inside("/usr/bin/setpriv");
     let user = [format!("--reuid={uid}"), format!("--regid={gid}")];
     command.args(user).args(["--init-groups", "--", program]);
     command
@@ -56,9 +80,13 @@ pub(super) fn give(path: &Path) {
 /// An unused port, below the range of outgoing connections.
 pub(super) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = u16::try_from(std::process::id() % 97).unwrap() * 100;
+    // Several runs of the tests may share the network. In PID namespaces their process ids are the same.
+    static OFFSET: LazyLock<u16> = LazyLock::new(|| {
+        let random = RandomState::new().hash_one(std::process::id());
+        u16::try_from(random % 97).unwrap() * 100
+    });
     (0..100)
-        .map(|_| 20_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed) % 1000)
+        .map(|_| 20_000 + *OFFSET + NEXT.fetch_add(1, Ordering::Relaxed) % 1000)
         .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
         .expect("a free port")
 }

@@ -146,11 +146,16 @@ fn directories_on_a_shared_volume_are_compared_while_no_server_runs() {
 fn a_master_that_was_killed_under_load_always_serves_again() {
     let set = Set::new();
     let (master, mut server, replica, _standby) = set.pair_apart();
+    let set_for = |pod: &Pod, setting: &str| {
+        let conf = pod.in_etc("postgresql.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, format!("{text}\n{setting}\n")).unwrap();
+        pod.sql("select pg_reload_conf()");
+    };
     // Enough for all that is written: this test is about the master.
-    let conf = master.in_etc("postgresql.conf");
-    let text = fs::read_to_string(&conf).unwrap();
-    fs::write(&conf, format!("{text}\nmax_slot_wal_keep_size = -1\n")).unwrap();
-    master.sql("select pg_reload_conf()");
+    set_for(&master, "max_slot_wal_keep_size = -1");
+    // The replica receives again as soon as the master has started.
+    set_for(&replica, "wal_retrieve_retry_interval = '100ms'");
     master.sql("create table load (a int)");
     for round in 0..20 {
         // Each client writes until the server is gone.
@@ -164,6 +169,8 @@ fn a_master_that_was_killed_under_load_always_serves_again() {
             other => Err(format!("round {round}: {other:?} of {size} bytes")),
         });
         server.kill();
+        // The server's processes have process groups of their own, and would write until their clients' work is done.
+        master.kill_servers();
         for mut client in clients {
             client.wait().unwrap();
         }

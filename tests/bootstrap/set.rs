@@ -1,6 +1,7 @@
 //! A set of local pods: each has a directory as volume, a directory as memory volume, and a port.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +12,7 @@ use pgset::certificate::Certificates;
 use tempfile::TempDir;
 
 use super::eventually;
-use super::machine::{as_postgres, binaries, free_port, give, signal};
+use super::machine::{as_postgres, binaries, free_port, give, other_root, signal};
 
 /// Passwords that must not appear in logs, command lines or environments. They contain characters that
 /// need escaping.
@@ -244,7 +245,9 @@ impl Pod {
     /// Runs a command of the shell in the server's container, as a probe does.
     pub(super) fn exec(&self, command: &str) -> std::process::ExitStatus {
         let target = format!("--target={}", self.postmaster());
-        let entered = ["--pid", "--mount", &target, "--", "bash", "-c", command];
+        // The server's process may have another root than the tests.
+        let entered = ["--pid", "--mount", "--root", "--wd", &target];
+        let entered = entered.into_iter().chain(["--", "bash", "-c", command]);
         Command::new("nsenter").args(entered).stdin(Stdio::null()).status().unwrap()
     }
 
@@ -259,11 +262,11 @@ impl Pod {
 
     /// The processes that work in the data directory.
     fn servers(&self) -> Vec<u32> {
-        let data = self.data();
+        let file = |path: PathBuf| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+        let Some(data) = file(self.data()) else { return Vec::new() };
         let processes = fs::read_dir("/proc").unwrap().flatten();
-        let here = processes.filter(|process| {
-            fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == data)
-        });
+        // By device and inode, because the path of a process in another root is a different one.
+        let here = processes.filter(|process| file(process.path().join("cwd")) == Some(data));
         here.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
     }
 
@@ -351,7 +354,9 @@ impl Pod {
     fn contained_bash(&self) -> Command {
         let mut command = Command::new("unshare");
         let inner = self.command("bash");
-        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+        let root = other_root().unwrap_or_else(|| "/".into());
+        let processes = format!("--mount-proc={}", root.join("proc").display());
+        command.args(["--pid", "--fork", "--kill-child", &processes, "--"]);
         command.arg(inner.get_program()).args(inner.get_args());
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).current_dir("/");
