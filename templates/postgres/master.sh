@@ -41,7 +41,7 @@ master() {
 # A peer that answers but does not tell has data, so it is asked again. Where the identifier of this directory is on
 # record, that ends after a while: to let this pod in may need this very server (a rotation that was killed), and so may
 # the end of its recovery (a standby whose last checkpoint was in a transaction with many subtransactions needs more WAL
-# before it accepts a connection). If such a peer has more data, it is still there, and is compared before it streams. A
+# before it accepts a connection). If such a peer has more data, that still exists, and is compared before it streams. A
 # pod that gives no answer may be starting: it is asked for some seconds, but not in a set that is being created.
 ask_peers() {
   local started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT waited list peer number processes busy refused silent judged=' '
