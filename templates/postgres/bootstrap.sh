@@ -4,6 +4,7 @@
 #   bootstrap.sh              init container: label the pod; make, check or clone the data directory
 #   bootstrap.sh serve        main container: take the lock on the volume, start the server, and wait for its end
 #   bootstrap.sh ready        readiness probe: the server does what the pod's role says
+#   bootstrap.sh started      startup probe: the same as alive, with some patience
 #   bootstrap.sh alive        liveness probe: the server answers
 #   bootstrap.sh checkpoint   preStop hook: a checkpoint, so that the shutdown is short
 #   bootstrap.sh tls          make the running server use the mounted certificates, and print them
@@ -194,12 +195,12 @@ bootstrap_ends() {
 main() {
   need PGSET_NAME PGSET_POD PGDATA
   case ${1:-bootstrap} in
-    ready | alive | checkpoint) "$1" || exit 1 ;;
+    ready | started | alive | checkpoint) "$1" || exit 1 ;;
     bootstrap | serve | tls | stop)
       scratch=$(mktemp -d "$PGSET_RUN/bootstrap.XXXXXX")
       "${1:-bootstrap}"
       ;;
-    *) die $E_USAGE "no such subcommand: $1 (serve, ready, alive, checkpoint, tls, stop, or none)" ;;
+    *) die $E_USAGE "no such subcommand: $1 (serve, ready, started, alive, checkpoint, tls, stop, or none)" ;;
   esac
 }
 main "$@"

@@ -267,12 +267,17 @@ stop() {
 }
 
 ready() {
-  local want=t answer master received replayed
+  local want=t answer master received replayed tries
   if fenced || [ -e "$PGSET_RUN/cloning" ]; then
     log "not ready: $(if fenced; then echo "$PGDATA is fenced"; else echo "cloning from the master"; fi)"
     return 1
   fi
   [ "$(role)" = replica ] || want=f
+  # A replica is mostly compared within a second. The next probe would come two seconds later.
+  for ((tries = 0; tries < 15; tries++)); do
+    if [ "$want" = f ] || [ -e "$PGSET_RUN/compared" ]; then break; fi
+    sleep 0.1
+  done
   answer=$(local_sql "select pg_is_in_recovery(), pg_wal_lsn_diff(latest_end_lsn, '0/0'), pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0'),
     pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') from (select) one left join pg_stat_wal_receiver on status = 'streaming'" 2>&1) || {
     log "not ready: $answer"
@@ -322,6 +327,15 @@ keeps_up() {
     log "not ready: WAL that was received more than $delay s ago is not replayed yet"
     return 1
   fi
+}
+# The first startup probe comes while the server starts, and the next one a second later: so it waits a little.
+started() {
+  local tries=0
+  until alive; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || return 1
+    sleep 0.05
+  done
 }
 # pg_isready returns 0 if the server accepts connections, 1 if it starts, stops or recovers. Both are alive.
 # Without a server because there must be none, the container is alive, too.
