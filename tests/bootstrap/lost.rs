@@ -239,12 +239,12 @@ fn a_standby_without_its_master_serves_reads() {
     let (master, server, replica, standby) = set.pair();
     standby.stop();
     server.stop();
-    let replica = replica.env("PGSET_MASTER_WAIT", 2);
+    let replica = replica.env("PGSET_MASTER_WAIT", 6);
     replica.bootstrap().ok();
     let mut standby = replica.serve();
     eventually("the standby answers", || replica.try_sql("select 1"));
     replica.run(&["ready"]).says("not ready: not compared with the master yet");
-    standby.running().says("did not answer for 2 s: ready, but not compared");
+    standby.running().says("did not answer for 6 s: ready, but not compared");
     assert_eq!(replica.run(&["ready"]).code, 0);
     assert_eq!(replica.sql("select pg_is_in_recovery()"), "t");
     // Once the master is back, it is compared and streams.

@@ -80,8 +80,8 @@ fn a_second_server_on_one_directory() {
     let second = pod.clone().env("PGSET_LOCK_WAIT", 1);
     let words = ["another server runs on", "stop it first"];
     let waits = "waiting for the lock on";
-    second.bootstrap().refuses(code::LOCKED, &words).says(waits);
     second.run(&["serve"]).refuses(code::LOCKED, &words).says(waits);
+    second.bootstrap().refuses(code::LOCKED, &words).says(waits);
     assert_eq!(pod.sql("select pg_is_in_recovery()"), "f");
 }
 
