@@ -80,14 +80,8 @@ mod tests {
             storage: Some(storage.to_owned()),
             ..SettingsArgs::default()
         };
-        let host = Host {
-            context_namespace: Some("pg"),
-            local_address: &|| Err(String::new()),
-            is_directory: &|_| false,
-            read_file: &|_| Err(String::new()),
-        };
         let (global, environment) = (GlobalArgs::default(), Environment::default());
-        resolve(&args, &global, &environment, &Recipe::default(), &host).unwrap().settings
+        resolve(&args, &global, &environment, &Recipe::default(), &Host::BARE).unwrap().settings
     }
 
     fn claim(size: &str) -> Value {

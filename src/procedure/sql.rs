@@ -37,6 +37,14 @@ pub(crate) async fn run(
         stdin: script.stdin.clone(),
         timeout: script.deadline,
     };
+    self::exec(cluster, exec).await
+}
+
+/// Runs a command whose output a function of the module `postgres` reads.
+///
+/// # Errors
+/// When it can't be run or does not end in time.
+pub(crate) async fn exec(cluster: &Cluster, exec: Exec<'_>) -> Result<ExecOutput, ClusterError> {
     let output = cluster.exec(exec).await?;
     Ok(ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) })
 }

@@ -58,6 +58,17 @@ pub struct Host<'a> {
     pub read_file: &'a dyn Fn(&Path) -> Result<String, String>,
 }
 
+#[cfg(test)]
+impl Host<'_> {
+    /// A host without files and without an address, in the namespace `pg`.
+    pub(crate) const BARE: Host<'static> = Host {
+        context_namespace: Some("pg"),
+        local_address: &|| Err(String::new()),
+        is_directory: &|_| false,
+        read_file: &|_| Err(String::new()),
+    };
+}
+
 impl std::fmt::Debug for Host<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Host").field("context_namespace", &self.context_namespace).finish()

@@ -86,7 +86,7 @@ left_at() { # history, timeline: prints the position where it was left; nothing 
 # Checkpoints tell less: after a crash those of a master are far behind its replicas, and a standby may hold a part of a
 # record.
 same_wal() { # position, a directory or how to connect
-  local position=$1 source=$2 start file status=0
+  local position=$1 source=$2 start file
   start=$(((position - 1) / segment_size * segment_size))
   file=$(wal_file "$start" "$timeline")
   if [ ! -e "$PGDATA/pg_wal/$file" ]; then
@@ -98,26 +98,26 @@ same_wal() { # position, a directory or how to connect
     same_bytes $((position - start)) "$source/pg_wal/$file"
     return
   fi
-  if fetch_wal "$start" "$position" -d "$source"; then
-    same_bytes $((position - start)) "$fetched/$file"* || status=$?
-  else
-    status=2
-  fi
-  rm -rf "$fetched"
-  return "$status"
+  stream_and_compare "$start" "$position" -d "$source"
 }
 same_bytes() { # count, file of another server: compares it with the file of this directory
   local name=${2##*/}
   cmp -s -n "$1" "$2" "$PGDATA/pg_wal/${name%.partial}"
 }
-# Streams from the start of a segment up to a position in it, into a file in the directory $fetched.
-fetched=''
-fetch_wal() { # start, position, options of pg_receivewal
-  local start=$1 position=$2
+# Streams from the start of a segment up to a position in it, and compares as `same_wal` does. If that position is the
+# start, it only streams the first bytes. The reason of a failure is in $scratch/output.
+stream_and_compare() { # start, position, options of pg_receivewal
+  local start=$1 position=$2 directory file status=0
   shift 2
-  fetched=$(mktemp -d "$PGSET_TMP/pgset-wal.XXXXXX")
+  directory=$(mktemp -d "$PGSET_TMP/pgset-wal.XXXXXX") file=$(wal_file "$start" "$timeline")
   # pg_receivewal continues with a partial file that exists. This one makes it start at the wanted segment. It stops
   # once it has received more than `endpos`.
-  : >"$fetched/$(wal_file "$start" "$timeline").partial"
-  attended timeout $((20 + segment_size / 8388608)) pg_receivewal "$@" -w -D "$fetched" --no-loop --no-sync --endpos="$(lsn_text $((position - 1)))"
+  : >"$directory/$file.partial"
+  attended timeout $((20 + segment_size / 8388608)) pg_receivewal "$@" -w -D "$directory" --no-loop --no-sync \
+    --endpos="$(lsn_text $(((position > start ? position : start + 2) - 1)))" || status=2
+  if [ "$status" = 0 ] && [ "$position" -gt "$start" ]; then
+    same_bytes $((position - start)) "$directory/$file"* || status=$?
+  fi
+  rm -rf "$directory"
+  return "$status"
 }

@@ -87,8 +87,7 @@ hear() { # address:port, file with the answer
   {
     IFS='|' read -r identifier theirs position _ && read -r its_epoch && read -r its_end && read -r diverged
   } <"$2" || true
-  if [[ $identifier =~ ^[0-9]+$ ]] && [ "$diverged" = on ] && ! is_empty "$PGDATA"; then
-    log "the pod at $1 has diverged from a master that served: what it has does not count"
+  if [[ $identifier =~ ^[0-9]+$ ]] && [ "$diverged" = on ] && is_discarded "the pod at $1"; then
     judged+="$1 "
     return
   fi
@@ -123,7 +122,7 @@ judge() { # who, identifier, timeline, position, epoch, a directory or how to co
   [ "$own" = "$2" ] ||
     die $E_STRANGER "$PGDATA has the system identifier $own and $who has $2: one of them is another set's volume; mount the right one"
   ! is_number "$5" || [ "$5" -le "$epoch" ] ||
-    die $E_TOPOLOGY "$who knows epoch $5, and ConfigMap $PGSET_NAME-topology has $epoch: it was replaced by an earlier one; put the newer one back, or run pgset up"
+    die $E_TOPOLOGY "$who knows epoch $5, and ConfigMap $PGSET_NAME-topology has $epoch: it was replaced by an earlier one; put the newer one back"
   [ -n "$segment_size" ] || survey "$PGDATA"
   if [ "$3" -gt "$timeline" ]; then
     history=$(history_of "$6" "$3") || return 2
@@ -139,6 +138,11 @@ judge() { # who, identifier, timeline, position, epoch, a directory or how to co
     # It is the peer that has to follow: its bootstrap compares it with this pod.
     log "$who is on the earlier timeline $3"
   fi
+}
+# Whether the data of a peer that has diverged does not count. Where this pod has no data, all that there is counts.
+is_discarded() { # who
+  ! is_empty "$PGDATA" || return 1
+  log "$1 has diverged from a master that served: what it has does not count"
 }
 readonly ADVICE="mount the right volume; or save what the other pod has (pgset psql, pg_dump from it) before you move its directory away"
 history_of() { # a directory or how to connect, timeline
@@ -162,10 +166,7 @@ neighbours() {
 read_neighbours() {
   local directory facts identifier theirs position its_epoch
   while read -r directory; do
-    if [ -e "$directory.diverged" ] && ! is_empty "$PGDATA"; then
-      log "$directory has diverged from a master that served: what it has does not count"
-      continue
-    fi
+    [ ! -e "$directory.diverged" ] || ! is_discarded "$directory" || continue
     facts=$(survey_neighbour "$directory") || {
       log "$directory can't be read"
       continue

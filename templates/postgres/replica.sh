@@ -132,10 +132,10 @@ follow() {
       rm -f "$PGDATA.diverged"
       : >"$PGSET_RUN/follows"
       reload
+      : >"$PGSET_RUN/compared"
     else
       clone_again
     fi
-    : >"$PGSET_RUN/compared"
   fi
   read_control
   write_role_file "$(control 'Database system identifier')" "$epoch" "$master_pod"
@@ -267,21 +267,20 @@ wal_is_there() {
 }
 # Returns 0: streams, and is the same WAL; 1: the WAL was removed; 2: try again; 3: the slot can't be used; 4: other WAL.
 try_segment() { # segment
-  local start=$(($1 * segment_size)) end=$wal_end file status=0
+  local start=$(($1 * segment_size)) end=$wal_end status=0
   # The position is at the end of the master's WAL, so there is nothing to stream yet.
   [ "$start" -lt "$(lsn_value "$master_lsn")" ] || return 0
   [ "$end" -le $((start + segment_size)) ] || end=$((start + segment_size))
   # After a segment that ends with a switch there may be nothing to compare.
   [ "$end" -gt "$start" ] || end=$start
-  if fetch_wal "$start" $((end > start ? end : start + 2)) -d "$to_master" --slot="$(slot_name)"; then
-    file=$(wal_file "$start" "$timeline")
-    [ "$end" = "$start" ] || same_bytes $((end - start)) "$fetched/$file"* || status=$(($? == 1 ? 4 : 2))
-  else
-    status=2
-    ! grep -q 'has already been removed' "$scratch/output" || status=1
-    ! grep -q 'can no longer\|cannot read from replication slot\|invalidated' "$scratch/output" || status=3
-  fi
-  rm -rf "$fetched"
+  stream_and_compare "$start" "$end" -d "$to_master" --slot="$(slot_name)" || status=$?
+  case $status in
+    1) return 4 ;;
+    2)
+      ! grep -q 'has already been removed' "$scratch/output" || status=1
+      ! grep -q 'can no longer\|cannot read from replication slot\|invalidated' "$scratch/output" || status=3
+      ;;
+  esac
   return "$status"
 }
 

@@ -150,7 +150,7 @@ helper_ends() {
   case $status in
     0 | 143) return ;;
   esac
-  [ -s "$PGSET_RUN/failed" ] || printf '%s %s\n' "$status" "the script failed beside the server (exit code $status)" >"$PGSET_RUN/failed"
+  [ -s "$PGSET_RUN/failed" ] || put "$PGSET_RUN/failed" "$status the script failed beside the server (exit code $status)"
   stop_server
 }
 # A fast shutdown. A server that shuts down rejects connections. One that hangs gives no answer, and would hold the pod
@@ -214,7 +214,7 @@ watch_peers() {
 watch_round() {
   local peer list number=0 identifier theirs its_epoch history
   trap - ERR EXIT
-  in_helper=''  # what fails here is tried again
+  in_helper='' # what fails here is tried again
   its_epoch=$(mounted epoch)
   if is_number "$its_epoch" && [ "$its_epoch" -gt "$epoch" ] && [ -n "$(mounted master)" ] && [ "$(mounted master)" != "$PGSET_POD" ]; then
     replaced "the topology has epoch $its_epoch and names $(mounted master)"
@@ -267,15 +267,15 @@ stop() {
 }
 
 ready() {
-  local want=t answer master received replayed tries
+  local want=t answer master received replayed tries=0
   if fenced || [ -e "$PGSET_RUN/cloning" ]; then
     log "not ready: $(if fenced; then echo "$PGDATA is fenced"; else echo "cloning from the master"; fi)"
     return 1
   fi
   [ "$(role)" = replica ] || want=f
   # A replica is mostly compared within a second. The next probe would come two seconds later.
-  for ((tries = 0; tries < 15; tries++)); do
-    if [ "$want" = f ] || [ -e "$PGSET_RUN/compared" ]; then break; fi
+  until [ "$want" = f ] || [ -e "$PGSET_RUN/compared" ] || [ "$tries" = 15 ]; do
+    tries=$((tries + 1))
     sleep 0.1
   done
   answer=$(local_sql "select pg_is_in_recovery(), pg_wal_lsn_diff(latest_end_lsn, '0/0'), pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0'),

@@ -76,29 +76,23 @@ make_locations() {
   return "$status"
 }
 real() (cd -P "$1" && pwd) # directory: its path without links
-# Prints the locations of the tablespaces that are created in the WAL after the redo position, on each timeline that
-# the replay follows: up to the newest one that has a history here. Needs `survey`.
+# Prints the locations of the tablespaces that are created in the WAL after the redo position, on each timeline up to that
+# of the newest WAL. Needs `survey`.
 created_locations() {
-  local from number position first newest=$timeline history
+  local from number position first
   from=$(control "Latest checkpoint's REDO location") first=$(control "Latest checkpoint's TimeLineID")
-  for history in "$PGDATA"/pg_wal/*.history; do
-    number=${history##*/} number=${number%.history}
-    if [[ $number =~ ^[0-9A-F]{8}$ ]] && [ $((16#$number)) -gt "$newest" ]; then newest=$((16#$number)); fi
-  done
-  if [ "$first" != "$newest" ]; then
+  if [ "$first" != "$timeline" ]; then
     while read -r number position _; do
       if ! is_number "$number" || [ "$number" -lt "$first" ]; then continue; fi
       locations_in "$number" "$from" "$position"
       from=$position
-    done < <(cat "$PGDATA/pg_wal/$(printf %08X "$newest").history" 2>/dev/null)
+    done < <(history_of "$PGDATA" "$timeline")
   fi
-  # `survey` has seen only a timeline that the control file names.
-  if [ "$newest" = "$timeline" ]; then position=$(lsn_text "$wal_end"); else position=''; fi
-  locations_in "$newest" "$from" "$position"
+  locations_in "$timeline" "$from" "$(lsn_text "$wal_end")"
 }
 locations_in() { # timeline, start, end
   [ -e "$PGDATA/pg_wal/$(wal_file "$(lsn_value "$2")" "$1")" ] || return 0
-  attended pg_waldump -p "$PGDATA/pg_wal" -t "$1" -s "$2" ${3:+-e "$3"} -r Tablespace || true
+  attended pg_waldump -p "$PGDATA/pg_wal" -t "$1" -s "$2" -e "$3" -r Tablespace || true
   sed -n 's/^rmgr: Tablespace [^"]*, desc: CREATE [0-9]* "\(\/.*\)"$/\1/p' "$scratch/output"
 }
 

@@ -4,13 +4,13 @@
 
 # --- the topology -----------------------------------------------------------------------------------------
 
-# The topology decides which pod is the master: its key `master` contains the name of the pod, or `none`. Without the
-# key it is pod 0. Its `epoch` rises with each new master. The bootstrap reads the ConfigMap through the API, because a
+# The topology decides which pod is the master: its key `master` contains the name of the pod, or `none`. Its `epoch`
+# rises with each new master. Before the first change, without the key, it is pod 0. The bootstrap reads the ConfigMap through the API, because a
 # mounted copy may be a minute old. The server's container has no token: it uses what the bootstrap has read
 # ($PGSET_RUN/topology and $PGSET_RUN/role).
 master_pod='' recorded_identifier='' first_start='' epoch=1 pods='' transition='' pod_role=''
 topology_version='' # of the ConfigMap
-read_by=''          # where the topology was read: api, file, or nowhere but in a mounted copy
+is_current=''       # whether the topology was read now: a mounted copy may be a minute old
 [ ! -s "$PGSET_RUN/topology" ] || read -r master_pod epoch recorded_identifier <"$PGSET_RUN/topology"
 [ ! -s "$PGSET_RUN/role" ] || read -r pod_role <"$PGSET_RUN/role"
 role() { echo "${pod_role:-replica}"; }
@@ -19,7 +19,7 @@ read_topology() {
   local started=$SECONDS said=-10 answer data
   if [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then
     log "no API server in the environment: the topology is read from $PGSET_TOPOLOGY"
-    read_by=file
+    is_current=1
     use_topology mounted
     return
   fi
@@ -31,14 +31,14 @@ read_topology() {
         if is_complete; then
           topology_version=$(grep -o '"resourceVersion":"[^"]*"' "$scratch/body" | head -n 1 | cut -d '"' -f 4)
           data=$(sed -n 's/.*"data":{\(\("[^"]*":"\([^"\\]\|\\.\)*",\{0,1\}\)*\)}.*/,\1/p' "$scratch/body")
-          read_by=api
+          is_current=1
           use_topology recorded
           return
         fi
         answer="only a part of it"
         ;;
       "HTTP/1."?" 404"*)
-        topology_version='' data='' read_by=api
+        topology_version='' data='' is_current=1
         use_topology recorded
         return
         ;;
@@ -98,6 +98,11 @@ is_number() { [[ $1 =~ ^[0-9]{1,15}$ ]]; }
 put() { # file, text: replaces the file in one step
   printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"
 }
+put_durably() { # file, text: the same, and the file survives a power failure
+  printf '%s\n' "$2" >"$1.new" || return 1
+  sync "$1.new" 2>/dev/null || sync
+  mv "$1.new" "$1" && sync_entry "$1"
+}
 
 # Beside the data directory is what its pod last knew: the identifier, the epoch, and the master of that epoch. A topology
 # with an earlier epoch is a lost or an old one. It names a pod that may lack what the later master has written, so this
@@ -116,11 +121,8 @@ follow_newest() {
 }
 write_role_file() { # identifier, epoch, master
   [ "$(cat "$PGDATA.role" 2>/dev/null)" != "$*" ] || return 0
-  { printf '%s\n' "$*" >"$PGDATA.role.new"; } 2>"$scratch/error" ||
+  put_durably "$PGDATA.role" "$*" 2>"$scratch/error" ||
     die $E_FULL "$PGDATA.role can't be written ($(reason "$scratch/error")): make the volume larger"
-  sync "$PGDATA.role.new" 2>/dev/null || sync
-  mv "$PGDATA.role.new" "$PGDATA.role"
-  sync_entry "$PGDATA.role"
 }
 
 # Whether the answer is a whole object: a connection may break in the middle of it.

@@ -87,7 +87,7 @@ create_owner() { # number
   if ! { owner_line 0 >"$new"; } 2>"$scratch/error"; then
     rm -f "$new"
     grep -q 'No space left' "$scratch/error" || die $E_VOLUME "$new can't be written: $(reason "$scratch/error")"
-    log "the volume at ${PGDATA%/*} is full: $PGDATA has no owner's file"
+    log "the volume at ${PGDATA%/*} is full: $PGDATA.owner.$1 can't be written, only the file lock protects $PGDATA"
     owner_number=0
     return 0
   fi
@@ -132,12 +132,7 @@ disown_directory() {
 # While the file $PGDATA.fence exists, no server starts on this directory, whatever restarts. It contains the id of the
 # transition that wrote it. `stop` is not recorded as a transition: see `await_permission`.
 fenced() { [ -e "$PGSET_RUN/fence" ] || [ -e "$PGDATA.fence" ]; }
-write_fence() { # id
-  printf '%s %s\n' "$1" "$epoch" >"$PGDATA.fence.new" || return 1
-  sync "$PGDATA.fence.new" 2>/dev/null || sync
-  mv "$PGDATA.fence.new" "$PGDATA.fence" || return 1
-  sync_entry "$PGDATA.fence"
-}
+write_fence() { put_durably "$PGDATA.fence" "$1 $epoch"; } # id
 remove_fence() { # why
   log "$PGDATA.fence is deleted: $1"
   rm -f "$PGDATA.fence"
@@ -149,7 +144,7 @@ forget_fence() {
   rm -f "$PGSET_RUN/fence"
   fenced || return 0
   read -r id _ <"$PGDATA.fence" || true
-  if [ -z "$read_by" ]; then
+  if [ -z "$is_current" ]; then
     log "$PGDATA.fence stays (transition $id): the topology was not read through the API"
   elif [ -n "$id" ] && [ "$id" = "${transition%% *}" ]; then
     log "$PGDATA.fence stays: the transition $id is not over"

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::cluster::exec::Exec;
 use crate::error::{Exit, Failure};
-use crate::postgres::ExecOutput;
 use crate::postgres::configuration::{self, Mixed, Setting};
 use crate::procedure::{Work, pods, sql};
 use crate::readiness::is_ready;
@@ -18,19 +17,15 @@ pub(crate) async fn dry_start(
     pod: &str,
     text: &str,
 ) -> anyhow::Result<BTreeMap<String, i64>> {
-    let output = work
-        .cluster
-        .exec(Exec {
-            namespace: work.namespace(),
-            pod,
-            container: sql::CONTAINER,
-            argv: configuration::check_argv(text.len()),
-            stdin: text.to_owned(),
-            timeout: configuration::CHECK_TIMEOUT,
-        })
-        .await?;
-    let output =
-        ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) };
+    let exec = Exec {
+        namespace: work.namespace(),
+        pod,
+        container: sql::CONTAINER,
+        argv: configuration::check_argv(text.len()),
+        stdin: text.to_owned(),
+        timeout: configuration::CHECK_TIMEOUT,
+    };
+    let output = sql::exec(work.cluster, exec).await?;
     configuration::checked(&output).map_err(|words| {
         Failure::new(Exit::Usage, "PostgreSQL does not accept these settings; nothing was changed")
             .details(words)

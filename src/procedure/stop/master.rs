@@ -6,7 +6,6 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::exec::Exec;
-use crate::postgres::ExecOutput;
 use crate::postgres::replication::Lsn;
 use crate::postgres::script::{self, Stopped};
 use crate::procedure::{LOOK_EVERY, Work, pods, sql};
@@ -37,12 +36,8 @@ pub(super) async fn stop_master(work: Work<'_>) -> anyhow::Result<()> {
         stdin: String::new(),
         timeout: script::STOP_WITHIN.min(work.cluster.deadline.remaining()),
     };
-    let stopped = match work.cluster.exec(exec).await {
-        Ok(output) => Stopped::parse(&ExecOutput {
-            stdout: output.stdout,
-            stderr: output.stderr,
-            exit_code: Some(output.code),
-        }),
+    let stopped = match sql::exec(work.cluster, exec).await {
+        Ok(output) => Stopped::parse(&output),
         Err(error) => Stopped::No(error.to_string()),
     };
     let position = match stopped {

@@ -28,13 +28,7 @@ fn now() -> Timestamp {
 fn settings(tls: Option<&str>, secret: Option<&str>) -> Settings {
     let text = |value: Option<&str>| value.map(str::to_owned);
     let args = SettingsArgs { tls: text(tls), tls_secret: text(secret), ..SettingsArgs::default() };
-    let host = Host {
-        context_namespace: Some("pg"),
-        local_address: &|| Err("no address".to_owned()),
-        is_directory: &|_| false,
-        read_file: &|_| Err("no file".to_owned()),
-    };
-    resolve(&args, &GlobalArgs::default(), &Environment::default(), &Recipe::default(), &host)
+    resolve(&args, &GlobalArgs::default(), &Environment::default(), &Recipe::default(), &Host::BARE)
         .unwrap()
         .settings
 }

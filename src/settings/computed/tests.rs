@@ -5,14 +5,8 @@ use crate::settings::resolve::{Host, resolve};
 use crate::settings::{Parameters, Recipe, parameters};
 
 fn settings(args: &SettingsArgs, recipe: &Recipe) -> Result<Settings, SettingsError> {
-    let host = Host {
-        context_namespace: Some("pg"),
-        local_address: &|| Err(String::new()),
-        is_directory: &|_| false,
-        read_file: &|_| Err(String::new()),
-    };
     let (global, environment) = (GlobalArgs::default(), Environment::default());
-    resolve(args, &global, &environment, recipe, &host).map(|resolved| resolved.settings)
+    resolve(args, &global, &environment, recipe, &Host::BARE).map(|resolved| resolved.settings)
 }
 
 fn sized(memory: &str, size: &str, storage: &str) -> Settings {
