@@ -1,7 +1,7 @@
 //! Decides which pod is the master of a set. No other module decides this.
 //!
-//! The topology is recorded in the ConfigMap `NAME-topology`. If it names no master, the master is the pod
-//! with ordinal 0, as in [`Topology::default`]. The topology also says how many pods there were and are.
+//! The topology is recorded in the ConfigMap `NAME-topology`. If it names no master, and the master never changed, the
+//! master is the pod with ordinal 0, as in [`Topology::default`]. The topology also says how many pods there were and are.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -36,7 +36,7 @@ const NO_POD: &str = "none";
 /// Which pod should be the master.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Master {
-    /// The topology names no master: the pod with ordinal 0 is the master.
+    /// The topology names no master, and the master never changed: the pod with ordinal 0 is the master.
     #[default]
     Unset,
     /// No pod: every pod must start as a standby.
@@ -110,7 +110,15 @@ impl Topology {
     /// based on it would be wrong.
     pub fn recorded(set: &SetIdentity, config_map: Option<&Value>) -> Result<Self, Failure> {
         let text = |key: &str| config_map.and_then(|map| map["data"][key].as_str());
+        let epoch = text(EPOCH).map(|text| parsed::<u64>(set, EPOCH, text)).transpose()?;
+        if epoch == Some(0) {
+            return Err(nonsense(set, EPOCH, "0"));
+        }
+        let epoch = epoch.unwrap_or(1);
+        let in_transition = text(TRANSITION).is_some_and(|text| !text.trim().is_empty());
         let master = match text(MASTER).map(str::trim) {
+            // The pods decide in the same way: `use_topology` in topology.sh.
+            None if epoch > 1 || in_transition => Master::NoPod,
             None => Master::Unset,
             Some(NO_POD) => Master::NoPod,
             Some(pod) => Master::Pod(set.ordinal(pod).ok_or_else(|| {
@@ -121,17 +129,13 @@ impl Topology {
             })?),
         };
         let number = |key: &str| text(key).map(|text| parsed::<NonZeroU32>(set, key, text));
-        let epoch = text(EPOCH).map(|text| parsed::<u64>(set, EPOCH, text)).transpose()?;
-        if epoch == Some(0) {
-            return Err(nonsense(set, EPOCH, "0"));
-        }
         Ok(Self {
             system_identifier: text(SYSTEM_IDENTIFIER).map(str::to_owned),
             master,
             most_pods: number(MOST_PODS).transpose()?.map(NonZeroU32::get),
             pods: number(PODS).transpose()?.map(NonZeroU32::get),
-            epoch: epoch.unwrap_or(1),
-            in_transition: text(TRANSITION).is_some_and(|text| !text.trim().is_empty()),
+            epoch,
+            in_transition,
         })
     }
 
@@ -277,6 +281,19 @@ mod tests {
         assert_eq!(
             recorded(&json!({"system-identifier": "7"})).unwrap().system_identifier.unwrap(),
             "7"
+        );
+    }
+
+    #[test]
+    fn a_topology_that_lost_its_master_after_a_change_has_none() {
+        for data in [json!({"epoch": "2"}), json!({"epoch": "1", "transition": "t7 switchover"})] {
+            let topology = recorded(&data).unwrap();
+            assert_eq!((topology.master(), topology.role(0)), (None, Role::Replica), "{data}");
+        }
+        assert_eq!(recorded(&json!({"epoch": "1"})).unwrap().master(), Some(0));
+        assert_eq!(
+            recorded(&json!({"epoch": "2", "master": "pgset-1"})).unwrap().master(),
+            Some(1)
         );
     }
 

@@ -97,6 +97,7 @@ scratch=
 child=
 result= # what the bootstrap did, for the pod's termination message
 helpers=() # what runs beside
+stopping= # the signal that stops the server, once process 1 was told to stop
 clean_up() {
   [ ${#helpers[@]} = 0 ] || kill -TERM "${helpers[@]}" 2>/dev/null || true
   # SIGQUIT stops a server at once. Other programs may ignore it, so send SIGTERM as well.
@@ -159,7 +160,7 @@ parts=${BASH_SOURCE[0]%/*}
 
 bootstrap() {
   need PGSET_NAME PGSET_NAMESPACE PGSET_PRIMARY_USER PGSET_USER PGSET_DATABASE PGSET_MASTER_HOST PGSET_REPLICA_HOST
-  rm -rf "$PGSET_RUN"/{bootstrap.conf,cloned,follows,end}
+  rm -rf "$PGSET_RUN"/{bootstrap.conf,cloned,follows,end,may-serve}
   read_role_file
   read_topology
   log "pod $PGSET_POD is the $(role)"

@@ -27,7 +27,7 @@ slot_name() { printf '%s' "${PGSET_POD//-/_}"; }
 
 # Writes passwords and keys as files in memory, never on the volume. Each file is replaced atomically.
 write_run() {
-  local password
+  local password version
   password=$(<"$PGSET_AUTH/primary-password")
   password=${password//\\/\\\\}
   printf '*:*:*:%s:%s\n' "${PGSET_PRIMARY_USER//:/\\:}" "${password//:/\\:}" >"$PGSET_RUN/passfile.new"
@@ -37,7 +37,9 @@ write_run() {
     take_certificates || [ "$(tls_stage)" != required ] ||
       die $E_TLS "tls.key is not the key of tls.crt in Secret $(tls_secret): the server would not start with them"
   fi
-  put "$PGSET_RUN/major" "$(image_major)"
+  version=$(postgres --version)
+  [[ $version =~ [0-9]+ ]] || die $E_USAGE "postgres --version prints no number: $version"
+  put "$PGSET_RUN/major" "${BASH_REMATCH[0]}"
   write_conf || true
   rm -f "$PGSET_RUN/tls.unread"
 }
@@ -49,7 +51,7 @@ bootstrap_conf() {
   echo "unix_socket_directories = $(quote_setting "$PGSET_SOCKETS")"
   echo "cluster_name = $(quote_setting "$PGSET_POD")"
   # The liveness probe writes this text, too, and should start no server to learn its version.
-  major=$(<"$PGSET_RUN/major")
+  major=$(image_major)
   # A query ends when its client has disconnected.
   [ "$major" -lt 14 ] || echo "client_connection_check_interval = '10s'"
   # Settings are pgset's: the next clone would bring what ALTER SYSTEM wrote to one server only.

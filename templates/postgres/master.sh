@@ -14,10 +14,13 @@ master() {
       log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"
     identifier=$(control 'Database system identifier')
     log "$PGDATA is PostgreSQL $(image_major), system identifier $identifier"
-    ask_peers
-    rm -f "$PGDATA.diverged"
-    [ -n "$recorded_identifier" ] || record_identifier
-    write_role_file "$identifier" "$epoch" "$PGSET_POD"
+    # The server's container asks the peers, unless their answer decides what is recorded here. The kubelet looks only
+    # once a second whether this container has ended.
+    if [ -z "$recorded_identifier" ]; then
+      ask_peers
+      record_identifier
+      may_serve "$identifier"
+    fi
     return
   fi
   [ -z "$recorded_identifier" ] ||
@@ -30,7 +33,21 @@ master() {
     *) die $E_USAGE "the variable PGSET_ORIGIN is $PGSET_ORIGIN: this version supports initdb only" ;;
   esac
   record_identifier
-  write_role_file "$(control 'Database system identifier')" "$epoch" "$PGSET_POD"
+  may_serve "$(control 'Database system identifier')"
+}
+# Runs before the first server of a pod starts. A container that restarts has the directory that was compared.
+ask_before_serving() {
+  [ "$(role)" = master ] && [ ! -e "$PGSET_RUN/may-serve" ] || return 0
+  trap bootstrap_ends EXIT
+  read_control
+  ask_peers
+  trap clean_up EXIT
+  [ -n "$stopping" ] || may_serve "$(control 'Database system identifier')"
+}
+may_serve() { # identifier
+  rm -f "$PGDATA.diverged"
+  write_role_file "$1" "$epoch" "$PGSET_POD"
+  : >"$PGSET_RUN/may-serve"
 }
 
 # --- the peers --------------------------------------------------------------------------------------------
@@ -47,7 +64,7 @@ ask_peers() {
   local started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT waited list peer number processes busy refused silent judged=' '
   [ -z "$first_start" ] || patience=0
   read_neighbours
-  while true; do
+  while [ -z "$stopping" ]; do
     busy='' refused='' silent='' number=0 processes=()
     rm -f "$scratch"/peer.*
     list=$(peers)

@@ -40,7 +40,8 @@ replication() { # commands: prints their answers over a replication connection; 
 
 # Waits until the master answers, and reads its identity. The first pause is 1 s: a master that does not
 # answer at once needs at least that long, and the replicas leave it the CPU. Up to 30 s the pause is 0.2 s,
-# because an attempt is cheap, and later 1 s. Returns 1 after `patience` seconds (0: no limit).
+# because an attempt is cheap, and later 1 s. Returns 1 after `patience` seconds (0: no limit), unless the master
+# answers and refuses the role.
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
   local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' answer why waited error='' cause='it gives no reason'
@@ -70,7 +71,7 @@ wait_for_master() { # patience
         ;;
       *) refused='' ;;
     esac
-    if [ "$patience" != 0 ] && [ "$waited" -ge "$patience" ]; then
+    if [ "$patience" != 0 ] && [ "$waited" -ge "$patience" ] && [ -z "$refused" ]; then
       return 1
     fi
     if [ $((SECONDS - said)) -ge 10 ]; then

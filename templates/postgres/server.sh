@@ -31,14 +31,13 @@ is_server() { [ "/proc/${1#-}/cwd" -ef "$PGDATA" ]; } # process
 #
 # Process 1 is this shell and not PostgreSQL. A program that a killed probe or a broken `kubectl exec` leaves behind
 # becomes a child of process 1, and PostgreSQL takes an unknown child that fails for a crash: it would restart.
-stopping=''
 serve() {
   local status
   [ -s "$PGSET_RUN/bootstrap.conf" ] || die $E_UNPREPARED "$PGSET_RUN/bootstrap.conf is missing: the bootstrap has to run first; delete the pod"
   prepare_server
   # The kubelet sends the image's stop signal. A smart shutdown (SIGTERM) would wait for the clients.
-  trap 'stopping=1; shut_down "$child"' TERM INT
-  trap 'stopping=1; [ -z "$child" ] || kill -QUIT "$child"' QUIT
+  trap 'stopping=INT; shut_down "$child"' TERM INT
+  trap 'stopping=QUIT; shut_down "$child"' QUIT
   trap '[ -z "$child" ] || kill -HUP "$child"' HUP
   beside_server keep_the_owner
   if [ "$(role)" = master ]; then
@@ -49,6 +48,8 @@ serve() {
   fi
   while true; do
     await_permission || break
+    ask_before_serving
+    [ -z "$stopping" ] || break
     forget_dead_servers
     status=0
     run_server || status=$?
@@ -153,11 +154,11 @@ helper_ends() {
   [ -s "$PGSET_RUN/failed" ] || put "$PGSET_RUN/failed" "$status the script failed beside the server (exit code $status)"
   stop_server
 }
-# A fast shutdown. A server that shuts down rejects connections. One that hangs gives no answer, and would hold the pod
-# until the end of its grace period.
+# A fast shutdown, or an immediate one (QUIT). A server that shuts down rejects connections. One that hangs gives no
+# answer, and would hold the pod until the end of its grace period.
 shut_down() { # process
   [ -n "$1" ] || return 0
-  kill -INT "$1" 2>/dev/null || return 0
+  kill "-$stopping" "$1" 2>/dev/null || return 0
   kill_if_silent "$1" &
 }
 kill_if_silent() { # process
@@ -168,6 +169,8 @@ kill_if_silent() { # process
     status=0
     pg_isready -q -h "$PGSET_SOCKETS" || status=$?
     [ "$status" = 2 ] || answered=$SECONDS
+    # It may have been no server yet when it got the signal.
+    [ "$status" != 0 ] || kill "-${stopping:-INT}" "$1" 2>/dev/null || true
     if [ $((SECONDS - answered)) -ge "$PGSET_SILENCE" ]; then
       log "the server has not answered for $((SECONDS - answered)) s and does not shut down: killing it"
       kill -KILL "$1"

@@ -11,12 +11,12 @@
 master_pod='' recorded_identifier='' first_start='' epoch=1 pods='' transition='' pod_role=''
 topology_version='' # of the ConfigMap
 is_current=''       # whether the topology was read now: a mounted copy may be a minute old
-[ ! -s "$PGSET_RUN/topology" ] || read -r master_pod epoch recorded_identifier <"$PGSET_RUN/topology"
+[ ! -s "$PGSET_RUN/topology" ] || read -r master_pod epoch pods recorded_identifier <"$PGSET_RUN/topology"
 [ ! -s "$PGSET_RUN/role" ] || read -r pod_role <"$PGSET_RUN/role"
 role() { echo "${pod_role:-replica}"; }
 
 read_topology() {
-  local started=$SECONDS said=-10 answer data
+  local started=$SECONDS said=-10 answer body data
   if [ -z "${KUBERNETES_SERVICE_HOST:-}" ]; then
     log "no API server in the environment: the topology is read from $PGSET_TOPOLOGY"
     is_current=1
@@ -28,9 +28,10 @@ read_topology() {
     answer=$(api GET "configmaps/$PGSET_NAME-topology")
     case $answer in
       "HTTP/1."?" 200"*)
+        body=$(answered)
         if is_complete; then
-          topology_version=$(grep -o '"resourceVersion":"[^"]*"' "$scratch/body" | head -n 1 | cut -d '"' -f 4)
-          data=$(sed -n 's/.*"data":{\(\("[^"]*":"\([^"\\]\|\\.\)*",\{0,1\}\)*\)}.*/,\1/p' "$scratch/body")
+          [[ ! $body =~ '"resourceVersion":"'([^\"]*) ]] || topology_version=${BASH_REMATCH[1]}
+          data=$(sed -n 's/.*"data":{\(\("[^"]*":"\([^"\\]\|\\.\)*",\{0,1\}\)*\)}.*/,\1/p' <<<"$body")
           is_current=1
           use_topology recorded
           return
@@ -84,7 +85,7 @@ use_topology() { # command that prints the value of a key
   pod_role=replica
   [ "$PGSET_POD" != "$master_pod" ] || pod_role=master
   put "$PGSET_RUN/role" "$pod_role"
-  put "$PGSET_RUN/topology" "$master_pod $epoch $recorded_identifier"
+  put "$PGSET_RUN/topology" "$master_pod $epoch $pods $recorded_identifier"
 }
 mounted() { # key
   [ ! -s "$PGSET_TOPOLOGY/$1" ] || cat "$PGSET_TOPOLOGY/$1"
@@ -92,7 +93,8 @@ mounted() { # key
 # The value of a key in the data of the ConfigMap (`data` of the caller: ,"key":"value",...): a name or a number, perhaps
 # with a newline.
 recorded() { # key
-  sed -n "s/.*,\"$1\":\"\([^\"\\\\]*\).*/\1/p" <<<"$data"
+  local pattern=",\"$1\":\"([^\"\\]*)"
+  [[ ! $data =~ $pattern ]] || echo "${BASH_REMATCH[1]}"
 }
 is_number() { [[ $1 =~ ^[0-9]{1,15}$ ]]; }
 put() { # file, text: replaces the file in one step
@@ -125,10 +127,10 @@ write_role_file() { # identifier, epoch, master
     die $E_FULL "$PGDATA.role can't be written ($(reason "$scratch/error")): make the volume larger"
 }
 
-# Whether the answer is a whole object: a connection may break in the middle of it.
+# Whether the answer (`body` of the caller) is a whole object: a connection may break in the middle of it.
 is_complete() {
   local text opened closed
-  text=$(sed 's/"\([^"\\]\|\\.\)*"//g' "$scratch/body")
+  text=$(sed 's/"\([^"\\]\|\\.\)*"//g' <<<"$body")
   opened=${text//[!\{]/} closed=${text//[!\}]/}
   [ -n "$opened" ] && [ ${#opened} = ${#closed} ]
 }
@@ -208,9 +210,9 @@ need_openssl() { # what for
   command -v openssl >/dev/null ||
     die $E_OPENSSL "the image has no openssl, which is needed $1: use an image with openssl (the Debian-based official image)"
 }
-# Sends one request about an object of the namespace. Prints the status line and the server's message; the answer is in
-# $scratch/answer, its body in $scratch/body. The token is sent through a pipe, and only to a server whose certificate contains the address and was
-# issued by the cluster's CA.
+# Sends one request about an object of the namespace. Prints the status line, and the server's message about a failure;
+# `answered` prints the object. The token is sent through a pipe, and only to a server whose certificate contains the
+# address and was issued by the cluster's CA.
 api() { # method, path in the namespace, content type, body
   local host=$KUBERNETES_SERVICE_HOST port=${KUBERNETES_SERVICE_PORT:-443} content='' token verify=-verify_ip status message
   [ -r "$PGSET_TOKEN/token" ] || {
@@ -231,16 +233,20 @@ api() { # method, path in the namespace, content type, body
     printf 'Accept: application/json\r\nUser-Agent: pgset-bootstrap\r\nConnection: close\r\n%s\r\n%s' "${content%.}" "${4:-}"
   } | timeout 10 openssl s_client -quiet -connect "$address:$port" -CAfile "$PGSET_TOKEN/ca.crt" \
     -verify_return_error "$verify" "$host" >"$scratch/answer" 2>"$scratch/error" || true
-  status=$(sed -n '1{s/\r$//;p;}' "$scratch/answer")
-  # One line of JSON, without the sizes of its chunks if it is sent in chunks.
-  sed '1,/^\r$/d' "$scratch/answer" | tr -d '\n' | sed 's/^[0-9a-fA-F]*\r//; s/\r[0-9a-fA-F]*\r//g' >"$scratch/body"
+  IFS= read -r status <"$scratch/answer" || true
+  status=${status%$'\r'}
   case $status in
+    "HTTP/1."?" 2"*) echo "$status" ;;
     HTTP/*)
-      message=$(grep -o '"message":"\([^"\\]\|\\.\)*"' "$scratch/body" | head -n 1 | cut -d: -f2-) || message=
+      message=$(answered | grep -o '"message":"\([^"\\]\|\\.\)*"' | head -n 1 | cut -d: -f2-) || message=
       printf '%s%s\n' "$status" "${message:+: $message}"
       ;;
     *) tls_trouble ;;
   esac
+}
+# The answer's body: one line of JSON, without the sizes of its chunks if it is sent in chunks.
+answered() {
+  sed '1,/^\r$/d' "$scratch/answer" | tr -d '\n' | sed 's/^[0-9a-fA-F]*\r//; s/\r[0-9a-fA-F]*\r//g'
 }
 tls_trouble() { # prints the most specific error message of s_client
   local why

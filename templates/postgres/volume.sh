@@ -184,7 +184,7 @@ read_control() {
   pg_controldata -D "$PGDATA" >"$scratch/control" 2>"$scratch/error" ||
     die $E_DIRECTORY "$PGDATA/global/pg_control can't be read: $(reason "$scratch/error")"
 }
-image_major() { postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
+image_major() { echo "$(<"$PGSET_RUN/major")"; } # written by `write_run`
 # The directory must match the image and the set. A server of another major version would not start, and the
 # directory of another set would give clients the wrong data.
 check_existing() {

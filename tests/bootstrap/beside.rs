@@ -54,7 +54,7 @@ fn a_pod_knows_the_newest_topology_that_it_followed() {
         fs::remove_file(other.beside("role")).unwrap_or_default();
         fs::remove_file(other.data().join("standby.signal")).unwrap_or_default();
         let words = ["knows epoch 2, and ConfigMap pgset-topology has 1"];
-        other.bootstrap().refuses(code::TOPOLOGY, &words);
+        other.is_refused(code::TOPOLOGY, &words);
         fs::remove_file(set.path().join("topology/master")).unwrap();
     }
     // The newest again. Without a master in it, no pod is the master.

@@ -126,7 +126,8 @@ fn a_peer_that_lets_nobody_in_has_data() {
     waiting.says("waiting for the answer of the other pods (127.0.0.1:");
     waiting.kill();
     own.record(&own.pod(0).identifier());
-    asking.bootstrap().ok().says("continuing without the answer of another pod after ");
+    asking.bootstrap().ok();
+    asking.serve().running().says("continuing without the answer of another pod after ");
 }
 
 /// The name of another set may begin with this one's.
@@ -163,7 +164,8 @@ fn a_peer_that_refuses_the_connection_may_be_starting() {
     let pod = set.pod(0).env("PGSET_PEERS", &nobody).env("PGSET_PEER_WAIT", 2);
     let started = std::time::Instant::now();
     pod.bootstrap().ok();
-    assert!(started.elapsed().as_secs() >= 2);
+    // The script counts whole seconds.
+    assert!(started.elapsed().as_secs() >= 1);
     // Another set's data.
     let other = Set::new();
     let (stranger, _server) = other.master();

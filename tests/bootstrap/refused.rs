@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::code;
 use super::machine::{as_postgres, give};
-use super::set::{Pod, Set};
+use super::set::{PASSWORDS, Pod, Set};
 
 fn initialised(set: &Set) -> Pod {
     let pod = set.pod(0);
@@ -129,6 +129,16 @@ fn a_password_that_the_master_does_not_know() {
     let words = ["refuses the role primaryuser", "password authentication failed", "the Secret"];
     replica.bootstrap().refuses(code::PASSWORD, &words);
     assert!(!replica.data().exists());
+
+    // A replica with data is not ready meanwhile: the master does answer.
+    let right = PASSWORDS.iter().find(|(key, _)| *key == "primary-password").unwrap().1;
+    fs::write(set.path().join("auth/primary-password"), right).unwrap();
+    replica.bootstrap().ok();
+    fs::write(set.path().join("auth/primary-password"), "Sentinel wrong").unwrap();
+    let replica = replica.env("PGSET_MASTER_WAIT", 1).env("PGSET_PASSWORD_WAIT", 4);
+    replica.bootstrap().ok();
+    fs::remove_file(replica.run_file("cloned")).unwrap_or_default();
+    replica.serve().end().refuses(code::PASSWORD, &words).does_not_say("ready, but not compared");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use super::machine::free_port;
 use super::set::{Pod, Set};
 use super::{code, eventually};
 
@@ -43,7 +44,7 @@ fn a_master_that_has_all_that_its_replica_has_serves() {
     server.stop();
     let standby = replica.serve();
     eventually("the replica answers", || replica.try_sql("select 1"));
-    master.bootstrap().ok().does_not_say("waiting for the answer");
+    master.bootstrap().ok();
     let server = master.serve_ready();
     replica.catches_up_with(&master);
     drop(standby);
@@ -55,15 +56,17 @@ fn a_master_that_has_all_that_its_replica_has_serves() {
         master.sql("select pg_switch_wal()");
         master.sql("checkpoint");
     }
-    server.stop();
+    server.stop().does_not_say("waiting for the answer");
     eventually("the replica answers", || replica.try_sql("select 1"));
     master.bootstrap().ok();
+    master.serve_ready().stop();
     drop(standby);
 
     // No peer answers: not at all, or in time.
     let started = Instant::now();
     let alone = master.clone().env("PGSET_PEER_WAIT", 1);
-    alone.bootstrap().ok().says("no answer from 127.0.0.1:");
+    alone.bootstrap().ok();
+    alone.serve_ready().stop().says("no answer from 127.0.0.1:");
     assert!(started.elapsed().as_secs() < 5);
 }
 
@@ -81,7 +84,7 @@ fn an_older_copy_of_the_master_s_directory_is_refused() {
     put_back(&master, &older);
     let words =
         ["does not have the WAL that the pod at 127.0.0.1:", "nothing was changed", "pg_dump"];
-    master.bootstrap().refuses(code::BEHIND, &words);
+    master.is_refused(code::BEHIND, &words);
     assert_eq!(replica.sql("select count(*) from later"), "1000");
 
     // It may go its own way only while no peer answers. Then the bytes differ, not the length.
@@ -93,7 +96,7 @@ fn an_older_copy_of_the_master_s_directory_is_refused() {
     server.stop();
     let standby = replica.clone().env("PGSET_MASTER_PORT", 1).serve();
     eventually("the replica answers", || replica.try_sql("select 1"));
-    master.bootstrap().refuses(code::BEHIND, &words);
+    master.is_refused(code::BEHIND, &words);
 
     // With the right directory all is well.
     put_back(&master, &right);
@@ -112,7 +115,7 @@ fn a_peer_that_was_promoted_has_newer_data() {
     server.stop();
     replica.sql("select pg_promote(true, 30)");
     let words = ["is on timeline 1 and the pod at 127.0.0.1:", "on 2, which begins there"];
-    master.bootstrap().refuses(code::BEHIND, &words);
+    master.is_refused(code::BEHIND, &words);
 }
 
 /// The directories of the peers on a shared volume tell as much as their servers.
@@ -208,10 +211,49 @@ fn a_standby_that_needs_its_master_does_not_stop_it_for_ever() {
     alone.bootstrap().ok();
     let mut standby = alone.serve();
     standby.running().says("entering standby mode");
-    let waiting = master.clone().env("PGSET_BUSY_WAIT", 3).bootstrap().ok();
-    waiting.says("continuing without the answer of another pod after ");
-    let _server = master.serve_ready();
+    let impatient = master.clone().env("PGSET_BUSY_WAIT", 3);
+    impatient.bootstrap().ok();
+    let mut server = impatient.serve();
+    server.running().says("continuing without the answer of another pod after ");
+    master.becomes_ready(&mut server);
     replica.catches_up_with(&master);
+}
+
+/// Where the identifier is on record, the server's container asks, before its first start.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_server_s_container_asks_before_its_first_start() {
+    let set = Set::new();
+    let (master, server, replica, _standby) = set.pair_apart();
+    set.record(&master.identifier());
+    let older = snapshot(&master, "older");
+    write(&master, "later");
+    replica.catches_up_with(&master);
+    server.stop();
+    let right = snapshot(&master, "right");
+    put_back(&master, &older);
+    for _ in 0..2 {
+        let words = ["does not have the WAL that the pod at 127.0.0.1:"];
+        master.is_refused(code::BEHIND, &words);
+    }
+
+    // It may be told to stop meanwhile. The next pod need not wait for the owner.
+    put_back(&master, &right);
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let alone = master.clone().env("PGSET_PEERS", nobody).env("PGSET_PEER_WAIT", 600);
+    alone.bootstrap().ok();
+    let mut waiting = alone.serve();
+    waiting.running().says("waiting for the answer of the other pods");
+    waiting.stop().does_not_say("starting PostgreSQL");
+    let without_locks = alone.clone().env("PGSET_LOCK", "off");
+    without_locks.clone().env("PGSET_POD_UID", "another").bootstrap().ok().does_not_say("waiting");
+
+    // A container that restarts has the directory that was compared.
+    master.bootstrap().ok();
+    master.serve_ready().stop();
+    let server = alone.serve_ready();
+    assert_eq!(master.sql("select count(*) from later"), "1000");
+    server.stop();
 }
 
 /// All pods start at once, without the others' help.
@@ -232,10 +274,11 @@ fn a_whole_set_that_lost_power_starts_with_the_right_directory_only() {
         let started = Instant::now();
         let masters = master.start(&[]);
         patient.bootstrap().ok();
+        masters.end().ok();
+        let mut server = master.serve();
         let mut standby = patient.serve();
-        let outcome = masters.end();
         if refused {
-            outcome.refuses(code::BEHIND, &["does not have the WAL"]);
+            server.end().refuses(code::BEHIND, &["does not have the WAL"]);
             // The replicas serve reads, and keep what they have.
             standby.running().says("ready, but not compared");
             eventually("the replica is ready", || {
@@ -244,8 +287,7 @@ fn a_whole_set_that_lost_power_starts_with_the_right_directory_only() {
             });
             standby.kill();
         } else {
-            outcome.ok();
-            let _server = master.serve_ready();
+            master.becomes_ready(&mut server);
             replica.catches_up_with(&master);
             assert!(started.elapsed().as_secs() < 15, "{:?}", started.elapsed());
             assert_eq!(replica.sql("select count(*) from later"), "1000");
@@ -281,9 +323,10 @@ fn a_peer_that_still_replays_its_wal_is_asked_again() {
         });
     };
     end("F/0");
-    let mut waiting = master.start(&[]);
-    waiting.says("still replays its WAL: it is at 0/");
+    master.bootstrap().ok();
+    let mut waiting = master.serve();
+    waiting.running().says("still replays its WAL: it is at 0/");
     end("0/1");
-    waiting.end().ok();
+    master.becomes_ready(&mut waiting);
     drop(standby);
 }

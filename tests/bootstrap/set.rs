@@ -117,6 +117,7 @@ impl Set {
         let run = self.make_directory(&format!("{ordinal}/run/pgset"));
         let etc = self.make_directory(&format!("{ordinal}/etc/pgset"));
         let sockets = self.make_directory(&format!("sockets-{ordinal}"));
+        let temporary = self.make_directory(&format!("{ordinal}/tmp"));
         for file in ["postgresql.conf", "pg_hba.conf"] {
             let template = fs::read_to_string(format!("{TEMPLATES}/{file}.j2")).unwrap();
             fs::write(etc.join(file), render(&template, "host")).unwrap();
@@ -134,6 +135,7 @@ impl Set {
             ("PGSET_TOPOLOGY", path("topology")),
             ("PGSET_TOKEN", path("token")),
             ("PGSET_SOCKETS", sockets.to_str().unwrap().to_owned()),
+            ("PGSET_TMP", temporary.to_str().unwrap().to_owned()),
             ("PGDATA", path(&format!("volume/{name}"))),
             ("PGPORT", port.to_string()),
             ("PGSET_LISTEN", "127.0.0.1".to_owned()),
@@ -397,13 +399,17 @@ impl Pod {
     /// The same, and waits until the readiness probe succeeds.
     pub(super) fn serve_ready(&self) -> Server {
         let mut server = self.serve();
+        self.becomes_ready(&mut server);
+        server
+    }
+
+    pub(super) fn becomes_ready(&self, server: &mut Server) {
         eventually("the server is ready", || {
-            let running = server.running.as_mut().unwrap();
+            let running = server.running();
             assert!(running.is_alive(), "the server ended:\n{}", running.log());
             let probe = self.run(&["ready"]);
             if probe.code == 0 { Ok(()) } else { Err(probe.log) }
         });
-        server
     }
 
     /// Starts a replica that has a directory, and waits until the script says `text`.
