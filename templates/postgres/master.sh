@@ -207,6 +207,7 @@ peers() {
     echo "$PGSET_PEERS"
     return
   }
+  find_resolver
   service_peers
   for ((pod = 0; pod < pods; pod++)); do
     [ "$PGSET_NAME-$pod" = "$PGSET_POD" ] || nameless "$PGSET_NAME-$pod" &
@@ -232,7 +233,14 @@ service_peers() {
   done < <(addresses "$PGSET_NAME.$PGSET_NAMESPACE.svc")
   [ -n "$found" ] || [ "$pods" = 1 ] || echo "$PGSET_NAME.$PGSET_NAMESPACE.svc"
 }
-addresses() { timeout 2 getent ahosts "$1" 2>/dev/null || true; } # name
+addresses() { timeout 2 getent "$resolver" "$1" 2>/dev/null || true; } # name
+resolver=ahosts
+find_resolver() {
+  command -v getent >/dev/null ||
+    die $E_USAGE "the image has no getent, which finds the other pods of the set: use the official image"
+  # That of Alpine has no database `ahosts` before 2024; its `hosts` lists all addresses.
+  getent ahosts 127.0.0.1 >/dev/null 2>&1 || resolver=hosts
+}
 # Prints the identifier, the timeline and the position, then the epoch, then where the WAL ended when the server started,
 # then whether it has diverged. A pod with an earlier script knows only the first line.
 ask_peer() { # address:port, or a name without an address

@@ -50,14 +50,15 @@ read_topology() {
       use_topology mounted
       return
     fi
-    await_api_server "to read the topology" "$answer"
+    await_api_server "to read the topology (ConfigMap $PGSET_NAME-topology)" $E_TOPOLOGY "$answer"
   done
 }
-# Uses `started` and `said` of the caller.
-await_api_server() { # what for, answer
+# Uses `started` and `said` of the caller. A refusal ends the script after a while. A server that gives no answer, or
+# fails, is asked without end: nothing else knows who is the master.
+await_api_server() { # what for, code of a refusal, answer
   local text waited=$((SECONDS - started))
-  text="$1 (ConfigMap $PGSET_NAME-topology): the API server at $(api_server) answered: $2"
-  if is_refusal "$2" && [ "$waited" -ge "$PGSET_LABEL_WAIT" ]; then die $E_TOPOLOGY "$text"; fi
+  text="$1: the API server at $(api_server) answered: $3"
+  if is_refusal "$3" && [ "$waited" -ge "$PGSET_LABEL_WAIT" ]; then die "$2" "$text"; fi
   if [ $((SECONDS - said)) -ge 10 ]; then
     log "waiting $text, $waited s"
     said=$SECONDS
@@ -164,7 +165,7 @@ record_identifier() {
           log "the system identifier $identifier is not recorded in ConfigMap $name-topology: the API server at $(api_server) answered: $answer"
           return
         fi
-        await_api_server "to record the system identifier $identifier" "$answer"
+        await_api_server "to record the system identifier $identifier" $E_TOPOLOGY "$answer"
         ;;
     esac
   done
@@ -176,7 +177,7 @@ record_identifier() {
 # The master's Service selects pods by this label. It is set before the server starts, and the pod template
 # sets it to the replica's value. So the replica Service never selects a server that accepts writes.
 label() {
-  local want=${PGSET_REPLICA_HOST:?} delay=1 started=$SECONDS answer
+  local want=${PGSET_REPLICA_HOST:?} started=$SECONDS said=-10 answer
   [ "$(role)" = replica ] || want=${PGSET_MASTER_HOST:?}
   # The label when the container started. Nothing else changes it.
   if [ "$PGSET_POD_LABEL" = "$want" ]; then
@@ -194,11 +195,7 @@ label() {
     case $answer in
       "HTTP/1."?" 2"*) break ;;
     esac
-    [ $((SECONDS - started)) -lt "$PGSET_LABEL_WAIT" ] ||
-      die $E_LABEL "label name=$want of pod $PGSET_POD: the API server at $(api_server) answered: $answer"
-    log "label name=$want: $answer; retrying in ${delay}s"
-    sleep "$delay"
-    delay=$((delay < 5 ? delay * 2 : 5))
+    await_api_server "to set the label name=$want of pod $PGSET_POD" $E_LABEL "$answer"
   done
   log "pod $PGSET_POD is labelled name=$want"
 }

@@ -103,8 +103,8 @@ fn a_server_that_is_busy_is_asked_again() {
         Api::start(set.path(), vec![no_topology(), busy, String::new(), reply("200 OK", "{}")]);
     let outcome = with_api(&pod, &api).env("PGSET_LABEL_WAIT", 60).bootstrap();
     outcome
-        .says("leader changed\"; retrying in 1s")
-        .says("nothing (")
+        .says("waiting to set the label name=pgset-master of pod pgset-0: ")
+        .says("leader changed\", 0 s")
         .says("is labelled")
         .refuses(LABELLED, &["initdb"]);
     assert_eq!(api.requests().len(), 4);
@@ -142,4 +142,10 @@ fn no_server_no_token_no_openssl() {
     waiting.says("127.0.0.1:1 answered: nothing (");
     waiting.kill();
     assert!(api.requests().is_empty());
+    // The same for the label, after it has shown the topology.
+    let last = Api::start(set.path(), vec![no_topology()]);
+    let mut waiting = with_api(&pod, &last).env("PGSET_LABEL_WAIT", 0).start(&[]);
+    waiting.says("waiting to set the label name=pgset-master of pod pgset-0: ");
+    assert!(waiting.is_alive());
+    waiting.kill();
 }
