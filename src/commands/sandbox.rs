@@ -4,16 +4,15 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt as _;
 
 use crate::cli::{SandboxArgs, SandboxCommand};
 use crate::context::Context;
-use crate::error::{Exit, Failure};
+use crate::error::Exit;
 use crate::sandbox::Sandbox;
 use crate::sandbox::background::{self, Lifetime, READY, delete};
 use crate::sandbox::node::processes;
@@ -116,22 +115,6 @@ fn logs(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Waits for a command and forwards SIGTERM to it, so that the sandbox ends after the command.
-async fn wait(child: &mut tokio::process::Child, context: &Context) -> anyhow::Result<ExitStatus> {
-    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    tokio::select! {
-        status = child.wait() => return status.context("waiting for the command"),
-        exit = context.interrupt.wait() => {
-            // Ctrl-C in the terminal has already sent the command a SIGINT.
-            if let (Some(pid), Exit::Terminated) = (pid, exit) {
-                // Fails if the command has just ended.
-                let _ = kill_process(pid, Signal::TERM);
-            }
-        }
-    }
-    child.wait().await.context("waiting for the command")
-}
-
 /// Deletes the directories of `pgset sandbox run` processes that were killed together with their sandbox.
 fn sweep(context: &Context) {
     for place in Place::left_behind() {
@@ -155,7 +138,10 @@ async fn run_in(
     let passing = args.directory.is_none();
     let directory = if passing { Place::passing() } else { directory.to_owned() };
     let place = Place::open(&directory)?;
-    let ended = run_beside(&place, passing, command, context).await;
+    let lifetime = if passing { Lifetime::OfOneCommand } else { Lifetime::UntilStopped };
+    let interrupted = context.interrupt.wait();
+    let ended =
+        background::run(&place, lifetime, command, context.general.verbosity, interrupted).await;
     if passing {
         delete(&place)?;
     } else {
@@ -168,29 +154,4 @@ async fn run_in(
     }
     context.note(format!("the command ended with exit code {code}"));
     Ok(Exit::Other(u8::try_from(code).unwrap_or(1)))
-}
-
-/// Starts a sandbox, runs a command, and then stops the sandbox.
-async fn run_beside(
-    place: &Place,
-    passing: bool,
-    command: &[OsString],
-    context: &Context,
-) -> anyhow::Result<ExitStatus> {
-    let lifetime = if passing { Lifetime::OfOneCommand } else { Lifetime::UntilStopped };
-    let mut server = background::spawn(place, Stdio::piped(), lifetime, context.general.verbosity)?;
-    let mut child = tokio::process::Command::new(&command[0]);
-    child.args(&command[1..]).env("KUBECONFIG", place.kubeconfig());
-    let status = match child.spawn() {
-        Ok(mut child) => wait(&mut child, context).await,
-        Err(e) => Err(Failure::new(
-            Exit::Usage,
-            format!("{} can't be run: {e}", command[0].to_string_lossy()),
-        )
-        .into()),
-    };
-    // The server stops when its standard input is closed.
-    drop(server.stdin.take());
-    tokio::task::spawn_blocking(move || server.wait()).await??;
-    status
 }

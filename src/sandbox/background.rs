@@ -1,9 +1,10 @@
 //! The sandbox as a process in the background.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -71,6 +72,53 @@ pub fn spawn(
     Err(Failure::new(Exit::Failed, "the sandbox did not start")
         .details(last.iter().copied())
         .into())
+}
+
+/// Starts a sandbox, runs a command, and then stops the sandbox. `interrupted` ends when a signal arrives.
+///
+/// # Errors
+/// When the sandbox does not start, or the command can't be run.
+pub async fn run(
+    place: &Place,
+    lifetime: Lifetime,
+    command: &[OsString],
+    verbosity: u8,
+    interrupted: impl Future<Output = Exit>,
+) -> anyhow::Result<ExitStatus> {
+    let mut server = spawn(place, Stdio::piped(), lifetime, verbosity)?;
+    let mut child = tokio::process::Command::new(&command[0]);
+    child.args(&command[1..]).env("KUBECONFIG", place.kubeconfig());
+    let status = match child.spawn() {
+        Ok(mut child) => wait(&mut child, interrupted).await,
+        Err(e) => Err(Failure::new(
+            Exit::Usage,
+            format!("{} can't be run: {e}", command[0].to_string_lossy()),
+        )
+        .into()),
+    };
+    // The server stops when its standard input is closed.
+    drop(server.stdin.take());
+    tokio::task::spawn_blocking(move || server.wait()).await??;
+    status
+}
+
+/// Waits for a command and forwards SIGTERM to it, so that the sandbox ends after the command.
+async fn wait(
+    child: &mut tokio::process::Child,
+    interrupted: impl Future<Output = Exit>,
+) -> anyhow::Result<ExitStatus> {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    tokio::select! {
+        status = child.wait() => return status.context("waiting for the command"),
+        exit = interrupted => {
+            // Ctrl-C in the terminal has already sent the command a SIGINT.
+            if let (Some(pid), Exit::Terminated) = (pid, exit) {
+                // Fails if the command has just ended.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+    }
+    child.wait().await.context("waiting for the command")
 }
 
 /// Stops the sandbox, and the processes that a killed one left. Whether a sandbox ran. `warn` is told when it has to

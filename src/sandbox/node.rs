@@ -16,6 +16,7 @@ mod pod;
 mod probes;
 pub mod processes;
 mod proxy;
+mod status;
 pub(crate) mod terminal;
 mod tools;
 mod volumes;
