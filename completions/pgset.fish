@@ -451,26 +451,28 @@ complete -c pgset -n "__fish_pgset_using_subcommand env" -s q -l quiet -d 'Print
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand env" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l context -d 'Context of the kubeconfig [default: current]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l name -d 'Name of the set [default: pgset]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -l context -d 'Context of the kubeconfig [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
 always\t'Always'
 never\t'Never'"
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s q -l quiet -d 'Print only warnings and errors'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s v -l verbose -d 'Print more details: -v to -vvvv'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s y -l yes -d 'Answer every question with yes'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -s h -l help -d 'Print help; --help explains every option'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "start" -d 'Start the sandbox in the background'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "status" -d 'Show whether the sandbox is running, and where'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "logs" -d 'Print the log of the sandbox since its first start'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "stop" -d 'Stop the sandbox and its pods; keep its objects and data'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "run" -d 'Start a sandbox, run a command with KUBECONFIG set, stop the sandbox'
-complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs stop run serve" -f -a "serve" -d 'Run as the background process'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -s q -l quiet -d 'Print only warnings and errors'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -s v -l verbose -d 'Print more details: -v to -vvvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -f -a "start" -d 'Start the sandbox in the background'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -f -a "status" -d 'Show whether the sandbox is running, and where'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -f -a "logs" -d 'Print the log of the sandbox since its first start'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -f -a "node" -d 'Stop, start, freeze or thaw a node'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -f -a "stop" -d 'Stop the sandbox and its pods; keep its objects and data'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -f -a "run" -d 'Start a sandbox, run a command with KUBECONFIG set, stop the sandbox'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and not __fish_seen_subcommand_from start status logs node stop run serve" -f -a "serve" -d 'Run as the background process'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l nodes -d 'Number of nodes, 1 to 9; pods spread over them' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from start" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
@@ -513,6 +515,24 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -l context -d 'Context of the kubeconfig [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -s q -l quiet -d 'Print only warnings and errors'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -s v -l verbose -d 'Print more details: -v to -vvvv'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -f -a "stop" -d 'Cut the power of a node: all its processes are killed at once'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -f -a "start" -d 'Boot a stopped node: start its containers again'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -f -a "freeze" -d 'Cut a node off from the API server and from Services'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from node" -f -a "thaw" -d 'Restore the connection of a frozen node'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
@@ -528,6 +548,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l nodes -d 'Number of nodes, 1 to 9; pods spread over them' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
@@ -542,6 +563,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_sub
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l nodes -d 'Number of nodes, 1 to 9; pods spread over them' -r
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l directory -d 'Directory of the sandbox' -r -f -a "(__fish_complete_directories)"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -s o -l output -d 'Format' -r -f -a "human\t'For people'"
 complete -c pgset -n "__fish_pgset_using_subcommand sandbox; and __fish_seen_subcommand_from serve" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F

@@ -46,7 +46,7 @@ pub use psql::PsqlArgs;
 pub use render::RenderArgs;
 pub use restart::RestartArgs;
 #[cfg(feature = "sandbox")]
-pub use sandbox::{SandboxArgs, SandboxCommand};
+pub use sandbox::{NodeCommand, NodeName, SandboxArgs, SandboxCommand, SandboxNodes};
 pub use scale::ScaleArgs;
 pub use settings::SettingsArgs;
 pub use start::StartArgs;

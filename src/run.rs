@@ -191,6 +191,8 @@ fn diagnosed<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn
         error::diagnosed::<crate::postgres::identity::NoIdentifier>,
         #[cfg(feature = "sandbox")]
         error::diagnosed::<crate::sandbox::place::PlaceError>,
+        #[cfg(feature = "sandbox")]
+        error::diagnosed::<crate::sandbox::nodes::NodeError>,
     ];
     types.iter().find_map(|diagnosed| diagnosed(error))
 }

@@ -11,7 +11,7 @@
 //! | [`node`] | the kubelet, the container runtime, kube-proxy and DNS: pods become processes |
 //!
 //! No part calls another one directly. `pgset up` writes a StatefulSet. Its controller sees it and
-//! creates a pod. The scheduler assigns the pod to the node. The node sees the pod, starts its
+//! creates a pod. The scheduler assigns the pod to a node. The node sees the pod, starts its
 //! processes, and writes their state into the pod's status. The controller sees that the pod is
 //! ready, and creates the next one.
 //!
@@ -30,10 +30,12 @@ pub mod journal;
 pub mod kinds;
 pub mod network;
 pub mod node;
+pub mod nodes;
 pub mod ownership;
 pub mod place;
 pub mod refusal;
 pub mod registry;
+pub mod remote;
 mod selectors;
 mod serve;
 pub mod store;
@@ -100,13 +102,14 @@ impl Sandbox {
         let token = random(32);
         let tls = serve::Tls::new(address).map_err(|e| PlaceError::Tls(e.to_string()))?;
         place.write_kubeconfig(address, &tls.pem, &token)?;
+        place.write_nodes()?;
 
         let registry = Arc::new(Registry::new(
             Store::new(journal, objects, version),
             Network::beside(*address.ip()),
             place.volumes(),
         ));
-        controllers::furnish(&registry);
+        controllers::furnish(&registry, place.nodes());
         let tokens = Arc::new(Tokens::new(token));
         let faults = Arc::new(Faults::default());
         let node = Arc::new(Node::new(node::Parts {

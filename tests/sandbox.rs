@@ -13,6 +13,7 @@ mod killed;
 mod kubectl;
 mod lease;
 mod lives;
+mod nodes;
 mod objects;
 mod passwords;
 mod pod_numbers;

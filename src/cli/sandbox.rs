@@ -19,7 +19,8 @@ production. Linux only.";
 const START_AFTER_HELP: &str = "\
 Examples:
   pgset sandbox start
-  eval \"$(pgset sandbox start)\"   # sets KUBECONFIG in this shell";
+  eval \"$(pgset sandbox start)\"   # sets KUBECONFIG in this shell
+  pgset sandbox start --nodes 3     # sandbox-1, sandbox-2, sandbox-3";
 
 const RUN_AFTER_HELP: &str = "\
 Examples:
@@ -35,6 +36,33 @@ Examples:
 const LOGS_AFTER_HELP: &str = "\
 Examples:
   pgset sandbox logs | less";
+
+const NODE_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox node stop sandbox-2     # power cut
+  pgset sandbox node start sandbox-2
+  pgset sandbox node freeze sandbox-2   # its processes continue, cut off
+  pgset sandbox node thaw sandbox-2
+
+A node that is stopped or frozen becomes NotReady after 3 s. A pod that is
+deleted meanwhile stays Terminating until its node is back.
+Names: pgset sandbox status, or kubectl get nodes.";
+
+const NODE_STOP_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox node stop sandbox-2";
+
+const NODE_START_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox node start sandbox-2";
+
+const NODE_FREEZE_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox node freeze sandbox-2";
+
+const NODE_THAW_AFTER_HELP: &str = "\
+Examples:
+  pgset sandbox node thaw sandbox-2";
 
 const STOP_AFTER_HELP: &str = "\
 Examples:
@@ -62,7 +90,11 @@ pub enum SandboxCommand {
     ///
     /// Its objects and data are those of the last time, unless they were deleted.
     #[command(after_help = START_AFTER_HELP)]
-    Start,
+    Start {
+        /// How many nodes it has.
+        #[command(flatten)]
+        nodes: SandboxNodes,
+    },
     /// Show whether the sandbox is running, and where
     ///
     /// Exit code 1 if it is not running.
@@ -71,6 +103,15 @@ pub enum SandboxCommand {
     /// Print the log of the sandbox since its first start
     #[command(after_help = LOGS_AFTER_HELP)]
     Logs,
+    /// Stop, start, freeze or thaw a node
+    ///
+    /// To try and to test what happens when a machine or its network fails.
+    #[command(after_help = NODE_AFTER_HELP)]
+    Node {
+        /// What to do with the node.
+        #[command(subcommand)]
+        command: NodeCommand,
+    },
     /// Stop the sandbox and its pods; keep its objects and data
     #[command(after_help = STOP_AFTER_HELP)]
     Stop {
@@ -83,6 +124,9 @@ pub enum SandboxCommand {
     /// The exit code is that of the command.
     #[command(after_help = RUN_AFTER_HELP)]
     Run {
+        /// How many nodes it has.
+        #[command(flatten)]
+        nodes: SandboxNodes,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -90,8 +134,56 @@ pub enum SandboxCommand {
     /// Run as the background process
     #[command(hide = true)]
     Serve {
+        /// How many nodes it has.
+        #[command(flatten)]
+        nodes: SandboxNodes,
         /// Delete the directory at the end
         #[arg(long, help_heading = "Options")]
         passing: bool,
     },
+}
+
+/// The nodes of a sandbox.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Options")]
+pub struct SandboxNodes {
+    /// Number of nodes, 1 to 9; pods spread over them
+    ///
+    /// One node is called sandbox; several ones are called sandbox-1, sandbox-2, and so on. The default is 1, or the
+    /// nodes of the sandbox that exists in the directory.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: Option<u8>,
+}
+
+/// What to do with a node.
+#[derive(Clone, Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Cut the power of a node: all its processes are killed at once
+    ///
+    /// Its pods stay as objects. Volumes are kept.
+    #[command(after_help = NODE_STOP_AFTER_HELP)]
+    Stop(NodeName),
+    /// Boot a stopped node: start its containers again
+    ///
+    /// Init containers run again, and volumes in memory are empty. Pods that were deleted meanwhile are removed.
+    #[command(after_help = NODE_START_AFTER_HELP)]
+    Start(NodeName),
+    /// Cut a node off from the API server and from Services
+    ///
+    /// Its processes continue. The address of each of its pods stays reachable.
+    #[command(after_help = NODE_FREEZE_AFTER_HELP)]
+    Freeze(NodeName),
+    /// Restore the connection of a frozen node
+    ///
+    /// Pods that were deleted meanwhile are ended and removed.
+    #[command(after_help = NODE_THAW_AFTER_HELP)]
+    Thaw(NodeName),
+}
+
+/// A node.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options")]
+pub struct NodeName {
+    /// Name of the node, as in `pgset sandbox status`
+    pub name: String,
 }

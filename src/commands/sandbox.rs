@@ -10,29 +10,35 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio::io::AsyncReadExt as _;
 
-use crate::cli::{SandboxArgs, SandboxCommand};
+use crate::cli::{NodeCommand, SandboxArgs, SandboxCommand, SandboxNodes};
+use crate::cluster::Target;
+use crate::cluster::connect::Sources;
 use crate::context::Context;
 use crate::error::Exit;
 use crate::sandbox::Sandbox;
 use crate::sandbox::background::{self, Lifetime, READY, delete};
 use crate::sandbox::node::processes;
+use crate::sandbox::nodes::{NodeAction, NodeError};
 use crate::sandbox::place::Place;
+use crate::sandbox::remote;
 
 /// Starts, shows and stops the sandbox.
 pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> {
     let directory = args.directory.clone().unwrap_or_else(Place::usual);
     match &args.command {
-        SandboxCommand::Start => {
+        SandboxCommand::Start { nodes } => {
             sweep(context);
-            start(&Place::open(&directory)?, context)
+            start(&Place::open(&directory)?.with_nodes(nodes.nodes)?, context)
         }
-        SandboxCommand::Serve { passing } => {
-            serve(Place::open(&directory)?, *passing, context).await
+        SandboxCommand::Serve { nodes, passing } => {
+            let place = Place::open(&directory)?.with_nodes(nodes.nodes)?;
+            serve(place, *passing, context).await
         }
-        SandboxCommand::Run { command } => {
+        SandboxCommand::Run { nodes, command } => {
             sweep(context);
-            run_in(&directory, args, command, context).await
+            run_in(&directory, args, *nodes, command, context).await
         }
+        SandboxCommand::Node { command } => node(&directory, command, context).await,
         SandboxCommand::Status | SandboxCommand::Logs | SandboxCommand::Stop { .. }
             if !directory.exists() =>
         {
@@ -40,7 +46,7 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> anyhow::Result<Exit> 
             let fine = matches!(args.command, SandboxCommand::Stop { .. });
             Ok(if fine { Exit::Done } else { Exit::Failed })
         }
-        SandboxCommand::Status => status(&Place::open(&directory)?, context),
+        SandboxCommand::Status => status(&Place::open(&directory)?, context).await,
         SandboxCommand::Logs => logs(&Place::open(&directory)?, context),
         SandboxCommand::Stop { delete: and_delete } => {
             let place = Place::open(&directory)?;
@@ -94,7 +100,7 @@ async fn serve(place: Place, passing: bool, context: &Context) -> anyhow::Result
     Ok(Exit::Done)
 }
 
-fn status(place: &Place, context: &Context) -> anyhow::Result<Exit> {
+async fn status(place: &Place, context: &Context) -> anyhow::Result<Exit> {
     let Some(pid) = place.running() else {
         context.note(format!("no sandbox is running in {}", place.directory().display()));
         return Ok(Exit::Failed);
@@ -105,6 +111,37 @@ fn status(place: &Place, context: &Context) -> anyhow::Result<Exit> {
         kubeconfig.display(),
         place.log().display()
     ))?;
+    let listed = async { anyhow::Ok(remote::lines(&remote::nodes(&client(place).await?).await?)) };
+    match listed.await {
+        Ok(lines) => context.reporter.print(&lines)?,
+        Err(error) => context.warn(format!("{error:#}")),
+    }
+    Ok(Exit::Done)
+}
+
+/// A client for the sandbox in this directory.
+async fn client(place: &Place) -> anyhow::Result<kube::Client> {
+    let sources = Sources { file: Some(place.kubeconfig()), ..Sources::default() };
+    Ok(Target::load(&sources).await?.client()?)
+}
+
+/// Stops, starts, freezes or thaws a node.
+async fn node(directory: &Path, command: &NodeCommand, context: &Context) -> anyhow::Result<Exit> {
+    let (name, action, done) = match command {
+        NodeCommand::Stop(node) => (&node.name, NodeAction::Stop, "stopped"),
+        NodeCommand::Start(node) => (&node.name, NodeAction::Start, "ready"),
+        NodeCommand::Freeze(node) => (&node.name, NodeAction::Freeze, "frozen"),
+        NodeCommand::Thaw(node) => (&node.name, NodeAction::Thaw, "ready"),
+    };
+    let place = directory.exists().then(|| Place::open(directory)).transpose()?;
+    let Some(place) = place.filter(|place| place.running().is_some()) else {
+        let flag = Place::flag_of(directory);
+        return Err(
+            NodeError::NotRunning { directory: directory.display().to_string(), flag }.into()
+        );
+    };
+    remote::switch(&client(&place).await?, name, action, &place.flag()).await?;
+    context.note(format!("node {name} is {done}"));
     Ok(Exit::Done)
 }
 
@@ -132,12 +169,13 @@ fn sweep(context: &Context) {
 async fn run_in(
     directory: &Path,
     args: &SandboxArgs,
+    nodes: SandboxNodes,
     command: &[OsString],
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let passing = args.directory.is_none();
     let directory = if passing { Place::passing() } else { directory.to_owned() };
-    let place = Place::open(&directory)?;
+    let place = Place::open(&directory)?.with_nodes(nodes.nodes)?;
     let lifetime = if passing { Lifetime::OfOneCommand } else { Lifetime::UntilStopped };
     let interrupted = context.interrupt.wait();
     let ended =

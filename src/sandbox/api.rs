@@ -27,6 +27,7 @@ use super::access::{self, Right, Tokens, User};
 use super::faults::{Faults, Seen, answers};
 use super::kinds::NAMESPACES;
 use super::node::Node;
+use super::nodes::{self, NodeAction};
 use super::refusal::{Answer, Refusal};
 use super::registry::Registry;
 
@@ -57,6 +58,11 @@ impl Api {
         self: Arc<Self>,
         mut request: http::Request<Incoming>,
     ) -> Result<Response<respond::Body>, respond::Broken> {
+        // A node without a connection: the request of its pod arrives when the node is connected again.
+        let pod_host = bearer(&request).and_then(|token| self.node.host_of(token));
+        if let Some(host) = pod_host {
+            self.node.connected(&host).await;
+        }
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or_default().to_owned();
@@ -102,6 +108,9 @@ impl Api {
         }
         let asked = Request::parse(path, query)?;
         self.authorize(&user, method, &asked)?;
+        if matches!(asked.subresource.as_deref(), Some("log" | "exec")) {
+            self.reach_kubelet(&asked)?;
+        }
         match asked.subresource.as_deref() {
             Some("log") if *method == Method::GET => logs::read(&self.node, &self.registry, &asked),
             Some("exec") => exec::upgrade(&self.node, &self.registry, &asked, request),
@@ -111,6 +120,11 @@ impl Api {
                 self.token(&asked, parse(&content, &body(request).await?)?)
             }
             Some("token") => Err(Refusal::left_out("reading a token")),
+            Some("power") if *method == Method::PUT => {
+                let content = content_type(request);
+                self.switch(&asked, &parse(&content, &body(request).await?)?).await
+            }
+            Some("power") => Err(Refusal::left_out("reading the power of a node")),
             _ if *method == Method::GET => {
                 let table = wants_table(request);
                 read::get(&self.registry, &self.faults, &asked, table)
@@ -128,9 +142,7 @@ impl Api {
         if request.headers().contains_key("impersonate-user") {
             return Err(Refusal::left_out("impersonation"));
         }
-        let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let token = given.and_then(|value| value.strip_prefix("Bearer "));
-        token
+        bearer(request)
             .and_then(|token| self.tokens.user(token))
             .ok_or_else(|| Refusal::new(401, "Unauthorized", "Unauthorized"))
     }
@@ -159,6 +171,26 @@ impl Api {
         Err(Refusal::forbidden(asked.resource, asked.name.as_deref().unwrap_or_default(), &why))
     }
 
+    /// Refuses what only the kubelet of a pod can answer, if it has no connection.
+    fn reach_kubelet(&self, asked: &Request) -> Answer<()> {
+        let pod = self.registry.get(&asked.key(asked.name.as_deref().unwrap_or_default()))?;
+        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        if !nodes::is_cut_off(&self.registry, node) {
+            return Ok(());
+        }
+        let why = format!("error dialing backend: dial tcp: {node}:10250: no route to host");
+        Err(Refusal::new(500, "InternalError", why))
+    }
+
+    /// Stops, starts, freezes or thaws a node: `pgset sandbox node`. A real cluster has no such request.
+    async fn switch(&self, asked: &Request, sent: &Value) -> Answer<Reply> {
+        let word = sent["action"].as_str().unwrap_or_default();
+        let action = NodeAction::named(word)
+            .ok_or_else(|| Refusal::bad_request(format!("a node can't {word:?}")))?;
+        let name = asked.name.as_deref().unwrap_or_default();
+        Ok(answer(200, &*self.node.switch(name, action).await?))
+    }
+
     /// A `TokenRequest`: a token for a service account.
     fn token(&self, asked: &Request, mut request: Value) -> Answer<Reply> {
         let name = asked.name.as_deref().unwrap_or_default();
@@ -173,6 +205,12 @@ impl Api {
         request["status"] = json!({"token": token, "expirationTimestamp": super::after(seconds)});
         Ok(answer(201, &request))
     }
+}
+
+/// The token of a request.
+fn bearer(request: &http::Request<Incoming>) -> Option<&str> {
+    let given = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    given.strip_prefix("Bearer ")
 }
 
 /// Reads the whole request body.

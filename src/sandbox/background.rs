@@ -53,6 +53,7 @@ pub fn spawn(
     let program = std::env::current_exe().context("finding the path of pgset")?;
     let mut command = Command::new(program);
     command.args(["sandbox", "serve", "--directory"]).arg(place.directory());
+    command.arg("--nodes").arg(place.nodes().to_string());
     if lifetime == Lifetime::OfOneCommand {
         command.arg("--passing");
     }

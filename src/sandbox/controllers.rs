@@ -8,6 +8,7 @@ pub(super) mod claims;
 mod fixture;
 mod garbage;
 mod namespaces;
+mod nodes;
 pub(super) mod quotas;
 mod revisions;
 mod scheduler;
@@ -31,8 +32,6 @@ use super::store::Key;
 
 pub use self::services::SERVICE_NAME;
 
-/// The name of the only node.
-pub const NODE: &str = "sandbox";
 /// The provisioner of the class `standard`.
 pub const PROVISIONER: &str = "pgset.sandbox/directory";
 
@@ -45,37 +44,25 @@ const STATUS: Writer<'_> = Writer { manager: MANAGER, subresource: "status" };
 /// earlier.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Creates the objects that every cluster has from the start.
-pub fn furnish(registry: &Registry) {
+/// Creates the objects that every cluster has from the start, and this number of nodes.
+pub fn furnish(registry: &Registry, nodes: u8) {
     let class = json!({
         "metadata": {"annotations": {DEFAULT_CLASS: "true"}},
         "provisioner": PROVISIONER, "allowVolumeExpansion": false,
     });
-    let condition = json!({
-        "type": "Ready", "status": "True", "reason": "KubeletReady",
-        "message": "the sandbox runs", "lastHeartbeatTime": super::now(),
-        "lastTransitionTime": super::now(),
-    });
-    let node = json!({
-        "metadata": {"labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}},
-        "status": {
-            "conditions": [condition], "capacity": capacity(), "allocatable": capacity(),
-            "addresses": [
-                {"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": NODE},
-            ],
-            "nodeInfo": {"kubeletVersion": concat!("pgset-", env!("CARGO_PKG_VERSION")),
-                "kubeProxyVersion": "", "containerRuntimeVersion": "processes://1",
-                "operatingSystem": "linux", "osImage": "", "kernelVersion": "", "architecture": "",
-                "bootID": "", "machineID": "", "systemUUID": ""},
-        },
-    });
+    let capacity = capacity();
+    let nodes = super::nodes::names(nodes)
+        .into_iter()
+        .map(|name| (Key::new(&NODES, "", &name), super::nodes::object(&name, &capacity)));
     for (key, object) in [
         (Key::new(&NAMESPACES, "", "default"), json!({})),
         (Key::new(&NAMESPACES, "", "kube-system"), json!({})),
         (Key::new(&SERVICE_ACCOUNTS, "default", "default"), json!({})),
         (Key::new(&STORAGE_CLASSES, "", "standard"), class),
-        (Key::new(&NODES, "", NODE), node),
-    ] {
+    ]
+    .into_iter()
+    .chain(nodes)
+    {
         if registry.store.get(&key).is_none() {
             // These objects are valid, and nobody else writes yet.
             let _ = registry.create(&key, object, MANAGER, false);
@@ -83,7 +70,7 @@ pub fn furnish(registry: &Registry) {
     }
 }
 
-/// The node's capacity: this machine's processors and memory.
+/// A node's capacity: this machine's processors and memory.
 fn capacity() -> Value {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut capacity = json!({"pods": "110", "cpu": processors.to_string()});
@@ -103,10 +90,12 @@ pub async fn run(registry: Arc<Registry>, faults: Arc<Faults>) {
         latest.borrow_and_update();
         mended.borrow_and_update();
         let refused = !pass(&registry, &faults);
+        let due = nodes::due_in(&registry);
         tokio::select! {
             changed = latest.changed() => if changed.is_err() { return },
             _ = mended.changed() => {}
             () = tokio::time::sleep(RETRY), if refused => {}
+            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
         }
     }
 }
@@ -117,6 +106,7 @@ fn pass(registry: &Registry, faults: &Faults) -> bool {
         ("namespaces", namespaces::sync(registry)),
         ("claims", claims::sync(registry)),
         ("volumes", volumes::sync(registry)),
+        ("nodes", nodes::sync(registry)),
         ("statefulsets", stateful_set::sync(registry, faults)),
         ("scheduler", scheduler::sync(registry, faults)),
         ("services", services::sync(registry)),

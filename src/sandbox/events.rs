@@ -13,6 +13,8 @@ pub(super) const SCHEDULER: &str = "default-scheduler";
 pub(super) const STATEFUL_SET: &str = "statefulset-controller";
 /// The claim controller.
 pub(super) const CLAIMS: &str = "persistentvolume-controller";
+/// The controller of nodes.
+pub(super) const NODES: &str = "node-controller";
 /// The node.
 pub(super) const KUBELET: &str = "kubelet";
 

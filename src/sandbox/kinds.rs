@@ -38,7 +38,7 @@ macro_rules! resources {
 
 resources! {
     NAMESPACES: "" "namespaces" "Namespace" ["ns"], false, false, ["status"];
-    NODES: "" "nodes" "Node" ["no"], false, false, ["status"];
+    NODES: "" "nodes" "Node" ["no"], false, false, ["status", "power"];
     SERVICE_ACCOUNTS: "" "serviceaccounts" "ServiceAccount" ["sa"], true, false, ["token"];
     SECRETS: "" "secrets" "Secret" [], true, false, [];
     CONFIG_MAPS: "" "configmaps" "ConfigMap" ["cm"], true, false, [];

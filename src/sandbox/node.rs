@@ -1,4 +1,5 @@
-//! The node: runs the containers of its pods as processes, and reports their state.
+//! The nodes: run the containers of their pods as processes, and report their state. All nodes are
+//! this machine. A node differs from another one only in its pods, its power and its connection.
 //!
 //! There are no real containers. A container is a group of processes with its own environment, a
 //! directory in which mounts are symbolic links, an address in 127.0.0.0/8, and a host name from
@@ -16,7 +17,9 @@ mod pod;
 mod probes;
 pub mod processes;
 mod proxy;
+mod sockets;
 mod status;
+mod switch;
 pub(crate) mod terminal;
 mod tools;
 mod volumes;
@@ -37,11 +40,12 @@ pub use self::tools::{MissingTool, Tools};
 use super::access::Tokens;
 use super::faults::Faults;
 use super::kinds::PODS;
+use super::nodes;
 use super::place::{Place, PlaceError};
 use super::registry::Registry;
 use super::store::Key;
 
-/// What the node works with.
+/// What the nodes work with.
 pub struct Parts {
     /// The objects. A real node accesses them over HTTP.
     pub registry: Arc<Registry>,
@@ -59,22 +63,34 @@ pub struct Parts {
     pub authority: String,
 }
 
-/// The node.
+/// The nodes.
 pub struct Node {
     parts: Parts,
     images: images::Images,
     pods: Mutex<HashMap<String, Running>>,
     /// The tokens of pods, by pod directory.
-    issued: Mutex<HashMap<PathBuf, String>>,
+    issued: Mutex<HashMap<PathBuf, Issued>>,
+    /// Held while a node is stopped, started, frozen or thawed.
+    switching: tokio::sync::Mutex<()>,
     /// True when the sandbox stops.
     stopping: watch::Sender<bool>,
 }
 
 /// A pod with a worker.
 struct Running {
+    /// The name of its node.
+    host: String,
+    root: Root,
     worker: JoinHandle<()>,
     /// How to run a command in each running container.
     containers: Containers,
+}
+
+/// The token of a pod.
+struct Issued {
+    token: String,
+    /// The name of the pod's node.
+    host: String,
 }
 
 /// The running containers by name.
@@ -84,20 +100,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The name of a pod's node.
+fn host(pod: &Value) -> &str {
+    pod["spec"]["nodeName"].as_str().unwrap_or_default()
+}
+
 impl Node {
-    /// A node without pods.
+    /// Nodes without running pods.
     ///
     /// # Errors
     /// If the files of the images can't be written.
     pub fn new(parts: Parts) -> Result<Self, PlaceError> {
-        files::forget(&parts.place, &parts.registry);
+        files::forget(&parts.place, &parts.registry, &[]);
         let images =
             images::Images::unpack(&parts.place).map_err(|e| parts.place.unwritable(&e))?;
         let (pods, issued) = (Mutex::default(), Mutex::default());
-        Ok(Self { parts, images, pods, issued, stopping: watch::Sender::new(false) })
+        let (switching, stopping) = (tokio::sync::Mutex::default(), watch::Sender::new(false));
+        Ok(Self { parts, images, pods, issued, switching, stopping })
     }
 
-    /// Starts a worker for each pod of the node, until the task is aborted.
+    /// Starts a worker for each pod of a node that is connected, until the task is aborted.
     pub async fn run(self: Arc<Self>) {
         let mut latest = self.parts.registry.store.subscribe();
         let mut mended = self.parts.faults.changes();
@@ -113,7 +135,7 @@ impl Node {
             }
             lock(&self.pods).retain(|_, running| !running.worker.is_finished());
             names::write(&self.parts.registry, &self.parts.place);
-            proxy.sync(&self.parts.registry).await;
+            proxy.sync(&self.parts.registry, self.cut_off()).await;
             tokio::select! {
                 changed = latest.changed() => if changed.is_err() { return },
                 _ = mended.changed() => {}
@@ -128,10 +150,15 @@ impl Node {
         if pods.contains_key(&uid) || (ended && pod["metadata"]["deletionTimestamp"].is_null()) {
             return;
         }
+        // With the lock: a node that is stopped at this moment ends the workers that it finds here.
+        if nodes::is_cut_off(&self.parts.registry, host(pod)) {
+            return;
+        }
         let containers = Containers::default();
         let worker = pod::Worker::new(Arc::clone(self), pod, Arc::clone(&containers));
         let worker = tokio::spawn(worker.run());
-        pods.insert(uid, Running { worker, containers });
+        let (host, root) = (host(pod).to_owned(), Root::of(&self.parts.place, &uid));
+        pods.insert(uid, Running { host, root, worker, containers });
     }
 
     /// Ends all containers. Their pods stay, and the next start runs them again.

@@ -16,6 +16,8 @@ use crate::error::{Diagnose, Exit};
 #[derive(Clone, Debug)]
 pub struct Place {
     directory: PathBuf,
+    /// The number of nodes; none if no sandbox has run here and none was asked for.
+    nodes: Option<u8>,
     /// The lock file, open while the sandbox runs.
     lock: Arc<Mutex<Option<File>>>,
 }
@@ -39,6 +41,18 @@ pub enum PlaceError {
         /// Its process id.
         pid: u32,
     },
+    /// It has another number of nodes.
+    #[error("the sandbox in {directory} has {}, not {asked}", counted(*nodes))]
+    Nodes {
+        /// The directory.
+        directory: String,
+        /// The number of its nodes.
+        nodes: u8,
+        /// The number that was asked for.
+        asked: u8,
+        /// The flag for the directory.
+        flag: String,
+    },
     /// No address is free.
     #[error("no address of 127.0.0.0/8 is free for the sandbox: {0}")]
     Address(String),
@@ -50,10 +64,15 @@ pub enum PlaceError {
     Missing(#[from] MissingTool),
 }
 
+/// `1 node`, `3 nodes`.
+fn counted(nodes: u8) -> String {
+    format!("{nodes} node{}", if nodes == 1 { "" } else { "s" })
+}
+
 impl Diagnose for PlaceError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Running { .. } => Exit::Refused,
+            Self::Running { .. } | Self::Nodes { .. } => Exit::Refused,
             _ => Exit::Failed,
         }
     }
@@ -64,6 +83,12 @@ impl Diagnose for PlaceError {
             Self::Running { directory, .. } => vec![
                 format!("export KUBECONFIG={directory}/kubeconfig"),
                 format!("pgset sandbox stop --directory {directory}"),
+            ],
+            Self::Nodes { flag, asked, .. } => vec![
+                format!("to keep its content: pgset sandbox start{flag}"),
+                format!(
+                    "to delete it: pgset sandbox stop --delete{flag} && pgset sandbox start --nodes {asked}{flag}"
+                ),
             ],
             Self::Missing(missing) => missing.hints(),
             Self::Address(_) | Self::Tls(_) => Vec::new(),
@@ -143,7 +168,33 @@ impl Place {
                     .to_owned(),
             ));
         }
-        Ok(Self { directory, lock: Arc::default() })
+        let recorded = std::fs::read_to_string(directory.join("nodes")).ok();
+        let recorded = recorded.and_then(|text| text.trim().parse().ok());
+        // A directory without this file is that of an older version, which had one node.
+        let nodes = recorded.or_else(|| directory.join("objects").exists().then_some(1));
+        Ok(Self { directory, nodes, lock: Arc::default() })
+    }
+
+    /// The same place with this number of nodes, if one is given. The nodes of a sandbox that exists do not change,
+    /// because its pods are on them.
+    ///
+    /// # Errors
+    /// If it exists with another number of nodes.
+    pub fn with_nodes(mut self, asked: Option<u8>) -> Result<Self, PlaceError> {
+        if let (Some(nodes), Some(asked)) = (self.nodes, asked)
+            && nodes != asked
+        {
+            let directory = self.directory.display().to_string();
+            return Err(PlaceError::Nodes { directory, nodes, asked, flag: self.flag() });
+        }
+        self.nodes = self.nodes.or(asked);
+        Ok(self)
+    }
+
+    /// The number of nodes.
+    #[must_use]
+    pub fn nodes(&self) -> u8 {
+        self.nodes.unwrap_or(1)
     }
 
     /// Locks the directory until the process ends.
@@ -167,10 +218,16 @@ impl Place {
     /// ` --directory DIR`, if it is not the usual directory.
     #[must_use]
     pub fn flag(&self) -> String {
-        if self.directory() == Self::usual() {
+        Self::flag_of(self.directory())
+    }
+
+    /// The same for a directory that may not exist.
+    #[must_use]
+    pub fn flag_of(directory: &Path) -> String {
+        if directory == Self::usual() {
             return String::new();
         }
-        format!(" --directory {}", self.directory().display())
+        format!(" --directory {}", directory.display())
     }
 
     /// The process id of the sandbox that runs here; none if none does.
@@ -246,6 +303,10 @@ impl Place {
         self.write("kubeconfig", &format!("{config:#}\n"))
             .and_then(|()| self.write("address", &address.to_string()))
             .map_err(|e| self.unwritable(&e))
+    }
+
+    pub(super) fn write_nodes(&self) -> Result<(), PlaceError> {
+        self.write("nodes", &self.nodes().to_string()).map_err(|e| self.unwritable(&e))
     }
 
     /// Replaces a private file atomically.

@@ -49,6 +49,11 @@ impl Profile {
 impl World {
     /// Starts a sandbox of stand-ins.
     pub(super) async fn quick() -> Self {
+        Self::quick_with_nodes(1).await
+    }
+
+    /// Starts a sandbox of stand-ins with several nodes.
+    pub(super) async fn quick_with_nodes(nodes: u8) -> Self {
         let directory = directory();
         let programs = directory.path().join("standins");
         std::fs::create_dir_all(programs.join("state")).unwrap();
@@ -58,6 +63,7 @@ impl World {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let place = Place::open(&directory.path().join("s")).unwrap();
+        let place = place.with_nodes(Some(nodes)).unwrap();
         let tools = Tools { postgres: programs, wrapper: PathBuf::new(), user: None };
         let sandbox = Sandbox::start_with(place, tools).await.unwrap_or_else(|e| panic!("{e}"));
         let roles = tokio::spawn(attend(Arc::clone(&sandbox.registry)));

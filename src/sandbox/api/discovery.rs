@@ -65,6 +65,7 @@ fn resources(group: &str) -> Value {
             let (kind, verbs): (&str, &[&str]) = match *sub {
                 "exec" => ("PodExecOptions", &["create", "get"]),
                 "token" => ("TokenRequest", &["create"]),
+                "power" => (resource.kind, &["update"]),
                 "log" => ("Pod", &["get"]),
                 "scale" => ("Scale", &["get", "patch", "update"]),
                 _ => (resource.kind, &["get", "patch", "update"]),

@@ -27,10 +27,14 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn new() -> Self {
+        Self::with_nodes(1)
+    }
+
+    pub(super) fn with_nodes(nodes: u8) -> Self {
         let store = Store::new(Journal::none(), Vec::new(), 0);
         let network = Network::beside(Ipv4Addr::new(127, 1, 2, 1));
         let registry = Registry::new(store, network, PathBuf::from("/nonexistent"));
-        furnish(&registry);
+        furnish(&registry, nodes);
         Self { registry, faults: Faults::default() }
     }
 
@@ -59,7 +63,7 @@ impl Cluster {
         })
     }
 
-    /// Deletes an object, as `kubectl delete` does. A pod that is assigned to the node stays until
+    /// Deletes an object, as `kubectl delete` does. A pod that is assigned to a node stays until
     /// [`Self::end`].
     pub(super) fn delete(&self, resource: &'static Resource, name: &str) {
         self.registry.delete(&Self::key(resource, name), &Delete::default()).unwrap();

@@ -66,13 +66,14 @@ impl Root {
     }
 }
 
-/// Deletes the directories of pods that no longer exist. A sandbox that was killed leaves them.
-pub(super) fn forget(place: &Place, registry: &Registry) {
+/// Deletes the directories of pods that neither exist nor run. A sandbox that was killed leaves
+/// them, and a node that was stopped.
+pub(super) fn forget(place: &Place, registry: &Registry, running: &[Root]) {
     let pods = registry.store.all(&PODS);
     let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let known: Vec<Root> = pods.iter().map(|pod| Root::of(place, &uid(pod))).collect();
     for entry in std::fs::read_dir(place.pods()).into_iter().flatten().flatten() {
-        if !known.iter().any(|root| root.0 == entry.path())
+        if !known.iter().chain(running).any(|root| root.0 == entry.path())
             && let Err(error) = std::fs::remove_dir_all(entry.path())
         {
             tracing::warn!(%error, "the directory of a deleted pod can't be deleted");

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::super::controllers::SERVICE_NAME;
 use super::super::kinds::{PODS, SERVICES, SLICES};
+use super::super::nodes;
 use super::super::place::Place;
 use super::super::registry::Registry;
 use super::files::Root;
@@ -27,6 +28,10 @@ pub(super) fn write(registry: &Registry, place: &Place) {
         let (uid, address) = (text("/metadata/uid"), text("/status/podIP"));
         let root = Root::of(place, uid);
         if address.is_empty() || !root.directory().is_dir() {
+            continue;
+        }
+        // A node without a connection does not learn of changes.
+        if nodes::is_cut_off(registry, text("/spec/nodeName")) {
             continue;
         }
         let namespace = text("/metadata/namespace");

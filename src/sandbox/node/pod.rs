@@ -1,5 +1,8 @@
-//! The worker of a pod: runs it from its assignment to the node until it is deleted.
+//! The worker of a pod: runs it from its assignment to a node until it is deleted. Without a
+//! connection to the API server the pod runs on as it was, and its worker neither reads nor writes
+//! objects.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use tokio::sync::watch;
 use super::super::admission;
 use super::super::events::{self, Event};
 use super::super::kinds::PODS;
+use super::super::nodes;
 use super::super::ownership::Writer;
 use super::super::registry::Delete;
 use super::super::store::Key;
@@ -39,15 +43,21 @@ pub(super) struct Worker {
     pub(super) node: Arc<Node>,
     pub(super) key: Key,
     pub(super) uid: String,
+    /// The name of the pod's node.
+    host: String,
     pub(super) root: Root,
     pub(super) running: Containers,
     pub(super) ending: watch::Sender<Option<Ending>>,
     states: Mutex<Vec<State>>,
+    /// The pod when the node was last connected; none if it was deleted.
+    seen: Mutex<Option<Arc<Value>>>,
+    /// Whether a change was not reported, because the node was not connected.
+    unreported: AtomicBool,
     restart: String,
 }
 
 impl Worker {
-    pub(super) fn new(node: Arc<Node>, pod: &Value, running: Containers) -> Self {
+    pub(super) fn new(node: Arc<Node>, pod: &Arc<Value>, running: Containers) -> Self {
         let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         let root = Root::of(&node.parts.place, &uid);
         let mut states = Vec::new();
@@ -66,16 +76,21 @@ impl Worker {
             key: Key::of(&PODS, pod),
             node,
             uid,
+            host: super::host(pod).to_owned(),
             root,
             running,
             ending: watch::Sender::new(None),
             states: Mutex::new(states),
+            seen: Mutex::new(Some(Arc::clone(pod))),
+            unreported: AtomicBool::new(false),
             restart,
         }
     }
 
     /// Runs the pod until it ends.
     pub(super) async fn run(self) {
+        // A pod that was deleted while its node was off is not started again.
+        self.ending.send_replace(self.ends());
         let watched = async {
             let ending = self.wait_for_end().await;
             self.ending.send_replace(Some(ending));
@@ -103,11 +118,15 @@ impl Worker {
         lock(&self.running).clear();
         let root = self.root.clone();
         // The only possible error is a panic, which has already been printed.
-        let _ = tokio::task::spawn_blocking(move || processes::kill_pod(root.directory())).await;
-        if let Some(token) = lock(&self.node.issued).remove(self.root.directory()) {
-            self.node.parts.tokens.revoke(&token);
-        }
+        let _ = tokio::task::spawn_blocking(move || {
+            processes::kill_pods(&[root.directory().to_owned()]);
+        })
+        .await;
+        self.node.revoke(&self.root);
         if deleted {
+            self.node.connected(&self.host).await;
+        }
+        if deleted && !self.is_cut_off() {
             let how = Delete { uid: Some(self.uid.clone()), grace: Some(0), ..Delete::default() };
             // Another client may have deleted it.
             let _ = self.node.parts.registry.delete(&self.key, &how);
@@ -120,16 +139,33 @@ impl Worker {
         }
     }
 
-    /// The current pod; none if it is gone.
+    /// The pod as the node knows it; none if it is deleted.
     pub(super) fn pod(&self) -> Option<Arc<Value>> {
-        self.node.pod(&self.key, &self.uid)
+        let mut seen = lock(&self.seen);
+        if !self.is_cut_off() {
+            *seen = self.node.pod(&self.key, &self.uid);
+        }
+        seen.clone()
+    }
+
+    fn is_cut_off(&self) -> bool {
+        nodes::is_cut_off(&self.node.parts.registry, &self.host)
     }
 
     /// Updates the files of mounted objects. A kubelet needs up to a minute; here every change is
     /// applied at once.
     async fn refresh(&self) {
         let mut latest = self.node.parts.registry.store.subscribe();
+        let mut was_cut_off = false;
         while latest.changed().await.is_ok() {
+            if self.is_cut_off() {
+                was_cut_off = true;
+                continue;
+            }
+            if was_cut_off | self.unreported.swap(false, Ordering::Relaxed) {
+                was_cut_off = false;
+                self.publish();
+            }
             if let Some(pod) = self.pod() {
                 volumes::refresh(&self.node, &pod, &self.root);
             }
@@ -172,7 +208,7 @@ impl Worker {
             return Some(Ending { grace: STOP_WITHIN, deleted: false });
         }
         // A dead node neither ends containers nor notices that they ended.
-        if self.node.parts.faults.broken("node").is_some() {
+        if self.node.parts.faults.broken("node").is_some() || self.is_cut_off() {
             return None;
         }
         let Some(pod) = self.pod() else {
@@ -261,7 +297,7 @@ impl Worker {
     }
 
     pub(super) fn tell(&self, container: &str, warning: bool, reason: &str, message: &str) {
-        let Some(pod) = self.pod() else { return };
+        let Some(pod) = self.pod().filter(|_| !self.is_cut_off()) else { return };
         let part = if container.is_empty() {
             String::new()
         } else {
@@ -277,7 +313,9 @@ impl Worker {
         let states = lock(&self.states).clone();
         let restart = self.restart.as_str();
         let written = self.node.parts.registry.update(&self.key, WRITER, false, |pod| {
-            if pod["metadata"]["uid"] == self.uid.as_str() {
+            if self.is_cut_off() {
+                self.unreported.store(true, Ordering::Relaxed);
+            } else if pod["metadata"]["uid"] == self.uid.as_str() {
                 describe(pod, &states, restart);
             }
             Ok(())

@@ -2,7 +2,7 @@
 //! longer runs by a mark in their environment.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
@@ -28,18 +28,18 @@ pub fn kill_group(pid: Pid) {
 
 /// Kills every process of a sandbox that no longer runs.
 pub fn kill_all(place: &Place) {
-    kill_below(place.directory());
+    kill_below(&[place.directory().to_owned()]);
 }
 
-/// Kills every process of a pod, including those that left their group.
-pub(super) fn kill_pod(root: &Path) {
-    kill_below(root);
+/// Kills every process of pods at once, including those that left their group.
+pub(super) fn kill_pods(roots: &[PathBuf]) {
+    kill_below(roots);
 }
 
-fn kill_below(directory: &Path) {
+fn kill_below(directories: &[PathBuf]) {
     // Repeat it for processes that were just being started.
     for _ in 0..50 {
-        let found = below(directory);
+        let found = below(directories);
         if found.is_empty() {
             return;
         }
@@ -52,11 +52,12 @@ fn kill_below(directory: &Path) {
     }
 }
 
-/// The processes of a sandbox or a pod, by its directory: those with the mark, their descendants,
-/// and servers with data there. PostgreSQL's child processes overwrite the mark with their titles,
+/// The processes of a sandbox or of pods, by their directories: those with the mark, their
+/// descendants, and servers with data there. PostgreSQL's child processes overwrite the mark with their titles,
 /// and may outlive a killed server for a moment.
-fn below(directory: &Path) -> Vec<Pid> {
-    let mark = format!("{MARK}={}/", directory.display());
+pub(super) fn below(directories: &[PathBuf]) -> Vec<Pid> {
+    let mark = |directory: &PathBuf| format!("{MARK}={}/", directory.display());
+    let marks: Vec<String> = directories.iter().map(mark).collect();
     let own = rustix::process::getpid();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -64,7 +65,7 @@ fn below(directory: &Path) -> Vec<Pid> {
         .filter_map(Pid::from_raw)
         .filter_map(|pid| Some((pid, parent_of_the_living(pid)?)))
         .collect();
-    let is_own = |pid: Pid| is_marked(pid, &mark) || is_server_in(pid, directory);
+    let is_own = |pid: Pid| is_marked(pid, &marks) || is_server_in(pid, directories);
     let mut found: BTreeSet<i32> = BTreeSet::new();
     found.extend(
         all.iter().filter(|(pid, _)| is_own(*pid)).map(|(pid, _)| pid.as_raw_nonzero().get()),
@@ -83,18 +84,19 @@ fn below(directory: &Path) -> Vec<Pid> {
 }
 
 /// Processes of other users can't be read. They are not the sandbox's.
-fn is_marked(pid: Pid, mark: &str) -> bool {
+fn is_marked(pid: Pid, marks: &[String]) -> bool {
     let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
     environment.is_ok_and(|text| {
-        text.split(|byte| *byte == 0).any(|entry| entry.starts_with(mark.as_bytes()))
+        let mut entries = text.split(|byte| *byte == 0);
+        entries.any(|entry| marks.iter().any(|mark| entry.starts_with(mark.as_bytes())))
     })
 }
 
 /// A server's working directory is its data directory.
-fn is_server_in(pid: Pid, directory: &Path) -> bool {
+fn is_server_in(pid: Pid, directories: &[PathBuf]) -> bool {
     let link = |name: &str| std::fs::read_link(format!("/proc/{}/{name}", pid.as_raw_nonzero()));
     link("exe").is_ok_and(|program| program.file_name() == Some("postgres".as_ref()))
-        && link("cwd").is_ok_and(|cwd| cwd.starts_with(directory))
+        && link("cwd").is_ok_and(|cwd| directories.iter().any(|there| cwd.starts_with(there)))
 }
 
 /// The parent of a process; 0 if the parent is not visible here. None if the process is gone or a

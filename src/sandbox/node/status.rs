@@ -41,7 +41,7 @@ pub(super) fn first_state(spec: &Value, init: bool, before: Option<&Value>) -> S
         started: false,
         ready: false,
     };
-    // The container ran when the sandbox was stopped or killed.
+    // The container ran when the sandbox or its node was stopped or killed.
     if let Some(before) = before {
         state.restarts = before["restartCount"].as_u64().unwrap_or(0);
         if before["state"]["running"].is_object() {

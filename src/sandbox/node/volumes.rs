@@ -15,7 +15,7 @@ use super::environment::field_of;
 use super::files::{Mapping, Root};
 use super::images::Image;
 use super::payload::{self, Files, Payload};
-use super::{Node, lock};
+use super::{Issued, Node, lock};
 
 /// Where a pod's service account is mounted.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -336,7 +336,10 @@ fn token(node: &Node, pod: &Value, root: &Root) -> String {
         .entry(directory)
         .or_insert_with(|| {
             let account = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
-            node.parts.tokens.issue(&text(&pod["metadata"]["namespace"]), account, None)
+            let namespace = text(&pod["metadata"]["namespace"]);
+            let token = node.parts.tokens.issue(&namespace, account, None);
+            Issued { token, host: super::host(pod).to_owned() }
         })
+        .token
         .clone()
 }
