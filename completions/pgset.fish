@@ -46,6 +46,7 @@ complete -c pgset -n "__fish_pgset_needs_command" -s V -l version -d 'Print the 
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "up" -d 'Create or update the set and wait until its replicas stream'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "scale" -d 'Change the number of pods and wait until the replicas stream'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "restart" -d 'Restart pods one by one, replicas first'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "switchover" -d 'Make a replica the master, without loss'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Test replication with SQL, inside the cluster'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "status" -d 'Show pods, replication, services, volumes and problems'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "stop" -d 'Stop the pods, keep the set\'s objects and its data'
@@ -140,6 +141,24 @@ complete -c pgset -n "__fish_pgset_using_subcommand restart" -s q -l quiet -d 'P
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l to -d 'Pod that becomes the master' -r
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l drain -d 'Move the master away from this node, if it is there' -r
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s o -l output -d 'Format' -r -f -a "human\t'For people'
+json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l context -d 'Context of the kubeconfig [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l dry-run -d 'Show the result of each check, change nothing'
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -l back-out -d 'Undo a run that was interrupted before the promotion'
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s q -l quiet -d 'Print only warnings and errors'
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s v -l verbose -d 'Print more details: -v to -vvvv'
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand test" -l lag-limit -d 'Maximum replication delay' -r
 complete -c pgset -n "__fish_pgset_using_subcommand test" -s o -l output -d 'Format' -r -f -a "human\t'For people'
 json\t'JSON, one document or one line per event'

@@ -20,6 +20,7 @@ pub mod settings;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod switchover;
 pub mod templates;
 pub mod test;
 mod tips;
@@ -52,6 +53,7 @@ pub use settings::SettingsArgs;
 pub use start::StartArgs;
 pub use status::StatusArgs;
 pub use stop::StopArgs;
+pub use switchover::SwitchoverArgs;
 pub use templates::{TemplatesArgs, TemplatesCommand};
 pub use test::TestArgs;
 pub use up::{DryRun, UpArgs};
@@ -122,6 +124,11 @@ pub enum Command {
     /// Without an argument, the pods that run a previous template, or whose PostgreSQL has to start again to use
     /// a setting. Each pod must be ready and stream before the next one restarts, and the master restarts last.
     Restart(RestartArgs),
+    /// Make a replica the master, without loss
+    ///
+    /// The master stops cleanly, and a replica is promoted once it is proved that it has everything. Nothing can be
+    /// written for a moment. A run that was interrupted is completed by the same command, or undone with --back-out.
+    Switchover(SwitchoverArgs),
     /// Test replication with SQL, inside the cluster
     Test(TestArgs),
     /// Show pods, replication, services, volumes and problems
@@ -169,6 +176,7 @@ impl Command {
             Self::Up(_) => "up",
             Self::Scale(_) => "scale",
             Self::Restart(_) => "restart",
+            Self::Switchover(_) => "switchover",
             Self::Test(_) => "test",
             Self::Status(_) => "status",
             Self::Stop(_) => "stop",
@@ -196,6 +204,7 @@ impl Command {
             Self::Up(_)
                 | Self::Scale(_)
                 | Self::Restart(_)
+                | Self::Switchover(_)
                 | Self::Stop(_)
                 | Self::Start(_)
                 | Self::Down(_)
@@ -212,7 +221,7 @@ impl Command {
 /// The output formats of a command, its default first.
 fn outputs(command: &str) -> &'static [Output] {
     match command {
-        "up" | "scale" | "restart" | "stop" | "start" | "down" | "env" => {
+        "up" | "scale" | "restart" | "switchover" | "stop" | "start" | "down" | "env" => {
             &[Output::Human, Output::Json]
         }
         "test" => &[Output::Human, Output::Json, Output::Junit],

@@ -16,6 +16,7 @@ pub mod scale;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod switchover;
 pub mod templates;
 pub mod test;
 pub mod up;

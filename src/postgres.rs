@@ -17,6 +17,7 @@ pub mod script;
 pub mod slots;
 pub mod smoke;
 pub mod status;
+pub mod takeover;
 pub mod tls;
 pub mod verifier;
 

@@ -51,6 +51,7 @@ pub(crate) mod slots;
 pub(crate) mod sql;
 pub(crate) mod stop;
 pub(crate) mod stranger;
+pub(crate) mod switchover;
 pub(crate) mod tls;
 pub(crate) mod topology;
 pub(crate) mod undo;

@@ -10,9 +10,11 @@ pub mod rights;
 mod role;
 pub mod run_state;
 pub mod topology;
+pub mod transition;
 
 pub use identity::SetIdentity;
 pub use origin::Origin;
 pub use role::Role;
 pub use run_state::{RunState, StopRecord};
 pub use topology::Topology;
+pub use transition::Transition;

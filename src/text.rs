@@ -142,10 +142,11 @@ pub(crate) const PROGRAM: &str = "pgset";
 pub(crate) const PLUGIN: &str = "kubectl pgset";
 
 /// The commands of pgset. A test compares them with the command line.
-pub(crate) const SUBCOMMANDS: [&str; 18] = [
+pub(crate) const SUBCOMMANDS: [&str; 19] = [
     "up",
     "scale",
     "restart",
+    "switchover",
     "test",
     "status",
     "stop",
@@ -181,9 +182,9 @@ pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
 }
 
 /// The subcommands that work on one set.
-const OF_A_SET: [&str; 12] = [
-    "up", "scale", "restart", "test", "status", "stop", "start", "down", "psql", "connect",
-    "password", "diff",
+const OF_A_SET: [&str; 13] = [
+    "up", "scale", "restart", "switchover", "test", "status", "stop", "start", "down", "psql",
+    "connect", "password", "diff",
 ];
 
 /// Adds the flags that select the set to each command in a text, so that the command works on the same set when it

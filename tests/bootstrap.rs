@@ -16,6 +16,7 @@ mod refused;
 mod running;
 mod serving;
 mod set;
+mod switch;
 mod tablespaces;
 mod tls;
 mod topology;
@@ -44,6 +45,7 @@ mod code {
     pub(super) const TOPOLOGY: i32 = 26;
     pub(super) const BEHIND: i32 = 27;
     pub(super) const TABLESPACE: i32 = 28;
+    pub(super) const FENCED: i32 = 29;
 }
 
 /// Calls `ask` until it returns `Ok`; panics with the last `Err` after 60 seconds.

@@ -20,6 +20,7 @@ mod secrets;
 mod services;
 mod slots;
 mod story;
+mod switchover;
 mod synchronous;
 mod tls;
 mod topology;

@@ -20,6 +20,7 @@ impl Command {
             Self::Restart(args) => return args.named().0,
             Self::Up(args) => &args.name,
             Self::Scale(args) => &args.name,
+            Self::Switchover(args) => &args.name,
             Self::Test(args) => &args.name,
             Self::Status(args) => &args.name,
             Self::Stop(args) => &args.name,

@@ -74,10 +74,10 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["uri", "url", "dsn", "endpoint"], &["pgset connect"]),
     (&["port-forward", "forward", "proxy"], &["kubectl port-forward service/pgset-master 5432"]),
     (
-        &["failover", "switchover", "promote", "demote"],
+        &["failover", "promote", "demote", "switch"],
         &[
-            "pgset has no failover, switchover or promotion yet: the master is always pod NAME-0",
-            "Kubernetes starts a failed pod again, with the same volume",
+            "pgset switchover  # makes a replica the master, while the master works",
+            "pgset has no failover yet: Kubernetes starts a failed pod again, with the same volume",
         ],
     ),
     (

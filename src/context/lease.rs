@@ -38,6 +38,13 @@ impl LeaseSlot {
         self.holder.get_or_init(unnamed).clone()
     }
 
+    /// Whether this is the command of that name: `switchover`.
+    pub(crate) fn is_named(&self, command: &str) -> bool {
+        self.holder
+            .get()
+            .is_some_and(|holder| holder.command.split_whitespace().next_back() == Some(command))
+    }
+
     /// The Lease that the command holds.
     pub(crate) fn held(&self) -> Option<Arc<HeldLease>> {
         self.lock().clone()

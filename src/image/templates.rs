@@ -20,6 +20,6 @@ pub(crate) const BUILT_IN: &[(&str, &str, &str)] = built_in! {
         "services.yaml.j2", "networkpolicy.yaml.j2", "poddisruptionbudget.yaml.j2",
         "statefulset.yaml.j2", "tls.yaml.j2", "scripts.yaml.j2", "postgresql.conf.j2", "pg_hba.conf.j2",
         "bootstrap.sh", "topology.sh", "volume.sh", "configuration.sh", "history.sh", "master.sh", "replica.sh",
-        "tablespaces.sh", "server.sh", "bootstrap-previous.sh",
+        "tablespaces.sh", "server.sh", "switch.sh", "bootstrap-previous.sh",
     ],
 };

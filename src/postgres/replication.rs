@@ -4,14 +4,14 @@
 //! names of that version in psql variables. Each row is one JSON object. The parser accepts the column
 //! names of every version (`sent_location` before 10, `sent_lsn` since 10).
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::psql::{ExecOutput, Script};
 use crate::settings::synchronous;
+pub use crate::values::Lsn;
 
 /// Queries version, role and position; walsenders; running base backups; slots.
 const OBSERVE: &str = "\
@@ -35,39 +35,6 @@ pub fn observe(pod: &str) -> Script {
 /// The statements of [`observe`], for a script that starts with `\connect`.
 pub(super) fn statements() -> &'static str {
     OBSERVE
-}
-
-/// A position in the write-ahead log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lsn(pub u64);
-
-impl Lsn {
-    /// Parses the form `16/B374D848`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (high, low) = text.trim().split_once('/')?;
-        let half = |digits: &str| u32::from_str_radix(digits, 16).ok();
-        Some(Self((u64::from(half(high)?) << 32) | u64::from(half(low)?)))
-    }
-}
-
-impl fmt::Display for Lsn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)
-    }
-}
-
-impl<'de> Deserialize<'de> for Lsn {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a position in the log"))
-    }
-}
-
-impl Serialize for Lsn {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// A row of `pg_stat_replication`: one walsender.

@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use super::psql::ExecOutput;
 use super::replication::Lsn;
+use crate::set::transition::End;
 
 /// The time limit for the shutdown of the master. The script kills a server that gives no answer.
 pub const STOP_WITHIN: Duration = Duration::from_secs(300);
 
-/// The command that calls the script with a subcommand.
+/// The time limit for a promotion, which waits for 60 s itself.
+pub const PROMOTE_WITHIN: Duration = Duration::from_secs(90);
+/// The time limit of what only writes files.
+pub const FILES_WITHIN: Duration = Duration::from_secs(60);
+
+/// The command that calls the script with a subcommand and its arguments, which contain no space and no quote.
 #[must_use]
 pub fn call(subcommand: &str) -> Vec<String> {
     // In pods that an older pgset started, the script lies beside the configuration; in the sandbox, that is
@@ -51,9 +57,97 @@ impl Stopped {
     }
 }
 
+/// How the server of a fenced pod ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By a shutdown: its last record is the shutdown checkpoint.
+    Cleanly,
+    /// It ran as a standby, because its pod was made anew meanwhile.
+    AsStandby,
+    /// It was killed.
+    Killed,
+}
+
+/// The proof that a fenced server writes no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Where its WAL ends.
+    pub end: End,
+    /// How it ended.
+    pub ended: Ended,
+    /// PostgreSQL's system identifier.
+    pub system_identifier: String,
+    /// The UID of the pod.
+    pub uid: String,
+}
+
+impl Proof {
+    /// Reads the output of `call("fence ID")`. The error is a message for the user.
+    pub fn parse(output: &ExecOutput) -> Result<Self, String> {
+        let parsed = || {
+            let mut words = output.stdout.lines().last()?.split(' ');
+            let position = Lsn::parse(words.next()?)?;
+            let timeline = words.next()?.parse().ok()?;
+            let ended = match words.next()? {
+                "clean" => Ended::Cleanly,
+                "standby" => Ended::AsStandby,
+                "crashed" => Ended::Killed,
+                _ => return None,
+            };
+            let system_identifier = words.next()?.to_owned();
+            let uid = words.next()?.to_owned();
+            Some(Self { end: End { position, timeline }, ended, system_identifier, uid })
+        };
+        match output.exit_code {
+            Some(0) => parsed().ok_or_else(|| "it did not print the expected output".to_owned()),
+            _ => Err(trouble(&output.stderr)),
+        }
+    }
+}
+
+/// Reads the output of `call("promote EPOCH")`: the new timeline. The error is a message for the user.
+pub fn promoted(output: &ExecOutput) -> Result<u32, String> {
+    match (output.exit_code, output.stdout.lines().last().and_then(|line| line.parse().ok())) {
+        (Some(0), Some(timeline)) => Ok(timeline),
+        _ => Err(trouble(&output.stderr)),
+    }
+}
+
+/// Reads the output of a call that prints nothing. The error is a message for the user.
+pub fn done(output: &ExecOutput) -> Result<(), String> {
+    if output.exit_code == Some(0) { Ok(()) } else { Err(trouble(&output.stderr)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proof_says_where_the_wal_ends_and_how() {
+        let said = |code, stdout: &str, stderr: &str| ExecOutput {
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+            exit_code: Some(code),
+        };
+        for (word, ended) in
+            [("clean", Ended::Cleanly), ("standby", Ended::AsStandby), ("crashed", Ended::Killed)]
+        {
+            let proof = Proof::parse(&said(0, &format!("0/3000028 2 {word} 77 uid-1\n"), ""));
+            let proof = proof.unwrap();
+            assert_eq!(proof.end, End { position: Lsn(0x300_0028), timeline: 2 });
+            assert_eq!((proof.ended, proof.uid.as_str()), (ended, "uid-1"));
+            assert_eq!(proof.system_identifier, "77");
+        }
+        for stdout in ["", "0/3000028 2 clean 77", "0/3000028 2 other 77 uid-1", "2 clean 77 uid"] {
+            assert!(Proof::parse(&said(0, stdout, "")).is_err(), "{stdout:?}");
+        }
+        let refused = said(29, "", "x\nbootstrap: error: it is fenced by the transition t2\n");
+        let why = Proof::parse(&refused).unwrap_err();
+        assert_eq!(why, "it is fenced by the transition t2");
+        assert_eq!(promoted(&said(0, "3\n", "")), Ok(3));
+        assert_eq!(promoted(&refused).unwrap_err(), why);
+        assert_eq!((done(&said(0, "", "")), done(&refused)), (Ok(()), Err(why)));
+    }
 
     #[test]
     fn a_stop_is_a_position_or_a_reason() {

@@ -17,6 +17,12 @@ pub struct PodSlot {
     pub user: Option<String>,
 }
 
+/// The slot of the pod with this ordinal.
+#[must_use]
+pub fn name(set: &SetIdentity, ordinal: u32) -> String {
+    set.pod(ordinal).replace('-', "_")
+}
+
 /// Queries the physical slots of the master.
 #[must_use]
 pub fn list(master: &str) -> Script {

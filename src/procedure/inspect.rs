@@ -116,6 +116,11 @@ impl Subject {
         let mut problems: Vec<String> = causes.into_iter().map(|cause| cause.text).collect();
         let (tls, wrong) = tls.unzip();
         problems.extend(wrong.into_iter().flatten());
+        let mut hint = hint;
+        if let Some(it) = &self.topology.transition {
+            problems.insert(0, it.incomplete(&self.set));
+            hint = it.hints(&self.set, &self.set.command(it.kind.word())).into_iter().next();
+        }
         problems.dedup();
         let master = pods.iter().find(|pod| pod.is_writable());
         let answer = master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok());

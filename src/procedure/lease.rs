@@ -41,10 +41,24 @@ pub(crate) async fn planned<T>(
 /// deleted at the end of the command.
 ///
 /// # Errors
-/// [`PlanAgain`] if another command held the Lease; the deadline or an interrupt while waiting for it; the loss of
+/// An open transition of another command; [`PlanAgain`] if another command held the Lease; the deadline or an interrupt while waiting for it; the loss of
 /// the Lease.
 pub(crate) async fn hold(work: Work<'_>) -> anyhow::Result<()> {
+    check_transition(work)?;
     acquire(work).await.map(drop)
+}
+
+/// While the master changes, no other command writes: it would be based on the old master.
+fn check_transition(work: Work<'_>) -> anyhow::Result<()> {
+    let Some(it) = &work.topology.transition else { return Ok(()) };
+    if work.context.lease.is_named(it.kind.word()) {
+        return Ok(());
+    }
+    let mut failure = Failure::new(Exit::Refused, it.incomplete(work.set));
+    for hint in it.hints(work.set, &work.context.sibling(it.kind.word())) {
+        failure = failure.hint(hint);
+    }
+    Err(failure.into())
 }
 
 /// The same, before the first write of a plan. `statefulset` is what the plan is based on.

@@ -201,6 +201,15 @@ pub fn restarting(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
     rights
 }
 
+/// The rights that `switchover` needs: to record the new master, to move the labels, and to run the script in the pods.
+#[must_use]
+pub fn switching(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {
+    let mut rights = restarting(set, version);
+    rights.extend(executing(set));
+    rights.extend(APPLY.map(|verb| on(Kind::ConfigMap, verb, set)));
+    once(rights)
+}
+
 /// The rights that `stop` needs: to record the number of pods, and to delete the pods.
 #[must_use]
 pub fn stopping(set: &SetIdentity, version: &ServerVersion) -> Vec<Right> {

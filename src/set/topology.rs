@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::identity::SetIdentity;
 use super::objects;
 use super::role::Role;
+use super::transition::{Step, Transition};
 use crate::error::{Exit, Failure};
 
 /// The key of PostgreSQL's system identifier in the ConfigMap, and the name of the file in the pods.
@@ -68,8 +69,8 @@ pub struct Topology {
     pub pods: Option<u32>,
     /// It is higher by 1 after each change of the master.
     pub epoch: u64,
-    /// Whether another pod becomes the master now.
-    pub in_transition: bool,
+    /// The change of the master that is under way.
+    pub transition: Option<Transition>,
 }
 
 impl Default for Topology {
@@ -80,7 +81,7 @@ impl Default for Topology {
             most_pods: None,
             pods: None,
             epoch: 1,
-            in_transition: false,
+            transition: None,
         }
     }
 }
@@ -115,10 +116,20 @@ impl Topology {
             return Err(nonsense(set, EPOCH, "0"));
         }
         let epoch = epoch.unwrap_or(1);
-        let in_transition = text(TRANSITION).is_some_and(|text| !text.trim().is_empty());
+        let under_way = text(TRANSITION).filter(|text| !text.trim().is_empty());
+        let transition = under_way.map(|text| {
+            Transition::parse(set, text).ok_or_else(|| {
+                let id = objects::topology(set);
+                let message =
+                    format!("{id} records the transition {text:?}, which this pgset does not know");
+                Failure::new(Exit::Refused, message)
+                    .hint("use the pgset that began it, or a newer one")
+            })
+        });
+        let transition = transition.transpose()?;
         let master = match text(MASTER).map(str::trim) {
             // The pods decide in the same way: `use_topology` in topology.sh.
-            None if epoch > 1 || in_transition => Master::NoPod,
+            None if epoch > 1 || transition.is_some() => Master::NoPod,
             None => Master::Unset,
             Some(NO_POD) => Master::NoPod,
             Some(pod) => Master::Pod(set.ordinal(pod).ok_or_else(|| {
@@ -135,7 +146,7 @@ impl Topology {
             most_pods: number(MOST_PODS).transpose()?.map(NonZeroU32::get),
             pods: number(PODS).transpose()?.map(NonZeroU32::get),
             epoch,
-            in_transition,
+            transition,
         })
     }
 
@@ -161,6 +172,36 @@ impl Topology {
     #[cfg(test)]
     fn with_master(ordinal: u32) -> Self {
         Self { master: Master::Pod(ordinal), ..Self::default() }
+    }
+
+    /// The data of the ConfigMap at a step of a transition. Before the new master is decided, no pod is the master.
+    #[must_use]
+    pub fn during(&self, set: &SetIdentity, transition: &Transition) -> Value {
+        let transition_text = transition.text(set);
+        match transition.step {
+            Step::Fenced => json!({ MASTER: NO_POD, TRANSITION: transition_text }),
+            // The epoch was raised by an earlier run.
+            Step::Promoting if self.master() == Some(transition.to) => {
+                json!({ TRANSITION: transition_text })
+            }
+            Step::Promoting => json!({
+                MASTER: set.pod(transition.to),
+                EPOCH: (self.epoch + 1).to_string(),
+                TRANSITION: transition_text,
+            }),
+        }
+    }
+
+    /// The data of the ConfigMap after a transition that is complete.
+    #[must_use]
+    pub fn after() -> Value {
+        json!({ TRANSITION: null })
+    }
+
+    /// The data of the ConfigMap after a transition that is backed out: the old master is the master again.
+    #[must_use]
+    pub fn backed_out(set: &SetIdentity, transition: &Transition) -> Value {
+        json!({ MASTER: set.pod(transition.from), TRANSITION: null })
     }
 
     /// The ordinal of the master. `None` when no pod may be the master.
@@ -286,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_topology_that_lost_its_master_after_a_change_has_none() {
-        for data in [json!({"epoch": "2"}), json!({"epoch": "1", "transition": "t7 switchover"})] {
+        let begun = "t7 switchover pgset-0 pgset-1 fenced 2026-11-30T10:00:00Z";
+        for data in [json!({"epoch": "2"}), json!({"epoch": "1", "transition": begun})] {
             let topology = recorded(&data).unwrap();
             assert_eq!((topology.master(), topology.role(0)), (None, Role::Replica), "{data}");
         }
@@ -315,11 +357,13 @@ mod tests {
         let topology = recorded(&json!({})).unwrap();
         assert_eq!(topology, Topology::default());
         assert_eq!((topology.most_pods, topology.pods, topology.epoch), (None, None, 1));
-        let data = json!({"most-pods": "3", "pods": "2\n", "epoch": "7", "transition": "{}"});
+        let data = json!({"most-pods": "3", "pods": "2\n", "epoch": "7"});
         let topology = recorded(&data).unwrap();
         assert_eq!((topology.most_pods, topology.pods), (Some(3), Some(2)));
-        assert_eq!((topology.epoch, topology.in_transition), (7, true));
-        assert!(!recorded(&json!({"transition": ""})).unwrap().in_transition);
+        assert_eq!(topology.epoch, 7);
+        assert_eq!(recorded(&json!({"transition": ""})).unwrap().transition, None);
+        let refused = recorded(&json!({"transition": "t7 upgrade"})).unwrap_err();
+        assert_eq!(refused.exit, Exit::Refused);
         for key in [MOST_PODS, PODS, EPOCH] {
             for text in ["", "0", "-1", "+3", "03", "three", "3.0", "99999999999999999999"] {
                 let refused = recorded(&json!({ key: text })).unwrap_err();
@@ -328,6 +372,37 @@ mod tests {
                 assert!(refused.message.starts_with(&words), "{}", refused.message);
             }
         }
+    }
+
+    #[test]
+    fn a_transition_names_no_master_and_then_the_new_one() {
+        let merged = |data: &mut Value, patch: Value| {
+            for (key, value) in patch.as_object().unwrap() {
+                if value.is_null() {
+                    data.as_object_mut().unwrap().remove(key);
+                } else {
+                    data[key] = value.clone();
+                }
+            }
+            recorded(data).unwrap()
+        };
+        let fenced = "t7 switchover pgset-0 pgset-1 fenced 2026-11-30T10:00:00Z";
+        let fenced = Transition::parse(&set(), fenced).unwrap();
+        let mut data = json!({"system-identifier": "7"});
+        let before = recorded(&data).unwrap();
+        let begun = merged(&mut data, before.during(&set(), &fenced));
+        assert_eq!((begun.master(), begun.epoch), (None, 1));
+        assert_eq!(begun.transition, Some(fenced.clone()));
+        let back = merged(&mut data.clone(), Topology::backed_out(&set(), &fenced));
+        assert_eq!((back.master(), back.epoch, back.transition), (Some(0), 1, None));
+        let promoting = Transition { step: Step::Promoting, ..fenced };
+        let decided = merged(&mut data, begun.during(&set(), &promoting));
+        assert_eq!((decided.master(), decided.epoch), (Some(1), 2));
+        // Written once more by the run that resumes.
+        let again = merged(&mut data, decided.during(&set(), &promoting));
+        assert_eq!(again, decided);
+        let after = merged(&mut data, Topology::after());
+        assert_eq!((after.master(), after.epoch, after.transition), (Some(1), 2, None));
     }
 
     #[test]

@@ -9,10 +9,14 @@
 #   bootstrap.sh checkpoint   preStop hook: a checkpoint, so that the shutdown is short
 #   bootstrap.sh tls          make the running server use the mounted certificates, and print them
 #   bootstrap.sh stop         stop the master before its set is stopped, and print where its WAL ends
+#   bootstrap.sh fence ID     stop the server for the transition ID, and print the proof that it writes no more
+#   bootstrap.sh unfence ID   let the server of the transition ID start again
+#   bootstrap.sh promote N    make this standby the master of epoch N, and print its timeline
+#   bootstrap.sh follow N POD make this pod a replica of POD, the master of epoch N
 #
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
-# tablespaces.sh, server.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role,
+# tablespaces.sh, server.sh, switch.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role,
 # .fence, .diverged; $PGDATA.new while it is created, $PGDATA.half after a clone that did not end; $PGDATA.old and
 # $PGDATA.old.tablespaces until a new clone streams.
 #
@@ -37,6 +41,9 @@ readonly E_TLS=25          # TLS is required, and there is no certificate or its
 readonly E_TOPOLOGY=26     # the API server refuses to show the topology, or the topology is not the newest
 readonly E_BEHIND=27       # another pod has data that the master's directory lacks
 readonly E_TABLESPACE=28   # a tablespace of the master is where this replica can't have its copy
+readonly E_FENCED=29       # another transition has fenced the directory, or this one has not
+readonly E_UNCLEAN=30      # the server has not stopped cleanly
+readonly E_PROMOTION=31    # the server was not promoted
 
 set -Eeuo pipefail
 umask 077
@@ -157,10 +164,12 @@ parts=${BASH_SOURCE[0]%/*}
 . "$parts/tablespaces.sh"
 # shellcheck source=server.sh
 . "$parts/server.sh"
+# shellcheck source=switch.sh
+. "$parts/switch.sh"
 
 bootstrap() {
   need PGSET_NAME PGSET_NAMESPACE PGSET_PRIMARY_USER PGSET_USER PGSET_DATABASE PGSET_MASTER_HOST PGSET_REPLICA_HOST
-  rm -rf "$PGSET_RUN"/{bootstrap.conf,cloned,follows,end,may-serve}
+  rm -rf "$PGSET_RUN"/{bootstrap.conf,cloned,follows,end,may-serve,promote}
   read_role_file
   read_topology
   log "pod $PGSET_POD is the $(role)"
@@ -197,11 +206,14 @@ main() {
   need PGSET_NAME PGSET_POD PGDATA
   case ${1:-bootstrap} in
     ready | started | alive | checkpoint) "$1" || exit 1 ;;
-    bootstrap | serve | tls | stop)
+    bootstrap | serve | tls | stop | fence | unfence | promote | follow)
       scratch=$(mktemp -d "$PGSET_RUN/bootstrap.XXXXXX")
-      "${1:-bootstrap}"
+      case ${1:-bootstrap} in
+        follow) follow_master "${@:2}" ;;
+        *) "${1:-bootstrap}" "${@:2}" ;;
+      esac
       ;;
-    *) die $E_USAGE "no such subcommand: $1 (serve, ready, started, alive, checkpoint, tls, stop, or none)" ;;
+    *) die $E_USAGE "no such subcommand: $1 (serve, ready, started, alive, checkpoint, tls, stop, fence, unfence, promote, follow, or none)" ;;
   esac
 }
 main "$@"

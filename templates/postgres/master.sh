@@ -8,10 +8,7 @@ master() {
   local identifier
   if ! is_empty "$PGDATA"; then
     check_existing
-    # Only a promotion may make a standby writable. Without standby.signal, the server would continue to write
-    # on a timeline that other servers may have extended. It starts, but becomes ready only after a promotion.
-    [ ! -e "$PGDATA/standby.signal" ] ||
-      log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"
+    [ ! -e "$PGDATA/standby.signal" ] || standby_as_master
     identifier=$(control 'Database system identifier')
     log "$PGDATA is PostgreSQL $(image_major), system identifier $identifier"
     # The server's container asks the peers, unless their answer decides what is recorded here. The kubelet looks only
@@ -34,6 +31,23 @@ master() {
   esac
   record_identifier
   may_serve "$(control 'Database system identifier')"
+}
+# Only a promotion may make a standby writable. Without standby.signal, the server would continue to write on a timeline
+# that other servers may have extended. It starts, but becomes ready only after a promotion.
+standby_as_master() {
+  local id kind from to step
+  read -r id kind from to step _ <<<"$transition" || true
+  if [ "${step:-}" = promoting ] && [ "$to" = "$PGSET_POD" ]; then
+    log "$PGDATA contains a standby: the promotion of this pod ($kind $id from $from) is completed once the server runs"
+    : >"$PGSET_RUN/promote"
+  elif [ "$known_master" = "$PGSET_POD" ] && [ "$known_epoch" = "$epoch" ] && [ "$(control 'Database cluster state')" = 'shut down' ]; then
+    # It was stopped for a transition that was backed out, and has not run as a standby since.
+    log "$PGDATA was stopped cleanly as the master of epoch $epoch, and continues"
+    rm -f "$PGDATA/standby.signal"
+    sync_entry "$PGDATA/standby.signal"
+  else
+    log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"
+  fi
 }
 # Runs before the first server of a pod starts. A container that restarts has the directory that was compared.
 ask_before_serving() {

@@ -35,7 +35,8 @@ find_master() {
 replication() { # commands: prints their answers over a replication connection; errors: $scratch/error
   local command arguments=()
   for command; do arguments+=(-c "$command"); done
-  psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
+  # Only a server in recovery is read-only then: `wait_for_master`.
+  PGOPTIONS='-c default_transaction_read_only=off' psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
 }
 
 # Waits until the master answers, and reads its identity. The first pause is 1 s: a master that does not
@@ -44,17 +45,18 @@ replication() { # commands: prints their answers over a replication connection; 
 # answers and refuses the role.
 master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
-  local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' answer why waited error='' cause='it gives no reason'
+  local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' read_only answer why waited error='' cause='it gives no reason'
   find_master
   while true; do
     # If a Service has no endpoints, connections are rejected by ICMP, and a node sends a pod only one ICMP
     # error per second. A replica that asks more often would wait a second for it and could not try the other
     # host meanwhile.
     if [ "$SECONDS" = "$asked" ]; then to_master=$first_host; else to_master=$all_hosts asked=$SECONDS; fi
-    if replication IDENTIFY_SYSTEM >"$scratch/identity"; then
-      to_master=$all_hosts
-      IFS='|' read -r master_identifier master_timeline master_lsn _ <"$scratch/identity"
-      return 0
+    if replication IDENTIFY_SYSTEM 'SHOW transaction_read_only' >"$scratch/identity"; then
+      to_master=$all_hosts read_only=''
+      { IFS='|' read -r master_identifier master_timeline master_lsn _ && read -r read_only; } <"$scratch/identity" || true
+      [ "$read_only" = on ] || return 0
+      echo 'it is a standby, which is not promoted yet' >"$scratch/error"
     fi
     waited=$((SECONDS - started))
     # Parse an error message only if it is new, and read it without starting a process.
@@ -117,6 +119,7 @@ follow() {
     clone_again
   elif [ ! -e "$PGSET_RUN/follows" ]; then
     read_control
+    read -r timeline last_record wal_end segment_size <"$PGSET_RUN/survey"
     wait_for_master "$PGSET_MASTER_WAIT" || {
       # What has diverged serves no reads.
       if [ ! -e "$PGDATA.diverged" ]; then

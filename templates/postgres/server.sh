@@ -10,11 +10,12 @@ local_sql() {
     psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres -c "$1"
 }
 
-# Where the WAL of this standby ends, while no server runs.
+# Where the WAL of this standby ends, while no server runs: for the peers, and for `follow`.
 write_end() {
   read_control
   survey "$PGDATA"
   put "$PGSET_RUN/end" "$(lsn_text "$last_record")"
+  put "$PGSET_RUN/survey" "$timeline $last_record $wal_end $segment_size"
 }
 reload() {
   write_conf || return 0
@@ -39,15 +40,14 @@ serve() {
   trap 'stopping=INT; shut_down "$child"' TERM INT
   trap 'stopping=QUIT; shut_down "$child"' QUIT
   trap '[ -z "$child" ] || kill -HUP "$child"' HUP
+  # Wakes this process up: `take_role` in switch.sh has written another role.
+  trap : USR1
+  put "$PGSET_RUN/process-1" $$
   beside_server keep_the_owner
-  if [ "$(role)" = master ]; then
-    beside_server watch_peers
-  else
-    beside_server follow
-    beside_server watch_tablespaces
-  fi
+  start_helpers
   while true; do
     await_permission || break
+    change_role
     ask_before_serving
     [ -z "$stopping" ] || break
     forget_dead_servers
@@ -98,6 +98,7 @@ await_permission() {
   local id='' said='' since=$SECONDS written='' now
   while fenced || [ -e "$PGSET_RUN/cloning" ]; do
     [ -z "$stopping" ] && [ ! -e "$PGSET_RUN/failed" ] || return 1
+    change_role
     if [ -e "$PGDATA.fence" ]; then
       read -r id _ <"$PGDATA.fence" || true
       # Another `pgset stop` writes it again.
@@ -116,10 +117,46 @@ await_permission() {
   done
   [ -z "$stopping" ]
 }
+start_helpers() {
+  if [ "$(role)" != master ]; then
+    beside_server follow
+    beside_server watch_tablespaces
+    return
+  fi
+  beside_server watch_peers
+  [ ! -e "$PGSET_RUN/promote" ] || beside_server promote_when_up
+}
+# Takes the role that is written now. The helper that keeps the owner file continues.
+change_role() {
+  local before=("${helpers[@]:1}") known="$pod_role $master_pod $epoch"
+  read_run
+  [ "$pod_role $master_pod $epoch" != "$known" ] || return 0
+  if [ ${#before[@]} -gt 0 ]; then
+    kill -TERM "${before[@]}" 2>/dev/null || true
+    wait "${before[@]}" 2>/dev/null || true
+  fi
+  helpers=("${helpers[0]}")
+  # A clone that was complete.
+  is_empty "$PGDATA" || rm -f "$PGSET_RUN/cloning"
+  start_helpers
+  reload
+}
+promote_when_up() {
+  until pg_isready -q -h "$PGSET_SOCKETS"; do sleep 0.2; done
+  log "the promotion of this pod is completed: timeline $(promote_server)"
+}
 run_server() {
   local status
-  postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf" &
+  exec 7>"$PGSET_RUN/start.lock"
+  flock 7
+  if fenced; then
+    exec 7>&-
+    return
+  fi
+  postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf" 7>&- &
   child=$!
+  until [ "$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null)" = "$child" ] || ! kill -0 "$child" 2>/dev/null; do sleep 0.02; done
+  exec 7>&-
   # The signal may have come before there was a server to stop.
   [ -z "$stopping" ] || shut_down "$child"
   # A signal interrupts `wait`; the status of a child that has ended stays known.
@@ -127,7 +164,7 @@ run_server() {
     status=0
     wait "$child" 2>/dev/null || status=$?
     kill -0 "$child" 2>/dev/null
-  do :; done
+  do change_role; done
   status=0
   wait "$child" 2>/dev/null || status=$?
   child=
@@ -210,7 +247,7 @@ keep_the_owner() {
 # timeline that descends from this one's; or when the mounted topology, which may be a minute old, has a later epoch
 # and another master.
 watch_peers() {
-  while sleep 5 && kill -0 $$ 2>/dev/null; do
+  while attended sleep 5 && kill -0 $$ 2>/dev/null; do
     fenced || (watch_round) || log "the other pods could not be asked"
   done
 }
@@ -253,21 +290,7 @@ replaced() { # why
   write_fence replaced || log "$PGDATA.fence can't be written: only the memory of this pod knows of it"
 }
 
-# --- what others run in the server's container ------------------------------------------------------------
-
-# `pgset stop` and `pgset down` stop the master first: then its replicas have all that it wrote. Prints where the WAL ends.
-stop() {
-  local process
-  write_fence stop
-  process=$(postmaster) || process=''
-  if [ -n "$process" ]; then
-    kill -INT "$process" 2>/dev/null || true
-    (kill_if_silent "$process")
-  fi
-  read_control
-  [ "$(control 'Database cluster state')" = 'shut down' ] || die 1 "the server has not stopped cleanly: $(control 'Database cluster state')"
-  control 'Latest checkpoint location'
-}
+# --- the probes ------------------------------------------------------------------------------------------
 
 ready() {
   local want=t answer master received replayed tries=0

@@ -11,8 +11,11 @@
 master_pod='' recorded_identifier='' first_start='' epoch=1 pods='' transition='' pod_role=''
 topology_version='' # of the ConfigMap
 is_current=''       # whether the topology was read now: a mounted copy may be a minute old
-[ ! -s "$PGSET_RUN/topology" ] || read -r master_pod epoch pods recorded_identifier <"$PGSET_RUN/topology"
-[ ! -s "$PGSET_RUN/role" ] || read -r pod_role <"$PGSET_RUN/role"
+read_run() {
+  [ ! -s "$PGSET_RUN/topology" ] || read -r master_pod epoch pods recorded_identifier <"$PGSET_RUN/topology"
+  [ ! -s "$PGSET_RUN/role" ] || read -r pod_role <"$PGSET_RUN/role"
+}
+read_run
 role() { echo "${pod_role:-replica}"; }
 
 read_topology() {

@@ -65,6 +65,11 @@ async fn everything_works(image: Image) {
     pgset("up").args(CLASS).run().await.ok().says("nothing changed");
     pgset("password rotate --yes").run().await.ok();
     pgset("diff").args(CLASS).run().await.ok();
+    let moved = pgset("switchover --yes").run().await;
+    match image {
+        Image::Official => moved.ok().says("is the master: timeline 2"),
+        Image::Article => moved.exits(4).says("the image decides that the pod with ordinal 0"),
+    };
     pgset("down --yes --delete-data").run().await.ok();
     assert!(state::of(&space).await.is_empty());
 }

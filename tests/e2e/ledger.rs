@@ -32,13 +32,13 @@ client() {
 }"#;
 const CLIENTS: usize = 4;
 /// The grep pattern for an acknowledged write.
-const ACKNOWLEDGED: &str = "acknowledged";
+pub(super) const ACKNOWLEDGED: &str = "acknowledged";
 /// The number of acknowledged writes between two disturbances.
-const BETWEEN: usize = 20;
-const NOTHING: [usize; 0] = [];
+pub(super) const BETWEEN: usize = 20;
+pub(super) const NOTHING: [usize; 0] = [];
 
 /// Starts a set with these flags, and clients that write to it.
-async fn under_load<'a>(space: &'a Space, up: &str) -> Clients<'a> {
+pub(super) async fn under_load<'a>(space: &'a Space, up: &str) -> Clients<'a> {
     let password = unique() + &unique();
     let file = space.file("password", &password);
     space.pgset(up).arg("--password-file").arg(file).run().await.ok();
@@ -50,7 +50,7 @@ async fn under_load<'a>(space: &'a Space, up: &str) -> Clients<'a> {
     clients
 }
 
-async fn acknowledged(clients: &Clients<'_>) -> BTreeSet<usize> {
+pub(super) async fn acknowledged(clients: &Clients<'_>) -> BTreeSet<usize> {
     let number = |line: &String| line.strip_prefix("acknowledged ")?.parse().ok();
     clients.record().await.iter().map(|line| number(line).expect("a number")).collect()
 }
@@ -234,8 +234,12 @@ async fn restarts(space: &Space, pod: &str) -> i32 {
 }
 
 /// Waits until a replica has replayed everything that the master has written so far.
-async fn catches_up(space: &Space, replica: &str) {
-    let lsn = space.sql("pgset-0", "postgres", "select pg_current_wal_lsn()").await.unwrap();
+pub(super) async fn catches_up(space: &Space, replica: &str) {
+    catches_up_with(space, "pgset-0", replica).await;
+}
+
+pub(super) async fn catches_up_with(space: &Space, master: &str, replica: &str) {
+    let lsn = space.sql(master, "postgres", "select pg_current_wal_lsn()").await.unwrap();
     let replayed = format!("select pg_last_wal_replay_lsn() >= '{lsn}'");
     space.sql_yields(replica, "postgres", &replayed, "t").await;
 }

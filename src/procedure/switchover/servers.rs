@@ -1,0 +1,211 @@
+//! What a switchover does in the pods, and to their labels.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::super::{LOOK_EVERY, Work, lease, pods, sql};
+use crate::cluster::ClusterError;
+use crate::cluster::exec::Exec;
+use crate::error::{Exit, Failure};
+use crate::postgres::script::{self, Proof};
+use crate::postgres::takeover::{self, Candidate};
+use crate::postgres::{ExecOutput, slots};
+use crate::set::{Role, Transition, objects};
+
+/// How long a container that does not run is waited for: its pod may be made anew.
+const RUNS_WITHIN: Duration = Duration::from_secs(60);
+
+/// The servers of the set.
+pub(super) struct Servers<'a> {
+    pub(super) work: Work<'a>,
+}
+
+impl Servers<'_> {
+    /// Makes the new master keep WAL for the others, and the old one write its checkpoint.
+    pub(super) async fn prepare(&self, from: u32, to: u32) -> anyhow::Result<()> {
+        let (work, set) = (self.work, self.work.set);
+        let others: Vec<String> = pods::running(work.cluster, set)
+            .await?
+            .iter()
+            .filter_map(|pod| pods::ordinal(set, pod))
+            .filter(|ordinal| *ordinal != to)
+            .map(|ordinal| slots::name(set, ordinal))
+            .collect();
+        let slots = takeover::create_slots(&set.pod(to), &others);
+        let checkpoint = takeover::checkpoint(&set.pod(from));
+        for script in [slots, checkpoint] {
+            let output = sql::run(work.cluster, work.namespace(), &script).await?;
+            if let Some(trouble) = output.trouble() {
+                let message = format!("{}: {trouble}; nothing was changed", script.pod);
+                return Err(Failure::new(Exit::Failed, message).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the old master. Its label is removed first, not changed: a server that is still writable must not be behind
+    /// the Service of the replicas.
+    pub(super) async fn fence(&self, it: &Transition) -> anyhow::Result<Proof> {
+        let from = self.work.set.pod(it.from);
+        self.label(&from, None).await?;
+        let output = self.call(&from, &format!("fence {}", it.id), script::STOP_WITHIN).await?;
+        Proof::parse(&output).map_err(|why| self.failed(&from, "did not stop", &why))
+    }
+
+    /// Why the new master does not have everything yet.
+    pub(super) async fn lacks(&self, it: &Transition) -> Option<String> {
+        let to = self.work.set.pod(it.to);
+        let Some(end) = it.end else {
+            return Some("it is not known where the WAL ends".to_owned());
+        };
+        let script = takeover::ask(&to);
+        let output = match sql::run(self.work.cluster, self.work.namespace(), &script).await {
+            Ok(output) => output,
+            Err(error) => return Some(error.to_string()),
+        };
+        match Candidate::parse(&output) {
+            Ok(it) if it.position.is_some_and(|position| position > end.position) => None,
+            Ok(it) if it.paused => Some("its replay is paused".to_owned()),
+            Ok(it) => Some(match it.position {
+                Some(position) => format!("it has replayed up to {position}, not {}", end.position),
+                None => "it reports no position".to_owned(),
+            }),
+            Err(words) => Some(words),
+        }
+    }
+
+    /// Promotes the new master. The label comes first: a connection through the Service of the replicas must not become
+    /// writable.
+    pub(super) async fn promote(&self, it: &Transition, epoch: u64) -> anyhow::Result<u32> {
+        let to = self.work.set.pod(it.to);
+        self.label(&to, Some(Role::Master)).await?;
+        let output = self.call(&to, &format!("promote {epoch}"), script::PROMOTE_WITHIN).await?;
+        script::promoted(&output).map_err(|why| self.failed(&to, "was not promoted", &why))
+    }
+
+    /// Makes the other pods follow the new master. What can't be told to a pod, its bootstrap reads when it starts.
+    pub(super) async fn follow(&self, it: &Transition, epoch: u64) -> anyhow::Result<()> {
+        let (work, set) = (self.work, self.work.set);
+        let to = set.pod(it.to);
+        let running = pods::running(work.cluster, set).await?;
+        let others = running.iter().map(pods::name).filter(|pod| *pod != to);
+        let told = others.map(async |pod| {
+            let mut done = self.tell(pod, &format!("follow {epoch} {to}")).await;
+            if done.is_ok() && pod == set.pod(it.from) {
+                done = self.tell(pod, &format!("unfence {}", it.id)).await;
+                self.label(pod, Some(Role::Replica)).await?;
+            }
+            if let Err(why) = done {
+                let message =
+                    format!("{pod} was not told to follow {to}, and follows when it starts: {why}");
+                work.context.detail(message);
+            }
+            anyhow::Ok(())
+        });
+        join_all(told).await.into_iter().collect::<anyhow::Result<Vec<()>>>()?;
+        Ok(())
+    }
+
+    /// Drops the slots that are left on the old master: unused, they would keep WAL.
+    pub(super) async fn tidy(&self, it: &Transition) {
+        let (work, set, from) = (self.work, self.work.set, self.work.set.pod(it.from));
+        let tidied = async {
+            let asked = sql::run(work.cluster, work.namespace(), &slots::list(&from)).await?;
+            for slot in slots::beyond(set, &(0..u32::MAX), &asked) {
+                let drop = slots::drop(&from, &slot);
+                sql::run(work.cluster, work.namespace(), &drop).await?;
+            }
+            Ok::<(), ClusterError>(())
+        };
+        if let Err(error) = tidied.await {
+            work.context.detail(format!("the slots on {from} are left: {error}"));
+        }
+    }
+
+    /// Makes the old master serve again. A pod that was made anew meanwhile is made once more, as the master.
+    pub(super) async fn serve_again(&self, it: &Transition) -> anyhow::Result<()> {
+        let (work, from) = (self.work, self.work.set.pod(it.from));
+        let id = objects::pod(work.set, &from);
+        let Some(there) = work.cluster.get(&id).await? else { return Ok(()) };
+        let made = there["metadata"]["creationTimestamp"].as_str().and_then(|at| at.parse().ok());
+        let is_new = made.is_some_and(|at: jiff::Timestamp| at >= it.since);
+        if is_new || self.tell(&from, &format!("unfence {}", it.id)).await.is_err() {
+            return pods::delete(work, &from).await;
+        }
+        self.label(&from, Some(Role::Master)).await
+    }
+
+    /// Gives a pod the label of a role, or removes it. A pod that does not exist labels itself when it starts.
+    async fn label(&self, pod: &str, role: Option<Role>) -> anyhow::Result<()> {
+        lease::hold(self.work).await?;
+        let id = objects::pod(self.work.set, pod);
+        let label = role.map_or(Value::Null, |role| Value::from(self.work.set.label(role)));
+        let patch = json!({ "metadata": { "labels": { "name": label } } });
+        match self.work.cluster.merge(&id, &patch, false).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Calls the script in a pod, once its container runs.
+    async fn call(&self, pod: &str, call: &str, timeout: Duration) -> anyhow::Result<ExecOutput> {
+        let until = Instant::now() + RUNS_WITHIN.min(self.work.cluster.deadline.remaining());
+        loop {
+            let called = self.try_call(pod, call, timeout).await;
+            match called {
+                Err(ClusterError::NotRunning { .. }) if Instant::now() < until => {
+                    sleep(LOOK_EVERY).await;
+                }
+                called => return Ok(called?),
+            }
+        }
+    }
+
+    async fn try_call(
+        &self,
+        pod: &str,
+        call: &str,
+        timeout: Duration,
+    ) -> Result<ExecOutput, ClusterError> {
+        let exec = Exec {
+            namespace: self.work.namespace(),
+            pod,
+            container: sql::CONTAINER,
+            argv: script::call(call),
+            stdin: String::new(),
+            timeout: timeout.min(self.work.cluster.deadline.remaining()),
+        };
+        sql::exec(self.work.cluster, exec).await
+    }
+
+    async fn tell(&self, pod: &str, call: &str) -> Result<(), String> {
+        let output = self.try_call(pod, call, script::FILES_WITHIN).await;
+        script::done(&output.map_err(|error| error.to_string())?)
+    }
+
+    fn failed(&self, pod: &str, what: &str, why: &str) -> anyhow::Error {
+        let context = self.work.context;
+        Failure::new(Exit::Failed, format!("{pod} {what}: {why}"))
+            .hint(format!("{}  # resumes", context.again))
+            .into()
+    }
+}
+
+/// A pod as [`super::choice`] needs it.
+pub(crate) async fn ask(work: Work<'_>, pod: &Pod, previous: bool) -> Option<super::choice::Pod> {
+    let name = pods::name(pod);
+    let ordinal = work.set.ordinal(name)?;
+    let output = sql::run(work.cluster, work.namespace(), &takeover::ask(name)).await;
+    let server = match output {
+        Ok(output) => Candidate::parse(&output),
+        Err(error) => Err(error.to_string()),
+    };
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let ready = crate::readiness::is_ready(pod);
+    Some(super::choice::Pod { ordinal, ready, node, previous, server })
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154
+# Part of bootstrap.sh: what `pgset` runs in the server's container when the master stops, or another pod becomes it.
+#
+# Each of these can run again after it was killed. A role changes in this order: the file beside the data, which every
+# later start reads; $PGSET_RUN/topology and $PGSET_RUN/role, which the probes read; process 1, by a signal.
+
+# --- the old master ---------------------------------------------------------------------------------------
+
+# `pgset stop` and `pgset down` stop the master first: then its replicas have all that it wrote. Prints where the WAL ends.
+stop() {
+  local position
+  fence stop >"$scratch/proof"
+  read -r position _ <"$scratch/proof"
+  echo "$position"
+}
+# No server starts on this directory until `unfence`, whatever restarts. Prints the proof that this server writes no more:
+# the position of its last record, its timeline, how it ended, its system identifier, and the UID of the pod.
+fence() { # transition
+  local process state
+  need PGSET_POD_UID
+  [ -n "${1:-}" ] || die $E_USAGE "fence: the id of the transition is missing"
+  check_fence "$1"
+  # Process 1 holds this lock while it looks for a fence and starts a server. Afterwards the server is visible here.
+  exec 7>"$PGSET_RUN/start.lock"
+  flock 7
+  write_fence "$1"
+  exec 7>&-
+  process=$(postmaster) || process=''
+  if [ -n "$process" ]; then
+    kill -INT "$process" 2>/dev/null || true
+    (kill_if_silent "$process")
+  fi
+  read_control
+  state=$(control 'Database cluster state')
+  [ "$state" = 'shut down' ] || survey "$PGDATA"
+  case $state in
+    'shut down')
+      last_record=$(lsn_value "$(control 'Latest checkpoint location')") state=clean
+      timeline=$(control "Latest checkpoint's TimeLineID")
+      ;;
+    # Its pod was created again meanwhile, without a master: a standby writes only what a master wrote.
+    'shut down in recovery' | 'in archive recovery') state=standby ;;
+    *) state=crashed ;;
+  esac
+  if [ "$1" = stop ] && [ "$state" != clean ]; then
+    die $E_UNCLEAN "the server has not stopped cleanly: $(control 'Database cluster state')"
+  fi
+  echo "$(lsn_text "$last_record") $timeline $state $(control 'Database system identifier') $PGSET_POD_UID"
+}
+# A fence of another transition stays.
+check_fence() { # transition
+  local id=''
+  [ -s "$PGDATA.fence" ] || return 0
+  read -r id _ <"$PGDATA.fence" || true
+  [ "$id" = "$1" ] || [ "$id" = stop ] || die $E_FENCED "$PGDATA is fenced by the transition $id, and not by $1"
+}
+unfence() { # transition
+  [ -n "${1:-}" ] || die $E_USAGE "unfence: the id of the transition is missing"
+  check_fence "$1"
+  [ ! -e "$PGDATA.fence" ] || remove_fence "the transition $1 is over here"
+}
+
+# --- the new roles ----------------------------------------------------------------------------------------
+
+# Makes this standby the master of an epoch, and prints its timeline. Only `pgset` decides that, and has written it to the
+# topology before.
+promote() { # epoch
+  local answer
+  is_number "${1:-}" || die $E_USAGE "promote: the epoch is missing"
+  check_epoch "$1" "$PGSET_POD"
+  take_role "$1" "$PGSET_POD"
+  : >"$PGSET_RUN/may-serve"
+  promote_server
+}
+# Also completes a promotion whose pod was created again.
+promote_server() {
+  local answer
+  answer=$(PGCONNECT_TIMEOUT=3 PGOPTIONS=$SQL_OPTIONS psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres 2>&1 \
+    -c "select case when pg_is_in_recovery() then pg_promote(true, 60) else true end" \
+    -c "select pg_is_in_recovery(), ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int") ||
+    die $E_PROMOTION "the server was not promoted: $(reason <(printf '%s\n' "$answer"))"
+  answer=${answer##*$'\n'}
+  [ "${answer%%|*}" = f ] || die $E_PROMOTION "the server was not promoted within 60 s"
+  rm -f "$PGSET_RUN/promote"
+  echo "${answer##*|}"
+}
+# Makes this pod a replica of a master. A server that was one before must have been stopped: it starts again as a standby,
+# is compared with the new master, and streams.
+follow_master() { # epoch, master
+  is_number "${1:-}" && [ -n "${2:-}" ] || die $E_USAGE "follow: epoch and master are missing"
+  [ "$2" != "$PGSET_POD" ] || die $E_USAGE "follow: $2 is this pod"
+  check_epoch "$1" "$2"
+  if [ ! -e "$PGDATA/standby.signal" ] && ! is_empty "$PGDATA"; then
+    ! postmaster >/dev/null || die $E_FENCED "the server of $PGSET_POD runs and is no standby: it has to be fenced first"
+    make_standby "$PGDATA"
+    rm -f "$PGSET_RUN"/{follows,compared,may-serve}
+    write_end
+  fi
+  take_role "$1" "$2"
+}
+# What this pod knows never becomes older.
+check_epoch() { # epoch, master
+  read_role_file
+  if [ "$1" -lt "$known_epoch" ] || { [ "$1" = "$known_epoch" ] && [ "$2" != "$known_master" ]; }; then
+    die $E_TOPOLOGY "epoch $1 has the master $2, and $PGDATA knows epoch $known_epoch, master $known_master"
+  fi
+}
+take_role() { # epoch, master
+  epoch=$1 master_pod=$2
+  pod_role=replica
+  [ "$PGSET_POD" != "$master_pod" ] || pod_role=master
+  read_control
+  # A replica writes it once it was compared: `follow`.
+  [ "$pod_role" = replica ] || write_role_file "$(control 'Database system identifier')" "$epoch" "$master_pod"
+  put "$PGSET_RUN/topology" "$master_pod $epoch $pods $recorded_identifier"
+  put "$PGSET_RUN/role" "$pod_role"
+  kill -USR1 "$(<"$PGSET_RUN/process-1")"
+}

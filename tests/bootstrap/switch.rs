@@ -1,0 +1,193 @@
+//! Another pod becomes the master, while the pods run: what `pgset` calls in them.
+
+use std::fs;
+use std::time::Instant;
+
+use super::set::{Outcome, Pod, Server, Set};
+use super::{code, eventually};
+
+/// Two pods, where the master will follow the replica's server.
+fn pair(set: &Set) -> (Pod, Server, Pod, Server) {
+    let (master, server, replica, standby) = set.pair_apart();
+    server.stop();
+    let master = master.env("PGSET_MASTER_PORT", replica.value("PGPORT"));
+    let server = master.serve_ready();
+    replica.catches_up_with(&master);
+    (master, server, replica, standby)
+}
+
+/// The proof: position, timeline, how the server ended.
+fn proof(fenced: &Outcome) -> (String, String, String) {
+    let last = fenced.log.lines().last().unwrap().to_owned();
+    let words: Vec<&str> = last.split(' ').collect();
+    assert_eq!(words.len(), 5, "{last}");
+    (words[0].to_owned(), words[1].to_owned(), words[2].to_owned())
+}
+
+fn role_file(pod: &Pod) -> String {
+    fs::read_to_string(pod.beside("role")).unwrap()
+}
+
+fn rows(pod: &Pod) -> String {
+    pod.sql("select count(*) from t")
+}
+
+/// What `pgset switchover` writes to the topology once the target is to be promoted.
+fn promoting(set: &Set) {
+    set.name_master("pgset-1");
+    fs::write(set.path().join("topology/epoch"), "2").unwrap();
+    fs::write(set.path().join("topology/transition"), "t1 switchover pgset-0 pgset-1 promoting")
+        .unwrap();
+}
+
+/// And before that.
+fn stopping(set: &Set) {
+    set.name_master("none");
+    fs::write(set.path().join("topology/transition"), "t1 switchover pgset-0 pgset-1 fenced")
+        .unwrap();
+}
+
+fn over(set: &Set) {
+    fs::remove_file(set.path().join("topology/transition")).unwrap();
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_master_moves_while_the_pods_run() {
+    let set = Set::new();
+    let (old, mut server, new, mut standby) = pair(&set);
+    old.sql("create table t as select generate_series(1, 1000) a");
+    let fenced = old.run(&["fence", "t1"]).ok();
+    let (position, timeline, end) = proof(&fenced);
+    assert_eq!((timeline.as_str(), end.as_str()), ("1", "clean"));
+    // Whatever restarts: no server. Another transition does not take it over.
+    assert!(old.try_sql("select 1").is_err());
+    server.running().says("no server starts on");
+    old.run(&["fence", "t2"]).refuses(code::FENCED, &["is fenced by the transition t1"]);
+    old.run(&["unfence", "t2"]).refuses(code::FENCED, &["is fenced by the transition t1"]);
+    let again = old.run(&["fence", "t1"]).ok();
+    assert_eq!(proof(&again).0, position);
+    eventually("the replica has all", || {
+        match new.sql(&format!("select pg_last_wal_replay_lsn() > '{position}'")).as_str() {
+            "t" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+
+    for _ in 0..2 {
+        let promoted = new.run(&["promote", "2"]).ok();
+        assert_eq!(promoted.log.lines().last().unwrap(), "2");
+    }
+    assert_eq!(role_file(&new), format!("{} 2 pgset-1\n", new.identifier()));
+    assert_eq!(new.sql("show pgset.epoch"), "2");
+    new.becomes_ready(&mut standby);
+    new.sql("insert into t values (1001)");
+    // An earlier epoch is refused.
+    new.run(&["promote", "1"]).refuses(code::TOPOLOGY, &["knows epoch 2, master pgset-1"]);
+
+    for _ in 0..2 {
+        old.run(&["follow", "2", "pgset-1"]).ok();
+    }
+    old.run(&["unfence", "t1"]).ok();
+    server.running().says("continues as a standby");
+    old.catches_up_with(&new);
+    assert_eq!(rows(&old), "1001");
+    old.becomes_ready(&mut server);
+    eventually("it knows the new master", || {
+        let known = role_file(&old);
+        if known.ends_with(" 2 pgset-1\n") { Ok(()) } else { Err(known) }
+    });
+
+    // And back.
+    let fenced = new.run(&["fence", "t3"]).ok();
+    assert_eq!(proof(&fenced).1, "2");
+    let promoted = old.run(&["promote", "3"]).ok();
+    assert_eq!(promoted.log.lines().last().unwrap(), "3");
+    old.becomes_ready(&mut server);
+    new.run(&["follow", "3", "pgset-0"]).ok();
+    new.run(&["unfence", "t3"]).ok();
+    standby.running().says("continues as a standby");
+    // Its master's port is that of the first master, as at its start.
+    new.catches_up_with(&old);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_master_that_is_not_replaced_continues() {
+    let set = Set::new();
+    let (master, mut server, replica, _standby) = pair(&set);
+    master.sql("create table t as select 1 a");
+    master.run(&["fence", "t1"]).ok();
+    let started = Instant::now();
+    master.run(&["unfence", "t1"]).ok();
+    master.becomes_ready(&mut server);
+    assert!(started.elapsed().as_secs() < 5);
+    assert_eq!(master.sql("select pg_walfile_name(pg_current_wal_lsn()) like '00000001%'"), "t");
+    master.run(&["follow", "2", "pgset-1"]).refuses(code::FENCED, &["has to be fenced first"]);
+
+    // Its pod is made anew while there is no master, and then it is the master again.
+    master.run(&["fence", "t1"]).ok();
+    server.stop();
+    stopping(&set);
+    master.bootstrap().ok().says("the transition t1 is not over");
+    let mut server = master.serve();
+    server.running().says("no server starts on");
+    assert_eq!(proof(&master.run(&["fence", "t1"]).ok()).2, "clean");
+    server.stop();
+    over(&set);
+    set.name_master("pgset-0");
+    master.bootstrap().ok().says("was stopped cleanly as the master of epoch 1, and continues");
+    let _server = master.serve_ready();
+    assert_eq!(rows(&master), "1");
+    replica.catches_up_with(&master);
+}
+
+/// The command was killed after it wrote the topology, and the pods restart.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn the_bootstrap_completes_a_promotion() {
+    let set = Set::new();
+    let (old, server, new, standby) = pair(&set);
+    old.sql("create table t as select generate_series(1, 1000) a");
+    old.run(&["fence", "t1"]).ok();
+    promoting(&set);
+    // The old master's pod first: it waits for its permission.
+    server.stop();
+    old.bootstrap().ok().says("the transition t1 is not over").says("it was a master");
+    let mut server = old.serve();
+    server.running().says("no server starts on");
+    standby.stop();
+    new.bootstrap().ok().says("(switchover t1 from pgset-0) is completed once the server runs");
+    let mut standby = new.serve_ready();
+    standby.running().says("the promotion of this pod is completed: timeline 2");
+    assert_eq!(new.sql("select pg_is_in_recovery()"), "f");
+    // The same command again.
+    new.run(&["promote", "2"]).ok();
+    old.run(&["follow", "2", "pgset-1"]).ok();
+    old.run(&["unfence", "t1"]).ok();
+    server.running().says("entering standby mode");
+    old.catches_up_with(&new);
+    assert_eq!(rows(&old), "1000");
+}
+
+/// Kills of everything, at any time: never two that write.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_fence_wins_against_every_start() {
+    let set = Set::new();
+    let (master, server, _replica, _standby) = pair(&set);
+    server.kill();
+    master.kill_servers();
+    for round in 0..5 {
+        // The container starts while the fence is written.
+        let started = master.start(&["serve"]);
+        std::thread::sleep(std::time::Duration::from_millis(round * 40));
+        let fenced = master.run(&["fence", "t1"]).ok();
+        assert!(master.try_sql("select 1").is_err(), "{}", fenced.log);
+        let (position, _, _) = proof(&fenced);
+        drop(started);
+        master.kill_servers();
+        assert_eq!(proof(&master.run(&["fence", "t1"]).ok()).0, position);
+        master.run(&["unfence", "t1"]).ok();
+    }
+}
