@@ -183,8 +183,19 @@ pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
 
 /// The subcommands that work on one set.
 const OF_A_SET: [&str; 13] = [
-    "up", "scale", "restart", "switchover", "test", "status", "stop", "start", "down", "psql",
-    "connect", "password", "diff",
+    "up",
+    "scale",
+    "restart",
+    "switchover",
+    "test",
+    "status",
+    "stop",
+    "start",
+    "down",
+    "psql",
+    "connect",
+    "password",
+    "diff",
 ];
 
 /// Adds the flags that select the set to each command in a text, so that the command works on the same set when it

@@ -17,7 +17,7 @@
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
 # tablespaces.sh, server.sh, switch.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role,
-# .fence, .diverged; $PGDATA.new while it is created, $PGDATA.half after a clone that did not end; $PGDATA.old and
+# .fence, .stopped, .diverged; $PGDATA.new while it is created, $PGDATA.half after a clone that did not end; $PGDATA.old and
 # $PGDATA.old.tablespaces until a new clone streams.
 #
 # Each kind of error has its own exit code, and its last log line is `bootstrap: error: ...`:

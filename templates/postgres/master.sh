@@ -40,10 +40,10 @@ standby_as_master() {
   if [ "${step:-}" = promoting ] && [ "$to" = "$PGSET_POD" ]; then
     log "$PGDATA contains a standby: the promotion of this pod ($kind $id from $from) is completed once the server runs"
     : >"$PGSET_RUN/promote"
-  elif [ "$known_master" = "$PGSET_POD" ] && [ "$known_epoch" = "$epoch" ] && [ "$(control 'Database cluster state')" = 'shut down' ]; then
+  elif [ "$(cat "$PGDATA.stopped" 2>/dev/null)" = "$epoch" ] && [ "$(control 'Database cluster state')" = 'shut down' ]; then
     # It was stopped for a transition that was backed out, and has not run as a standby since.
     log "$PGDATA was stopped cleanly as the master of epoch $epoch, and continues"
-    rm -f "$PGDATA/standby.signal"
+    rm -f "$PGDATA/standby.signal" "$PGDATA.stopped"
     sync_entry "$PGDATA/standby.signal"
   else
     log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"

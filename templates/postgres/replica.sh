@@ -100,6 +100,8 @@ replica() {
     # The server has accepted writes, so it must be proved that it has no WAL that the master lacks.
     log "$PGDATA has no standby.signal: it was a master"
     write_role_file "$(control 'Database system identifier')" "$((known_epoch > 0 ? known_epoch : 1))" "$PGSET_POD"
+    # If the transition is backed out, it is the master again: `standby_as_master`.
+    ! fenced || put_durably "$PGDATA.stopped" "$epoch" || die $E_FULL "$PGDATA.stopped can't be written: make the volume larger"
   fi
   make_standby "$PGDATA"
   log "$PGDATA starts as a standby"

@@ -110,6 +110,7 @@ take_role() { # epoch, master
   epoch=$1 master_pod=$2
   pod_role=replica
   [ "$PGSET_POD" != "$master_pod" ] || pod_role=master
+  rm -f "$PGDATA.stopped"
   read_control
   # A replica writes it once it was compared: `follow`.
   [ "$pod_role" = replica ] || write_role_file "$(control 'Database system identifier')" "$epoch" "$master_pod"
