@@ -300,8 +300,13 @@ async fn nonsense_is_refused_with_its_key() {
         world.set_topology(key, before.as_str());
     }
     world.set_topology("transition", Some("{}"));
-    world.set_topology("epoch", Some("3"));
-    run("up").await.ok().says("nothing changed");
+    run("up").await.exits(4).says("records the transition \"{}\", which this pgset does not know");
+    let begun = "t1 switchover pgset-0 pgset-1 fenced 2026-11-30T10:00:00Z";
+    world.set_topology("transition", Some(begun));
+    for line in ["scale --replicas 3 --yes", "stop --yes", "restart --all --yes"] {
+        run(line).await.exits(4).says("a switchover from pgset-0 to pgset-1 is not complete");
+    }
+    world.set_topology("transition", None);
     world.set_topology("most-pods", Some("many"));
     run("down --yes").await.ok().says("most-pods");
     world.stop().await;
