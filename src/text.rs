@@ -181,22 +181,8 @@ pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
     with_inserted(text, before, commands(text))
 }
 
-/// The subcommands that work on one set.
-const OF_A_SET: [&str; 13] = [
-    "up",
-    "scale",
-    "restart",
-    "switchover",
-    "test",
-    "status",
-    "stop",
-    "start",
-    "down",
-    "psql",
-    "connect",
-    "password",
-    "diff",
-];
+/// The subcommands that do not work on the set of a cluster.
+const OF_NO_SET: [&str; 6] = ["render", "templates", "env", "sandbox", "completions", "man"];
 
 /// Adds the flags that select the set to each command in a text, so that the command works on the same set when it
 /// is copied: `pgset down --delete-data` becomes `pgset down -n shop --delete-data`. A flag that the text has is
@@ -211,7 +197,8 @@ pub(crate) fn for_set<'a>(text: &'a str, flags: &[(&str, String)]) -> Cow<'a, st
     let end_of_subcommand = |at| {
         let begin = at + PROGRAM.len() + 1;
         let subcommand = text[begin..].split(|c: char| !c.is_alphanumeric()).next()?;
-        OF_A_SET.contains(&subcommand).then(|| begin + subcommand.len())
+        let is_of_a_set = SUBCOMMANDS.contains(&subcommand) && !OF_NO_SET.contains(&subcommand);
+        is_of_a_set.then(|| begin + subcommand.len())
     };
     with_inserted(text, &missing, commands(text).filter_map(end_of_subcommand))
 }

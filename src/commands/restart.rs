@@ -41,11 +41,7 @@ async fn attempt(
         return Err(live::no_set(cluster, set, context).await.into());
     };
     let work = Work { context, cluster, set, topology: &topology };
-    let snapshot = Snapshot {
-        statefulset: serde_json::from_value(statefulset.clone())?,
-        pods: pods::running(cluster, set).await?,
-        ..Snapshot::default()
-    };
+    let snapshot = pods::snapshot(cluster, set, &statefulset).await?;
     let choice = choice(args, set, &snapshot.pods)?;
     let pending = choose(choice, rollout::needed(work, &statefulset, &snapshot).await?, &snapshot);
     let restarted: Vec<String> = pending.iter().map(|pending| pending.pod.clone()).collect();

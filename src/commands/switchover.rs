@@ -15,7 +15,7 @@ use crate::procedure::switchover;
 use crate::procedure::switchover::choice::{self, Pod, Wanted};
 use crate::procedure::switchover::report::{described, drain, refused, said};
 use crate::procedure::{Work, lease, live, pods, run_state};
-use crate::readiness::{self, Snapshot};
+use crate::readiness;
 use crate::set::{SetIdentity, Transition, objects, rights};
 
 /// Makes a replica the master. Running it again resumes an interrupted run.
@@ -72,7 +72,7 @@ async fn attempt(
     }
 }
 
-/// The set, and what every way of going on needs.
+/// The set, and what beginning, resuming and backing out need.
 struct SetUp<'a> {
     work: Work<'a>,
     statefulset: &'a Value,
@@ -115,7 +115,7 @@ impl SetUp<'_> {
             context.finish(message, started);
             return Ok(Exit::Done);
         }
-        self.switch(to, off, started).await
+        self.switch(master, to, off, started).await
     }
 
     async fn resume(
@@ -127,11 +127,7 @@ impl SetUp<'_> {
     ) -> anyhow::Result<Exit> {
         let (context, set) = (self.work.context, self.work.set);
         if to.is_some_and(|to| to != it.to) {
-            let mut failure = Failure::new(Exit::Refused, it.incomplete(set));
-            for hint in it.hints(set, &context.sibling("switchover")) {
-                failure = failure.hint(hint);
-            }
-            return Err(failure.into());
+            return Err(it.refusal(set, &context.sibling("switchover")).into());
         }
         let message = format!("{}, since {}", it.incomplete(set), it.since);
         if args.dry_run {
@@ -139,12 +135,18 @@ impl SetUp<'_> {
             return Ok(Exit::Done);
         }
         context.note(format!("{message}: completing it"));
-        self.switch(it.to, args.drain.as_deref(), started).await
+        self.switch(it.from, it.to, args.drain.as_deref(), started).await
     }
 
-    async fn switch(&self, to: u32, off: Option<&str>, started: Instant) -> anyhow::Result<Exit> {
+    async fn switch(
+        &self,
+        from: u32,
+        to: u32,
+        off: Option<&str>,
+        started: Instant,
+    ) -> anyhow::Result<Exit> {
         let (work, version) = (self.work, self.version.clone());
-        let done = switchover::switch(work, self.statefulset, version, to).await?;
+        let done = switchover::switch(work, self.statefulset, version, from, to).await?;
         let next = off.map(|node| ("next", drain(node))).into_iter().collect();
         work.context.finish_with(said(work.set, done), started, None, next);
         Ok(Exit::Done)
@@ -160,11 +162,7 @@ impl SetUp<'_> {
     /// The pods of the set, and what their servers report.
     async fn candidates(&self) -> anyhow::Result<Vec<Pod>> {
         let work = self.work;
-        let snapshot = Snapshot {
-            statefulset: serde_json::from_value(self.statefulset.clone())?,
-            pods: pods::running(work.cluster, work.set).await?,
-            ..Snapshot::default()
-        };
+        let snapshot = pods::snapshot(work.cluster, work.set, self.statefulset).await?;
         let previous = readiness::previous(&snapshot, work.set);
         let previous: Vec<&str> = previous.iter().map(|pod| pods::name(pod)).collect();
         let asked = snapshot

@@ -40,9 +40,8 @@ impl LeaseSlot {
 
     /// Whether this is the command of that name: `switchover`.
     pub(crate) fn is_named(&self, command: &str) -> bool {
-        self.holder
-            .get()
-            .is_some_and(|holder| holder.command.split_whitespace().next_back() == Some(command))
+        let command = format!("{} {command}", crate::text::PROGRAM);
+        self.holder.get().is_some_and(|holder| holder.command == command)
     }
 
     /// The Lease that the command holds.

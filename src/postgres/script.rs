@@ -8,13 +8,12 @@ use crate::set::transition::End;
 
 /// The time limit for the shutdown of the master. The script kills a server that gives no answer.
 pub const STOP_WITHIN: Duration = Duration::from_secs(300);
-
 /// The time limit for a promotion, which waits for 60 s itself.
 pub const PROMOTE_WITHIN: Duration = Duration::from_secs(90);
 /// The time limit of what only writes files.
 pub const FILES_WITHIN: Duration = Duration::from_secs(60);
 
-/// The command that calls the script with a subcommand and its arguments, which contain no space and no quote.
+/// The command that calls the script with a subcommand and its arguments. No argument contains a space or a quote.
 #[must_use]
 pub fn call(subcommand: &str) -> Vec<String> {
     // In pods that an older pgset started, the script lies beside the configuration; in the sandbox, that is
@@ -62,7 +61,7 @@ impl Stopped {
 pub enum Ended {
     /// By a shutdown: its last record is the shutdown checkpoint.
     Cleanly,
-    /// It ran as a standby, because its pod was made anew meanwhile.
+    /// It ran as a standby, because its pod was created again meanwhile.
     AsStandby,
     /// It was killed.
     Killed,

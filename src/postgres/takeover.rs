@@ -72,7 +72,7 @@ impl Candidate {
     }
 }
 
-/// Creates the replication slots of other pods on a replica, which keep WAL from now on, and starts no checkpoint.
+/// Creates the replication slots of other pods on a replica. They keep WAL from now on.
 #[must_use]
 pub fn create_slots(pod: &str, slots: &[String]) -> Script {
     let names = slots.iter().map(|slot| literal(slot)).collect::<Vec<_>>().join(", ");

@@ -111,12 +111,11 @@ impl Subject {
         // Whatever is there is what is inspected.
         expectation.applied = None;
         let causes = readiness::problems(&assess(snapshot, &expectation).troubles, snapshot);
-        let hint = causes.iter().find_map(|cause| cause.hint.clone());
+        let mut hint = causes.iter().find_map(|cause| cause.hint.clone());
         let explained = causes.iter().flat_map(|cause| cause.pods.clone()).collect();
         let mut problems: Vec<String> = causes.into_iter().map(|cause| cause.text).collect();
         let (tls, wrong) = tls.unzip();
         problems.extend(wrong.into_iter().flatten());
-        let mut hint = hint;
         if let Some(it) = &self.topology.transition {
             problems.insert(0, it.incomplete(&self.set));
             hint = it.hints(&self.set, &self.set.command(it.kind.word())).into_iter().next();

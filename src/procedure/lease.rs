@@ -54,11 +54,7 @@ fn check_transition(work: Work<'_>) -> anyhow::Result<()> {
     if work.context.lease.is_named(it.kind.word()) {
         return Ok(());
     }
-    let mut failure = Failure::new(Exit::Refused, it.incomplete(work.set));
-    for hint in it.hints(work.set, &work.context.sibling(it.kind.word())) {
-        failure = failure.hint(hint);
-    }
-    Err(failure.into())
+    Err(it.refusal(work.set, &work.context.sibling(it.kind.word())).into())
 }
 
 /// The same, before the first write of a plan. `statefulset` is what the plan is based on.

@@ -1,12 +1,13 @@
 //! The set's pods in their current state.
 
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
 use super::{Work, live};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::manifest::Kind;
-use crate::readiness::is_ready;
+use crate::readiness::{Snapshot, is_ready};
 use crate::set::{Role, SetIdentity, Topology, objects};
 
 /// Lists the set's pods.
@@ -28,6 +29,22 @@ pub(crate) async fn running(cluster: &Cluster, set: &SetIdentity) -> anyhow::Res
     let mut pods = list(cluster, set).await?;
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     Ok(pods)
+}
+
+/// A set's StatefulSet and its pods that are not being deleted, to compare them.
+///
+/// # Errors
+/// When the pods can't be listed.
+pub(crate) async fn snapshot(
+    cluster: &Cluster,
+    set: &SetIdentity,
+    statefulset: &Value,
+) -> anyhow::Result<Snapshot> {
+    Ok(Snapshot {
+        statefulset: serde_json::from_value(statefulset.clone())?,
+        pods: running(cluster, set).await?,
+        ..Snapshot::default()
+    })
 }
 
 /// The name of a pod.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::LOOK_EVERY;
+use super::{LOOK_EVERY, Work};
 use crate::cluster::exec::Exec;
 use crate::cluster::{Cluster, ClusterError};
 use crate::postgres::measurements::{self, Measurements};
-use crate::postgres::{ExecOutput, Observation, Script, psql, replication};
+use crate::postgres::{ExecOutput, Observation, Script, psql, replication, script};
 use crate::readiness::{Streaming, StreamingReplica};
 
 /// The container that runs PostgreSQL, in every profile.
@@ -47,6 +47,27 @@ pub(crate) async fn run(
 pub(crate) async fn exec(cluster: &Cluster, exec: Exec<'_>) -> Result<ExecOutput, ClusterError> {
     let output = cluster.exec(exec).await?;
     Ok(ExecOutput { stdout: output.stdout, stderr: output.stderr, exit_code: Some(output.code) })
+}
+
+/// Calls the script of the pods with a subcommand, in a running pod.
+///
+/// # Errors
+/// When it can't be run or does not end in time. What it refuses is in the output.
+pub(crate) async fn call(
+    work: Work<'_>,
+    pod: &str,
+    subcommand: &str,
+    timeout: Duration,
+) -> Result<ExecOutput, ClusterError> {
+    let exec = Exec {
+        namespace: work.namespace(),
+        pod,
+        container: CONTAINER,
+        argv: script::call(subcommand),
+        stdin: String::new(),
+        timeout,
+    };
+    self::exec(work.cluster, exec).await
 }
 
 /// Runs a script, and retries for the time `within` while its connection does not reach a server, or its container

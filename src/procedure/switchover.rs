@@ -42,8 +42,8 @@ pub(crate) struct Done {
     pub(crate) timeline: u32,
 }
 
-/// Moves the master from the one that the topology names to the pod with the ordinal `to`, or resumes what the topology
-/// records.
+/// Moves the master from the pod with the ordinal `from` to the pod with the ordinal `to`, or resumes what the topology
+/// records about both.
 ///
 /// # Errors
 /// When the user declines; when the old master does not stop, or the new one lacks something: then the old one is the
@@ -52,6 +52,7 @@ pub(crate) async fn switch(
     work: Work<'_>,
     statefulset: &Value,
     version: ServerVersion,
+    from: u32,
     to: u32,
 ) -> anyhow::Result<Done> {
     let record = Record::new(work);
@@ -60,6 +61,7 @@ pub(crate) async fn switch(
         work,
         servers: Servers { work },
         record,
+        from,
         to,
         facts,
         stopped_at: None,
@@ -169,6 +171,7 @@ struct Switch<'a> {
     work: Work<'a>,
     servers: Servers<'a>,
     record: Record<'a>,
+    from: u32,
     to: u32,
     facts: Facts,
     /// When this run began to stop the old master.
@@ -179,10 +182,7 @@ struct Switch<'a> {
 
 impl Switch<'_> {
     fn names(&self) -> (String, String) {
-        let set = self.work.set;
-        let from = self.facts.transition.as_ref().map(|it| it.from);
-        let from = from.or(self.work.topology.master()).unwrap_or_default();
-        (set.pod(from), set.pod(self.to))
+        (self.work.set.pod(self.from), self.work.set.pod(self.to))
     }
 
     fn transition(&self) -> anyhow::Result<Transition> {
@@ -202,19 +202,18 @@ impl Switch<'_> {
     }
 
     async fn prepare(&self) -> anyhow::Result<()> {
-        let from = self.work.topology.master().unwrap_or_default();
         lease::hold(self.work).await?;
         self.work.context.detail("creating replication slots, and writing a checkpoint");
-        self.servers.prepare(from, self.to).await
+        self.servers.prepare(self.from, self.to).await
     }
 
     async fn begin(&mut self) -> anyhow::Result<()> {
-        let (work, from) = (self.work, self.work.topology.master().unwrap_or_default());
+        let work = self.work;
         let id: String = Secret::random().expose().chars().take(8).collect();
         let it = Transition {
             id,
             kind: Kind::Switchover,
-            from,
+            from: self.from,
             to: self.to,
             step: Recorded::Fenced,
             since: Timestamp::now(),
@@ -365,8 +364,8 @@ impl Procedure for &mut Switch<'_> {
             }
             Step::Clear => {
                 let it = self.transition()?;
-                self.record.write(&Topology::after(), Some(&it.id)).await?;
                 self.servers.tidy(&it).await;
+                self.record.write(&Topology::after(), Some(&it.id)).await?;
                 self.facts.transition = None;
                 Progress::Cleared
             }

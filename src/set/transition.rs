@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::identity::SetIdentity;
+use crate::error::{Exit, Failure};
 use crate::values::Lsn;
 
 /// How another pod becomes the master.
@@ -107,6 +108,13 @@ impl Transition {
             hints.push(format!("{command} --back-out  # {} stays the master", set.pod(self.from)));
         }
         hints
+    }
+
+    /// The failure of a command that can't work meanwhile. `command` is as in [`Self::hints`].
+    #[must_use]
+    pub fn refusal(&self, set: &SetIdentity, command: &str) -> Failure {
+        let failure = Failure::new(Exit::Refused, self.incomplete(set));
+        self.hints(set, command).into_iter().fold(failure, Failure::hint)
     }
 
     /// The record.

@@ -10,15 +10,15 @@
 #   bootstrap.sh tls          make the running server use the mounted certificates, and print them
 #   bootstrap.sh stop         stop the master before its set is stopped, and print where its WAL ends
 #   bootstrap.sh fence ID     stop the server for the transition ID, and print the proof that it writes no more
-#   bootstrap.sh unfence ID   let the server of the transition ID start again
+#   bootstrap.sh unfence ID [ROLE]   let the server of the transition ID start again, if the pod still has the role
 #   bootstrap.sh promote N    make this standby the master of epoch N, and print its timeline
 #   bootstrap.sh follow N POD make this pod a replica of POD, the master of epoch N
 #
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
-# tablespaces.sh, server.sh, switch.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock, .owner.NUMBER, .role,
-# .fence, .stopped, .diverged; $PGDATA.new while it is created, $PGDATA.half after a clone that did not end; $PGDATA.old and
-# $PGDATA.old.tablespaces until a new clone streams.
+# tablespaces.sh, server.sh, switch.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock,
+# .owner.NUMBER, .role, .fence, .stopped, .diverged; $PGDATA.new while it is created, $PGDATA.half after a clone that did
+# not end; $PGDATA.old and $PGDATA.old.tablespaces until a new clone streams.
 #
 # Each kind of error has its own exit code, and its last log line is `bootstrap: error: ...`:
 readonly E_USAGE=2         # an unknown subcommand, or a variable is missing

@@ -77,6 +77,9 @@ may_serve() { # identifier
 ask_peers() {
   local started=$SECONDS said=-10 patience=$PGSET_PEER_WAIT waited list peer number processes busy refused silent judged=' '
   [ -z "$first_start" ] || patience=0
+  [ -n "$PGSET_PEERS" ] || command -v getent >/dev/null ||
+    die $E_USAGE "the image has no getent, which finds the other pods of the set: use the official image"
+  find_resolver
   read_neighbours
   while [ -z "$stopping" ]; do
     busy='' refused='' silent='' number=0 processes=()
@@ -221,7 +224,6 @@ peers() {
     echo "$PGSET_PEERS"
     return
   }
-  find_resolver
   service_peers
   for ((pod = 0; pod < pods; pod++)); do
     [ "$PGSET_NAME-$pod" = "$PGSET_POD" ] || nameless "$PGSET_NAME-$pod" &
@@ -249,12 +251,8 @@ service_peers() {
 }
 addresses() { timeout 2 getent "$resolver" "$1" 2>/dev/null || true; } # name
 resolver=ahosts
-find_resolver() {
-  command -v getent >/dev/null ||
-    die $E_USAGE "the image has no getent, which finds the other pods of the set: use the official image"
-  # That of Alpine has no database `ahosts` before 2024; its `hosts` lists all addresses.
-  getent ahosts 127.0.0.1 >/dev/null 2>&1 || resolver=hosts
-}
+# Before 2024 the getent of Alpine has no database `ahosts`; its `hosts` lists all addresses.
+find_resolver() { getent ahosts 127.0.0.1 >/dev/null 2>&1 || resolver=hosts; }
 # Prints the identifier, the timeline and the position, then the epoch, then where the WAL ended when the server started,
 # then whether it has diverged. A pod with an earlier script knows only the first line.
 ask_peer() { # address:port, or a name without an address

@@ -247,6 +247,7 @@ keep_the_owner() {
 # timeline that descends from this one's; or when the mounted topology, which may be a minute old, has a later epoch
 # and another master.
 watch_peers() {
+  find_resolver
   while attended sleep 5 && kill -0 $$ 2>/dev/null; do
     fenced || (watch_round) || log "the other pods could not be asked"
   done

@@ -55,9 +55,11 @@ check_fence() { # transition
   read -r id _ <"$PGDATA.fence" || true
   [ "$id" = "$1" ] || [ "$id" = stop ] || die $E_FENCED "$PGDATA is fenced by the transition $id, and not by $1"
 }
-unfence() { # transition
+# With a role: only if this pod still has it. A pod that was created again meanwhile is a replica.
+unfence() { # transition, role or none
   [ -n "${1:-}" ] || die $E_USAGE "unfence: the id of the transition is missing"
   check_fence "$1"
+  [ -z "${2:-}" ] || [ "$2" = "$(role)" ] || die $E_FENCED "pod $PGSET_POD is the $(role) now: $PGDATA stays fenced"
   [ ! -e "$PGDATA.fence" ] || remove_fence "the transition $1 is over here"
 }
 
@@ -66,7 +68,6 @@ unfence() { # transition
 # Makes this standby the master of an epoch, and prints its timeline. Only `pgset` decides that, and has written it to the
 # topology before.
 promote() { # epoch
-  local answer
   is_number "${1:-}" || die $E_USAGE "promote: the epoch is missing"
   check_epoch "$1" "$PGSET_POD"
   take_role "$1" "$PGSET_POD"
@@ -108,13 +109,12 @@ check_epoch() { # epoch, master
 }
 take_role() { # epoch, master
   epoch=$1 master_pod=$2
-  pod_role=replica
-  [ "$PGSET_POD" != "$master_pod" ] || pod_role=master
   rm -f "$PGDATA.stopped"
-  read_control
   # A replica writes it once it was compared: `follow`.
-  [ "$pod_role" = replica ] || write_role_file "$(control 'Database system identifier')" "$epoch" "$master_pod"
-  put "$PGSET_RUN/topology" "$master_pod $epoch $pods $recorded_identifier"
-  put "$PGSET_RUN/role" "$pod_role"
+  if [ "$PGSET_POD" = "$master_pod" ]; then
+    read_control
+    write_role_file "$(control 'Database system identifier')" "$epoch" "$master_pod"
+  fi
+  write_role
   kill -USR1 "$(<"$PGSET_RUN/process-1")"
 }

@@ -86,10 +86,14 @@ use_topology() { # command that prints the value of a key
     if [ "$epoch" -le 1 ] && [ -z "$transition" ]; then master_pod=$PGSET_NAME-0; else master_pod=none; fi
   fi
   follow_newest
+  write_role
+}
+# Tells process 1 and the probes what this pod follows now.
+write_role() {
   pod_role=replica
   [ "$PGSET_POD" != "$master_pod" ] || pod_role=master
-  put "$PGSET_RUN/role" "$pod_role"
   put "$PGSET_RUN/topology" "$master_pod $epoch $pods $recorded_identifier"
+  put "$PGSET_RUN/role" "$pod_role"
 }
 mounted() { # key
   [ ! -s "$PGSET_TOPOLOGY/$1" ] || cat "$PGSET_TOPOLOGY/$1"

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::machine::free_port;
-use super::set::{Pod, Set};
+use super::set::{Pod, Server, Set};
 use super::{code, eventually};
 
 fn copy(from: &Path, to: &Path) {
@@ -29,6 +29,15 @@ fn put_back(pod: &Pod, copied: &Path) {
 
 fn write(master: &Pod, table: &str) {
     master.sql(&format!("create table {table} as select generate_series(1, 1000) a"));
+}
+
+/// Stops the master, and returns a copy of its directory from before its last write, and one of what it has now.
+fn older_and_right(master: &Pod, server: Server, replica: &Pod) -> (PathBuf, PathBuf) {
+    let older = snapshot(master, "older");
+    write(master, "later");
+    replica.catches_up_with(master);
+    server.stop();
+    (older, snapshot(master, "right"))
 }
 
 #[test]
@@ -76,11 +85,7 @@ fn an_older_copy_of_the_master_s_directory_is_refused() {
     let set = Set::new();
     let (master, server, replica, standby) = set.pair_apart();
     master.sql("checkpoint");
-    let older = snapshot(&master, "older");
-    write(&master, "later");
-    replica.catches_up_with(&master);
-    server.stop();
-    let right = snapshot(&master, "right");
+    let (older, right) = older_and_right(&master, server, &replica);
     put_back(&master, &older);
     let words =
         ["does not have the WAL that the pod at 127.0.0.1:", "nothing was changed", "pg_dump"];
@@ -225,12 +230,7 @@ fn a_standby_that_needs_its_master_does_not_stop_it_for_ever() {
 fn the_server_s_container_asks_before_its_first_start() {
     let set = Set::new();
     let (master, server, replica, _standby) = set.pair_apart();
-    set.record(&master.identifier());
-    let older = snapshot(&master, "older");
-    write(&master, "later");
-    replica.catches_up_with(&master);
-    server.stop();
-    let right = snapshot(&master, "right");
+    let (older, right) = older_and_right(&master, server, &replica);
     put_back(&master, &older);
     for _ in 0..2 {
         let words = ["does not have the WAL that the pod at 127.0.0.1:"];

@@ -119,7 +119,7 @@ fn a_master_that_is_not_replaced_continues() {
     master.sql("create table t as select 1 a");
     master.run(&["fence", "t1"]).ok();
     let started = Instant::now();
-    master.run(&["unfence", "t1"]).ok();
+    master.run(&["unfence", "t1", "master"]).ok();
     master.becomes_ready(&mut server);
     assert!(started.elapsed().as_secs() < 5);
     assert_eq!(master.sql("select pg_walfile_name(pg_current_wal_lsn()) like '00000001%'"), "t");
@@ -133,6 +133,7 @@ fn a_master_that_is_not_replaced_continues() {
     let mut server = master.serve();
     server.running().says("no server starts on");
     assert_eq!(proof(&master.run(&["fence", "t1"]).ok()).2, "clean");
+    master.run(&["unfence", "t1", "master"]).refuses(code::FENCED, &["is the replica now"]);
     server.stop();
     over(&set);
     set.name_master("pgset-0");

@@ -1,29 +1,10 @@
 //! The master moves to another pod, while clients write.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::DeleteParams;
 
-use super::ledger::{ACKNOWLEDGED, BETWEEN, NOTHING, acknowledged, catches_up_with, under_load};
-use crate::support::client::Clients;
+use super::ledger::{ACKNOWLEDGED, BETWEEN, nothing_is_lost, under_load};
 use crate::support::space::{Image, Space};
-
-const PODS: [&str; 3] = ["pgset-0", "pgset-1", "pgset-2"];
-
-/// No acknowledged row is missing on any pod.
-async fn nothing_is_lost(space: &Space, clients: &Clients<'_>, master: &str) {
-    let acknowledged = acknowledged(clients).await;
-    for pod in PODS {
-        if pod != master {
-            catches_up_with(space, master, pod).await;
-        }
-        let rows = space.sql(pod, "userdb", "select n from ledger").await.unwrap();
-        let rows: BTreeSet<usize> = rows.lines().map(|line| line.parse().unwrap()).collect();
-        let lost: Vec<usize> = acknowledged.difference(&rows).copied().collect();
-        assert_eq!(lost, NOTHING, "{pod}");
-    }
-}
 
 async fn timeline(space: &Space, master: &str) -> String {
     let sql = "select left(pg_walfile_name(pg_current_wal_lsn()), 8)";

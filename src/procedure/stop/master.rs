@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::exec::Exec;
 use crate::postgres::replication::Lsn;
 use crate::postgres::script::{self, Stopped};
 use crate::procedure::{LOOK_EVERY, Work, pods, sql};
@@ -28,15 +27,8 @@ pub(super) async fn stop_master(work: Work<'_>) -> anyhow::Result<()> {
     if !has_server(&master) {
         return Ok(());
     }
-    let exec = Exec {
-        namespace: work.namespace(),
-        pod: &master,
-        container: sql::CONTAINER,
-        argv: script::call("stop"),
-        stdin: String::new(),
-        timeout: script::STOP_WITHIN.min(work.cluster.deadline.remaining()),
-    };
-    let stopped = match sql::exec(work.cluster, exec).await {
+    let within = script::STOP_WITHIN.min(work.cluster.deadline.remaining());
+    let stopped = match sql::call(work, &master, "stop", within).await {
         Ok(output) => Stopped::parse(&output),
         Err(error) => Stopped::No(error.to_string()),
     };

@@ -9,15 +9,17 @@ use tokio::time::{Instant, sleep};
 
 use super::super::{LOOK_EVERY, Work, lease, pods, sql};
 use crate::cluster::ClusterError;
-use crate::cluster::exec::Exec;
 use crate::error::{Exit, Failure};
 use crate::postgres::script::{self, Proof};
 use crate::postgres::takeover::{self, Candidate};
-use crate::postgres::{ExecOutput, slots};
+use crate::postgres::{ExecOutput, Script, slots};
 use crate::set::{Role, Transition, objects};
 
-/// How long a container that does not run is waited for: its pod may be made anew.
+/// How long a container that does not run is waited for: its pod may be created again.
 const RUNS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the old master may take to accept connections as a standby.
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The servers of the set.
 pub(super) struct Servers<'a> {
@@ -110,30 +112,35 @@ impl Servers<'_> {
         Ok(())
     }
 
-    /// Drops the slots that are left on the old master: unused, they would keep WAL.
+    /// Drops the slots that are left on the old master: unused, they would keep WAL. Waits for a server that starts. If it
+    /// does not come, the slots stay, which is no reason not to complete the switchover.
     pub(super) async fn tidy(&self, it: &Transition) {
         let (work, set, from) = (self.work, self.work.set, self.work.set.pod(it.from));
-        let tidied = async {
-            let asked = sql::run(work.cluster, work.namespace(), &slots::list(&from)).await?;
-            for slot in slots::beyond(set, &(0..u32::MAX), &asked) {
-                let drop = slots::drop(&from, &slot);
-                sql::run(work.cluster, work.namespace(), &drop).await?;
-            }
-            Ok::<(), ClusterError>(())
+        let ask = async |script: Script| {
+            let within = REACHED_WITHIN.min(work.cluster.deadline.remaining());
+            let asked = sql::run_once_reachable(work.cluster, work.namespace(), &script, within);
+            let output = asked.await.map_err(|error| error.to_string())?;
+            output.trouble().map_or(Ok(()), |trouble| Err(trouble.to_string()))?;
+            Ok::<ExecOutput, String>(output)
         };
-        if let Err(error) = tidied.await {
-            work.context.detail(format!("the slots on {from} are left: {error}"));
+        let tidied: Result<(), String> = async {
+            let listed = ask(slots::list(&from)).await?;
+            for slot in slots::beyond(set, &(0..u32::MAX), &listed) {
+                ask(slots::drop(&from, &slot)).await?;
+            }
+            Ok(())
+        }
+        .await;
+        if let Err(why) = tidied {
+            work.context.warn(format!("the replication slots on {from} are left: {why}"));
         }
     }
 
-    /// Makes the old master serve again. A pod that was made anew meanwhile is made once more, as the master.
+    /// Makes the old master serve again. A pod that was created again meanwhile is a replica: it is created once more, as the
+    /// master.
     pub(super) async fn serve_again(&self, it: &Transition) -> anyhow::Result<()> {
         let (work, from) = (self.work, self.work.set.pod(it.from));
-        let id = objects::pod(work.set, &from);
-        let Some(there) = work.cluster.get(&id).await? else { return Ok(()) };
-        let made = there["metadata"]["creationTimestamp"].as_str().and_then(|at| at.parse().ok());
-        let is_new = made.is_some_and(|at: jiff::Timestamp| at >= it.since);
-        if is_new || self.tell(&from, &format!("unfence {}", it.id)).await.is_err() {
+        if self.tell(&from, &format!("unfence {} master", it.id)).await.is_err() {
             return pods::delete(work, &from).await;
         }
         self.label(&from, Some(Role::Master)).await
@@ -172,15 +179,8 @@ impl Servers<'_> {
         call: &str,
         timeout: Duration,
     ) -> Result<ExecOutput, ClusterError> {
-        let exec = Exec {
-            namespace: self.work.namespace(),
-            pod,
-            container: sql::CONTAINER,
-            argv: script::call(call),
-            stdin: String::new(),
-            timeout: timeout.min(self.work.cluster.deadline.remaining()),
-        };
-        sql::exec(self.work.cluster, exec).await
+        let timeout = timeout.min(self.work.cluster.deadline.remaining());
+        sql::call(self.work, pod, call, timeout).await
     }
 
     async fn tell(&self, pod: &str, call: &str) -> Result<(), String> {

@@ -8,12 +8,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::recorded::{certificates_of, line_of};
-use crate::cluster::exec::Exec;
 use crate::error::{Exit, Failure};
 use crate::postgres::{script, tls};
 use crate::procedure::kubelet::Nudges;
-use crate::procedure::sql::CONTAINER;
-use crate::procedure::{AT_ONCE, Next, Procedure, Work, pods, run};
+use crate::procedure::{AT_ONCE, Next, Procedure, Work, pods, run, sql};
 use crate::set::objects;
 use crate::settings::tls::Stage;
 
@@ -111,22 +109,17 @@ impl Procedure for Follow<'_> {
     type Step = Step;
 
     async fn look(&mut self) -> anyhow::Result<Facts> {
-        let exec = Exec {
-            namespace: self.work.namespace(),
-            pod: pods::name(self.pod),
-            container: CONTAINER,
-            // Prints what the server uses afterwards.
-            argv: script::call("tls"),
-            stdin: String::new(),
-            timeout: tls::BRING_WITHIN,
-        };
-        let output = self.work.cluster.exec(exec).await;
-        let is_unusable = output.as_ref().is_ok_and(|output| output.code == tls::UNUSABLE);
+        // Prints what the server uses afterwards.
+        let output = sql::call(self.work, pods::name(self.pod), "tls", tls::BRING_WITHIN).await;
+        let unusable = Some(tls::UNUSABLE);
+        let is_unusable = output.as_ref().is_ok_and(|output| output.exit_code == unusable);
         self.unusable = self.unusable.or_else(|| Some(Instant::now())).filter(|_| is_unusable);
         let unusable = self.unusable.is_some_and(|since| since.elapsed() >= UNUSABLE_FOR);
         let (why, answered) = match output {
-            Ok(output) if output.code == 0 && self.wanted.is(&output.stdout) => (None, true),
-            Ok(output) if output.code == 0 => {
+            Ok(output) if output.exit_code == Some(0) && self.wanted.is(&output.stdout) => {
+                (None, true)
+            }
+            Ok(output) if output.exit_code == Some(0) => {
                 (Some("the pod has not received the new certificate".to_owned()), true)
             }
             Ok(output) => (Some(script::trouble(&output.stderr)), true),
