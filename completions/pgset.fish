@@ -47,6 +47,8 @@ complete -c pgset -n "__fish_pgset_needs_command" -f -a "up" -d 'Create or updat
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "scale" -d 'Change the number of pods and wait until the replicas stream'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "restart" -d 'Restart pods one by one, replicas first'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "switchover" -d 'Make a replica the master, without loss'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "failover" -d 'Make a replica the master when the master does not come back'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "rejoin" -d 'Make an old master follow the new one, and keep the data that only it has'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Test replication with SQL, inside the cluster'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "status" -d 'Show pods, replication, services, volumes and problems'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "stop" -d 'Stop the pods, keep the set\'s objects and its data'
@@ -159,6 +161,40 @@ complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s q -l quiet -d
 complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s y -l yes -d 'Answer every question with yes'
 complete -c pgset -n "__fish_pgset_using_subcommand switchover" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l to -d 'Pod that becomes the master' -r
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l node-is-off -d 'Say that the master\'s node is switched off' -r
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -s o -l output -d 'Format' -r -f -a "human\t'For people'
+json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l context -d 'Context of the kubeconfig [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l accept-data-loss -d 'Allow a pod that has less than another replica'
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l dry-run -d 'Show what is known, change nothing'
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -l back-out -d 'Undo a run that was interrupted before the promotion'
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -s q -l quiet -d 'Print only warnings and errors'
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -s v -l verbose -d 'Print more details: -v to -vvvv'
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand failover" -s h -l help -d 'Print help; --help explains every option'
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -s o -l output -d 'Format' -r -f -a "human\t'For people'
+json\t'JSON, one document or one line per event'"
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -l kubeconfig -d 'Kubeconfig file [default: ~/.kube/config]' -r -F
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -l context -d 'Context of the kubeconfig [default: current]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -s n -l namespace -d 'Namespace of the set [default: the context\'s]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -l name -d 'Name of the set [default: pgset]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -l color -d 'Use color' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -l clone -d 'Clone the pod in any case'
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -s q -l quiet -d 'Print only warnings and errors'
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -s v -l verbose -d 'Print more details: -v to -vvvv'
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -s y -l yes -d 'Answer every question with yes'
+complete -c pgset -n "__fish_pgset_using_subcommand rejoin" -s h -l help -d 'Print help; --help explains every option'
 complete -c pgset -n "__fish_pgset_using_subcommand test" -l lag-limit -d 'Maximum replication delay' -r
 complete -c pgset -n "__fish_pgset_using_subcommand test" -s o -l output -d 'Format' -r -f -a "human\t'For people'
 json\t'JSON, one document or one line per event'

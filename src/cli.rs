@@ -6,6 +6,7 @@ mod definition;
 pub mod diff;
 pub mod down;
 pub mod env;
+pub mod failover;
 pub mod global;
 pub mod man;
 pub mod name;
@@ -39,6 +40,7 @@ pub use definition::command;
 pub use diff::DiffArgs;
 pub use down::DownArgs;
 pub use env::EnvArgs;
+pub use failover::{FailoverArgs, RejoinArgs};
 pub use global::{Color, GlobalArgs, Output};
 pub use man::{ManArgs, man};
 pub use name::NameArg;
@@ -129,6 +131,17 @@ pub enum Command {
     /// The master stops cleanly, and a replica is promoted once it is proved that it has everything. Nothing can be
     /// written for a moment. A run that was interrupted is completed by the same command, or undone with --back-out.
     Switchover(SwitchoverArgs),
+    /// Make a replica the master when the master does not come back
+    ///
+    /// Only with proof that the old master writes no more, and after it has said what may be missing. The data of the
+    /// old master is kept. A run that was interrupted is completed by the same command, or undone with --back-out
+    /// while no pod is promoted.
+    Failover(FailoverArgs),
+    /// Make an old master follow the new one, and keep the data that only it has
+    ///
+    /// A pod whose server has written something that the master never had can't stream. Its data directory is moved
+    /// beside, and the pod is cloned.
+    Rejoin(RejoinArgs),
     /// Test replication with SQL, inside the cluster
     Test(TestArgs),
     /// Show pods, replication, services, volumes and problems
@@ -177,6 +190,8 @@ impl Command {
             Self::Scale(_) => "scale",
             Self::Restart(_) => "restart",
             Self::Switchover(_) => "switchover",
+            Self::Failover(_) => "failover",
+            Self::Rejoin(_) => "rejoin",
             Self::Test(_) => "test",
             Self::Status(_) => "status",
             Self::Stop(_) => "stop",
@@ -205,6 +220,8 @@ impl Command {
                 | Self::Scale(_)
                 | Self::Restart(_)
                 | Self::Switchover(_)
+                | Self::Failover(_)
+                | Self::Rejoin(_)
                 | Self::Stop(_)
                 | Self::Start(_)
                 | Self::Down(_)
@@ -221,9 +238,8 @@ impl Command {
 /// The output formats of a command, its default first.
 fn outputs(command: &str) -> &'static [Output] {
     match command {
-        "up" | "scale" | "restart" | "switchover" | "stop" | "start" | "down" | "env" => {
-            &[Output::Human, Output::Json]
-        }
+        "up" | "scale" | "restart" | "switchover" | "failover" | "rejoin" | "stop" | "start"
+        | "down" | "env" => &[Output::Human, Output::Json],
         "test" => &[Output::Human, Output::Json, Output::Junit],
         "status" => &[Output::Human, Output::Wide, Output::Json, Output::Yaml],
         "render" => &[Output::Human, Output::Yaml],

@@ -5,9 +5,11 @@ pub mod connect;
 pub mod diff;
 pub mod down;
 pub mod env;
+pub mod failover;
 pub mod man;
 pub mod password;
 pub mod psql;
+pub mod rejoin;
 pub mod render;
 pub mod restart;
 #[cfg(feature = "sandbox")]

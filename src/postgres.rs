@@ -16,6 +16,7 @@ pub mod rotation;
 pub mod script;
 pub mod slots;
 pub mod smoke;
+pub mod standing;
 pub mod status;
 pub mod takeover;
 pub mod tls;

@@ -156,6 +156,8 @@ async fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Exit> 
         Command::Scale(args) => commands::scale::run(args, context).await,
         Command::Restart(args) => commands::restart::run(args, context).await,
         Command::Switchover(args) => commands::switchover::run(args, context).await,
+        Command::Failover(args) => commands::failover::run(args, context).await,
+        Command::Rejoin(args) => commands::rejoin::run(args, context).await,
         Command::Test(args) => Box::pin(commands::test::run(args, context)).await,
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Stop(args) => commands::stop::run(args, context).await,

@@ -142,11 +142,13 @@ pub(crate) const PROGRAM: &str = "pgset";
 pub(crate) const PLUGIN: &str = "kubectl pgset";
 
 /// The commands of pgset. A test compares them with the command line.
-pub(crate) const SUBCOMMANDS: [&str; 19] = [
+pub(crate) const SUBCOMMANDS: [&str; 21] = [
     "up",
     "scale",
     "restart",
     "switchover",
+    "failover",
+    "rejoin",
     "test",
     "status",
     "stop",

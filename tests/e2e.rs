@@ -6,6 +6,7 @@
 mod access;
 mod config;
 mod day;
+mod failover;
 mod failures;
 mod faults;
 mod forbidden;

@@ -18,9 +18,11 @@ impl Command {
     fn set_name(&self) -> Option<&str> {
         let argument = match self {
             Self::Restart(args) => return args.named().0,
+            Self::Rejoin(args) => return args.set_name(),
             Self::Up(args) => &args.name,
             Self::Scale(args) => &args.name,
             Self::Switchover(args) => &args.name,
+            Self::Failover(args) => &args.name,
             Self::Test(args) => &args.name,
             Self::Status(args) => &args.name,
             Self::Stop(args) => &args.name,

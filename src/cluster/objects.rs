@@ -170,6 +170,13 @@ impl Cluster {
         self.delete_with(id, &json!({ "uid": uid }), "Background", false).await
     }
 
+    /// Deletes the object of a pod with this UID, without waiting for its node: its containers may run on.
+    pub async fn delete_by_force(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
+        let mut options = delete_options(&json!({ "uid": uid }), "Background");
+        options["gracePeriodSeconds"] = json!(0);
+        self.delete_by(id, &options, "").await
+    }
+
     /// Lets the server check the deletion of the object with this UID. Nothing is deleted.
     pub async fn rehearse_delete(&self, id: &ObjectId, uid: &str) -> Result<bool, ClusterError> {
         self.delete_with(id, &json!({ "uid": uid }), "Background", true).await
@@ -198,17 +205,21 @@ impl Cluster {
         propagation: &str,
         dry: bool,
     ) -> Result<bool, ClusterError> {
-        let mut options = json!({
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": preconditions,
-            "propagationPolicy": propagation,
-        });
+        let mut options = delete_options(preconditions, propagation);
         if dry {
             options["dryRun"] = json!(["All"]);
         }
-        let uri = format!("{}{}", self.path_of(id).await?, if dry { "?dryRun=All" } else { "" });
-        let request = with_body(Method::DELETE, &uri, "application/json", &options);
+        self.delete_by(id, &options, if dry { "?dryRun=All" } else { "" }).await
+    }
+
+    async fn delete_by(
+        &self,
+        id: &ObjectId,
+        options: &Value,
+        query: &str,
+    ) -> Result<bool, ClusterError> {
+        let uri = format!("{}{query}", self.path_of(id).await?);
+        let request = with_body(Method::DELETE, &uri, "application/json", options);
         match self.call::<Value>(&format!("deleting {id}"), request).await {
             Ok(_) => Ok(true),
             // 409: a precondition failed, so the object is gone, or another version.
@@ -216,6 +227,15 @@ impl Cluster {
             Err(e) => Err(e),
         }
     }
+}
+
+fn delete_options(preconditions: &Value, propagation: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": preconditions,
+        "propagationPolicy": propagation,
+    })
 }
 
 fn dry_run(dry: bool) -> &'static str {

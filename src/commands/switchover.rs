@@ -23,7 +23,7 @@ pub async fn run(args: &SwitchoverArgs, context: &Context) -> anyhow::Result<Exi
     let started = Instant::now();
     let target = context.target().await?;
     let set = context.set(Some(&target))?;
-    let to = args.to.as_deref().map(|pod| named(&set, pod)).transpose()?;
+    let to = args.to.as_deref().map(|pod| named(&set, "--to", pod)).transpose()?;
     let cluster = context.cluster(&target).await?;
     context.begin("switchover", &set, &target, Vec::new());
     let attempt = async || Box::pin(attempt(args, to, context, &cluster, &set, started)).await;
@@ -31,10 +31,10 @@ pub async fn run(args: &SwitchoverArgs, context: &Context) -> anyhow::Result<Exi
 }
 
 /// The ordinal of a pod of the set.
-fn named(set: &SetIdentity, pod: &str) -> Result<u32, Failure> {
+pub(super) fn named(set: &SetIdentity, argument: &str, pod: &str) -> Result<u32, Failure> {
     set.ordinal(pod).ok_or_else(|| {
         let example = set.pod(1);
-        Failure::new(Exit::Usage, format!("--to: {pod:?} is no pod of the set {}", set.name))
+        Failure::new(Exit::Usage, format!("{argument}: {pod:?} is no pod of the set {}", set.name))
             .hint(format!("give the name of a pod, such as {example}"))
     })
 }

@@ -40,10 +40,12 @@ pub enum Kind {
     ControllerRevision,
     /// `v1`; read only.
     ResourceQuota,
+    /// `v1`, cluster-scoped; read only, and only if the user may.
+    Node,
 }
 
 /// All kinds, in the order in which pgset applies them.
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 18] = [
     Kind::Namespace,
     Kind::ServiceAccount,
     Kind::Role,
@@ -61,6 +63,7 @@ pub const KINDS: [Kind; 17] = [
     Kind::Lease,
     Kind::ControllerRevision,
     Kind::ResourceQuota,
+    Kind::Node,
 ];
 
 impl Kind {
@@ -85,6 +88,7 @@ impl Kind {
             Self::Lease => "Lease",
             Self::ControllerRevision => "ControllerRevision",
             Self::ResourceQuota => "ResourceQuota",
+            Self::Node => "Node",
         }
     }
 
@@ -109,6 +113,7 @@ impl Kind {
             Self::Lease => "leases",
             Self::ControllerRevision => "controllerrevisions",
             Self::ResourceQuota => "resourcequotas",
+            Self::Node => "nodes",
         }
     }
 
@@ -154,7 +159,7 @@ impl Kind {
     /// Whether the kind is namespaced.
     #[must_use]
     pub fn namespaced(self) -> bool {
-        !matches!(self, Self::Namespace | Self::PersistentVolume | Self::StorageClass)
+        !matches!(self, Self::Namespace | Self::PersistentVolume | Self::StorageClass | Self::Node)
     }
 
     /// Whether pgset applies documents of this kind.
@@ -168,6 +173,7 @@ impl Kind {
                 | Self::Lease
                 | Self::ControllerRevision
                 | Self::ResourceQuota
+                | Self::Node
         )
     }
 

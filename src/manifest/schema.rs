@@ -54,7 +54,8 @@ pub(super) fn check(kind: Kind, document: &Value) -> Result<(), Wrong> {
         | Kind::StorageClass
         | Kind::Lease
         | Kind::ControllerRevision
-        | Kind::ResourceQuota => Ok(()),
+        | Kind::ResourceQuota
+        | Kind::Node => Ok(()),
     }
 }
 

@@ -65,6 +65,8 @@ pub enum Ended {
     AsStandby,
     /// It was killed.
     Killed,
+    /// Its files can't be read any more: where its WAL ends is not known.
+    Lost,
 }
 
 /// The proof that a fenced server writes no more.
@@ -91,6 +93,7 @@ impl Proof {
                 "clean" => Ended::Cleanly,
                 "standby" => Ended::AsStandby,
                 "crashed" => Ended::Killed,
+                "lost" => Ended::Lost,
                 _ => return None,
             };
             let system_identifier = words.next()?.to_owned();
@@ -112,6 +115,33 @@ pub fn promoted(output: &ExecOutput) -> Result<u32, String> {
     }
 }
 
+/// What a replica has, once it receives no more WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detached {
+    /// Where its WAL ends. `None` if it has no data.
+    pub end: Option<End>,
+    /// When it last heard from the master: seconds since 1970.
+    pub contact: Option<i64>,
+}
+
+impl Detached {
+    /// Reads the output of `call("detach ID EPOCH")`. The error is a message for the user.
+    pub fn parse(output: &ExecOutput) -> Result<Self, String> {
+        let parsed = || {
+            let mut words = output.stdout.lines().last()?.split(' ');
+            let position = Lsn::parse(words.next()?)?;
+            let timeline = words.next()?.parse().ok()?;
+            let contact = words.next()?.parse().ok()?;
+            let end = (timeline > 0).then_some(End { position, timeline });
+            Some(Self { end, contact: (contact > 0).then_some(contact) })
+        };
+        match output.exit_code {
+            Some(0) => parsed().ok_or_else(|| "it did not print the expected output".to_owned()),
+            _ => Err(trouble(&output.stderr)),
+        }
+    }
+}
+
 /// Reads the output of a call that prints nothing. The error is a message for the user.
 pub fn done(output: &ExecOutput) -> Result<(), String> {
     if output.exit_code == Some(0) { Ok(()) } else { Err(trouble(&output.stderr)) }
@@ -128,9 +158,12 @@ mod tests {
             stderr: stderr.to_owned(),
             exit_code: Some(code),
         };
-        for (word, ended) in
-            [("clean", Ended::Cleanly), ("standby", Ended::AsStandby), ("crashed", Ended::Killed)]
-        {
+        for (word, ended) in [
+            ("clean", Ended::Cleanly),
+            ("standby", Ended::AsStandby),
+            ("crashed", Ended::Killed),
+            ("lost", Ended::Lost),
+        ] {
             let proof = Proof::parse(&said(0, &format!("0/3000028 2 {word} 77 uid-1\n"), ""));
             let proof = proof.unwrap();
             assert_eq!(proof.end, End { position: Lsn(0x300_0028), timeline: 2 });
@@ -146,6 +179,21 @@ mod tests {
         assert_eq!(promoted(&said(0, "3\n", "")), Ok(3));
         assert_eq!(promoted(&refused).unwrap_err(), why);
         assert_eq!((done(&said(0, "", "")), done(&refused)), (Ok(()), Err(why)));
+    }
+
+    #[test]
+    fn a_detached_replica_says_what_it_has() {
+        let said = |stdout: &str| {
+            let stdout = stdout.to_owned();
+            Detached::parse(&ExecOutput { stdout, exit_code: Some(0), ..ExecOutput::default() })
+        };
+        let end = Some(End { position: Lsn(0x300_0060), timeline: 2 });
+        assert_eq!(
+            said("0/3000060 2 1764500000\n"),
+            Ok(Detached { end, contact: Some(1_764_500_000) })
+        );
+        assert_eq!(said("x\n0/0 0 0\n"), Ok(Detached { end: None, contact: None }));
+        assert!(said("0/3000060 2\n").is_err() && said("").is_err());
     }
 
     #[test]

@@ -126,8 +126,8 @@ for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
   beside=${ordinal#"${ordinal%%.*}"}
   case $beside in
-    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .diverged | .diverged.new | .half | .old.tablespaces | \
-      .kept.tablespaces | .kept.tablespaces.* | .owner.* | .owner-*) ;;
+    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .stopped | .stopped.new | .half | .old.tablespaces | \
+      .diverged | .diverged.new | .diverged-* | .kept.tablespaces | .kept.tablespaces.* | .owner.* | .owner-*) ;;
     *) continue ;;
   esac
   case ${ordinal%%.*} in
@@ -188,6 +188,8 @@ mod tests {
             "pgset-1.kept.tablespaces",
             "pgset-1.kept.tablespaces.2",
             "pgset-1.half",
+            "pgset-1.stopped",
+            "pgset-1.diverged-2",
             "pgset-11",
             "pgset-",
             "pgset-0-1",

@@ -40,6 +40,7 @@ pub(crate) fn expectation(
         not_before: applied_at(statefulset),
         configured: None,
         want_streaming: replicas > 1,
+        only: None,
         server_minor: version.minor,
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{Exit, Failure};
 use crate::event::Event;
 use crate::set::lease::{self, Claim, Holder, Lease, Unchanged};
 use crate::set::objects;
+use crate::set::transition::Kind;
 
 /// The pause between two observations of another command's Lease.
 const EVERY: Duration = Duration::from_millis(500);
@@ -51,7 +52,10 @@ pub(crate) async fn hold(work: Work<'_>) -> anyhow::Result<()> {
 /// While the master changes, no other command writes: it would be based on the old master.
 fn check_transition(work: Work<'_>) -> anyhow::Result<()> {
     let Some(it) = &work.topology.transition else { return Ok(()) };
-    if work.context.lease.is_named(it.kind.word()) {
+    // A failover takes a switchover over whose new master is lost.
+    if work.context.lease.is_named(it.kind.word())
+        || work.context.lease.is_named(Kind::Failover.word())
+    {
         return Ok(());
     }
     Err(it.refusal(work.set, &work.context.sibling(it.kind.word())).into())

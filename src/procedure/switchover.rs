@@ -5,9 +5,9 @@
 //! next one. Until the new master is decided, the old one can be made the master again.
 
 pub(crate) mod choice;
-mod record;
+pub(super) mod record;
 pub(crate) mod report;
-mod servers;
+pub(super) mod servers;
 
 use std::time::Duration;
 
@@ -248,6 +248,17 @@ impl Switch<'_> {
             Ended::Cleanly => "has stopped",
             Ended::AsStandby => "runs as a standby, and was stopped",
             Ended::Killed => "was killed",
+            Ended::Lost => {
+                let message =
+                    format!("the files of {from} can't be read: where its WAL ends is not known");
+                let command = self.work.context.sibling("switchover");
+                return Err(Failure::new(Exit::Refused, message)
+                    .hint(format!(
+                        "{command} --back-out  # then the master can be replaced: {}",
+                        self.work.context.sibling("failover")
+                    ))
+                    .into());
+            }
         };
         let end = proof.end;
         self.work.context.detail(format!(
@@ -359,7 +370,7 @@ impl Procedure for &mut Switch<'_> {
             }
             Step::Follow => {
                 let it = self.transition()?;
-                self.servers.follow(&it, self.record.topology.epoch).await?;
+                self.servers.follow(&it, self.record.topology.epoch, &[]).await?;
                 Progress::Followed
             }
             Step::Clear => {

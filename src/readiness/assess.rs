@@ -38,7 +38,7 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
     let refused = set.troubles.iter().find(|trouble| trouble.cause == Cause::FailedCreate);
     let refused = refused.map(|trouble| trouble.message.clone());
 
-    let mut wedged = Vec::new();
+    let mut wedged: Vec<WedgedPod> = Vec::new();
     let mut pods = Vec::new();
     for ordinal in 0..expectation.replicas {
         let (object, found) = pod::judge(view, ordinal, &claim_troubles, refused.as_deref());
@@ -47,8 +47,18 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
     }
     pods.extend(view.pods_above().into_iter().map(|above| pod::judge_above(view, above)));
 
+    let matters = |object: &&ObjectReadiness| {
+        let id = &object.state.object;
+        expectation.only.as_ref().is_none_or(|pod| match id.kind {
+            Kind::Pod => id.name == *pod,
+            Kind::PersistentVolumeClaim => id.name.ends_with(&format!("-{pod}")),
+            _ => false,
+        })
+    };
     let root_causes_first = volumes.iter().chain(&claims).chain(std::iter::once(&set)).chain(&pods);
-    let troubles = root_causes_first.flat_map(|object| object.troubles.clone()).collect();
+    let troubles =
+        root_causes_first.filter(matters).flat_map(|object| object.troubles.clone()).collect();
+    wedged.retain(|pod| expectation.only.as_ref().is_none_or(|only| *only == pod.name));
     let all: Vec<ObjectReadiness> = std::iter::once(set)
         .chain(pods)
         .chain(claims)
@@ -57,6 +67,7 @@ pub fn assess(snapshot: &Snapshot, expectation: &Expectation) -> Assessment {
         .collect();
     let waiting_for: Vec<String> = all
         .iter()
+        .filter(matters)
         .filter_map(|object| Some(format!("{}: {}", object.state.object, object.waiting.as_ref()?)))
         .collect();
     Assessment {

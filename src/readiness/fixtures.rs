@@ -91,6 +91,7 @@ pub(super) fn healthy(replicas: u32) -> World {
         not_before: Some(APPLIED.parse().unwrap()),
         configured: None,
         want_streaming: true,
+        only: None,
         server_minor: 37,
     };
     World { snapshot, expected }

@@ -97,6 +97,8 @@ pub struct Expectation {
     pub configured: Option<Timestamp>,
     /// Whether each replica must stream.
     pub want_streaming: bool,
+    /// Only this pod and its claim matter: another pod may be broken meanwhile.
+    pub only: Option<String>,
     /// The minor version of the API server: 20 for 1.20.
     pub server_minor: u32,
 }

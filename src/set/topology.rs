@@ -31,6 +31,8 @@ const PODS: &str = "pods";
 const EPOCH: &str = "epoch";
 /// The key that exists while another pod becomes the master.
 const TRANSITION: &str = "transition";
+/// The key that asks a pod to replace its data directory, which has diverged: `POD EPOCH`. See `set_aside` in replica.sh.
+pub const REJOIN: &str = "rejoin";
 /// The value of [`MASTER`] when no pod may be the master.
 const NO_POD: &str = "none";
 

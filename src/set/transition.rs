@@ -12,6 +12,9 @@ use crate::values::Lsn;
 pub enum Kind {
     /// The master stops cleanly, and a replica that has everything takes over.
     Switchover,
+    /// The master does not come back, and a replica that has most takes over. Until it is promoted, the pod that the
+    /// record names as the new master is only the one that had most at first.
+    Failover,
 }
 
 impl Kind {
@@ -20,7 +23,14 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Switchover => "switchover",
+            Self::Failover => "failover",
         }
+    }
+
+    /// The kind with this word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Switchover, Self::Failover].into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -78,7 +88,7 @@ impl Transition {
     pub fn parse(set: &SetIdentity, text: &str) -> Option<Self> {
         let mut words = text.split_ascii_whitespace();
         let id = words.next()?.to_owned();
-        let kind = (words.next()? == Kind::Switchover.word()).then_some(Kind::Switchover)?;
+        let kind = Kind::of(words.next()?)?;
         let (from, to) = (set.ordinal(words.next()?)?, set.ordinal(words.next()?)?);
         let step = words.next()?;
         let step =
@@ -97,7 +107,10 @@ impl Transition {
     #[must_use]
     pub fn incomplete(&self, set: &SetIdentity) -> String {
         let (from, to) = (set.pod(self.from), set.pod(self.to));
-        format!("a {} from {from} to {to} is not complete", self.kind.word())
+        match (self.kind, self.step) {
+            (Kind::Failover, Step::Fenced) => format!("a failover of {from} is not complete"),
+            (kind, _) => format!("a {} from {from} to {to} is not complete", kind.word()),
+        }
     }
 
     /// What to type next. `command` is the command line of [`Kind::word`] for this set.

@@ -13,12 +13,14 @@
 #   bootstrap.sh unfence ID [ROLE]   let the server of the transition ID start again, if the pod still has the role
 #   bootstrap.sh promote N    make this standby the master of epoch N, and print its timeline
 #   bootstrap.sh follow N POD make this pod a replica of POD, the master of epoch N
+#   bootstrap.sh detach ID N  make this pod a replica of no master, in epoch N, and print where its WAL ends
 #
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
 # tablespaces.sh, server.sh, switch.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock,
-# .owner.NUMBER, .role, .fence, .stopped, .diverged; $PGDATA.new while it is created, $PGDATA.half after a clone that did
-# not end; $PGDATA.old and $PGDATA.old.tablespaces until a new clone streams.
+# .owner.NUMBER, .role, .fence, .stopped, .diverged (why it can't follow); $PGDATA.new while it is created, $PGDATA.half
+# after a clone that did not end; $PGDATA.old and $PGDATA.old.tablespaces until a new clone streams; $PGDATA.diverged-EPOCH,
+# a directory that was replaced by `pgset rejoin`, until a person deletes it.
 #
 # Each kind of error has its own exit code, and its last log line is `bootstrap: error: ...`:
 readonly E_USAGE=2         # an unknown subcommand, or a variable is missing
@@ -206,14 +208,14 @@ main() {
   need PGSET_NAME PGSET_POD PGDATA
   case ${1:-bootstrap} in
     ready | started | alive | checkpoint) "$1" || exit 1 ;;
-    bootstrap | serve | tls | stop | fence | unfence | promote | follow)
+    bootstrap | serve | tls | stop | fence | unfence | promote | follow | detach)
       scratch=$(mktemp -d "$PGSET_RUN/bootstrap.XXXXXX")
       case ${1:-bootstrap} in
         follow) follow_master "${@:2}" ;;
         *) "${1:-bootstrap}" "${@:2}" ;;
       esac
       ;;
-    *) die $E_USAGE "no such subcommand: $1 (serve, ready, started, alive, checkpoint, tls, stop, fence, unfence, promote, follow, or none)" ;;
+    *) die $E_USAGE "no such subcommand: $1 (serve, ready, started, alive, checkpoint, tls, stop, fence, unfence, promote, follow, detach, or none)" ;;
   esac
 }
 main "$@"

@@ -39,25 +39,31 @@ replication() { # commands: prints their answers over a replication connection; 
   PGOPTIONS='-c default_transaction_read_only=off' psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
 }
 
+master_identifier='' master_timeline='' master_lsn=''
+# Whether a server that accepts writes answers at $to_master. Errors: $scratch/error.
+ask_master() {
+  local read_only=''
+  replication IDENTIFY_SYSTEM 'SHOW transaction_read_only' >"$scratch/identity" || return 1
+  to_master=$all_hosts
+  { IFS='|' read -r master_identifier master_timeline master_lsn _ && read -r read_only; } <"$scratch/identity" || true
+  [ "$read_only" = on ] || return 0
+  echo 'it is a standby, which is not promoted yet' >"$scratch/error"
+  return 1
+}
+
 # Waits until the master answers, and reads its identity. The first pause is 1 s: a master that does not
 # answer at once needs at least that long, and the replicas leave it the CPU. Up to 30 s the pause is 0.2 s,
 # because an attempt is cheap, and later 1 s. Returns 1 after `patience` seconds (0: no limit), unless the master
 # answers and refuses the role.
-master_identifier='' master_timeline='' master_lsn=''
 wait_for_master() { # patience
-  local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' read_only answer why waited error='' cause='it gives no reason'
+  local patience=$1 started=$SECONDS said=-10 asked=-1 refused='' answer why waited error='' cause='it gives no reason'
   find_master
   while true; do
     # If a Service has no endpoints, connections are rejected by ICMP, and a node sends a pod only one ICMP
     # error per second. A replica that asks more often would wait a second for it and could not try the other
     # host meanwhile.
     if [ "$SECONDS" = "$asked" ]; then to_master=$first_host; else to_master=$all_hosts asked=$SECONDS; fi
-    if replication IDENTIFY_SYSTEM 'SHOW transaction_read_only' >"$scratch/identity"; then
-      to_master=$all_hosts read_only=''
-      { IFS='|' read -r master_identifier master_timeline master_lsn _ && read -r read_only; } <"$scratch/identity" || true
-      [ "$read_only" = on ] || return 0
-      echo 'it is a standby, which is not promoted yet' >"$scratch/error"
-    fi
+    ! ask_master || return 0
     waited=$((SECONDS - started))
     # Parse an error message only if it is new, and read it without starting a process.
     IFS= read -rd '' answer <"$scratch/error" || true
@@ -88,6 +94,7 @@ wait_for_master() { # patience
 # The bootstrap of a replica. A directory that is there starts as a standby at once, without a server to stream from: so
 # it can answer its peers, and serve reads when the master is away. `follow` compares it with the master first.
 replica() {
+  set_aside
   if is_empty "$PGDATA"; then
     [ "$master_pod" != none ] || log "no pod is the master: waiting for one"
     clone
@@ -107,13 +114,33 @@ replica() {
   log "$PGDATA starts as a standby"
 }
 
+# `pgset rejoin` asks for it: moves a directory that has diverged, or can't be read, away, and keeps it. With `clone`, any
+# directory. The request counts in its epoch only.
+set_aside() {
+  local aside=$PGDATA.diverged-$epoch data free
+  [ -n "$is_current" ] || return 0
+  case $rejoin in
+    "$PGSET_POD $epoch clone") ;;
+    "$PGSET_POD $epoch") [ -e "$PGDATA.diverged" ] || ! (read_control) 2>/dev/null || return 0 ;;
+    *) return 0 ;;
+  esac
+  if ! is_empty "$PGDATA"; then
+    data=$(du -sk "$PGDATA" | cut -f1) free=$(df -Pk "${PGDATA%/*}" | awk 'END { print $4 }')
+    [ "$free" -ge $((data + 64 * 1024)) ] ||
+      die $E_FULL "the volume at ${PGDATA%/*} has $((free / 1024)) MB free, and a clone beside the $((data / 1024)) MB of $PGDATA needs $((data / 1024 + 64)) MB: make it larger"
+    [ ! -e "$aside" ] || die $E_DIRECTORY "$aside exists: move it away"
+    mv -T "$PGDATA" "$aside"
+    log "$PGDATA is moved to $aside, as pgset rejoin asked for: it will be cloned; delete $aside when you no longer need it"
+  fi
+  rm -f "$PGDATA.diverged"
+  sync_entry "$PGDATA"
+}
+
 # Runs beside the server of a replica. Writes which server to stream from only after the directory was compared.
 follow() {
   case $master_pod in
     none | unknown)
-      log "$([ "$master_pod" = none ] && echo "no pod is the master" || echo "the topology is not followed"): this standby streams from no server until its pod starts again"
-      # Without a master on purpose, replicas serve reads.
-      [ "$master_pod" = unknown ] || { sleep "$PGSET_MASTER_WAIT" && : >"$PGSET_RUN/compared"; }
+      await_master
       return
       ;;
   esac
@@ -146,6 +173,58 @@ follow() {
   read_control
   write_role_file "$(control 'Database system identifier')" "$epoch" "$master_pod"
   sweep_when_streaming
+  keep_following
+}
+# While this standby runs, another pod may become the master, and this one may not have been told: its node was away. Then
+# it also may have received WAL that the new master never had.
+keep_following() {
+  local since=$SECONDS found
+  while attended sleep 5 && kill -0 $$ 2>/dev/null; do
+    if found=$(named_by_mount $((epoch + 1))); then
+      follow_master "${found% *}" "${found#* }"
+      return
+    fi
+    if [ "$(local_sql "select count(*) from pg_stat_wal_receiver where status = 'streaming'" 2>/dev/null)" = 1 ]; then
+      since=$SECONDS
+    elif [ $((SECONDS - since)) -ge 15 ]; then
+      since=$SECONDS
+      find_master
+      to_master=$all_hosts
+      ask_master || continue
+      write_end
+      # An old master, which may still be behind the Service, tells nothing.
+      [ "$master_timeline" -lt "$timeline" ] || compare_history
+    fi
+  done
+}
+# Runs while no master is known. Usually `pgset` tells who becomes it. If it was killed, or could not reach this pod, the
+# mounted topology does, a minute later: with a later epoch than that in which there is none.
+await_master() {
+  local waited=0 least=$((epoch + 1)) found
+  if [ "$master_pod" = none ]; then
+    log "no pod is the master: this standby streams from no server"
+  else
+    log "the topology is not followed: this standby streams from no server"
+    least=$epoch
+  fi
+  until found=$(named_by_mount "$least"); do
+    attended sleep 2
+    waited=$((waited + 2))
+    # Without a master on purpose, replicas serve reads.
+    [ "$master_pod" = unknown ] || [ "$waited" -lt "$PGSET_MASTER_WAIT" ] || : >>"$PGSET_RUN/compared"
+  done
+  follow_master "${found% *}" "${found#* }"
+}
+# Prints epoch and master of the mounted topology, if it names another pod and has at least this epoch. It may be old, but
+# a standby can't become writable by it.
+named_by_mount() { # epoch
+  local its_epoch its_master
+  its_epoch=$(mounted epoch) its_master=$(mounted master)
+  is_number "$its_epoch" && [ "$its_epoch" -ge "$1" ] || return 1
+  case $its_master in
+    '' | none | "$PGSET_POD") return 1 ;;
+  esac
+  echo "$its_epoch $its_master"
 }
 # Replaces the directory by a clone, while no server runs. The old one stays until the new one streams. If there are
 # already two, the first one stays: the second is a clone that never streamed.
@@ -206,7 +285,7 @@ compare_history() {
     diverged "it accepted writes on timeline $timeline, which is also the master's timeline"
   fi
   if [ "$own_lsn" -gt "$(lsn_value "$limit")" ] || has_wal_after "$(lsn_value "$limit")"; then
-    diverged "it has WAL after $limit, where timeline $timeline ends on the master (timeline $master_timeline)"
+    diverged "it has $((own_lsn > $(lsn_value "$limit") ? own_lsn - $(lsn_value "$limit") : 0)) bytes of WAL after $limit, where timeline $timeline ends on the master (timeline $master_timeline)"
   fi
 }
 diverged() { # why

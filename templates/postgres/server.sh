@@ -23,7 +23,10 @@ reload() {
 }
 postmaster() { # prints its process, if it runs
   local process
-  process=$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null) && [ -n "$process" ] && is_server "$process" && echo "$process"
+  process=$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null) && [ -n "$process" ] && is_server "$process" ||
+    # The directory was deleted while its server runs.
+    { process=$(cat "$PGSET_RUN/server" 2>/dev/null) && [ -n "$process" ] && kill -0 "$process" 2>/dev/null; } || return 1
+  echo "$process"
 }
 # In a new container the process id in an old lock file may belong to any process.
 is_server() { [ "/proc/${1#-}/cwd" -ef "$PGDATA" ]; } # process
@@ -78,7 +81,7 @@ prepare_server() {
   lock
   own
   read_role_file
-  rm -rf "$PGSET_RUN"/{follows,compared,cloning,failed,end} "$PGSET_RUN"/helper.* "$PGSET_TMP"/pgset-wal.*
+  rm -rf "$PGSET_RUN"/{follows,compared,cloning,failed,end,server} "$PGSET_RUN"/helper.* "$PGSET_TMP"/pgset-wal.*
   if [ "$(role)" = replica ]; then
     if is_empty "$PGDATA"; then : >"$PGSET_RUN/cloning"; else write_end; fi
     # A clone that was just made needs no comparison.
@@ -107,6 +110,7 @@ await_permission() {
     elif fenced; then
       read -r id _ <"$PGSET_RUN/fence" || true
     fi
+    [ "$id" != replaced ] || ! follow_successor || continue
     if [ "$id" = stop ] && [ $((SECONDS - since)) -ge "$PGSET_STOP_WAIT" ]; then
       remove_fence "the pod was not deleted within $PGSET_STOP_WAIT s after the stop"
     elif [ -n "$id" ] && [ -z "$said" ]; then
@@ -155,6 +159,7 @@ run_server() {
   fi
   postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf" 7>&- &
   child=$!
+  put "$PGSET_RUN/server" "$child"
   until [ "$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null)" = "$child" ] || ! kill -0 "$child" 2>/dev/null; do sleep 0.02; done
   exec 7>&-
   # The signal may have come before there was a server to stop.
@@ -168,6 +173,7 @@ run_server() {
   status=0
   wait "$child" 2>/dev/null || status=$?
   child=
+  rm -f "$PGSET_RUN/server"
   return "$status"
 }
 # Runs a function beside the server. Its error ends the server, and the container with this error.
@@ -282,7 +288,18 @@ watch_round() {
     return
   done
 }
-# Stops the server at once. The next bootstrap starts it as a standby. The fence in memory comes first: the volume may be
+# A master that was replaced becomes a replica, once the mounted topology tells of whom.
+follow_successor() {
+  local found
+  found=$(named_by_mount $((epoch + 1))) || return 1
+  (
+    trap - EXIT ERR
+    follow_master "${found% *}" "${found#* }"
+  ) || return 1
+  remove_fence "this pod follows ${found#* }, the master of epoch ${found% *}"
+  change_role
+}
+# Stops the server at once. `follow_successor` or the next bootstrap starts it as a standby. The fence in memory comes first: the volume may be
 # full, or hang.
 replaced() { # why
   log "another pod has become the master: $1; this server stops"
@@ -294,7 +311,7 @@ replaced() { # why
 # --- the probes ------------------------------------------------------------------------------------------
 
 ready() {
-  local want=t answer master received replayed tries=0
+  local want=t answer master received replayed contact tries=0
   if fenced || [ -e "$PGSET_RUN/cloning" ]; then
     log "not ready: $(if fenced; then echo "$PGDATA is fenced"; else echo "cloning from the master"; fi)"
     return 1
@@ -306,12 +323,12 @@ ready() {
     sleep 0.1
   done
   answer=$(local_sql "select pg_is_in_recovery(), pg_wal_lsn_diff(latest_end_lsn, '0/0'), pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0'),
-    pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') from (select) one left join pg_stat_wal_receiver on status = 'streaming'" 2>&1) || {
+    pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0'), extract(epoch from last_msg_receipt_time)::bigint from (select) one left join pg_stat_wal_receiver on status = 'streaming'" 2>&1) || {
     log "not ready: $answer"
     return 1
   }
   # The last line, because the server may print warnings.
-  IFS='|' read -r answer master received replayed <<<"${answer##*$'\n'}"
+  IFS='|' read -r answer master received replayed contact <<<"${answer##*$'\n'}"
   [ "$answer" = "$want" ] || {
     log "not ready: the server is $([ "$answer" = t ] && echo "a standby" || echo "writable") and pod $PGSET_POD is the $(role)"
     return 1
@@ -320,6 +337,8 @@ ready() {
     log "not ready: not compared with the master yet"
     return 1
   fi
+  # Tells of a master that was lost when it was there last: `detach`.
+  [ -z "$contact" ] || put "$PGSET_RUN/contact" "$contact"
   # What the master has written is known only while it is streamed. Otherwise a replica stays ready: without its
   # master every replica would stop serving reads.
   [ "$want" = f ] || [ -z "$master" ] || [ -z "$received" ] || [ -z "$replayed" ] || keeps_up

@@ -24,17 +24,25 @@ fence() { # transition
   # Process 1 holds this lock while it looks for a fence and starts a server. Afterwards the server is visible here.
   exec 7>"$PGSET_RUN/start.lock"
   flock 7
-  write_fence "$1"
+  # The volume may be full, read-only, or lost. Then this file must do: it outlives a restart of the container.
+  write_fence "$1" 2>/dev/null || put "$PGSET_RUN/fence" "$1 $epoch"
   exec 7>&-
   process=$(postmaster) || process=''
   if [ -n "$process" ]; then
     kill -INT "$process" 2>/dev/null || true
     (kill_if_silent "$process")
   fi
-  read_control
-  state=$(control 'Database cluster state')
-  [ "$state" = 'shut down' ] || survey "$PGDATA"
+  # Nothing is left of the files of a server whose volume was lost while it ran.
+  if (read_control) 2>/dev/null; then
+    read_control
+    state=$(control 'Database cluster state')
+    [ "$state" = 'shut down' ] || survey "$PGDATA"
+  else
+    state=lost timeline=0 last_record=0
+    echo 'Database system identifier: 0' >"$scratch/control"
+  fi
   case $state in
+    lost) ;;
     'shut down')
       last_record=$(lsn_value "$(control 'Latest checkpoint location')") state=clean
       timeline=$(control "Latest checkpoint's TimeLineID")
@@ -44,7 +52,7 @@ fence() { # transition
     *) state=crashed ;;
   esac
   if [ "$1" = stop ] && [ "$state" != clean ]; then
-    die $E_UNCLEAN "the server has not stopped cleanly: $(control 'Database cluster state')"
+    die $E_UNCLEAN "the server has not stopped cleanly: $(control 'Database cluster state' | grep . || echo "$PGDATA can't be read")"
   fi
   echo "$(lsn_text "$last_record") $timeline $state $(control 'Database system identifier') $PGSET_POD_UID"
 }
@@ -53,14 +61,18 @@ check_fence() { # transition
   local id=''
   [ -s "$PGDATA.fence" ] || return 0
   read -r id _ <"$PGDATA.fence" || true
-  [ "$id" = "$1" ] || [ "$id" = stop ] || die $E_FENCED "$PGDATA is fenced by the transition $id, and not by $1"
+  case $id in
+    # `replaced` is no transition: the server has stopped because another pod is the master.
+    "$1" | stop | replaced) ;;
+    *) die $E_FENCED "$PGDATA is fenced by the transition $id, and not by $1" ;;
+  esac
 }
 # With a role: only if this pod still has it. A pod that was created again meanwhile is a replica.
 unfence() { # transition, role or none
   [ -n "${1:-}" ] || die $E_USAGE "unfence: the id of the transition is missing"
   check_fence "$1"
   [ -z "${2:-}" ] || [ "$2" = "$(role)" ] || die $E_FENCED "pod $PGSET_POD is the $(role) now: $PGDATA stays fenced"
-  [ ! -e "$PGDATA.fence" ] || remove_fence "the transition $1 is over here"
+  ! fenced || remove_fence "the transition $1 is over here"
 }
 
 # --- the new roles ----------------------------------------------------------------------------------------
@@ -92,13 +104,42 @@ follow_master() { # epoch, master
   is_number "${1:-}" && [ -n "${2:-}" ] || die $E_USAGE "follow: epoch and master are missing"
   [ "$2" != "$PGSET_POD" ] || die $E_USAGE "follow: $2 is this pod"
   check_epoch "$1" "$2"
-  if [ ! -e "$PGDATA/standby.signal" ] && ! is_empty "$PGDATA"; then
-    ! postmaster >/dev/null || die $E_FENCED "the server of $PGSET_POD runs and is no standby: it has to be fenced first"
-    make_standby "$PGDATA"
-    rm -f "$PGSET_RUN"/{follows,compared,may-serve}
-    write_end
-  fi
+  become_standby
   take_role "$1" "$2"
+}
+become_standby() {
+  [ ! -e "$PGDATA/standby.signal" ] && ! is_empty "$PGDATA" || return 0
+  ! postmaster >/dev/null || die $E_FENCED "the server of $PGSET_POD runs and is no standby: it has to be fenced first"
+  make_standby "$PGDATA"
+  rm -f "$PGSET_RUN"/{follows,compared,may-serve}
+  write_end
+}
+# Makes this pod a replica of no master. No WAL comes in any more, so that what the replicas have can be compared. Prints
+# where its WAL ends, its timeline, and when it last heard from the master (seconds since 1970; 0: not known).
+detach() { # transition, epoch
+  local position=0/0 contact='' tries=0
+  [ -n "${1:-}" ] && is_number "${2:-}" || die $E_USAGE "detach: the id of the transition or the epoch is missing"
+  read_role_file
+  [ "$2" -ge "$known_epoch" ] || die $E_TOPOLOGY "epoch $2 is not the newest: $PGDATA knows epoch $known_epoch, master $known_master"
+  check_fence "$1"
+  become_standby
+  rm -f "$PGSET_RUN/follows"
+  take_role "$2" none
+  ! fenced || remove_fence "this pod may become the master (transition $1)"
+  reload
+  # An answer that fails: the server starts, and has no master.
+  while [ "$(local_sql 'select count(*) from pg_stat_wal_receiver' 2>/dev/null || echo 0)" != 0 ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 100 ] || die $E_PROMOTION "the server still receives WAL after 10 s"
+    sleep 0.1
+  done
+  timeline=0
+  if ! is_empty "$PGDATA" && [ ! -e "$PGSET_RUN/cloning" ]; then
+    write_end
+    position=$(lsn_text "$wal_end")
+  fi
+  read -r contact _ <"$PGSET_RUN/contact" 2>/dev/null || true
+  echo "$position $timeline ${contact:-0}"
 }
 # What this pod knows never becomes older.
 check_epoch() { # epoch, master

@@ -8,7 +8,7 @@
 # rises with each new master. Before the first change, without the key, it is pod 0. The bootstrap reads the ConfigMap through the API, because a
 # mounted copy may be a minute old. The server's container has no token: it uses what the bootstrap has read
 # ($PGSET_RUN/topology and $PGSET_RUN/role).
-master_pod='' recorded_identifier='' first_start='' epoch=1 pods='' transition='' pod_role=''
+master_pod='' recorded_identifier='' first_start='' epoch=1 pods='' transition='' rejoin='' pod_role=''
 topology_version='' # of the ConfigMap
 is_current=''       # whether the topology was read now: a mounted copy may be a minute old
 read_run() {
@@ -77,7 +77,7 @@ is_refusal() { # answer
 }
 use_topology() { # command that prints the value of a key
   master_pod=$("$1" master) recorded_identifier=$("$1" system-identifier) first_start=$("$1" first-start)
-  epoch=$("$1" epoch) pods=$("$1" pods) transition=$("$1" transition)
+  epoch=$("$1" epoch) pods=$("$1" pods) transition=$("$1" transition) rejoin=$("$1" rejoin)
   : "${epoch:=1}" "${pods:=0}"
   is_number "$epoch" && is_number "$pods" ||
     die $E_TOPOLOGY "ConfigMap $PGSET_NAME-topology: epoch $epoch and pods $pods have to be numbers"

@@ -135,7 +135,7 @@ fenced() { [ -e "$PGSET_RUN/fence" ] || [ -e "$PGDATA.fence" ]; }
 write_fence() { put_durably "$PGDATA.fence" "$1 $epoch"; } # id
 remove_fence() { # why
   log "$PGDATA.fence is deleted: $1"
-  rm -f "$PGDATA.fence"
+  rm -f "$PGDATA.fence" "$PGSET_RUN/fence"
 }
 # The bootstrap knows whether the transition is over, if it has read the topology through the API.
 forget_fence() {

@@ -115,7 +115,7 @@ fn more_than_the_master_has_is_never_discarded() {
     let server = master.serve_ready();
     let words = [
         "has diverged from the master",
-        "it has WAL after",
+        "bytes of WAL after",
         "nothing was deleted",
         "delete the claim",
     ];
@@ -142,7 +142,7 @@ fn more_than_the_master_has_is_never_discarded() {
     fs::remove_dir_all(master.data()).unwrap();
     fs::rename(&copy, master.data()).unwrap();
     let server = master.serve_ready();
-    replica.is_refused(code::DIVERGED, &["it has WAL after"]);
+    replica.is_refused(code::DIVERGED, &["bytes of WAL after"]);
 
     // The master has gone on, past what the replica has: only the bytes tell.
     master.sql("create table other as select generate_series(1, 1000) a");

@@ -24,6 +24,16 @@ fn proof(fenced: &Outcome) -> (String, String, String) {
     (words[0].to_owned(), words[1].to_owned(), words[2].to_owned())
 }
 
+/// Waits until a replica has replayed the last record of a master that was fenced.
+fn has_all(replica: &Pod, position: &str) {
+    eventually("the replica has all", || {
+        match replica.sql(&format!("select pg_last_wal_replay_lsn() > '{position}'")).as_str() {
+            "t" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+}
+
 fn role_file(pod: &Pod) -> String {
     fs::read_to_string(pod.beside("role")).unwrap()
 }
@@ -67,12 +77,7 @@ fn the_master_moves_while_the_pods_run() {
     old.run(&["unfence", "t2"]).refuses(code::FENCED, &["is fenced by the transition t1"]);
     let again = old.run(&["fence", "t1"]).ok();
     assert_eq!(proof(&again).0, position);
-    eventually("the replica has all", || {
-        match new.sql(&format!("select pg_last_wal_replay_lsn() > '{position}'")).as_str() {
-            "t" => Ok(()),
-            other => Err(other.to_owned()),
-        }
-    });
+    has_all(&new, &position);
 
     for _ in 0..2 {
         let promoted = new.run(&["promote", "2"]).ok();
@@ -191,4 +196,118 @@ fn a_fence_wins_against_every_start() {
         assert_eq!(proof(&master.run(&["fence", "t1"]).ok()).0, position);
         master.run(&["unfence", "t1"]).ok();
     }
+}
+
+/// The facts of a detached replica: where its WAL ends, its timeline, its last contact.
+fn facts(detached: &Outcome) -> (String, String, u64) {
+    let last = detached.log.lines().last().unwrap().to_owned();
+    let words: Vec<&str> = last.split(' ').collect();
+    assert_eq!(words.len(), 3, "{last}");
+    (words[0].to_owned(), words[1].to_owned(), words[2].parse().unwrap())
+}
+
+/// What `pgset failover` calls. The old master comes back, and has what the new one never had: it is kept.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_lost_master_is_replaced_and_kept() {
+    let set = Set::new();
+    let (old, server, new, mut standby) = pair(&set);
+    old.sql("create table t as select generate_series(1, 1000) a");
+    new.catches_up_with(&old);
+    // The probe records the last contact.
+    eventually("the replica has heard from its master", || {
+        assert_eq!(new.run(&["ready"]).code, 0);
+        if new.run_file("contact").exists() { Ok(()) } else { Err("no contact".to_owned()) }
+    });
+    old.run(&["detach", "t1", "1"]).refuses(code::FENCED, &["has to be fenced first"]);
+    new.run(&["detach", "t1"]).refuses(code::USAGE, &["the epoch is missing"]);
+    let end = old.sql("select pg_current_wal_lsn()");
+    for _ in 0..2 {
+        let (position, timeline, contact) = facts(&new.run(&["detach", "t1", "1"]).ok());
+        assert_eq!((position.as_str(), timeline.as_str()), (end.as_str(), "1"));
+        assert!(contact > 1_700_000_000, "{contact}");
+    }
+    // No WAL comes in any more, and reads go on.
+    old.sql("insert into t values (0)");
+    assert_eq!(new.sql("select count(*) from pg_stat_wal_receiver"), "0");
+    assert_eq!(rows(&new), "1000");
+    assert_eq!(new.run(&["ready"]).code, 0);
+
+    let promoted = new.run(&["promote", "2"]).ok();
+    assert_eq!(promoted.log.lines().last().unwrap(), "2");
+    new.becomes_ready(&mut standby);
+    new.run(&["detach", "t1", "1"]).refuses(code::TOPOLOGY, &["epoch 1 is not the newest"]);
+
+    // The old master has noticed it, or is told: what only it has is kept.
+    old.run(&["fence", "t1"]).ok();
+    set.name_master("pgset-1");
+    fs::write(set.path().join("topology/epoch"), "2").unwrap();
+    old.run(&["follow", "2", "pgset-1"]).ok();
+    old.run(&["unfence", "t1"]).ok();
+    server.end().refuses(code::DIVERGED, &["bytes of WAL after", "nothing was deleted"]);
+    old.bootstrap().ok();
+    old.serve().end().refuses(code::DIVERGED, &["bytes of WAL after"]);
+
+    // A request of another epoch, or for another pod, is none.
+    for request in ["pgset-0 1", "pgset-1 2", "pgset-0"] {
+        fs::write(set.path().join("topology/rejoin"), request).unwrap();
+        old.bootstrap().ok().does_not_say("is moved to");
+    }
+    fs::write(set.path().join("topology/rejoin"), "pgset-0 2").unwrap();
+    old.bootstrap().ok().says("is moved to").says("cloned in");
+    let mut server = old.serve();
+    old.becomes_ready(&mut server);
+    old.catches_up_with(&new);
+    assert_eq!(rows(&old), "1000");
+    let kept = old.beside("diverged-2");
+    assert!(kept.join("PG_VERSION").exists());
+    // The request was done: a directory that has not diverged stays.
+    server.stop();
+    old.bootstrap().ok().does_not_say("is moved to");
+    // With `clone` any directory, but never over one that was kept.
+    fs::write(set.path().join("topology/rejoin"), "pgset-0 2 clone").unwrap();
+    old.bootstrap().refuses(code::DIRECTORY, &["diverged-2 exists: move it away"]);
+    fs::rename(&kept, set.path().join("kept")).unwrap();
+    old.bootstrap().ok().says("is moved to").says("cloned in");
+}
+
+/// The files of a running master are lost. Its server is stopped all the same.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn a_master_without_files_is_fenced() {
+    let set = Set::new();
+    let (old, mut server, new, mut standby) = pair(&set);
+    fs::remove_dir_all(old.data()).unwrap();
+    let fenced = old.run(&["fence", "t1"]).ok();
+    let (_, _, end) = proof(&fenced);
+    assert_eq!(end, "lost");
+    assert!(old.try_sql("select 1").is_err());
+    server.running().says("no server starts on");
+    new.run(&["detach", "t1", "1"]).ok();
+    new.run(&["promote", "2"]).ok();
+    new.becomes_ready(&mut standby);
+}
+
+/// A replica that was not told of a new master reads it from the mounted topology, and an old master, too.
+#[test]
+#[ignore = "needs PostgreSQL: PGSET_POSTGRES=1"]
+fn pods_that_were_not_told_follow_the_mounted_topology() {
+    let set = Set::new();
+    let (old, mut server, new, mut standby) = pair(&set);
+    old.sql("create table t as select 1 a");
+    // Between: no pod is the master, and nothing says who will be.
+    let fenced = old.run(&["fence", "t1"]).ok();
+    has_all(&new, &proof(&fenced).0);
+    new.run(&["promote", "2"]).ok();
+    new.becomes_ready(&mut standby);
+    old.run(&["detach", "t1", "1"]).ok();
+    server.running().says("no pod is the master: this standby streams from no server");
+    set.name_master("pgset-1");
+    fs::write(set.path().join("topology/epoch"), "2").unwrap();
+    server.running().says("continues as a standby");
+    old.catches_up_with(&new);
+    eventually("it knows the new master", || {
+        let known = role_file(&old);
+        if known.ends_with(" 2 pgset-1\n") { Ok(()) } else { Err(known) }
+    });
 }

@@ -4,23 +4,23 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::super::{Work, lease, live};
 use crate::error::{Exit, Failure};
+use crate::procedure::{Work, lease, live};
 use crate::set::{Topology, objects};
 
 /// How often a write is repeated when another client has changed the ConfigMap since it was read.
 const ATTEMPTS: u32 = 10;
 
 /// The topology, as this run has last read or written it.
-pub(super) struct Record<'a> {
+pub(in crate::procedure) struct Record<'a> {
     work: Work<'a>,
-    pub(super) topology: Topology,
+    pub(in crate::procedure) topology: Topology,
     /// The ConfigMap. `None` until it is read.
     live: Option<Value>,
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(work: Work<'a>) -> Self {
+    pub(in crate::procedure) fn new(work: Work<'a>) -> Self {
         Self { work, topology: work.topology.clone(), live: None }
     }
 
@@ -28,7 +28,11 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// When it is another one, or the ConfigMap can't be written.
-    pub(super) async fn write(&mut self, data: &Value, before: Option<&str>) -> anyhow::Result<()> {
+    pub(in crate::procedure) async fn write(
+        &mut self,
+        data: &Value,
+        before: Option<&str>,
+    ) -> anyhow::Result<()> {
         let (cluster, set, id) =
             (self.work.cluster, self.work.set, objects::topology(self.work.set));
         let mut attempt = 1;

@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::super::{LOOK_EVERY, Work, lease, pods, sql};
 use crate::cluster::ClusterError;
 use crate::error::{Exit, Failure};
 use crate::postgres::script::{self, Proof};
 use crate::postgres::takeover::{self, Candidate};
 use crate::postgres::{ExecOutput, Script, slots};
+use crate::procedure::{LOOK_EVERY, Work, lease, pods, sql};
 use crate::set::{Role, Transition, objects};
 
 /// How long a container that does not run is waited for: its pod may be created again.
@@ -22,13 +22,13 @@ const RUNS_WITHIN: Duration = Duration::from_secs(60);
 const REACHED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The servers of the set.
-pub(super) struct Servers<'a> {
-    pub(super) work: Work<'a>,
+pub(in crate::procedure) struct Servers<'a> {
+    pub(in crate::procedure) work: Work<'a>,
 }
 
 impl Servers<'_> {
     /// Makes the new master keep WAL for the others, and the old one write its checkpoint.
-    pub(super) async fn prepare(&self, from: u32, to: u32) -> anyhow::Result<()> {
+    pub(in crate::procedure) async fn prepare(&self, from: u32, to: u32) -> anyhow::Result<()> {
         let (work, set) = (self.work, self.work.set);
         let others: Vec<String> = pods::running(work.cluster, set)
             .await?
@@ -51,7 +51,7 @@ impl Servers<'_> {
 
     /// Stops the old master. Its label is removed first, not changed: a server that is still writable must not be behind
     /// the Service of the replicas.
-    pub(super) async fn fence(&self, it: &Transition) -> anyhow::Result<Proof> {
+    pub(in crate::procedure) async fn fence(&self, it: &Transition) -> anyhow::Result<Proof> {
         let from = self.work.set.pod(it.from);
         self.label(&from, None).await?;
         let output = self.call(&from, &format!("fence {}", it.id), script::STOP_WITHIN).await?;
@@ -59,7 +59,7 @@ impl Servers<'_> {
     }
 
     /// Why the new master does not have everything yet.
-    pub(super) async fn lacks(&self, it: &Transition) -> Option<String> {
+    pub(in crate::procedure) async fn lacks(&self, it: &Transition) -> Option<String> {
         let to = self.work.set.pod(it.to);
         let Some(end) = it.end else {
             return Some("it is not known where the WAL ends".to_owned());
@@ -82,39 +82,49 @@ impl Servers<'_> {
 
     /// Promotes the new master. The label comes first: a connection through the Service of the replicas must not become
     /// writable.
-    pub(super) async fn promote(&self, it: &Transition, epoch: u64) -> anyhow::Result<u32> {
+    pub(in crate::procedure) async fn promote(
+        &self,
+        it: &Transition,
+        epoch: u64,
+    ) -> anyhow::Result<u32> {
         let to = self.work.set.pod(it.to);
         self.label(&to, Some(Role::Master)).await?;
         let output = self.call(&to, &format!("promote {epoch}"), script::PROMOTE_WITHIN).await?;
         script::promoted(&output).map_err(|why| self.failed(&to, "was not promoted", &why))
     }
 
-    /// Makes the other pods follow the new master. What can't be told to a pod, its bootstrap reads when it starts.
-    pub(super) async fn follow(&self, it: &Transition, epoch: u64) -> anyhow::Result<()> {
+    /// Makes the other pods follow the new master, except those that can't be reached. What can't be told to a pod, its
+    /// bootstrap reads when it starts, or it reads it from the mounted topology. Returns the pods that were not told.
+    pub(in crate::procedure) async fn follow(
+        &self,
+        it: &Transition,
+        epoch: u64,
+        away: &[String],
+    ) -> anyhow::Result<Vec<String>> {
         let (work, set) = (self.work, self.work.set);
         let to = set.pod(it.to);
         let running = pods::running(work.cluster, set).await?;
-        let others = running.iter().map(pods::name).filter(|pod| *pod != to);
+        let told = |pod: &&str| *pod != to && !away.iter().any(|away| away == pod);
+        let others = running.iter().map(pods::name).filter(told);
         let told = others.map(async |pod| {
             let mut done = self.tell(pod, &format!("follow {epoch} {to}")).await;
             if done.is_ok() && pod == set.pod(it.from) {
                 done = self.tell(pod, &format!("unfence {}", it.id)).await;
                 self.label(pod, Some(Role::Replica)).await?;
             }
-            if let Err(why) = done {
-                let message =
-                    format!("{pod} was not told to follow {to}, and follows when it starts: {why}");
+            anyhow::Ok(done.err().map(|why| {
+                let message = format!("{pod} was not told to follow {to}: {why}");
                 work.context.detail(message);
-            }
-            anyhow::Ok(())
+                pod.to_owned()
+            }))
         });
-        join_all(told).await.into_iter().collect::<anyhow::Result<Vec<()>>>()?;
-        Ok(())
+        let untold = join_all(told).await.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(untold.into_iter().flatten().collect())
     }
 
     /// Drops the slots that are left on the old master: unused, they would keep WAL. Waits for a server that starts. If it
     /// does not come, the slots stay, which is no reason not to complete the switchover.
-    pub(super) async fn tidy(&self, it: &Transition) {
+    pub(in crate::procedure) async fn tidy(&self, it: &Transition) {
         let (work, set, from) = (self.work, self.work.set, self.work.set.pod(it.from));
         let ask = async |script: Script| {
             let within = REACHED_WITHIN.min(work.cluster.deadline.remaining());
@@ -138,7 +148,7 @@ impl Servers<'_> {
 
     /// Makes the old master serve again. A pod that was created again meanwhile is a replica: it is created once more, as the
     /// master.
-    pub(super) async fn serve_again(&self, it: &Transition) -> anyhow::Result<()> {
+    pub(in crate::procedure) async fn serve_again(&self, it: &Transition) -> anyhow::Result<()> {
         let (work, from) = (self.work, self.work.set.pod(it.from));
         if self.tell(&from, &format!("unfence {} master", it.id)).await.is_err() {
             return pods::delete(work, &from).await;
@@ -147,7 +157,11 @@ impl Servers<'_> {
     }
 
     /// Gives a pod the label of a role, or removes it. A pod that does not exist labels itself when it starts.
-    async fn label(&self, pod: &str, role: Option<Role>) -> anyhow::Result<()> {
+    pub(in crate::procedure) async fn label(
+        &self,
+        pod: &str,
+        role: Option<Role>,
+    ) -> anyhow::Result<()> {
         lease::hold(self.work).await?;
         let id = objects::pod(self.work.set, pod);
         let label = role.map_or(Value::Null, |role| Value::from(self.work.set.label(role)));
@@ -173,7 +187,7 @@ impl Servers<'_> {
         }
     }
 
-    async fn try_call(
+    pub(in crate::procedure) async fn try_call(
         &self,
         pod: &str,
         call: &str,
@@ -183,7 +197,7 @@ impl Servers<'_> {
         sql::call(self.work, pod, call, timeout).await
     }
 
-    async fn tell(&self, pod: &str, call: &str) -> Result<(), String> {
+    pub(in crate::procedure) async fn tell(&self, pod: &str, call: &str) -> Result<(), String> {
         let output = self.try_call(pod, call, script::FILES_WITHIN).await;
         script::done(&output.map_err(|error| error.to_string())?)
     }

@@ -1,0 +1,98 @@
+//! `pgset rejoin`.
+
+use std::time::Instant;
+
+use super::switchover::named;
+use crate::cli::RejoinArgs;
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::procedure::existing::{self, Existing};
+use crate::procedure::{Work, lease, live, rejoin, run_state};
+use crate::set::{SetIdentity, objects, rights};
+
+/// Makes a pod follow the master again. Running it again resumes an interrupted run.
+pub async fn run(args: &RejoinArgs, context: &Context) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let target = context.target().await?;
+    let set = context.set(Some(&target))?;
+    let ordinal = named(&set, "POD", &args.pod)?;
+    let cluster = context.cluster(&target).await?;
+    context.begin("rejoin", &set, &target, Vec::new());
+    let attempt = async || Box::pin(attempt(args, ordinal, context, &cluster, &set, started)).await;
+    lease::planned(attempt).await
+}
+
+async fn attempt(
+    args: &RejoinArgs,
+    ordinal: u32,
+    context: &Context,
+    cluster: &Cluster,
+    set: &SetIdentity,
+    started: Instant,
+) -> anyhow::Result<Exit> {
+    let version = cluster.version().await?;
+    let found = existing::find(cluster, set, rights::switching(set, &version)).await?;
+    let Some(Existing { statefulset, topology }) = found else {
+        return Err(live::no_set(cluster, set, context).await.into());
+    };
+    let pod = set.pod(ordinal);
+    if !objects::capabilities(&statefulset).has_topology {
+        let message = "the pods of this image can't be told to rejoin";
+        return Err(Failure::new(Exit::Refused, message).into());
+    }
+    run_state::check(cluster, set, &statefulset).await?;
+    let pods = objects::replicas(&statefulset);
+    if ordinal >= pods {
+        let message = format!("{pod} is no pod of this set, which has {pods}");
+        return Err(Failure::new(Exit::Refused, message).into());
+    }
+    let work = Work { context, cluster, set, topology: &topology };
+    let Some(master) = topology.master().filter(|_| topology.transition.is_none()) else {
+        lease::hold(work).await?;
+        let message = format!("{} names no master", objects::topology(set));
+        return Err(Failure::new(Exit::Refused, message)
+            .hint(format!("{}  # records it", context.sibling("up")))
+            .into());
+    };
+    if ordinal == master {
+        let message = format!("{pod} is the master: the others follow it");
+        return Err(Failure::new(Exit::Refused, message).into());
+    }
+    match rejoin::streams(work, &pod).await {
+        Ok(false) => {}
+        Ok(true) if args.clone => {}
+        Ok(true) => {
+            context.finish(format!("nothing to do: {pod} streams"), started);
+            return Ok(Exit::Done);
+        }
+        Err(why) => {
+            let message = format!("the master {} does not answer: {why}", set.pod(master));
+            return Err(Failure::new(Exit::Refused, message)
+                .hint(format!("{}  # shows the pods and problems", context.sibling("status")))
+                .into());
+        }
+    }
+    let when = if args.clone { "" } else { "if it has data that the master lacks, " };
+    let question = format!(
+        "Restart {pod} as a replica of {} ({when}its directory is kept beside, and it is cloned)?",
+        set.pod(master)
+    );
+    if !context.confirm(&question).await? {
+        return Err(Failure::cancelled().into());
+    }
+    rejoin::rejoin(work, &statefulset, version, &pod, args.clone).await?;
+    let kept = rejoin::kept(work, &pod).await;
+    for path in &kept {
+        context.note(format!("the old data is kept in {path} on the volume of {pod}"));
+    }
+    let delete = |path: &String| {
+        format!(
+            "kubectl exec -n {} {pod} -- rm -r {path}  # when you no longer need it",
+            set.namespace
+        )
+    };
+    let next = kept.iter().map(|path| ("delete", delete(path))).collect();
+    context.finish_with(format!("{pod} streams from {}", set.pod(master)), started, None, next);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,64 @@
+//! Why a failover is not possible, and what to do.
+
+use super::super::Work;
+use super::choice::NoChoice;
+use super::proof::Missing;
+use crate::error::{Exit, Failure};
+
+/// The failure without a proof.
+#[must_use]
+pub(crate) fn unproved(work: Work<'_>, lost: u32, missing: &Missing) -> Failure {
+    let (context, name) = (work.context, work.set.pod(lost));
+    match missing {
+        Missing::OtherNode(node) => {
+            let message = format!("--node-is-off: {name} is on {node}");
+            Failure::new(Exit::Usage, message)
+        }
+        Missing::Proof { why, node, reads_nodes } => {
+            let message = format!("nothing proves that {name} does not write: {why}");
+            let off = node.as_deref().unwrap_or("NODE");
+            let mut proofs = vec![format!("{off} is switched off")];
+            if *reads_nodes {
+                proofs.push(format!(
+                    "{off} has the taint node.kubernetes.io/out-of-service, which says the same"
+                ));
+            }
+            proofs.push(format!("{name} can be reached again: its server is then stopped first"));
+            let command = context.sibling("failover");
+            Failure::new(Exit::Refused, message)
+                .details(proofs)
+                .hint(format!("{command} --node-is-off {off}  # once it is off"))
+        }
+    }
+}
+
+/// The failure without a new master.
+#[must_use]
+pub(crate) fn no_choice(work: Work<'_>, why: &NoChoice) -> Failure {
+    let set = work.set;
+    match why {
+        NoChoice::NoReplica => {
+            let message = "no replica that can be reached has data: no pod can become the master";
+            Failure::new(Exit::Refused, message)
+                .hint("bring the master's volume back, or restore it from a snapshot or a backup")
+        }
+        NoChoice::NotThis(ordinal) => {
+            let message = format!("{} does not answer, or has no data", set.pod(*ordinal));
+            Failure::new(Exit::Refused, message)
+                .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
+        }
+        NoChoice::Less { wanted, most } => {
+            let (wanted_pod, most_pod) = (set.pod(wanted.ordinal), set.pod(most.ordinal));
+            let message = format!(
+                "{wanted_pod} has WAL up to {} (timeline {}), and {most_pod} up to {} (timeline {})",
+                wanted.end.position, wanted.end.timeline, most.end.position, most.end.timeline
+            );
+            let command = work.context.sibling("failover");
+            Failure::new(Exit::Refused, message)
+                .hint(format!("{command} --to {most_pod}"))
+                .hint(format!(
+                    "{command} --to {wanted_pod} --accept-data-loss  # what only {most_pod} has is lost"
+                ))
+        }
+    }
+}

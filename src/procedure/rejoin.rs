@@ -1,0 +1,79 @@
+//! Makes a pod follow the master again. If it has data that the master never had, or files that can't be read, its
+//! directory is moved beside and kept, and the pod is cloned.
+//!
+//! The request is in the topology, where the pod's bootstrap reads it: the container of a server that has diverged ends
+//! again and again, so that nothing can be run in it. The request counts in its epoch only.
+
+use serde_json::{Value, json};
+
+use super::expectation::{expectation, scope};
+use super::switchover::record::Record;
+use super::wait::{self, Wait};
+use super::{Work, lease, pods, sql};
+use crate::cluster::exec::Exec;
+use crate::manifest::ServerVersion;
+use crate::set::objects;
+use crate::set::topology::REJOIN;
+
+/// Whether a pod streams from the master.
+///
+/// # Errors
+/// The reason why the master does not tell.
+pub(crate) async fn streams(work: Work<'_>, pod: &str) -> Result<bool, String> {
+    let Some(master) = work.topology.master_pod(work.set) else { return Ok(false) };
+    let list = pods::running(work.cluster, work.set).await.map_err(|error| error.to_string())?;
+    let addresses: Vec<(String, String)> = list
+        .iter()
+        .filter_map(|pod| Some((pods::name(pod).to_owned(), pod.status.as_ref()?.pod_ip.clone()?)))
+        .collect();
+    let seen = sql::observe(work.cluster, work.namespace(), &master).await?;
+    let by_pod = seen.by_pod(&addresses);
+    let rows = by_pod.rows.iter().filter(|(name, _)| **name == *pod);
+    Ok(rows.flat_map(|(_, rows)| rows).any(|row| row.state == "streaming"))
+}
+
+/// Asks the bootstrap of the pod to replace its directory, restarts the pod, and waits until it streams. Running it again
+/// resumes an interrupted run.
+///
+/// # Errors
+/// When a write fails, or the pod does not become ready: the reason.
+pub(crate) async fn rejoin(
+    work: Work<'_>,
+    statefulset: &Value,
+    version: ServerVersion,
+    pod: &str,
+    clone: bool,
+) -> anyhow::Result<()> {
+    lease::hold(work).await?;
+    let mut record = Record::new(work);
+    let clone = if clone { " clone" } else { "" };
+    let request = format!("{pod} {}{clone}", work.topology.epoch);
+    record.write(&json!({ REJOIN: request }), None).await?;
+    pods::delete(work, pod).await?;
+    let replicas = objects::replicas(statefulset);
+    let mut expectation = expectation(work.set, work.topology, statefulset, replicas, &version);
+    expectation.only = Some(pod.to_owned());
+    let wait = Wait {
+        expectation,
+        scope: scope(work.set, statefulset, version),
+        done: "the pod is being replaced",
+        replace: &[],
+    };
+    Box::pin(wait::until_ready(work, wait)).await?;
+    record.write(&json!({ REJOIN: null }), None).await
+}
+
+/// The directories that were kept on the volume of a pod.
+pub(crate) async fn kept(work: Work<'_>, pod: &str) -> Vec<String> {
+    let list = "for path in \"$PGDATA\".diverged-*; do [ ! -d \"$path\" ] || echo \"$path\"; done";
+    let exec = Exec {
+        namespace: work.namespace(),
+        pod,
+        container: sql::CONTAINER,
+        argv: ["bash", "-c", list].map(str::to_owned).to_vec(),
+        stdin: String::new(),
+        timeout: std::time::Duration::from_secs(10),
+    };
+    let output = sql::exec(work.cluster, exec).await;
+    output.map(|it| it.stdout.lines().map(str::to_owned).collect()).unwrap_or_default()
+}
