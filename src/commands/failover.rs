@@ -75,14 +75,16 @@ async fn attempt(
         context.note(format!("{}: completing it", it.incomplete(set)));
         let again = evidence::gather(work, &statefulset, it.from).await?;
         let plan = plan_of(args, to, again, started);
-        return finish(work, failover::fail_over(work, plan).await?, started);
+        let done = failover::fail_over(work, plan).await?;
+        return Ok(finish(work, &done, started));
     }
     let plan = planned(args, to, work, evidence, objects::replicas(&statefulset), started)?;
     if args.dry_run {
         context.finish("nothing was changed (--dry-run)", started);
         return Ok(Exit::Done);
     }
-    finish(work, failover::fail_over(work, plan).await?, started)
+    let done = failover::fail_over(work, plan).await?;
+    Ok(finish(work, &done, started))
 }
 
 /// The pod that does not come back: the master, or the one that a transition was to make the master.
@@ -156,7 +158,7 @@ fn planned(
     let synchronous = standings().map(|it| it.synchronous).min().unwrap_or(0);
     let (asked, replicas) = (count(candidates.len()), pods.saturating_sub(1));
     let missing = choice.as_ref().map_or(Missing::AfterContact, |choice| {
-        choice::missing(choice, None, synchronous, replicas, asked)
+        choice::missing(choice, synchronous, replicas, asked)
     });
     for line in report::known(set, &evidence, &way, choice.as_ref(), missing) {
         work.context.note(line);
@@ -171,7 +173,7 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn finish(work: Work<'_>, done: failover::Done, started: Instant) -> anyhow::Result<Exit> {
+fn finish(work: Work<'_>, done: &failover::Done, started: Instant) -> Exit {
     let (context, set) = (work.context, work.set);
     let ahead = done.choice.iter().flat_map(|choice| &choice.ahead);
     for ordinal in ahead {
@@ -179,7 +181,7 @@ fn finish(work: Work<'_>, done: failover::Done, started: Instant) -> anyhow::Res
         context.warn(format!("{pod} has data that the new master lacks: {command} {pod}"));
     }
     if let (Some(choice), Some(end)) = (&done.choice, done.end)
-        && choice.to.end.position > end.position
+        && choice::has_all(choice, end)
     {
         context.note("nothing is missing: the new master has everything that the old one wrote");
     }
@@ -187,6 +189,6 @@ fn finish(work: Work<'_>, done: failover::Done, started: Instant) -> anyhow::Res
         context.warn(format!("not streaming yet: {}", done.behind.join(", ")));
     }
     let next = vec![("next", context.sibling("status"))];
-    context.finish_with(report::said(set, &done), started, None, next);
-    Ok(Exit::Done)
+    context.finish_with(report::said(set, done), started, None, next);
+    Exit::Done
 }

@@ -118,7 +118,7 @@ pub fn promoted(output: &ExecOutput) -> Result<u32, String> {
 /// What a replica has, once it receives no more WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detached {
-    /// Where its WAL ends. `None` if it has no data.
+    /// Its last record. `None` if it has no data.
     pub end: Option<End>,
     /// When it last heard from the master: seconds since 1970.
     pub contact: Option<i64>,

@@ -13,7 +13,7 @@
 #   bootstrap.sh unfence ID [ROLE]   let the server of the transition ID start again, if the pod still has the role
 #   bootstrap.sh promote N    make this standby the master of epoch N, and print its timeline
 #   bootstrap.sh follow N POD make this pod a replica of POD, the master of epoch N
-#   bootstrap.sh detach ID N  make this pod a replica of no master, in epoch N, and print where its WAL ends
+#   bootstrap.sh detach ID N  make this pod a replica of no master, in epoch N, and print its last record
 #
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,

@@ -115,7 +115,7 @@ become_standby() {
   write_end
 }
 # Makes this pod a replica of no master. No WAL comes in any more, so that what the replicas have can be compared. Prints
-# where its WAL ends, its timeline, and when it last heard from the master (seconds since 1970; 0: not known).
+# the position of its last record, its timeline, and when it last heard from the master (seconds since 1970; 0: not known).
 detach() { # transition, epoch
   local position=0/0 contact='' tries=0
   [ -n "${1:-}" ] && is_number "${2:-}" || die $E_USAGE "detach: the id of the transition or the epoch is missing"
@@ -136,7 +136,7 @@ detach() { # transition, epoch
   timeline=0
   if ! is_empty "$PGDATA" && [ ! -e "$PGSET_RUN/cloning" ]; then
     write_end
-    position=$(lsn_text "$wal_end")
+    position=$(lsn_text "$last_record")
   fi
   read -r contact _ <"$PGSET_RUN/contact" 2>/dev/null || true
   echo "$position $timeline ${contact:-0}"

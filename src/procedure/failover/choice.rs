@@ -93,10 +93,8 @@ pub(crate) fn choose(
 /// What may be missing on the new master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// It has everything that the old master wrote.
-    Nothing,
-    /// It has everything that was acknowledged: this number of replicas had to confirm each commit, and one of the
-    /// replicas that were asked has it.
+    /// Nothing that was acknowledged: this number of replicas had to confirm each commit, and one of the replicas that were
+    /// asked has it.
     NothingAcknowledged {
         /// How many replicas had to confirm each commit.
         synchronous: u32,
@@ -105,29 +103,22 @@ pub(crate) enum Missing {
     AfterContact,
 }
 
-/// Decides what may be missing. `end` is where the WAL of the old master ends, if that is known. `replicas` is how many
-/// replicas the set has, and `asked` how many of them answered.
+/// Decides what may be missing. `replicas` is how many replicas the set has, and `asked` how many of them answered.
 #[must_use]
-pub(crate) fn missing(
-    choice: &Choice,
-    end: Option<End>,
-    synchronous: u32,
-    replicas: u32,
-    asked: u32,
-) -> Missing {
-    let to = choice.to.end;
-    let has_all = |end: End| {
-        to.position > end.position && to.timeline >= end.timeline && choice.ahead.is_empty()
-    };
-    if end.is_some_and(has_all) {
-        return Missing::Nothing;
-    }
+pub(crate) fn missing(choice: &Choice, synchronous: u32, replicas: u32, asked: u32) -> Missing {
     // A commit is on `synchronous` of the replicas. Of more than the others, one has it.
     let enough = synchronous > 0 && asked > replicas.saturating_sub(synchronous);
     if enough && choice.ahead.is_empty() {
         return Missing::NothingAcknowledged { synchronous };
     }
     Missing::AfterContact
+}
+
+/// Whether the new master has everything that the old one wrote. Both ends are last records.
+#[must_use]
+pub(crate) fn has_all(choice: &Choice, old: End) -> bool {
+    let to = choice.to.end;
+    to.timeline >= old.timeline && to.position >= old.position && choice.ahead.is_empty()
 }
 
 #[cfg(test)]
@@ -144,7 +135,7 @@ mod tests {
         let three = [candidate(1, 1, 900), candidate(2, 1, 950), candidate(3, 1, 950)];
         let choice = choose(&three, None, false).unwrap();
         assert_eq!((choice.to.ordinal, choice.ahead), (2, vec![]));
-        assert_eq!(choice.cloned, []);
+        assert!(choice.cloned.is_empty());
         // A later timeline has more, whatever the position.
         let two = [candidate(1, 2, 10), candidate(2, 1, 950)];
         assert_eq!(choose(&two, None, false).unwrap().to.ordinal, 1);
@@ -171,16 +162,16 @@ mod tests {
     fn what_is_missing_follows_from_what_is_known() {
         let two = [candidate(1, 1, 950), candidate(2, 1, 900)];
         let best = choose(&two, None, false).unwrap();
-        let end = |position| Some(End { position: Lsn(position), timeline: 1 });
-        assert_eq!(missing(&best, end(949), 0, 2, 2), Missing::Nothing);
-        assert_eq!(missing(&best, end(950), 0, 2, 2), Missing::AfterContact);
+        assert_eq!(missing(&best, 0, 2, 2), Missing::AfterContact);
         let acknowledged = Missing::NothingAcknowledged { synchronous: 1 };
-        assert_eq!(missing(&best, None, 1, 2, 2), acknowledged);
+        assert_eq!(missing(&best, 1, 2, 2), acknowledged);
         // The replica that did not answer may be the one that confirmed.
-        assert_eq!(missing(&best, None, 1, 2, 1), Missing::AfterContact);
+        assert_eq!(missing(&best, 1, 2, 1), Missing::AfterContact);
         let both = Missing::NothingAcknowledged { synchronous: 2 };
-        assert_eq!(missing(&best, None, 2, 2, 1), both);
+        assert_eq!(missing(&best, 2, 2, 1), both);
+        let end = |position| End { position: Lsn(position), timeline: 1 };
+        assert!(has_all(&best, end(950)) && !has_all(&best, end(951)));
         let worse = choose(&two, Some(2), true).unwrap();
-        assert_eq!(missing(&worse, None, 1, 2, 2), Missing::AfterContact);
+        assert_eq!(missing(&worse, 1, 2, 2), Missing::AfterContact);
     }
 }

@@ -31,7 +31,6 @@ pub(crate) fn known(
     let Some(choice) = choice else { return lines };
     let to = set.pod(choice.to.ordinal);
     lines.push(match missing {
-        Missing::Nothing => format!("{to} has everything that {name} wrote"),
         Missing::NothingAcknowledged { synchronous } => format!(
             "nothing that was acknowledged is missing: {} to confirm each commit (--synchronous {synchronous}), except commits with synchronous_commit off or local",
             if synchronous == 1 { "a replica had".to_owned() } else { format!("{synchronous} replicas had") },
@@ -115,17 +114,17 @@ pub(crate) fn question(
 ) -> String {
     let lost = set.pod(evidence.lost.ordinal);
     let to = choice.map_or("the replica that has most".to_owned(), |it| set.pod(it.to.ordinal));
-    let mut conditions = String::new();
-    if *way == (Way::Delete { never_started: true }) {
-        conditions.push_str(&format!(
+    let earlier = (*way == (Way::Delete { never_started: true })).then(|| {
+        format!(
             " No earlier pod {lost} may run on: say no if one was deleted by force, or its node was removed while it ran."
-        ));
-    }
-    if let Some(synchronous) = commits {
-        conditions.push_str(&format!(
+        )
+    });
+    let commits = commits.map(|synchronous| {
+        format!(
             " No commit completes until {synchronous} of its replicas stream (--synchronous {synchronous})."
-        ));
-    }
+        )
+    });
+    let conditions: String = earlier.into_iter().chain(commits).collect();
     format!("Make {to} the master instead of {lost}? It can't be taken back.{conditions}")
 }
 
