@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod identity;
+pub mod last_change;
 pub mod lease;
 pub mod objects;
 mod origin;
@@ -13,6 +14,7 @@ pub mod topology;
 pub mod transition;
 
 pub use identity::SetIdentity;
+pub use last_change::LastChange;
 pub use origin::Origin;
 pub use role::Role;
 pub use run_state::{RunState, StopRecord};

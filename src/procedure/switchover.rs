@@ -25,7 +25,7 @@ use crate::error::{Exit, Failure};
 use crate::manifest::ServerVersion;
 use crate::postgres::script::Ended;
 use crate::set::transition::{Kind, Step as Recorded};
-use crate::set::{Topology, Transition, objects};
+use crate::set::{LastChange, Topology, Transition, objects};
 use crate::values::Secret;
 
 /// How long the new master may take to replay what the old one has written at the end. Then the old one serves again.
@@ -66,10 +66,11 @@ pub(crate) async fn switch(
         facts,
         stopped_at: None,
         paused: None,
-        timeline: 0,
+        change: None,
     };
     run(work, &mut switch).await?;
-    let (paused, timeline, topology) = (switch.paused, switch.timeline, switch.record.topology);
+    let (paused, topology) = (switch.paused, switch.record.topology);
+    let timeline = switch.change.map_or(0, |change| change.timeline);
     let after = Work { topology: &topology, ..work };
     streams(after, statefulset, version, "the master has moved").await?;
     Ok(Done { master: to, paused, timeline })
@@ -177,7 +178,8 @@ struct Switch<'a> {
     /// When this run began to stop the old master.
     stopped_at: Option<Instant>,
     paused: Option<Duration>,
-    timeline: u32,
+    /// What is recorded at the end. `None` until this run has promoted the new master.
+    change: Option<LastChange>,
 }
 
 impl Switch<'_> {
@@ -301,10 +303,11 @@ impl Switch<'_> {
     async fn promote(&mut self) -> anyhow::Result<()> {
         let it = self.transition()?;
         let epoch = self.record.topology.epoch;
-        self.timeline = self.servers.promote(&it, epoch).await?;
+        let timeline = self.servers.promote(&it, epoch).await?;
+        self.change = Some(LastChange::of(&it, Timestamp::now(), timeline));
         self.paused = self.stopped_at.map(|at| at.elapsed());
         let (_, to) = self.names();
-        let detail = format!("{to} is promoted: epoch {epoch}, timeline {}", self.timeline);
+        let detail = format!("{to} is promoted: epoch {epoch}, timeline {timeline}");
         self.work.context.detail(detail);
         Ok(())
     }
@@ -376,7 +379,10 @@ impl Procedure for &mut Switch<'_> {
             Step::Clear => {
                 let it = self.transition()?;
                 self.servers.tidy(&it).await;
-                self.record.write(&Topology::after(), Some(&it.id)).await?;
+                let change = self.change.clone();
+                let change = change.ok_or_else(|| anyhow::anyhow!("nothing was promoted"))?;
+                let data = Topology::after(self.work.set, &change);
+                self.record.write(&data, Some(&it.id)).await?;
                 self.facts.transition = None;
                 Progress::Cleared
             }

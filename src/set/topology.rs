@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::identity::SetIdentity;
+use super::last_change::LastChange;
 use super::objects;
 use super::role::Role;
 use super::transition::{Step, Transition};
@@ -33,6 +34,8 @@ const EPOCH: &str = "epoch";
 const TRANSITION: &str = "transition";
 /// The key that asks a pod to replace its data directory, which has diverged: `POD EPOCH`. See `set_aside` in replica.sh.
 pub const REJOIN: &str = "rejoin";
+/// The key that says how the current master became the master.
+const LAST_CHANGE: &str = "last-change";
 /// The value of [`MASTER`] when no pod may be the master.
 const NO_POD: &str = "none";
 
@@ -73,6 +76,9 @@ pub struct Topology {
     pub epoch: u64,
     /// The change of the master that is under way.
     pub transition: Option<Transition>,
+    /// The last change of the master. `Err` is the text of a record that this pgset can't read: it is shown, and is no
+    /// reason to refuse anything.
+    pub last_change: Option<Result<LastChange, String>>,
 }
 
 impl Default for Topology {
@@ -84,6 +90,7 @@ impl Default for Topology {
             pods: None,
             epoch: 1,
             transition: None,
+            last_change: None,
         }
     }
 }
@@ -141,6 +148,8 @@ impl Topology {
                 Failure::new(Exit::Refused, message)
             })?),
         };
+        let last_change = text(LAST_CHANGE)
+            .map(|text| LastChange::parse(set, text).ok_or_else(|| text.to_owned()));
         let number = |key: &str| text(key).map(|text| parsed::<NonZeroU32>(set, key, text));
         Ok(Self {
             system_identifier: text(SYSTEM_IDENTIFIER).map(str::to_owned),
@@ -149,6 +158,7 @@ impl Topology {
             pods: number(PODS).transpose()?.map(NonZeroU32::get),
             epoch,
             transition,
+            last_change,
         })
     }
 
@@ -196,8 +206,8 @@ impl Topology {
 
     /// The data of the ConfigMap after a transition that is complete.
     #[must_use]
-    pub fn after() -> Value {
-        json!({ TRANSITION: null })
+    pub fn after(set: &SetIdentity, change: &LastChange) -> Value {
+        json!({ TRANSITION: null, LAST_CHANGE: change.text(set) })
     }
 
     /// The data of the ConfigMap after a transition that is backed out: the old master is the master again.
@@ -302,6 +312,8 @@ pub fn pods_seen<'a>(
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn set() -> SetIdentity {
@@ -403,8 +415,16 @@ mod tests {
         // Written once more by the run that resumes.
         let again = merged(&mut data, decided.during(&set(), &promoting));
         assert_eq!(again, decided);
-        let after = merged(&mut data, Topology::after());
+        let change = LastChange::of(&promoting, Timestamp::UNIX_EPOCH, 2);
+        let after = merged(&mut data, Topology::after(&set(), &change));
         assert_eq!((after.master(), after.epoch, after.transition), (Some(1), 2, None));
+        assert_eq!(after.last_change, Some(Ok(change)));
+    }
+
+    #[test]
+    fn a_last_change_that_cannot_be_read_is_no_failure() {
+        let topology = recorded(&json!({"last-change": "by hand"})).unwrap();
+        assert_eq!(topology.last_change, Some(Err("by hand".to_owned())));
     }
 
     #[test]

@@ -18,6 +18,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind with this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Switchover, Self::Failover].into_iter().find(|kind| kind.word() == word)
+    }
+
     /// The command, and the word in the record.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -25,12 +31,6 @@ impl Kind {
             Self::Switchover => "switchover",
             Self::Failover => "failover",
         }
-    }
-
-    /// The kind with this word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        [Self::Switchover, Self::Failover].into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -88,7 +88,7 @@ impl Transition {
     pub fn parse(set: &SetIdentity, text: &str) -> Option<Self> {
         let mut words = text.split_ascii_whitespace();
         let id = words.next()?.to_owned();
-        let kind = Kind::of(words.next()?)?;
+        let kind = Kind::parse(words.next()?)?;
         let (from, to) = (set.ordinal(words.next()?)?, set.ordinal(words.next()?)?);
         let step = words.next()?;
         let step =
