@@ -7,6 +7,7 @@ pub mod address;
 pub mod altered;
 pub mod configuration;
 pub mod connections;
+pub mod follows;
 pub mod identity;
 pub mod interactive;
 pub mod measurements;

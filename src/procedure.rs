@@ -30,6 +30,7 @@ pub(crate) mod leftover;
 pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod namespace;
+pub(crate) mod newest;
 pub(crate) mod password_file;
 pub(crate) mod permission;
 pub(crate) mod planning;

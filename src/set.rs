@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod identity;
+pub mod knowledge;
 pub mod last_change;
 pub mod lease;
+pub mod newest;
 pub mod objects;
 mod origin;
 pub mod passwords;
@@ -14,6 +16,7 @@ pub mod topology;
 pub mod transition;
 
 pub use identity::SetIdentity;
+pub use knowledge::Knowledge;
 pub use last_change::LastChange;
 pub use origin::Origin;
 pub use role::Role;

@@ -14,6 +14,7 @@ mod interrupted;
 mod killed;
 mod lag;
 mod ledger;
+mod lost_topology;
 mod official;
 mod passwords;
 mod repair;

@@ -13,8 +13,8 @@ use crate::procedure::expectation::{details, pods};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::wanted::Wanted;
 use crate::procedure::{
-    Ending, Work, apply, connection, desired, grow, lease, namespace, password_file, refuse,
-    rollout, run_state,
+    Ending, Work, apply, connection, desired, grow, lease, namespace, newest, password_file,
+    refuse, rollout, run_state,
 };
 use crate::set::objects;
 use crate::settings::Settings;
@@ -75,6 +75,14 @@ async fn attempt(
     planned.announce(context);
     let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
+    let capabilities = settings.profile.capabilities();
+    if let Some(newer) = newest::find(work, &planned, capabilities).await? {
+        if !matches!(ending, Ending::DryRun(_)) {
+            newer.record(work).await?;
+            return Err(lease::plan_again(work));
+        }
+        context.note(format!("{}: `up` records that first", newer.difference()));
+    }
     refuse::before_writing(work, &planned, ending).await?;
     run_state::agree(work, &planned.state, planned.replicas, ending).await?;
     let agreed = rollout::agree(work, &planned, ending).await?;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::altered;
 use super::psql::{ExecOutput, Script};
+use crate::set::Knowledge;
 
 /// Settings that must be at least as high on a replica as on the master; otherwise the replica stops
 /// replaying (PostgreSQL manual, "Hot Standby", "Administrator's Overview").
@@ -218,7 +219,8 @@ pub fn order(
 /// reset `pending_restart` of a setting that was added to the file and removed again: it is not pending if neither
 /// the file nor the running server has a value from the file.
 const STATE: &str = "\
-select row_to_json(r) from (select 'files' as kind, ALTERED as altered, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
+\\set knows `cat \"${PGDATA:-/pgdata}.role\" 2>/dev/null || true`
+select row_to_json(r) from (select 'files' as kind, :'knows' as knows, ALTERED as altered, pg_read_file(current_setting('config_file')) as config, pg_read_file(current_setting('hba_file')) as hba, greatest((pg_stat_file(current_setting('config_file'))).modification, (pg_stat_file(current_setting('hba_file'))).modification) + interval '1 second' > pg_conf_load_time() as stale, extract(epoch from pg_conf_load_time())::text as loaded) r;
 select row_to_json(r) from (select 'pending' as kind, lower(s.name) as name, current_setting(s.name) as running, f.setting as wanted from pg_settings s left join (select distinct on (lower(name)) lower(name) as name, setting from pg_file_settings order by lower(name), seqno desc) f on f.name = lower(s.name) where s.pending_restart and (f.name is not null or s.source = 'configuration file') order by s.name) r;
 select row_to_json(r) from (select 'error' as kind, f.sourceline as line, f.name as subject, f.error from pg_file_settings f where f.error is not null and f.sourcefile is not null and not exists (select 1 from pg_settings s where lower(s.name) = lower(f.name) and s.context = 'postmaster') order by f.seqno) r;
 select row_to_json(r) from (select 'error' as kind, h.line_number as line, 'pg_hba.conf' as subject, h.error from pg_hba_file_rules h where h.error is not null order by h.line_number) r;
@@ -265,6 +267,8 @@ pub struct State {
     pub stale: bool,
     /// The time of the last reload, by the server's clock, in seconds.
     pub loaded: String,
+    /// What the pod knows about the topology: it costs no question of its own.
+    pub knows: Option<Knowledge>,
     /// The settings that need a restart.
     pub pending: Vec<Pending>,
     /// The settings that ALTER SYSTEM has left: see [`altered`].
@@ -292,6 +296,7 @@ impl State {
                         hba: text(&row, "hba").unwrap_or_default(),
                         stale: row.get("stale").and_then(Value::as_bool).unwrap_or(true),
                         loaded: text(&row, "loaded").unwrap_or_default(),
+                        knows: text(&row, "knows").and_then(|text| Knowledge::parse(&text)),
                         altered: list(&row, "altered"),
                         ..Self::default()
                     });

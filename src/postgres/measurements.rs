@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::altered;
 use super::psql::{ExecOutput, Script};
 use super::replication::{self, Lsn};
+use crate::set::Knowledge;
 use crate::settings::{max_lag, parameters};
 
 /// The age from which transactions count as old.
@@ -20,7 +21,9 @@ pub const OLD_TRANSACTION: Duration = Duration::from_secs(3600);
 /// Queries one row. The file `max-lag` lies beside the server's configuration file.
 /// `json_agg` of rows would print a line for each; the whole row must be one line.
 const MEASURE: &str = r#"\set df `df -Pk "${PGDATA:-/pgdata}"`
+\set knows `cat "${PGDATA:-/pgdata}.role" 2>/dev/null || true`
 select case when v >= 100000 then 'pg_is_wal_replay_paused' else 'pg_is_xlog_replay_paused' end as paused,
+  case when v >= 100000 then 'pg_walfile_name' else 'pg_xlogfile_name' end as walfile,
   case when v >= 100000 then 'pg_last_wal_receive_lsn' else 'pg_last_xlog_receive_location' end as received,
   case when v >= 100000 then 's.backend_type = ''client backend''' else 's.query not like ''autovacuum: %''' end as client,
   case when v >= 120000 then '(select row_to_json(c) from (select sum(checksum_failures)::bigint as failures, max(checksum_last_failure)::text as last, string_agg(coalesce(datname, ''shared objects''), '', '' order by datname) as databases from pg_stat_database where checksum_failures > 0 having count(*) > 0) c)' else 'null::text' end as checksums,
@@ -29,7 +32,8 @@ select case when v >= 100000 then 'pg_is_wal_replay_paused' else 'pg_is_xlog_rep
   case when v >= 130000 then 'pg_size_bytes(current_setting(''wal_keep_size''))' else 'null::bigint' end as wal_keep,
   case when v >= 130000 then 'pg_read_file(regexp_replace(current_setting(''config_file''), ''[^/]*$'', ''max-lag''), 0, 100, true)' else 'null::text' end as max_lag
   from (select current_setting('server_version_num')::int as v) s \gset
-select row_to_json(r) from (select 'measurements' as kind, :'df' as df, :max_lag as max_lag,
+select row_to_json(r) from (select 'measurements' as kind, :'df' as df, :'knows' as knows, :max_lag as max_lag,
+  case when not pg_is_in_recovery() then ('x' || left(:walfile(:current_lsn()), 8))::bit(32)::int end as timeline,
   case when pg_is_in_recovery() then (select row_to_json(l) from (select :paused() as paused, :replay_lsn()::text as replayed_lsn, case when :received() is not null then greatest(:received() - :replay_lsn(), 0)::bigint end as unreplayed_bytes, extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) as last_commit_seconds) l) end as replay,
   (select json_agg(name) from unnest(array[RISKY]) name where current_setting(name) = 'off') as risky_settings, ALTERED as altered_settings,
   :wal as wal_bytes, :wal_keep as wal_keep_bytes,
@@ -69,6 +73,11 @@ pub struct Measurements {
     /// How many bytes it may be behind and still be ready, by its own configuration.
     #[serde(skip_deserializing)]
     pub max_lag_bytes: u64,
+    /// What it knows about the topology; `None` if it has not been compared with a master yet.
+    #[serde(skip_deserializing)]
+    pub knows: Option<Knowledge>,
+    /// Its timeline, if it is not in recovery.
+    pub timeline: Option<u32>,
     /// Its replay; `None` if it is not in recovery.
     pub replay: Option<Replay>,
     /// The size of its `pg_wal`.
@@ -213,14 +222,16 @@ impl Measurements {
         let bytes = of("tablespaces").and_then(|mut row| row.remove("bytes"));
         let bytes: Option<BTreeMap<String, Option<u64>>> =
             bytes.and_then(|it| serde_json::from_value(it).ok());
-        let known = |(name, bytes): (String, Option<u64>)| Some((name, bytes?));
-        let tablespace_bytes = bytes.unwrap_or_default().into_iter().filter_map(known).collect();
+        let measured = |(name, bytes): (String, Option<u64>)| Some((name, bytes?));
+        let tablespace_bytes = bytes.unwrap_or_default().into_iter().filter_map(measured).collect();
         let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (df, limit) = (text("df"), text("max_lag"));
+        let knows = Knowledge::parse(&text("knows"));
         let measured: Self =
             serde_json::from_value(Value::Object(row)).map_err(|e| e.to_string())?;
         let max_lag_bytes = limit.trim().parse().unwrap_or(max_lag::DEFAULT_BYTES);
-        Ok(Self { space: Space::of_df(&df), max_lag_bytes, tablespace_bytes, ..measured })
+        let space = Space::of_df(&df);
+        Ok(Self { space, max_lag_bytes, knows, tablespace_bytes, ..measured })
     }
 }
 
@@ -269,11 +280,12 @@ mod tests {
 
     #[test]
     fn the_row_of_a_standby_is_read() {
-        let row = r#"{"kind":"measurements","df":"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda 1000 600 300 67% /pg data","max_lag":"16777216\n","replay":{"paused":true,"replayed_lsn":"0/10","unreplayed_bytes":512,"last_commit_seconds":7.5},"wal_bytes":16777216,"wal_keep_bytes":0,"transaction_ids":{"database":"postgres","age":9},"multixact_ids":{"database":"postgres","age":0},"checksum_failures":{"failures":2,"last":"2026-11-24 13:00:00+00","databases":"userdb"},"collations":[{"database":"userdb","recorded":"2.31","actual":"2.36"}],"risky_settings":["fsync"],"altered_settings":null,"oldest_transaction":{"pid":7,"user":"app","database":"userdb","application":"","state":"active","seconds":3601.5,"old":1},"oldest_prepared":null}"#;
+        let row = r#"{"kind":"measurements","df":"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda 1000 600 300 67% /pg data","max_lag":"16777216\n","knows":"77 2 pgset-1","timeline":null,"replay":{"paused":true,"replayed_lsn":"0/10","unreplayed_bytes":512,"last_commit_seconds":7.5},"wal_bytes":16777216,"wal_keep_bytes":0,"transaction_ids":{"database":"postgres","age":9},"multixact_ids":{"database":"postgres","age":0},"checksum_failures":{"failures":2,"last":"2026-11-24 13:00:00+00","databases":"userdb"},"collations":[{"database":"userdb","recorded":"2.31","actual":"2.36"}],"risky_settings":["fsync"],"altered_settings":null,"oldest_transaction":{"pid":7,"user":"app","database":"userdb","application":"","state":"active","seconds":3601.5,"old":1},"oldest_prepared":null}"#;
         let measured = parsed(row).unwrap();
         assert_eq!(measured.space, Some(Space { used_bytes: 600 << 10, free_bytes: 300 << 10 }));
         assert_eq!(measured.space.unwrap().free_percent(), 33);
         assert_eq!(measured.max_lag_bytes, 16 << 20);
+        assert_eq!(measured.knows.as_ref().map(|it| it.epoch), Some(2));
         assert!(measured.replay.is_some_and(|r| r.paused && r.unreplayed_bytes == Some(512)));
         assert_eq!(measured.collations[0].actual, "2.36");
         assert_eq!(

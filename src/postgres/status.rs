@@ -7,6 +7,7 @@
 
 pub mod human;
 pub mod lag;
+pub mod master;
 mod problems;
 pub mod servers;
 pub mod slots;
@@ -27,6 +28,7 @@ use super::replication::{Observation, SlotRow};
 
 pub use human::{View, human};
 pub use lag::{ReplicaLag, ReplicaStatus, lags};
+pub use master::MasterStatus;
 pub use problems::disagreements;
 use problems::{pod_problems, replication_problems, volume_problems, why_down};
 pub use tablespaces::Tablespace;
@@ -182,6 +184,8 @@ pub struct Facts {
     pub volumes: Vec<VolumeFacts>,
     /// The TLS state of the servers; `None` if no server answered.
     pub tls: Option<TlsStatus>,
+    /// What the topology records about the master; `None` for a set without a topology.
+    pub master: Option<MasterStatus>,
     /// The problems that the readiness rules found.
     pub problems: Vec<String>,
     /// The pods that these problems affect: that such a pod does not answer is no news.
@@ -190,6 +194,8 @@ pub struct Facts {
     pub hint: Option<String>,
     /// The pods that run a previous template.
     pub previous_template: Vec<String>,
+    /// What is risky in the objects of the set.
+    pub warnings: Vec<String>,
 }
 
 /// What `status` prints.
@@ -217,6 +223,9 @@ pub struct Status {
     /// The pods that run a previous template. No problem: `pgset restart` updates them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub previous_template: Vec<String>,
+    /// The master; `None` for a set without pods, or without a topology.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master: Option<MasterStatus>,
     /// PostgreSQL's version: `9.5.5`, `15.18`; `None` if the master did not answer.
     pub postgres_version: Option<String>,
     /// The number of replicas that must confirm each commit; `None` if the master did not answer.
@@ -278,6 +287,7 @@ impl Status {
             hint: state.hint(),
             state,
             previous_template: Vec::new(),
+            master: None,
             postgres_version: None,
             synchronous: None,
             tls: None,
@@ -340,6 +350,7 @@ impl Status {
         let tablespaces = tablespaces::tablespaces(&facts.pods, &facts.volumes);
         let mut warnings = warnings::warnings(&facts.pods);
         warnings.extend(tablespaces::warnings(&tablespaces));
+        warnings.extend(facts.warnings);
         Self {
             version: STATUS_VERSION,
             set: facts.set,
@@ -352,6 +363,7 @@ impl Status {
             problems,
             warnings,
             previous_template: facts.previous_template,
+            master: facts.master.map(|master| master.measured(&facts.pods)),
             postgres_version: facts.observation.as_ref().map(|o| version(o.version_num)),
             synchronous: facts.observation.as_ref().map(|o| o.synchronous),
             tls: facts.tls,

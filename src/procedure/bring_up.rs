@@ -7,7 +7,7 @@ use super::planning::Planned;
 use super::rollout::{self, Agreed, Settled};
 use super::undo::Undo;
 use super::wait::{self, Wait};
-use super::{Work, leftover, login, scripts, slots, tls, topology};
+use super::{Work, lease, leftover, login, newest, scripts, slots, tls, topology};
 use crate::postgres::address::Addresses;
 use crate::set::objects;
 use crate::settings::Settings;
@@ -41,8 +41,14 @@ pub(crate) async fn wait<'a>(
         done: "everything is applied",
         replace: &agreed.replace,
     };
-    let snapshot = wait::until_ready(work, wait.clone()).await?;
     let capabilities = settings.profile.capabilities();
+    let snapshot = tokio::select! {
+        ready = wait::until_ready(work, wait.clone()) => ready?,
+        newer = newest::watch(work, planned, capabilities) => {
+            newer?.record(work).await?;
+            return Err(lease::plan_again(work));
+        }
+    };
     let recorded = live.objects.get(&objects::topology(work.set));
     if capabilities.has_topology {
         topology::record(work, recorded, &snapshot).await?;
@@ -57,6 +63,10 @@ pub(crate) async fn wait<'a>(
     } else {
         Settled::default()
     };
+    if settled.is_outdated {
+        newest::record_now(work, planned).await?;
+        return Err(lease::plan_again(work));
+    }
     if capabilities.tls.is_there() {
         if ran {
             tls::settle(work, tls, planned.last_config.as_ref()).await?;

@@ -17,13 +17,15 @@ use crate::manifest::ServerVersion;
 use crate::postgres::Observation;
 use crate::postgres::measurements::Measurements;
 use crate::postgres::status::{
-    Endpoint, Facts, PodFacts, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
+    Endpoint, Facts, MasterStatus, PodFacts, ServiceFacts, ServiceRole, TlsStatus, VolumeFacts,
 };
 use crate::postgres::tls::{self, ServerTls};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{expectation, scope};
+use crate::procedure::topology::{self, Recorded};
 use crate::procedure::{pods, run_state, sql};
 use crate::readiness::{self, Snapshot, assess, is_ready};
+use crate::set::newest::{self, Known};
 use crate::set::{RunState, SetIdentity, Topology, objects, rights};
 
 /// What a server reports and what was measured in it, or why it did not answer.
@@ -87,10 +89,11 @@ impl Subject {
     pub(crate) async fn facts(&self, snapshot: &Snapshot) -> anyhow::Result<Facts> {
         let namespace = self.set.namespace.as_str();
         let selector = self.set.selector();
-        let (services, answers, tls) = futures::join!(
+        let (services, answers, tls, recorded) = futures::join!(
             self.cluster.list(Kind::Service, namespace, &selector, Freshness::Latest),
             self.answers(snapshot),
-            self.tls(snapshot)
+            self.tls(snapshot),
+            topology::look(&self.cluster, &self.set)
         );
         let pods: Vec<PodFacts> =
             snapshot.pods.iter().filter_map(|pod| pod_facts(&self.set, pod, &answers)).collect();
@@ -120,6 +123,18 @@ impl Subject {
             problems.insert(0, it.incomplete(&self.set));
             hint = it.hints(&self.set, &self.set.command(it.kind.word())).into_iter().next();
         }
+        if let Some(lost) = readiness::lost_master(&self.set, &self.topology, snapshot) {
+            problems.insert(0, lost.text);
+            hint = Some(lost.hint);
+        }
+        let has_topology = objects::capabilities(&self.statefulset).has_topology;
+        let recorded = Some(recorded?).filter(|_| has_topology);
+        let (outdated, warning) =
+            recorded.as_ref().map_or((None, None), |it| judge(&self.set, it, &pods));
+        if let Some((problem, next)) = outdated {
+            problems.insert(0, problem);
+            hint = next;
+        }
         problems.dedup();
         let master = pods.iter().find(|pod| pod.is_writable());
         let answer = master.and_then(|pod| answers.get(&pod.name)?.as_ref().ok());
@@ -140,6 +155,8 @@ impl Subject {
                 .into_iter()
                 .map(|pod| pods::name(pod).to_owned())
                 .collect(),
+            master: recorded.map(|it| MasterStatus::of(&self.set, &it.topology())),
+            warnings: warning.into_iter().collect(),
             hint,
         })
     }
@@ -170,6 +187,8 @@ impl Subject {
             volumes: volumes(&snapshot.claims, &snapshot.pods),
             tls: None,
             previous_template: Vec::new(),
+            master: None,
+            warnings: Vec::new(),
             problems: Vec::new(),
             explained: Vec::new(),
         }
@@ -235,6 +254,48 @@ impl Subject {
                 .map(|e| Endpoint { pod: e.pod.clone(), address: e.address.clone() })
                 .collect(),
         })
+    }
+}
+
+/// A problem with the command that helps, if there is one.
+type Problem = (String, Option<String>);
+
+/// Compares the topology with what the pods know about it: a problem, and a warning.
+fn judge(
+    set: &SetIdentity,
+    recorded: &Recorded,
+    pods: &[PodFacts],
+) -> (Option<Problem>, Option<String>) {
+    let known = pods
+        .iter()
+        .filter_map(|pod| Some((pod.name.clone(), pod.measurements.as_ref()?.knows.clone()?)));
+    let known: Vec<Known> = known.collect();
+    let absent = Topology::default();
+    let topology = match recorded {
+        Recorded::There(topology) => topology,
+        Recorded::Absent => &absent,
+        Recorded::Hidden => return (None, None),
+    };
+    let (id, up) = (objects::topology(set), set.command("up"));
+    let is_absent = matches!(recorded, Recorded::Absent);
+    let up = format!("{up}  # records what the pods know");
+    let warning = match &topology.last_change {
+        _ if is_absent && !known.is_empty() => {
+            Some(format!("{id} does not exist: `pgset up` records it again"))
+        }
+        Some(Err(text)) => {
+            Some(format!("{id} has {text:?} as last-change, which this pgset can't read"))
+        }
+        _ => None,
+    };
+    match newest::newer(set, topology, &known) {
+        Err(contradiction) => (Some((contradiction.message, None)), warning),
+        Ok(Some(newer)) => {
+            let difference = newest::difference(set, topology, is_absent, newer);
+            let result = "a pod that starts follows no master";
+            (Some((format!("{difference}: {result}"), Some(up))), None)
+        }
+        Ok(None) => (None, warning),
     }
 }
 

@@ -94,7 +94,8 @@ pub(crate) async fn still_ours(work: Work<'_>) -> anyhow::Result<()> {
     }
 }
 
-fn plan_again(work: Work<'_>) -> anyhow::Error {
+/// Ends an attempt whose plan is outdated: see [`planned`].
+pub(crate) fn plan_again(work: Work<'_>) -> anyhow::Error {
     PlanAgain { again: work.context.again.clone() }.into()
 }
 

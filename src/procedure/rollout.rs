@@ -18,7 +18,7 @@ use crate::plan::{Plan, Step};
 use crate::postgres::configuration::{FOLLOWED, State};
 use crate::postgres::status;
 use crate::readiness::{self, Snapshot};
-use crate::set::{SetIdentity, objects};
+use crate::set::{SetIdentity, newest, objects};
 use crate::settings::changes::{Change, changes};
 
 /// What the user has agreed to before anything was written.
@@ -183,6 +183,8 @@ pub(crate) struct Settled {
     pub(crate) restarted: bool,
     /// The pods that run a previous template with the same settings.
     pub(crate) previous: Vec<String>,
+    /// Whether the pods know a newer topology than this command: then nothing was restarted.
+    pub(crate) is_outdated: bool,
 }
 
 /// Makes the pods of a set that is ready use its settings: reloads PostgreSQL's configuration, and restarts the
@@ -202,6 +204,10 @@ pub(crate) async fn settle(
     let configured = objects::capabilities(&statefulset).configuration.is_there();
     let servers = if configured { configure::load(work).await? } else { Vec::new() };
     configure::tell_altered(work, &servers);
+    let known = servers.iter().filter_map(|(pod, it)| Some((pod.clone(), it.knows.clone()?)));
+    if newest::newer(work.set, work.topology, &known.collect::<Vec<_>>())?.is_some() {
+        return Ok(Settled { is_outdated: true, ..Settled::default() });
+    }
     let old = readiness::previous(snapshot, work.set);
     let own = plan.own_values(&objects::statefulset(work.set));
     let own = own.as_ref().unwrap_or(&statefulset);
@@ -212,7 +218,7 @@ pub(crate) async fn settle(
     restart::restart(work, wait, pending, consent, Written::Settings(undo)).await?;
     let previous = old.iter().map(|pod| pods::name(pod).to_owned());
     let previous = previous.filter(|pod| !restarted.contains(pod)).collect();
-    Ok(Settled { restarted: !restarted.is_empty(), previous })
+    Ok(Settled { restarted: !restarted.is_empty(), previous, is_outdated: false })
 }
 
 /// The pods that need a restart: they run a previous template, or their server reads a setting only at its start.

@@ -19,22 +19,51 @@ use crate::set::topology::{FIRST_START, PodNumbers, SYSTEM_IDENTIFIER};
 use crate::set::{SetIdentity, Topology, objects};
 use crate::settings::Settings;
 
+/// The ConfigMap with the topology.
+pub(crate) enum Recorded {
+    /// It exists.
+    There(Topology),
+    /// It does not.
+    Absent,
+    /// This account may not read it.
+    Hidden,
+}
+
+impl Recorded {
+    /// The topology. The default is safe: wherever the master matters, pgset also checks the labels and asks PostgreSQL.
+    pub(crate) fn topology(self) -> Topology {
+        match self {
+            Self::There(topology) => topology,
+            Self::Absent | Self::Hidden => Topology::default(),
+        }
+    }
+}
+
+/// Looks whether a set has a topology, and reads it.
+///
+/// # Errors
+/// When it can't be read for another reason than a missing right, or names a master that is not a pod of the set.
+pub(crate) async fn look(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Recorded> {
+    match cluster.get(&objects::topology(set)).await {
+        Err(error) if error.is_forbidden() => {
+            tracing::debug!("the topology is not known: {error}");
+            Ok(Recorded::Hidden)
+        }
+        there => match there? {
+            Some(there) => Ok(Recorded::There(Topology::recorded(set, Some(&there))?)),
+            None => Ok(Recorded::Absent),
+        },
+    }
+}
+
 /// Reads the topology of a set.
 ///
-/// If this account may not read the ConfigMap, it gets the default topology. This is safe: wherever the
-/// master matters, pgset also checks the labels and asks PostgreSQL.
+/// If this account may not read the ConfigMap, it gets the default topology.
 ///
 /// # Errors
 /// When the topology can't be read, or names a master that is not a pod of the set.
 pub(crate) async fn read(cluster: &Cluster, set: &SetIdentity) -> anyhow::Result<Topology> {
-    let there = match cluster.get(&objects::topology(set)).await {
-        Err(error) if error.is_forbidden() => {
-            tracing::debug!("the topology is not known: {error}");
-            None
-        }
-        there => there?,
-    };
-    Ok(Topology::recorded(set, there.as_ref())?)
+    Ok(look(cluster, set).await?.topology())
 }
 
 /// The topology of a set that is being created. `None` if it has one, or if there is a claim, which may have data.

@@ -212,7 +212,18 @@ impl<'a> Waiter<'a> {
         let mut failure = Failure::new(exit, explanation.summary);
         failure.details = explanation.details;
         failure.hints.extend(explanation.hint);
+        self.hint_at_failover(&mut failure);
         failure
+    }
+
+    /// Names the command for a master that is away while a replica holds the data.
+    fn hint_at_failover(&self, failure: &mut Failure) {
+        let Work { set, topology, .. } = self.work;
+        let lost = readiness::lost_master(set, topology, &self.snapshot());
+        if let Some(lost) = lost.filter(|_| self.wait.expectation.replicas > 0) {
+            failure.details.insert(0, lost.text);
+            failure.hints.push(lost.hint);
+        }
     }
 
     /// Deletes a pod that its controller will never replace by itself.
@@ -368,6 +379,7 @@ impl Procedure for Waiter<'_> {
         failure
             .details
             .extend(self.observer.trouble().map(|t| format!("the API server said: {t}")));
+        self.hint_at_failover(&mut failure);
         let context = work.context;
         failure
             .hint(format!("{}; --timeout 30m waits longer", work.resume()))

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use super::snapshot::{Logs, Snapshot};
 use super::text::says;
 use super::trouble::{Cause, Trouble};
-use super::view;
+use super::{lost, view};
 use crate::manifest::Kind;
 
 /// The default name of a set. Commands can omit it.
@@ -194,9 +194,7 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
             "{up}  # gives the set's Role what the pod needs; `pgset scale` does this automatically"
         ));
     }
-    if says(&text, &["the volume is empty, but"]) {
-        hints.push(lost_volume(case));
-    }
+    hints.extend(peers(case, &text));
     let container = case.trouble.container.as_deref();
     let container = container.map_or_else(String::new, |name| format!(" -c {name}"));
     let previous = if case.trouble.cause == Cause::CrashLoop { " --previous" } else { "" };
@@ -206,15 +204,36 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
 
 /// What to do when the master's volume is empty. While a replica has the data, nothing may suggest to delete it.
 fn lost_volume(case: Case<'_>) -> String {
-    let runs = |pod: &&Pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running");
-    let mut pods = case.snapshot.pods.iter().filter(runs);
+    let mut pods = case.snapshot.pods.iter().filter(|pod| lost::is_running(pod));
     match pods.find(|pod| view::name(&pod.metadata) != case.name()) {
         Some(replica) => {
+            let failover = case.pgset("failover");
             let name = view::name(&replica.metadata);
-            let dump = format!("exec {name} -c postgres -- pg_dumpall -U postgres > dump.sql");
-            format!("{}  # saves the data, which {name} has", case.kubectl(&dump))
+            format!(
+                "{failover}  # if the volume is lost: a replica, such as {name}, becomes the master"
+            )
         }
         None => "mount the right volume, or restore it from a backup".to_owned(),
+    }
+}
+
+/// What the log of a pod tells about the topology and the data of the others.
+fn peers(case: Case<'_>, text: &str) -> Option<String> {
+    if says(text, &["the volume is empty, but"]) {
+        Some(lost_volume(case))
+    } else if says(text, &["it was promoted and has newer data", "does not have the wal that"]) {
+        let failover = case.pgset("failover");
+        Some(format!(
+            "{failover}  # if {} has an older copy: a replica becomes the master",
+            case.name()
+        ))
+    } else if says(text, &["has diverged from the master"]) {
+        let rejoin = case.pgset(&format!("rejoin {}", case.name()));
+        Some(format!("{rejoin}  # keeps its directory under another name, and clones it again"))
+    } else if says(text, &["it was replaced by an earlier one", "and is not followed"]) {
+        Some(format!("{}  # records the topology that the pods know", case.pgset("up")))
+    } else {
+        None
     }
 }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::identity::SetIdentity;
+use super::knowledge::Knowledge;
 use super::last_change::LastChange;
 use super::objects;
 use super::role::Role;
@@ -214,6 +215,40 @@ impl Topology {
     #[must_use]
     pub fn backed_out(set: &SetIdentity, transition: &Transition) -> Value {
         json!({ MASTER: set.pod(transition.from), TRANSITION: null })
+    }
+
+    /// Whether it is older than what a pod knows: the master of an epoch. So is one without the master of that epoch.
+    #[must_use]
+    pub fn is_older(&self, master: u32, epoch: u64) -> bool {
+        let names = match self.master {
+            Master::Pod(_) => true,
+            Master::NoPod => false,
+            Master::Unset => master == 0,
+        };
+        epoch > self.epoch || (epoch == self.epoch && !names)
+    }
+
+    /// What the pods should know. `None` while the master changes, or if the topology does not record all of it.
+    #[must_use]
+    pub fn knowledge(&self, set: &SetIdentity) -> Option<Knowledge> {
+        let system_identifier = self.system_identifier.clone()?;
+        let master = self.master_pod(set).filter(|_| self.transition.is_none())?;
+        Some(Knowledge { system_identifier, epoch: self.epoch, master })
+    }
+
+    /// The data of the ConfigMap that a pod has remembered.
+    #[must_use]
+    pub fn remembered(&self, known: &Knowledge) -> Value {
+        let mut data = json!({
+            SYSTEM_IDENTIFIER: known.system_identifier,
+            MASTER: known.master,
+            EPOCH: known.epoch.to_string(),
+        });
+        // It is of an earlier master.
+        if self.last_change.is_some() {
+            data[LAST_CHANGE] = Value::Null;
+        }
+        data
     }
 
     /// The ordinal of the master. `None` when no pod may be the master.

@@ -141,6 +141,11 @@ reason() { # file
 }
 disk_is_full() { grep -q 'No space left on device' "$scratch/output"; }
 
+# What to type next.
+pgset_command() { # subcommand and arguments
+  echo "pgset $1 -n ${PGSET_NAMESPACE:-NAMESPACE}$([ "$PGSET_NAME" = pgset ] || echo " --name $PGSET_NAME")"
+}
+
 need() { # variables...
   local variable
   for variable; do

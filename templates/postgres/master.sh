@@ -21,7 +21,7 @@ master() {
     return
   fi
   [ -z "$recorded_identifier" ] ||
-    die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
+    die $E_LOST "the volume is empty, but this set was initialized (system identifier $recorded_identifier): the wrong volume is mounted, or the volume was lost; mount the right volume, or make a replica that has the data the master: $(pgset_command failover)"
   [ ! -e "$PGDATA.old" ] ||
     die $E_LOST "the volume has no $PGDATA but $PGDATA.old, the old directory of a replica: rename it to $PGDATA, or move it away$([ ! -e "$PGDATA.old.tablespaces" ] || echo "; its tablespaces are in $PGDATA.old.tablespaces")"
   ask_peers
@@ -46,7 +46,7 @@ standby_as_master() {
     rm -f "$PGDATA/standby.signal" "$PGDATA.stopped"
     sync_entry "$PGDATA/standby.signal"
   else
-    log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted (select pg_promote())"
+    log "$PGDATA contains a standby: the server starts as a standby and is not ready until it is promoted: $(pgset_command up)"
   fi
 }
 # Runs before the first server of a pod starts. A container that restarts has the directory that was compared.
@@ -151,22 +151,22 @@ hear() { # address:port, file with the answer
 judge() { # who, identifier, timeline, position, epoch, a directory or how to connect
   local who=$1 own history status=0
   is_empty "$PGDATA" &&
-    die $E_LOST "the volume is empty, but $who has data of this set (system identifier $2): the wrong volume is mounted, or the volume was lost; mount the right volume or restore it from a backup"
+    die $E_LOST "the volume is empty, but $who has data of this set (system identifier $2): the wrong volume is mounted, or the volume was lost; mount the right volume, or make a pod that has the data the master: $(pgset_command failover)"
   own=$(control 'Database system identifier')
   [ "$own" = "$2" ] ||
     die $E_STRANGER "$PGDATA has the system identifier $own and $who has $2: one of them is another set's volume; mount the right one"
   ! is_number "$5" || [ "$5" -le "$epoch" ] ||
-    die $E_TOPOLOGY "$who knows epoch $5, and ConfigMap $PGSET_NAME-topology has $epoch: it was replaced by an earlier one; put the newer one back"
+    die $E_TOPOLOGY "$who knows epoch $5, and ConfigMap $PGSET_NAME-topology has $epoch: it was replaced by an earlier one; the newest is recorded again by: $(pgset_command up)"
   [ -n "$segment_size" ] || survey "$PGDATA"
   if [ "$3" -gt "$timeline" ]; then
     history=$(history_of "$6" "$3") || return 2
     [ -z "$(left_at "$history" "$timeline")" ] ||
-      die $E_BEHIND "$PGDATA is on timeline $timeline and $who on $3, which begins there: it was promoted and has newer data; nothing was changed: $ADVICE"
+      die $E_BEHIND "$PGDATA is on timeline $timeline and $who on $3, which begins there: it was promoted and has newer data; nothing was changed: $(advice)"
     log "$who is on timeline $3, which has nothing to do with timeline $timeline of $PGDATA"
   elif [ "$3" = "$timeline" ]; then
     same_wal "$4" "$6" || status=$?
     [ "$status" != 1 ] ||
-      die $E_BEHIND "$PGDATA does not have the WAL that $who has before $(lsn_text "$4") (timeline $timeline): it is an older copy, or it lost data; nothing was changed: $ADVICE"
+      die $E_BEHIND "$PGDATA does not have the WAL that $who has before $(lsn_text "$4") (timeline $timeline): it is an older copy, or it lost data; nothing was changed: $(advice)"
     return "$status"
   else
     # It is the peer that has to follow: its bootstrap compares it with this pod.
@@ -178,7 +178,7 @@ is_discarded() { # who
   ! is_empty "$PGDATA" || return 1
   log "$1 has diverged from a master that served: what it has does not count"
 }
-readonly ADVICE="mount the right volume; or save what the other pod has (pgset psql, pg_dump from it) before you move its directory away"
+advice() { echo "mount the right volume, or make the other pod the master: $(pgset_command failover)"; }
 history_of() { # a directory or how to connect, timeline
   if [ -d "$1" ]; then
     cat "$1/pg_wal/$(printf %08X "$2").history" 2>"$scratch/output"

@@ -290,7 +290,7 @@ compare_history() {
 }
 diverged() { # why
   put "$PGDATA.diverged" "$1"
-  die $E_DIVERGED "$PGDATA has diverged from the master: $1; nothing was deleted: save the data that only $PGDATA contains, then move $PGDATA away (with storage class: delete the claim of pod $PGSET_POD) and delete the pod: it will be cloned"
+  die $E_DIVERGED "$PGDATA has diverged from the master: $1; nothing was deleted; to keep $PGDATA under another name, and to clone it again: $(pgset_command "rejoin $PGSET_POD")"
 }
 
 # --- slot and WAL -----------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ read_role_file() {
 }
 follow_newest() {
   [ "$known_epoch" -gt "$epoch" ] || return 0
-  log "ConfigMap $PGSET_NAME-topology has epoch $epoch and is not followed: $PGDATA knows system identifier $known_identifier, epoch $known_epoch, master $known_master"
+  log "ConfigMap $PGSET_NAME-topology has epoch $epoch and is not followed: $PGDATA knows system identifier $known_identifier, epoch $known_epoch, master $known_master: the newest is recorded again by $(pgset_command up)"
   master_pod=unknown epoch=$known_epoch
 }
 write_role_file() { # identifier, epoch, master

@@ -1,5 +1,8 @@
 //! What commands report about servers that do not answer or do not start.
 
+use pgset::sandbox::kinds::CONFIG_MAPS;
+use serde_json::json;
+
 use super::quick::Profile;
 use super::{World, official};
 use crate::support::pgset::Output;
@@ -33,6 +36,49 @@ async fn another_owner_of_the_data_is_refused() {
     run(&world, "up").await.ok().says("nothing changed");
     run(&world, "down --yes").await.ok();
     run(&world, "up --user-id 70").await.exits(4).says("belong to user ID 999");
+    world.stop().await;
+}
+
+/// The files that the pods of a set of two have beside their data.
+fn write_role_files(world: &World, files: [&str; 2]) {
+    for (ordinal, (volume, text)) in world.volumes("default").iter().zip(files).enumerate() {
+        std::fs::write(volume.join(format!("pgset-{ordinal}.role")), text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lost_topology_is_recorded_from_what_the_pods_know() {
+    let world = World::quick().await;
+    run(&world, "up --replicas 2").await.ok();
+    let id = World::key(&CONFIG_MAPS, "pgset-topology");
+    let know = "7000000000000000001 2 pgset-0";
+    let other = "7000000000000000002 1 pgset-0";
+    write_role_files(&world, [know, other]);
+    world.delete(&id);
+    let refused = run(&world, "up").await.exits(4).says("pgset status");
+    refused.says(
+        "pgset-0 has the system identifier 7000000000000000001, and pgset-1 has 7000000000000000002",
+    );
+    assert_eq!(world.object(&id), None);
+
+    write_role_files(&world, [know, "7000000000000000001 1 pgset-0"]);
+    let words = "does not exist, and pgset-0 knows epoch 2, master pgset-0";
+    run(&world, "up --dry-run").await.ok().says(words);
+    assert_eq!(world.object(&id), None);
+    run(&world, "up").await.ok().says(words).says("pgset is up");
+    let data = |key: &str| world.object(&id).unwrap()["data"][key].clone();
+    assert_eq!((data("epoch"), data("master")), (json!("2"), json!("pgset-0")));
+    assert_eq!(data("most-pods"), "2");
+    assert_eq!(data("system-identifier"), "7000000000000000001");
+
+    // An earlier one, of a set that is healthy: `up` asks its servers for their configuration anyway.
+    run(&world, "up").await.ok().says("nothing changed");
+    run(&world, "status").await.ok().prints("pgset-0 is the master (epoch 2)");
+    world.edit(&id, |topology| topology["data"]["epoch"] = json!("1"));
+    let words = "has epoch 1, master pgset-0, and pgset-0 knows epoch 2, master pgset-0";
+    run(&world, "status").await.exits(1).prints(words).prints("pgset up");
+    run(&world, "up").await.ok().says(words);
+    assert_eq!(data("epoch"), "2");
     world.stop().await;
 }
 

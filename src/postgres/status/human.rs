@@ -78,6 +78,9 @@ pub fn human(status: &Status, view: View) -> String {
         let images = images.iter().map(of).collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "  {}", wrap(&clean(&format!("images: {images}")), 4, width));
     }
+    if let Some(line) = status.master.as_ref().and_then(super::MasterStatus::line) {
+        let _ = writeln!(text, "  {}", wrap(&clean(&line), 4, width));
+    }
     if let Some(tls) = &status.tls {
         let _ = writeln!(text, "  {}", wrap(&clean(&tls.line()), 4, width));
     }

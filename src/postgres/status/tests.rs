@@ -91,6 +91,8 @@ fn facts() -> Facts {
         problems: Vec::new(),
         explained: Vec::new(),
         previous_template: Vec::new(),
+        master: None,
+        warnings: Vec::new(),
         hint: None,
     }
 }

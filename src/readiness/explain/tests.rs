@@ -125,7 +125,23 @@ fn what_the_log_says_decides() {
         ("Read-only file system", "mounted read-only"),
         (
             "error: the volume is empty, but this set was initialized",
-            "exec pgset-1 -c postgres -- pg_dumpall",
+            "pgset failover -n pg  # if the volume is lost: a replica, such as pgset-1, becomes",
+        ),
+        (
+            "error: /pgdata/pgset-0 is on timeline 1 and the pod at 10.0.0.1:5432 on 2, which begins there: it was promoted and has newer data",
+            "pgset failover -n pg  # if pgset-0 has an older copy",
+        ),
+        (
+            "error: /pgdata/pgset-0 does not have the WAL that the pod at 10.0.0.1:5432 has",
+            "pgset failover -n pg",
+        ),
+        (
+            "error: /pgdata/pgset-0 has diverged from the master: it has WAL",
+            "pgset rejoin pgset-0 -n pg  # keeps its directory",
+        ),
+        (
+            "error: ... knows epoch 2, and ConfigMap pgset-topology has 1: it was replaced by an earlier one",
+            "pgset up -n pg  # records the topology",
         ),
         (
             "error: label: HTTP/1.1 403 Forbidden: cannot patch resource \"pods/status\"",

@@ -120,6 +120,8 @@ fn facts() -> Facts {
         problems: Vec::new(),
         explained: Vec::new(),
         previous_template: Vec::new(),
+        master: None,
+        warnings: Vec::new(),
         hint: None,
     }
 }
