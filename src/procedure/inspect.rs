@@ -1,5 +1,7 @@
 //! Reads a set's objects and the answers of its PostgreSQL servers once, for `status` and `test`.
 
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -22,10 +24,8 @@ use crate::postgres::status::{
 use crate::postgres::tls::{self, ServerTls};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{expectation, scope};
-use crate::procedure::topology::{self, Recorded};
-use crate::procedure::{pods, run_state, sql};
+use crate::procedure::{pods, run_state, sql, topology};
 use crate::readiness::{self, Snapshot, assess, is_ready};
-use crate::set::newest::{self, Known};
 use crate::set::{RunState, SetIdentity, Topology, objects, rights};
 
 /// What a server reports and what was measured in it, or why it did not answer.
@@ -123,14 +123,15 @@ impl Subject {
             problems.insert(0, it.incomplete(&self.set));
             hint = it.hints(&self.set, &self.set.command(it.kind.word())).into_iter().next();
         }
-        if let Some(lost) = readiness::lost_master(&self.set, &self.topology, snapshot) {
+        let has_topology = objects::capabilities(&self.statefulset).has_topology;
+        let lost = readiness::lost_master(&self.set, &self.topology, snapshot);
+        if let Some(lost) = lost.filter(|_| has_topology) {
             problems.insert(0, lost.text);
             hint = Some(lost.hint);
         }
-        let has_topology = objects::capabilities(&self.statefulset).has_topology;
         let recorded = Some(recorded?).filter(|_| has_topology);
         let (outdated, warning) =
-            recorded.as_ref().map_or((None, None), |it| judge(&self.set, it, &pods));
+            recorded.as_ref().map_or((None, None), |it| recorded::judge(&self.set, it, &pods));
         if let Some((problem, next)) = outdated {
             problems.insert(0, problem);
             hint = next;
@@ -254,48 +255,6 @@ impl Subject {
                 .map(|e| Endpoint { pod: e.pod.clone(), address: e.address.clone() })
                 .collect(),
         })
-    }
-}
-
-/// A problem with the command that helps, if there is one.
-type Problem = (String, Option<String>);
-
-/// Compares the topology with what the pods know about it: a problem, and a warning.
-fn judge(
-    set: &SetIdentity,
-    recorded: &Recorded,
-    pods: &[PodFacts],
-) -> (Option<Problem>, Option<String>) {
-    let known = pods
-        .iter()
-        .filter_map(|pod| Some((pod.name.clone(), pod.measurements.as_ref()?.knows.clone()?)));
-    let known: Vec<Known> = known.collect();
-    let absent = Topology::default();
-    let topology = match recorded {
-        Recorded::There(topology) => topology,
-        Recorded::Absent => &absent,
-        Recorded::Hidden => return (None, None),
-    };
-    let (id, up) = (objects::topology(set), set.command("up"));
-    let is_absent = matches!(recorded, Recorded::Absent);
-    let up = format!("{up}  # records what the pods know");
-    let warning = match &topology.last_change {
-        _ if is_absent && !known.is_empty() => {
-            Some(format!("{id} does not exist: `pgset up` records it again"))
-        }
-        Some(Err(text)) => {
-            Some(format!("{id} has {text:?} as last-change, which this pgset can't read"))
-        }
-        _ => None,
-    };
-    match newest::newer(set, topology, &known) {
-        Err(contradiction) => (Some((contradiction.message, None)), warning),
-        Ok(Some(newer)) => {
-            let difference = newest::difference(set, topology, is_absent, newer);
-            let result = "a pod that starts follows no master";
-            (Some((format!("{difference}: {result}"), Some(up))), None)
-        }
-        Ok(None) => (None, warning),
     }
 }
 

@@ -386,3 +386,64 @@ async fn promote(work: Work<'_>, known: &Knowledge) -> anyhow::Result<()> {
             .into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, status: &Value) -> Pod {
+        let value = json!({ "metadata": { "name": name }, "status": status });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn told(knows: &str, master: &str, is_standby: bool) -> Answer {
+        let (knows, master) = (Knowledge::parse(knows), Some(master.to_owned()));
+        Answer::Told(Follows { knows, master, epoch: Some(2), is_standby })
+    }
+
+    fn heard(answers: Vec<Answer>) -> Heard {
+        let name = |ordinal| pod(&format!("pgset-{ordinal}"), &json!({}));
+        Heard { pods: (0..).map(name).zip(answers).collect() }
+    }
+
+    #[test]
+    fn a_master_waits_if_it_knows_that_it_is_one_and_is_a_standby() {
+        let known = Knowledge::parse("7 2 pgset-1").unwrap();
+        let replica = || told("7 2 pgset-1", "pgset-1", true);
+        for (answer, master, needs_words) in [
+            (told("7 2 pgset-1", "pgset-1", false), Master::Serves, false),
+            (told("7 2 pgset-1", "unknown", true), Master::Waits, true),
+            // It has started once more since the topology was recorded.
+            (told("7 2 pgset-1", "pgset-1", true), Master::Waits, true),
+            // An earlier copy of its volume: a promotion would discard what the others have.
+            (told("7 1 pgset-0", "pgset-0", true), Master::Away, false),
+            (Answer::Nothing, Master::Away, false),
+        ] {
+            let complete = answer != Answer::Nothing;
+            let heard = heard(vec![replica(), answer]);
+            assert_eq!(heard.master(&known), master);
+            assert_eq!(heard.needs_words(&known), needs_words);
+            assert_eq!(heard.is_complete(2), complete);
+            assert!(!heard.is_complete(3));
+        }
+        let lost = heard(vec![told("7 2 pgset-1", "unknown", true)]);
+        assert!(lost.needs_words(&known));
+    }
+
+    #[test]
+    fn a_pod_that_is_outdated_knows_no_later_epoch_itself() {
+        let ended = |code: i32, message: &str| {
+            json!({"containerStatuses": [{
+                "name": "postgres", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": {"exitCode": code, "message": message}},
+            }]})
+        };
+        let outdated = |code, message| is_outdated(&pod("pgset-0", &ended(code, message)));
+        let message = "bootstrap: error: the pod at 10.0.0.1:5432 knows epoch 2, and ConfigMap pgset-topology has 1";
+        assert!(outdated(26, message));
+        assert!(!outdated(23, message));
+        // The API server refuses to show the topology: the pod may know any epoch.
+        assert!(!outdated(26, "bootstrap: error: to read the topology: HTTP/1.1 403 Forbidden"));
+    }
+}

@@ -219,8 +219,12 @@ impl<'a> Waiter<'a> {
     /// Names the command for a master that is away while a replica holds the data.
     fn hint_at_failover(&self, failure: &mut Failure) {
         let Work { set, topology, .. } = self.work;
-        let lost = readiness::lost_master(set, topology, &self.snapshot());
-        if let Some(lost) = lost.filter(|_| self.wait.expectation.replicas > 0) {
+        let snapshot = self.snapshot();
+        let statefulset = serde_json::to_value(&snapshot.statefulset).unwrap_or_default();
+        let fails_over =
+            self.wait.expectation.replicas > 0 && objects::capabilities(&statefulset).has_topology;
+        let lost = readiness::lost_master(set, topology, &snapshot);
+        if let Some(lost) = lost.filter(|_| fails_over) {
             failure.details.insert(0, lost.text);
             failure.hints.push(lost.hint);
         }

@@ -117,7 +117,7 @@ fn more_than_the_master_has_is_never_discarded() {
         "has diverged from the master",
         "bytes of WAL after",
         "nothing was deleted",
-        "delete the claim",
+        "pgset rejoin pgset-1 -n pg",
     ];
     replica.is_refused(code::DIVERGED, &words);
     assert!(replica.data().join("PG_VERSION").exists() && !replica.beside("old").exists());

@@ -5,7 +5,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::ledger::{ACKNOWLEDGED, BETWEEN, nothing_is_lost, under_load};
-use crate::support::space::{Image, Space};
+use crate::support::space::{Image, Space, ready};
 use crate::support::{eventually, seconds};
 
 const TOPOLOGY: &str = "pgset-topology";
@@ -37,8 +37,8 @@ async fn all_follow_nothing(space: &Space) {
         Ok(())
     })
     .await;
-    let pods = space.api::<Pod>().list(&ListParams::default()).await.unwrap();
-    assert!(!pods.items.iter().any(crate::support::space::ready));
+    let pods = space.api::<Pod>().list(&ListParams::default().labels("app=pgset")).await.unwrap();
+    assert!(!pods.items.iter().any(ready));
 }
 
 #[tokio::test]
