@@ -26,7 +26,7 @@ use crate::error::{Exit, Failure};
 use crate::postgres::script::{Detached, Ended, FILES_WITHIN};
 use crate::postgres::{slots, takeover};
 use crate::set::transition::{End, Kind, Step as Recorded};
-use crate::set::{Role, Topology, Transition, objects};
+use crate::set::{LastChange, Role, Topology, Transition, objects};
 use crate::values::Secret;
 
 /// How long the replicas may take to stream from the new master, before the command ends.
@@ -110,6 +110,7 @@ pub(crate) async fn fail_over(work: Work<'_>, plan: Replacement) -> anyhow::Resu
         end: None,
         choice: None,
         timeline: 0,
+        promoted_at: Timestamp::UNIX_EPOCH,
         writable: None,
         master: None,
         untold: Vec::new(),
@@ -263,6 +264,7 @@ struct Failover<'a> {
     end: Option<End>,
     choice: Option<Choice>,
     timeline: u32,
+    promoted_at: Timestamp,
     writable: Option<Duration>,
     master: Option<u32>,
     /// The pods that were not told of the new master.
@@ -490,6 +492,7 @@ impl Failover<'_> {
         let it = self.transition()?;
         let epoch = self.record.topology.epoch;
         self.timeline = self.servers.promote(&it, epoch).await?;
+        self.promoted_at = Timestamp::now();
         self.master = Some(it.to);
         self.writable = Some(self.plan.began.elapsed());
         let to = self.work.set.pod(it.to);
@@ -503,7 +506,8 @@ impl Failover<'_> {
         if self.plan.way == Some(Way::Stop) && self.end.is_some() {
             self.servers.tidy(&it).await;
         }
-        self.record.write(&Topology::after(), Some(&it.id)).await?;
+        let change = LastChange::of(&it, self.promoted_at, self.timeline);
+        self.record.write(&Topology::after(self.work.set, &change), Some(&it.id)).await?;
         self.facts.transition = None;
         // Its server is fenced and its files can't be read: its bootstrap says what is wrong with them.
         let lost = self.lost();
