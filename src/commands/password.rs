@@ -78,6 +78,7 @@ async fn rotate_all(
     let capabilities = objects::capabilities(&statefulset);
     check(capabilities, roles, given)?;
     let work = Work { context, cluster, set, topology: &topology };
+    lease::check_transition(work)?;
     let master = server::master(work).await?;
     lease::hold(work).await?;
     let pods = topology.pods(set, objects::replicas(&statefulset));

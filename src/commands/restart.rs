@@ -41,6 +41,7 @@ async fn attempt(
         return Err(live::no_set(cluster, set, context).await.into());
     };
     let work = Work { context, cluster, set, topology: &topology };
+    lease::check_transition(work)?;
     let snapshot = pods::snapshot(cluster, set, &statefulset).await?;
     let choice = choice(args, set, &snapshot.pods)?;
     let pending = choose(choice, rollout::needed(work, &statefulset, &snapshot).await?, &snapshot);

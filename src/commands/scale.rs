@@ -50,6 +50,7 @@ async fn attempt(
         return Err(live::no_set(cluster, set, context).await.into());
     };
     let work = Work { context, cluster, set, topology: &topology };
+    lease::check_transition(work)?;
     let state = run_state::read(cluster, set, &live).await?;
     run_state::ask(context, set, &state, wanted.get()).await?;
     let has_slots = objects::capabilities(&live).has_replication_slots;

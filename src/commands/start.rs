@@ -43,6 +43,7 @@ async fn attempt(
     let found = run_state::find(context, cluster, set, rights::starting(set, &version)).await?;
     let Found { existing: Existing { statefulset, topology }, recipe, state } = found;
     let work = Work { context, cluster, set, topology: &topology };
+    lease::check_transition(work)?;
     let live = start(work, statefulset, recipe.as_ref(), &state).await?;
     let number = objects::replicas(&live);
     if args.no_wait {

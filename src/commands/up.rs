@@ -74,6 +74,9 @@ async fn attempt(
     context.begin("up", &settings.set, target, details(&settings, planned.replicas));
     planned.announce(context);
     let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };
+    if !matches!(ending, Ending::DryRun(_)) {
+        lease::check_transition(work)?;
+    }
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
     let capabilities = settings.profile.capabilities();
     if let Some(newer) = newest::find(work, &planned, capabilities).await? {

@@ -49,8 +49,12 @@ pub(crate) async fn hold(work: Work<'_>) -> anyhow::Result<()> {
     acquire(work).await.map(drop)
 }
 
-/// While the master changes, no other command writes: it would be based on the old master.
-fn check_transition(work: Work<'_>) -> anyhow::Result<()> {
+/// While the master changes, no other command writes: it would be based on the old master. To be called also before
+/// such a command waits for servers, because the old master does not answer.
+///
+/// # Errors
+/// An open transition of another command.
+pub(crate) fn check_transition(work: Work<'_>) -> Result<(), Failure> {
     let Some(it) = &work.topology.transition else { return Ok(()) };
     // A failover takes a switchover over whose new master is lost.
     if work.context.lease.is_named(it.kind.word())
@@ -58,7 +62,7 @@ fn check_transition(work: Work<'_>) -> anyhow::Result<()> {
     {
         return Ok(());
     }
-    Err(it.refusal(work.set, &work.context.sibling(it.kind.word())).into())
+    Err(it.refusal(work.set, &work.context.sibling(it.kind.word())))
 }
 
 /// The same, before the first write of a plan. `statefulset` is what the plan is based on.
