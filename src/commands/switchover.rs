@@ -88,6 +88,14 @@ impl SetUp<'_> {
     ) -> anyhow::Result<Exit> {
         let (work, context, set) = (self.work, self.work.context, self.work.set);
         let master = master_of(work)?;
+        if to == Some(master) {
+            // Perhaps by a run that was killed before everything streamed.
+            switchover::streams(work, self.statefulset, self.version.clone(), "it is the master")
+                .await?;
+            let name = set.pod(master);
+            context.finish(format!("nothing to do: {name} is the master already"), started);
+            return Ok(Exit::Done);
+        }
         let candidates = self.candidates().await?;
         let off = args.drain.as_deref();
         if let Some(node) = off

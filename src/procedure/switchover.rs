@@ -77,7 +77,10 @@ pub(crate) async fn switch(
 }
 
 /// Waits until every pod is ready and streams.
-async fn streams(
+///
+/// # Errors
+/// When a pod can't become ready, or the deadline passes.
+pub(crate) async fn streams(
     work: Work<'_>,
     statefulset: &Value,
     version: ServerVersion,

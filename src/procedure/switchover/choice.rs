@@ -81,7 +81,6 @@ pub(crate) fn choose(
     }
     if unfit_ones.is_empty() {
         return Err(only(match (wanted.to, wanted.off) {
-            (Some(to), _) if to == master => format!("{} is the master already", set.pod(to)),
             (Some(to), _) => format!("{} is no replica of this set", set.pod(to)),
             (None, Some(node)) => format!("no replica runs on another node than {node}"),
             (None, None) => "there is no replica".to_owned(),
@@ -172,7 +171,6 @@ mod tests {
         assert_eq!(chosen(&pods, Wanted { to: Some(1), off: None }), Ok(1));
         assert_eq!(chosen(&pods, Wanted { to: None, off: Some("node-2") }), Ok(3));
         let refused = |wanted| chosen(&pods, wanted).unwrap_err();
-        assert_eq!(refused(Wanted { to: Some(0), off: None }), ["pgset-0 is the master already"]);
         let stranger = refused(Wanted { to: Some(9), off: None });
         assert_eq!(stranger, ["pgset-9 is no replica of this set"]);
         assert_eq!(chosen(&pods[..1], any).unwrap_err(), ["there is no replica"]);
