@@ -126,7 +126,10 @@ pub(crate) async fn back_out(
 async fn undo(work: Work<'_>, record: &mut Record<'_>, it: &Transition) -> anyhow::Result<()> {
     lease::still_ours(work).await?;
     record.write(&Topology::backed_out(work.set, it), Some(&it.id)).await?;
-    Servers { work }.serve_again(it).await
+    let servers = Servers { work };
+    servers.serve_again(it).await?;
+    servers.tidy(it.to).await;
+    Ok(())
 }
 
 /// The progress of this run.
@@ -381,7 +384,7 @@ impl Procedure for &mut Switch<'_> {
             }
             Step::Clear => {
                 let it = self.transition()?;
-                self.servers.tidy(&it).await;
+                self.servers.tidy(it.from).await;
                 let change = self.change.clone();
                 let change = change.ok_or_else(|| anyhow::anyhow!("nothing was promoted"))?;
                 let data = Topology::after(self.work.set, &change);

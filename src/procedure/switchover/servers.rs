@@ -122,10 +122,10 @@ impl Servers<'_> {
         Ok(untold.into_iter().flatten().collect())
     }
 
-    /// Drops the slots that are left on the old master: unused, they would keep WAL. Waits for a server that starts. If it
-    /// does not come, the slots stay, which is no reason not to complete the switchover.
-    pub(in crate::procedure) async fn tidy(&self, it: &Transition) {
-        let (work, set, from) = (self.work, self.work.set, self.work.set.pod(it.from));
+    /// Drops the slots on a pod that is not the master: unused, they would keep WAL. Waits for a server that starts. If it
+    /// does not come, the slots stay, which is no reason not to complete what is under way.
+    pub(in crate::procedure) async fn tidy(&self, ordinal: u32) {
+        let (work, set, pod) = (self.work, self.work.set, self.work.set.pod(ordinal));
         let ask = async |script: Script| {
             let within = REACHED_WITHIN.min(work.cluster.deadline.remaining());
             let asked = sql::run_once_reachable(work.cluster, work.namespace(), &script, within);
@@ -134,15 +134,15 @@ impl Servers<'_> {
             Ok::<ExecOutput, String>(output)
         };
         let tidied: Result<(), String> = async {
-            let listed = ask(slots::list(&from)).await?;
+            let listed = ask(slots::list(&pod)).await?;
             for slot in slots::beyond(set, &(0..u32::MAX), &listed) {
-                ask(slots::drop(&from, &slot)).await?;
+                ask(slots::drop(&pod, &slot)).await?;
             }
             Ok(())
         }
         .await;
         if let Err(why) = tidied {
-            work.context.warn(format!("the replication slots on {from} are left: {why}"));
+            work.context.warn(format!("the replication slots on {pod} are left: {why}"));
         }
     }
 
