@@ -28,6 +28,7 @@ mod settings;
 mod stopped;
 mod story;
 mod strangers;
+mod transitions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,8 +71,9 @@ impl World {
         pgset(line, &self.kubeconfig())
     }
 
-    /// Stops the sandbox, and checks that no process is left.
+    /// Stops the sandbox, and checks that no process is left, and that no two stand-ins of a set were ever writable at once.
     async fn stop(self) {
+        assert_eq!(self.writable_twice(), "");
         let Self { sandbox, directory, roles } = self;
         let place = sandbox.place().directory().to_owned();
         sandbox.stop().await;

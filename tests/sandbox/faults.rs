@@ -7,7 +7,7 @@
 //! | 7 | watches that expire, end, or deliver nothing | [`watches`] |
 //! | 8 | another field manager | [`cluster`] |
 //! | 9, 10 | a missing right, expired credentials | [`answers`] |
-//! | 11 | killed before and after every request | `killed` |
+//! | 11 | killed before and after every request | `killed`, `transitions` |
 //! | 12, 13, 14 | signals, two runs at once, a wrong clock | [`watches`] |
 //! | 15 | no connection to a cluster | [`answers`] |
 //! | 16, 17, 18 | claims, failing pods, a dead node | [`cluster`] |
@@ -31,7 +31,7 @@ use http::Method;
 use pgset::sandbox::faults::Fault;
 use pgset::sandbox::refusal::Refusal;
 
-use super::{World, inputs, killed, lease, passwords, strangers};
+use super::{World, inputs, killed, lease, passwords, strangers, transitions};
 use crate::support::seconds;
 
 /// Tests by name.
@@ -93,6 +93,7 @@ const TESTS: &[(u32, Tests)] = &[
             killed::down_of_the_official_s_image,
             killed::the_article_s_image_with_postgres,
             killed::the_official_image_with_postgres,
+            transitions::a_switchover_that_is_killed_is_completed_or_backed_out,
         ],
     ),
     (

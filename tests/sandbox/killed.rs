@@ -31,7 +31,7 @@ impl World {
 
     /// Runs a call until this many requests have passed, and kills it. Returns false if the call
     /// ended before that.
-    async fn killed_after(&self, passes: usize, namespace: &str, call: Pgset) -> bool {
+    pub(super) async fn killed_after(&self, passes: usize, namespace: &str, call: Pgset) -> bool {
         let faults = self.faults();
         faults.hold_after(passes);
         let mut running = call.spawn();

@@ -53,7 +53,7 @@ impl World {
     }
 
     fn slots(&self) -> std::path::PathBuf {
-        self.directory.path().join("standins/state/default/slots")
+        self.volumes("default")[0].join("pgset-0/slots")
     }
 
     /// Creates a replication slot on the master, as another client does.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pgset::sandbox::Sandbox;
-use pgset::sandbox::kinds::{NAMESPACES, PODS};
+use pgset::sandbox::kinds::{CONFIG_MAPS, NAMESPACES, PODS};
 use pgset::sandbox::node::Tools;
 use pgset::sandbox::ownership::Writer;
 use pgset::sandbox::place::Place;
@@ -21,10 +21,11 @@ use super::{World, directory};
 use crate::support::pgset::Pgset;
 use crate::support::{eventually, seconds};
 
-const STANDINS: [(&str, &str); 3] = [
+const STANDINS: [(&str, &str); 4] = [
     ("bash", include_str!("standins/bash")),
     ("postgres", include_str!("standins/postgres")),
     ("psql", include_str!("standins/psql")),
+    ("server", include_str!("standins/server")),
 ];
 
 /// The image of a set.
@@ -90,6 +91,15 @@ impl World {
         self.state("full", full.then_some(""));
     }
 
+    /// The servers that accepted writes while another one of their set did: a line for each time.
+    pub(super) fn writable_twice(&self) -> String {
+        let below = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+        let namespaces = below(self.directory.path().join("standins/state"));
+        let sets = namespaces.flat_map(|namespace| below(namespace.path()));
+        sets.filter_map(|set| std::fs::read_to_string(set.path().join("writable-twice")).ok())
+            .collect()
+    }
+
     fn state(&self, name: &str, text: Option<&str>) {
         let path = self.directory.path().join("standins/state").join(name);
         match text {
@@ -116,8 +126,8 @@ impl World {
     }
 }
 
-/// Does what needs no process of its own: sets the label that the image would set (ordinal 0 is the
-/// master), and listens on each pod's address, where the startup probe connects.
+/// Does what needs no process of its own: sets the label that the image or the bootstrap would set when a pod starts, and
+/// listens on each pod's address, where the startup probe connects.
 async fn attend(registry: Arc<Registry>) {
     let mut latest = registry.store.subscribe();
     let mut listening: HashMap<String, TcpListener> = HashMap::new();
@@ -135,7 +145,7 @@ async fn attend(registry: Arc<Registry>) {
             {
                 free.insert(listener);
             }
-            let Some(label) = role(&pod) else { continue };
+            let Some(label) = role(&registry, &pod) else { continue };
             let first = labelled.insert(text(&pod["metadata"]["uid"]));
             if !first || pod["metadata"]["labels"]["name"] == label.as_str() {
                 continue;
@@ -154,13 +164,19 @@ async fn attend(registry: Arc<Registry>) {
 }
 
 /// The label that a pod gives itself when it starts; none if it does not run yet.
-fn role(pod: &Value) -> Option<String> {
+fn role(registry: &Registry, pod: &Value) -> Option<String> {
     let metadata = &pod["metadata"];
     let set = metadata["labels"]["app"].as_str()?;
-    let ordinal = metadata["name"].as_str()?.strip_prefix(set)?.strip_prefix('-')?;
-    let role = format!("{set}-{}", if ordinal == "0" { "master" } else { "replica" });
+    let namespace = metadata["namespace"].as_str()?;
+    let key = Key::new(&CONFIG_MAPS, namespace, &format!("{set}-topology"));
+    let topology = registry.store.get(&key).map(|it| it["data"].clone()).unwrap_or_default();
+    let first = format!("{set}-0");
+    let unchanged =
+        topology["transition"].is_null() && topology["epoch"].as_str().is_none_or(|it| it == "1");
+    let master = topology["master"].as_str().or(unchanged.then_some(&first));
+    let role = if metadata["name"].as_str() == master { "master" } else { "replica" };
     let runs = pod["status"]["podIP"].is_string() && metadata["deletionTimestamp"].is_null();
-    runs.then_some(role)
+    runs.then(|| format!("{set}-{role}"))
 }
 
 #[tokio::test]
