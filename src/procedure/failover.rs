@@ -504,7 +504,7 @@ impl Failover<'_> {
     async fn clear(&mut self) -> anyhow::Result<()> {
         let it = self.transition()?;
         if self.plan.way == Some(Way::Stop) && self.end.is_some() {
-            self.servers.tidy(&it).await;
+            self.servers.tidy(it.from).await;
         }
         let change = LastChange::of(&it, self.promoted_at, self.timeline);
         self.record.write(&Topology::after(self.work.set, &change), Some(&it.id)).await?;
