@@ -1398,7 +1398,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__restart)
-            opts="-o -n -q -v -y -h --all --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --all --switchover --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2271,7 +2271,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__scale)
-            opts="-o -n -q -v -y -h --replicas --no-wait --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --no-wait --switchover --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2775,7 +2775,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__up)
-            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --user-id --service-account --templates --reset --dry-run --no-wait --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-o -n -q -v -y -h --replicas --synchronous --max-lag --image --postgres-version --profile --storage --size --access-mode --volume-prefix --set --config --tls --tls-secret --requests --limits --node-selector --toleration --image-pull-secret --label --annotation --network-policy --termination-grace-period --user-id --service-account --templates --reset --dry-run --no-wait --switchover --create-namespace --password-file --force-conflicts --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

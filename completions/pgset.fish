@@ -106,6 +106,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l no-wait -d 'Apply the objects and do not wait'
+complete -c pgset -n "__fish_pgset_using_subcommand up" -l switchover -d 'Move the master before its pod restarts'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l create-namespace -d 'Create the namespace if it does not exist'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -l force-conflicts -d 'Take over fields that another manager owns'
 complete -c pgset -n "__fish_pgset_using_subcommand up" -s q -l quiet -d 'Print only warnings and errors'
@@ -124,6 +125,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -l no-wait -d 'Do not wait until the pods are ready and stream'
+complete -c pgset -n "__fish_pgset_using_subcommand scale" -l switchover -d 'Move the master first if its pod would be deleted'
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -s q -l quiet -d 'Print only warnings and errors'
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand scale" -s y -l yes -d 'Answer every question with yes'
@@ -139,6 +141,7 @@ always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -l all -d 'Restart every pod'
+complete -c pgset -n "__fish_pgset_using_subcommand restart" -l switchover -d 'Move the master to a replica before its pod restarts'
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -s q -l quiet -d 'Print only warnings and errors'
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand restart" -s y -l yes -d 'Answer every question with yes'

@@ -148,6 +148,15 @@ impl Ending {
     }
 }
 
+/// Whether the user has agreed to what closes connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// The user answered yes.
+    Given,
+    /// The user was not asked yet.
+    NotAsked,
+}
+
 /// What a procedure does next, as decided by [`Procedure::next`].
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next<S> {

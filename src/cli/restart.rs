@@ -4,9 +4,10 @@ use clap::Args;
 
 const AFTER_HELP: &str = "\
 Examples:
-  pgset restart              the pods that need it
-  pgset restart pgset-1      one pod
-  pgset restart --all        every pod
+  pgset restart                 the pods that need it
+  pgset restart pgset-1         one pod
+  pgset restart --all           every pod
+  pgset restart --switchover    the master moves before its pod restarts
   pgset restart orders -n shop --all
 
 A pod needs a restart if it runs a previous template, or if PostgreSQL reads a
@@ -25,6 +26,12 @@ pub struct RestartArgs {
     /// Restart every pod
     #[arg(long)]
     pub all: bool,
+    /// Move the master to a replica before its pod restarts
+    ///
+    /// The replicas restart first, then the master moves as with `pgset switchover`, and the old master restarts as a
+    /// replica. Nothing can be written for a moment only, and not for as long as a pod needs to restart.
+    #[arg(long)]
+    pub switchover: bool,
 }
 
 impl RestartArgs {
@@ -59,7 +66,7 @@ mod tests {
             ("my-set", "my-set", None),
             ("set-01", "set-01", None),
         ] {
-            let args = RestartArgs { target: Some(target.to_owned()), all: false };
+            let args = RestartArgs { target: Some(target.to_owned()), ..RestartArgs::default() };
             assert_eq!(args.named(), (Some(set), pod), "{target}");
         }
         assert_eq!(RestartArgs::default().named(), (None, None));

@@ -8,6 +8,7 @@ const AFTER_HELP: &str = "\
 Examples:
   pgset scale --replicas 3
   pgset scale orders -n shop --replicas 1
+  pgset scale --replicas 1 --switchover    the master moves if it has to
 
 Scaling down deletes the pods with the highest numbers. Their claims and their
 data are kept.";
@@ -31,4 +32,9 @@ pub struct ScaleArgs {
     /// master, until the command is run without this option.
     #[arg(long)]
     pub no_wait: bool,
+    /// Move the master first if its pod would be deleted
+    ///
+    /// The master moves to a pod that stays, as with `pgset switchover`.
+    #[arg(long)]
+    pub switchover: bool,
 }

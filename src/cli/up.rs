@@ -22,6 +22,7 @@ Run it again at any time: it changes what differs and nothing else.";
 /// Arguments of `pgset up`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = AFTER_HELP, next_help_heading = "Options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct UpArgs {
     /// Name of the set.
     #[command(flatten)]
@@ -47,6 +48,12 @@ pub struct UpArgs {
     /// this option.
     #[arg(long)]
     pub no_wait: bool,
+    /// Move the master before its pod restarts
+    ///
+    /// If pods restart, the replicas do so first, then the master moves as with `pgset switchover`, and the old master
+    /// restarts as a replica. If --replicas would delete the master's pod, the master moves to one that stays.
+    #[arg(long)]
+    pub switchover: bool,
     /// Create the namespace if it does not exist
     ///
     /// An existing namespace is not changed. Needs the right to create namespaces, which are cluster-scoped.

@@ -44,6 +44,7 @@ pub async fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
         purpose: Purpose::Diff,
         known: &known,
         create_namespace: false,
+        switchover: false,
     };
     let planned = Box::pin(planning.plan(&cluster, early)).await?;
     planned.announce(context);

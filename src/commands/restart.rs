@@ -10,9 +10,10 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{expectation, scope};
-use crate::procedure::restart::{self, Consent, Pending, Written};
+use crate::procedure::restart::{self, Pending, Restarts, Written};
+use crate::procedure::switchover::moving::{self, Moves};
 use crate::procedure::wait::Wait;
-use crate::procedure::{Work, lease, live, pods, rollout, scripts};
+use crate::procedure::{Consent, Work, lease, live, pods, rollout, scripts};
 use crate::readiness::Snapshot;
 use crate::set::{SetIdentity, objects, rights};
 
@@ -41,7 +42,7 @@ async fn attempt(
         return Err(live::no_set(cluster, set, context).await.into());
     };
     let work = Work { context, cluster, set, topology: &topology };
-    lease::check_transition(work)?;
+    moving::complete(work, &statefulset, &version, args.switchover).await?;
     let snapshot = pods::snapshot(cluster, set, &statefulset).await?;
     let choice = choice(args, set, &snapshot.pods)?;
     let pending = choose(choice, rollout::needed(work, &statefulset, &snapshot).await?, &snapshot);
@@ -59,8 +60,14 @@ async fn attempt(
         done: "not every pod is restarted",
         replace: &[],
     };
-    let restart = restart::restart(work, &wait, pending, Consent::NotAsked, Written::Nothing);
-    Box::pin(restart).await?;
+    let restarts = Restarts {
+        statefulset: &statefulset,
+        pending,
+        consent: Consent::NotAsked,
+        moves: Moves::of(args.switchover),
+        written: Written::Nothing,
+    };
+    Box::pin(restart::restart(work, &wait, restarts)).await?;
     scripts::tidy(work).await;
     context.finish(done(set, &restarted), started);
     Ok(Exit::Done)
@@ -145,8 +152,11 @@ mod tests {
         let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
         let pods = vec![pod("pgset-0", "True"), pod("pgset-1", "False")];
         let snapshot = Snapshot { pods, ..Snapshot::default() };
-        let args =
-            |target: Option<&str>, all| RestartArgs { target: target.map(str::to_owned), all };
+        let args = |target: Option<&str>, all| RestartArgs {
+            target: target.map(str::to_owned),
+            all,
+            ..RestartArgs::default()
+        };
         let needed = || {
             vec![Pending {
                 pod: "pgset-0".to_owned(),

@@ -13,8 +13,9 @@ use crate::manifest::object::MANAGER;
 use crate::plan::{self, Path};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::expectation::{count, expectation, pods, scope};
+use crate::procedure::switchover::moving;
 use crate::procedure::wait::{self, Wait};
-use crate::procedure::{Work, lease, live, recipe, refuse, run_state, scale, slots};
+use crate::procedure::{Ending, Work, lease, live, recipe, refuse, run_state, scale, slots};
 use crate::set::{SetIdentity, objects, rights};
 use crate::settings::{Source, resolve};
 use crate::values::Replicas;
@@ -50,7 +51,10 @@ async fn attempt(
         return Err(live::no_set(cluster, set, context).await.into());
     };
     let work = Work { context, cluster, set, topology: &topology };
-    lease::check_transition(work)?;
+    moving::complete(work, &live, &version, args.switchover).await?;
+    if !args.switchover {
+        topology.check_replicas(set, wanted.get())?;
+    }
     let state = run_state::read(cluster, set, &live).await?;
     run_state::ask(context, set, &state, wanted.get()).await?;
     let has_slots = objects::capabilities(&live).has_replication_slots;
@@ -61,6 +65,9 @@ async fn attempt(
     let (before, most) = (scale.before(), scale.most());
 
     context.interrupt.check(|| "nothing was changed".into(), &context.again)?;
+    if args.switchover {
+        moving::before_scaling(work, &live, &version, wanted.get(), Ending::Wait).await?;
+    }
     let applied = scale.run().await?;
     let detail = detail(before, wanted.get(), owner.as_deref(), set);
     let outcome = if before == wanted.get() { Outcome::Unchanged } else { Outcome::Configured };

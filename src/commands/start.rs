@@ -100,6 +100,7 @@ async fn start(
             (statefulset, number)
         }
         Some(wanted) => {
+            work.topology.check_replicas(work.set, wanted.get())?;
             let scale = scale::prepare(work, statefulset, wanted).await?;
             let context = work.context;
             context.interrupt.check(|| "nothing was changed".into(), &context.again)?;

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use futures::future::join_all;
 use serde_json::Value;
 
 use crate::cli::SwitchoverArgs;
@@ -11,12 +10,12 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::manifest::ServerVersion;
 use crate::procedure::existing::{self, Existing};
-use crate::procedure::switchover;
-use crate::procedure::switchover::choice::{self, Pod, Wanted};
+use crate::procedure::switchover::choice::{self, Wanted};
+use crate::procedure::switchover::moving;
 use crate::procedure::switchover::report::{described, drain, refused, said};
-use crate::procedure::{Work, lease, live, pods, run_state};
-use crate::readiness;
-use crate::set::{SetIdentity, Transition, objects, rights};
+use crate::procedure::switchover::{self, Move};
+use crate::procedure::{Consent, Work, lease, live, run_state};
+use crate::set::{SetIdentity, Transition, rights};
 
 /// Makes a replica the master. Running it again resumes an interrupted run.
 pub async fn run(args: &SwitchoverArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -52,12 +51,7 @@ async fn attempt(
     let Some(Existing { statefulset, topology }) = found else {
         return Err(live::no_set(cluster, set, context).await.into());
     };
-    if !objects::capabilities(&statefulset).has_topology {
-        let message = "the image decides that the pod with ordinal 0 is the master: it can't move";
-        return Err(Failure::new(Exit::Refused, message)
-            .hint("the official image of PostgreSQL has no such limit")
-            .into());
-    }
+    moving::check_image(&statefulset)?;
     run_state::check(cluster, set, &statefulset).await?;
     let work = Work { context, cluster, set, topology: &topology };
     let set_up = SetUp { work, statefulset: &statefulset, version };
@@ -87,7 +81,7 @@ impl SetUp<'_> {
         started: Instant,
     ) -> anyhow::Result<Exit> {
         let (work, context, set) = (self.work, self.work.context, self.work.set);
-        let master = master_of(work)?;
+        let master = moving::master_of(work)?;
         if to == Some(master) {
             // Perhaps by a run that was killed before everything streamed.
             switchover::streams(work, self.statefulset, self.version.clone(), "it is the master")
@@ -96,7 +90,7 @@ impl SetUp<'_> {
             context.finish(format!("nothing to do: {name} is the master already"), started);
             return Ok(Exit::Done);
         }
-        let candidates = self.candidates().await?;
+        let candidates = moving::candidates(work, self.statefulset).await?;
         let off = args.drain.as_deref();
         if let Some(node) = off
             && let Some(there) = candidates.iter().find(|pod| pod.ordinal == master)
@@ -115,7 +109,7 @@ impl SetUp<'_> {
                 context.note(described(set, pod, master));
             }
         }
-        let to = choice::choose(set, &candidates, master, Wanted { to, off })
+        let to = choice::choose(set, &candidates, master, Wanted { to, off, below: None })
             .map_err(|obstacles| refused(work, master, &obstacles))?;
         if args.dry_run {
             let (from, to) = (set.pod(master), set.pod(to));
@@ -154,9 +148,10 @@ impl SetUp<'_> {
         started: Instant,
     ) -> anyhow::Result<Exit> {
         let (work, version) = (self.work, self.version.clone());
-        let done = switchover::switch(work, self.statefulset, version, from, to).await?;
+        let it = Move { from, to, consent: Consent::NotAsked };
+        let done = switchover::switch(work, self.statefulset, version, it).await?;
         let next = off.map(|node| ("next", drain(node))).into_iter().collect();
-        work.context.finish_with(said(work.set, done), started, None, next);
+        work.context.finish_with(said(work.set, &done), started, None, next);
         Ok(Exit::Done)
     }
 
@@ -166,34 +161,4 @@ impl SetUp<'_> {
         work.context.finish(format!("{} is the master again", work.set.pod(it.from)), started);
         Ok(Exit::Done)
     }
-
-    /// The pods of the set, and what their servers report.
-    async fn candidates(&self) -> anyhow::Result<Vec<Pod>> {
-        let work = self.work;
-        let snapshot = pods::snapshot(work.cluster, work.set, self.statefulset).await?;
-        let previous = readiness::previous(&snapshot, work.set);
-        let previous: Vec<&str> = previous.iter().map(|pod| pods::name(pod)).collect();
-        let asked = snapshot
-            .pods
-            .iter()
-            .map(|pod| switchover::ask(work, pod, previous.contains(&pods::name(pod))));
-        let mut found: Vec<Pod> = join_all(asked).await.into_iter().flatten().collect();
-        found.sort_by_key(|pod| pod.ordinal);
-        let wanted = objects::replicas(self.statefulset);
-        if found.len() != wanted as usize {
-            let message = format!("{} pods run, and the set should have {wanted}", found.len());
-            return Err(Failure::new(Exit::Refused, message)
-                .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
-                .into());
-        }
-        Ok(found)
-    }
-}
-
-fn master_of(work: Work<'_>) -> Result<u32, Failure> {
-    work.topology.master().ok_or_else(|| {
-        let id = objects::topology(work.set);
-        Failure::new(Exit::Refused, format!("{id} names no master"))
-            .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
-    })
 }

@@ -11,6 +11,7 @@ use crate::error::Exit;
 use crate::procedure::bring_up::{self, Up};
 use crate::procedure::expectation::{details, pods};
 use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
+use crate::procedure::switchover::moving::{self, Moves};
 use crate::procedure::wanted::Wanted;
 use crate::procedure::{
     Ending, Work, apply, connection, desired, grow, lease, namespace, newest, password_file,
@@ -69,13 +70,19 @@ async fn attempt(
         purpose: Purpose::Up(ending, conflicts),
         known: &known,
         create_namespace: args.create_namespace,
+        switchover: args.switchover,
     };
     let planned = Box::pin(planning.plan(cluster, early)).await?;
     context.begin("up", &settings.set, target, details(&settings, planned.replicas));
     planned.announce(context);
     let work = Work { context, cluster, set: &settings.set, topology: &planned.topology };
-    if !matches!(ending, Ending::DryRun(_)) {
-        lease::check_transition(work)?;
+    let running = planned.live.objects.get(&objects::statefulset(work.set));
+    match running {
+        Some(running) if !matches!(ending, Ending::DryRun(_)) => {
+            moving::complete(work, running, &planned.live.version, args.switchover).await?;
+        }
+        None if !matches!(ending, Ending::DryRun(_)) => lease::check_transition(work)?,
+        _ => {}
     }
     context.interrupt.check(|| "nothing was changed".to_owned(), &context.again)?;
     let capabilities = settings.profile.capabilities();
@@ -88,7 +95,11 @@ async fn attempt(
     }
     refuse::before_writing(work, &planned, ending).await?;
     run_state::agree(work, &planned.state, planned.replicas, ending).await?;
-    let agreed = rollout::agree(work, &planned, ending).await?;
+    if let Some(running) = running.filter(|_| args.switchover) {
+        let (version, replicas) = (&planned.live.version, planned.replicas);
+        moving::before_scaling(work, running, version, replicas, ending).await?;
+    }
+    let agreed = rollout::agree(work, &planned, ending, Moves::of(args.switchover)).await?;
 
     let ending = if args.create_namespace {
         namespace::create(work, planned.live.namespace, ending).await?

@@ -71,8 +71,8 @@ impl LeaseSlot {
     }
 }
 
-/// Another command has changed the set since this one made its plan: the plan must be made again. The command now
-/// holds the Lease, so this happens once.
+/// Another command has changed the set since this one made its plan, or this one has moved the master: the plan must be
+/// made again. The command now holds the Lease, so this happens once for each reason.
 #[derive(Debug, thiserror::Error)]
 #[error("another command has changed the set since this one read it")]
 pub(crate) struct PlanAgain {

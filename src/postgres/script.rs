@@ -13,6 +13,15 @@ pub const PROMOTE_WITHIN: Duration = Duration::from_secs(90);
 /// The time limit of what only writes files.
 pub const FILES_WITHIN: Duration = Duration::from_secs(60);
 
+/// The subcommand that fences a pod. Without the id of a transition it does nothing but say so.
+pub const FENCE: &str = "fence";
+
+/// Whether the output of `call(FENCE)` is that of a script which knows the subcommand.
+#[must_use]
+pub fn knows_fences(output: &ExecOutput) -> bool {
+    trouble(&output.stderr).starts_with("fence: ")
+}
+
 /// The command that calls the script with a subcommand and its arguments. No argument contains a space or a quote.
 #[must_use]
 pub fn call(subcommand: &str) -> Vec<String> {
@@ -176,6 +185,10 @@ mod tests {
         let refused = said(29, "", "x\nbootstrap: error: it is fenced by the transition t2\n");
         let why = Proof::parse(&refused).unwrap_err();
         assert_eq!(why, "it is fenced by the transition t2");
+        assert!(knows_fences(&said(2, "", "bootstrap: error: fence: the id of it is missing\n")));
+        let old =
+            said(2, "", "bootstrap: error: no such subcommand: fence (serve, ready, alive)\n");
+        assert!(!knows_fences(&old));
         assert_eq!(promoted(&said(0, "3\n", "")), Ok(3));
         assert_eq!(promoted(&refused).unwrap_err(), why);
         assert_eq!((done(&said(0, "", "")), done(&refused)), (Ok(()), Err(why)));

@@ -20,19 +20,27 @@ pub struct Candidate {
     pub timeline: Option<u32>,
     /// The settings of which no replica may have less than the master.
     pub settings: BTreeMap<String, i64>,
+    /// The same as they will be once it starts again: its file may have changed.
+    pub next: BTreeMap<String, i64>,
 }
 
 /// Asks a server for it.
 #[must_use]
 pub fn ask(pod: &str) -> Script {
     let names = FOLLOWED.map(literal).join(", ");
+    // The file as it is now, whether the server has loaded it or not.
+    let in_file = "select substring(f.setting from '^[0-9]+$') from pg_file_settings f \
+                   where lower(f.name) = pg_settings.name order by f.seqno desc limit 1";
     let sql = format!(
         "select row_to_json(r) from (select pg_is_in_recovery() as in_recovery, \
          case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end as paused, \
          (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as position, \
          case when pg_is_in_recovery() then (select received_tli from pg_stat_wal_receiver where status = 'streaming') \
          else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end as timeline, \
-         (select json_object_agg(name, setting::bigint) from pg_settings where name in ({names})) as settings) r;\n"
+         (select json_object_agg(name, setting::bigint) from pg_settings where name in ({names})) as settings, \
+         (select json_object_agg(name, (case when source = 'command line' then setting \
+         else coalesce(({in_file}), case when source = 'configuration file' then boot_val else setting end) end)::bigint) \
+         from pg_settings where name in ({names})) as next) r;\n"
     );
     Script::new(pod, &sql)
 }
@@ -47,29 +55,40 @@ impl Candidate {
         let text = |key: &str| row.get(key).and_then(|value| value.as_str());
         let number = |key: &str| row.get(key).and_then(serde_json::Value::as_u64);
         let is = |key: &str| row.get(key) == Some(&true.into());
-        let settings = row.get("settings").and_then(|value| value.as_object());
-        let settings = settings.into_iter().flatten();
+        let numbers = |key: &str| {
+            let settings = row.get(key).and_then(|value| value.as_object()).into_iter().flatten();
+            settings.filter_map(|(name, value)| Some((name.clone(), value.as_i64()?))).collect()
+        };
         Ok(Self {
             in_recovery: is("in_recovery"),
             paused: is("paused"),
             position: text("position").and_then(Lsn::parse),
             timeline: number("timeline").and_then(|number| u32::try_from(number).ok()),
-            settings: settings
-                .filter_map(|(name, value)| Some((name.clone(), value.as_i64()?)))
-                .collect(),
+            settings: numbers("settings"),
+            next: numbers("next"),
         })
     }
 
-    /// The settings that are smaller than the master's: `max_connections 100, the master has 200`. A replica with fewer
-    /// could not replay what the next master writes, and as the master it would refuse clients.
+    /// The settings that are smaller than the master's. A replica with fewer could not replay what the next master writes,
+    /// and as the master it would refuse clients.
     #[must_use]
     pub fn too_small(&self, master: &Self) -> Vec<String> {
-        let less = |(name, wanted): (&String, &i64)| {
-            let own = self.settings.get(name).filter(|own| *own < wanted)?;
-            Some(format!("{name} is {own}, and {wanted} on the master"))
-        };
-        master.settings.iter().filter_map(less).collect()
+        smaller(&self.settings, &master.settings, "the master")
     }
+}
+
+/// The settings that are smaller than those of another server: `max_connections is 100, and 200 on the master`.
+#[must_use]
+pub fn smaller(
+    own: &BTreeMap<String, i64>,
+    other: &BTreeMap<String, i64>,
+    name_of_other: &str,
+) -> Vec<String> {
+    let less = |(name, wanted): (&String, &i64)| {
+        let own = own.get(name).filter(|own| *own < wanted)?;
+        Some(format!("{name} is {own}, and {wanted} on {name_of_other}"))
+    };
+    other.iter().filter_map(less).collect()
 }
 
 /// Creates the replication slots of other pods on a replica. They keep WAL from now on.
@@ -105,10 +124,11 @@ mod tests {
 
     #[test]
     fn a_candidate_is_read_and_compared_with_the_master() {
-        let answer = r#"{"in_recovery":true,"paused":false,"position":"0/3000060","timeline":4,"settings":{"max_connections":100,"max_wal_senders":10}}"#;
+        let answer = r#"{"in_recovery":true,"paused":false,"position":"0/3000060","timeline":4,"settings":{"max_connections":100,"max_wal_senders":10},"next":{"max_connections":120}}"#;
         let replica = Candidate::parse(&output(answer)).unwrap();
         assert!(replica.in_recovery && !replica.paused);
         assert_eq!((replica.position, replica.timeline), (Some(Lsn(0x300_0060)), Some(4)));
+        assert_eq!(replica.next, [("max_connections".to_owned(), 120)].into());
         let answer = answer.replace("100", "200").replace("true", "false");
         let master = Candidate::parse(&output(&answer)).unwrap();
         let small = replica.too_small(&master);

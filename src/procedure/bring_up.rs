@@ -58,8 +58,7 @@ pub(crate) async fn wait<'a>(
     let ran = before.is_some() || live.orphans > 0;
     let settled = if ran {
         let undo = Undo::of(planned, work.set);
-        Box::pin(rollout::settle(work, &wait, &snapshot, &planned.plan, agreed.consent, undo))
-            .await?
+        Box::pin(rollout::settle(work, &wait, &snapshot, &planned.plan, agreed, undo)).await?
     } else {
         Settled::default()
     };
@@ -67,6 +66,8 @@ pub(crate) async fn wait<'a>(
         newest::record_now(work, planned).await?;
         return Err(lease::plan_again(work));
     }
+    let set = work.set;
+    let work = Work { topology: settled.topology.as_ref().unwrap_or(work.topology), ..work };
     if capabilities.tls.is_there() {
         if ran {
             tls::settle(work, tls, planned.last_config.as_ref()).await?;
@@ -84,7 +85,7 @@ pub(crate) async fn wait<'a>(
     }
     rollout::tell_previous(work, &settled);
     let addresses = Addresses {
-        set: work.set,
+        set,
         user: settings.credentials.user.as_str(),
         database: settings.credentials.database.as_str(),
         has_replica: *replicas > 1,

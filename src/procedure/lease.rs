@@ -73,6 +73,7 @@ pub(crate) async fn hold_as_planned(
     work: Work<'_>,
     statefulset: Option<&Value>,
 ) -> anyhow::Result<()> {
+    check_transition(work)?;
     let Some(planned) = statefulset.filter(|_| work.context.lease.held().is_none()) else {
         return hold(work).await;
     };

@@ -92,6 +92,8 @@ pub(crate) struct Planning<'a> {
     pub(crate) known: &'a recipe::Known,
     /// Whether the namespace is created if it does not exist.
     pub(crate) create_namespace: bool,
+    /// Whether the master may move before its pod is deleted.
+    pub(crate) switchover: bool,
 }
 
 /// The plan, and what it is based on.
@@ -235,7 +237,9 @@ impl Planning<'_> {
         let force = self.purpose.forces() || state.is_at_rest();
         let decision = plan::replicas(asked.or(running), statefulset, force)?;
         let topology = Topology::recorded(set, live.objects.get(&objects::topology(set)))?;
-        topology.check_replicas(set, decision.count())?;
+        if !self.switchover {
+            topology.check_replicas(set, decision.count())?;
+        }
         let passwords = desired::passwords(settings, &live)?;
         let config = live.objects.get(&objects::config(set));
         let settings = &size::in_force(settings, &live.objects)?;

@@ -2,23 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::configure::{self, server};
 use super::replay::Replay;
+use super::switchover::moving::{self, Moves};
 use super::undo::Undo;
 use super::wait::{self, Wait};
-use super::{Next, Procedure, Work, lease, pods, poll, run, sql};
+use super::{Consent, Next, Procedure, Work, lease, pods, poll, run, sql};
 use crate::error::{Exit, Failure};
 use crate::postgres::configuration::{self, Order};
 use crate::set::{Role, SetIdentity, Topology, objects};
-
-/// Whether the user has agreed to restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consent {
-    /// The user answered yes.
-    Given,
-    /// The user was not asked yet.
-    NotAsked,
-}
 
 /// A pod that needs a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,10 +27,18 @@ pub(crate) struct Pending {
     pub(crate) broken: bool,
 }
 
-/// The pods in their order: `pgset-2, pgset-1, then pgset-0 (the master)`.
-pub(crate) fn in_order(set: &SetIdentity, topology: &Topology, pods: &[String]) -> String {
-    let shown = |pod: &String| match topology.role_of(set, pod) {
-        Some(Role::Master) => format!("{pod} (the master)"),
+/// The pods in their order: `pgset-2, pgset-1, then pgset-0 (the master)`. `to` is the pod to which the master moves first.
+pub(crate) fn in_order(
+    set: &SetIdentity,
+    topology: &Topology,
+    pods: &[String],
+    to: Option<u32>,
+) -> String {
+    let shown = |pod: &String| match (topology.role_of(set, pod), to) {
+        (Some(Role::Master), None) => format!("{pod} (the master)"),
+        (Some(Role::Master), Some(to)) => {
+            format!("{pod} (the master moves to {} first)", set.pod(to))
+        }
         _ => pod.clone(),
     };
     let shown: Vec<String> = pods.iter().map(shown).collect();
@@ -47,8 +49,8 @@ pub(crate) fn in_order(set: &SetIdentity, topology: &Topology, pods: &[String]) 
     }
 }
 
-/// Asks whether pods may be restarted, which are given in their order, and shows what changes. `declined` is the
-/// message if they may not.
+/// Asks whether pods may be restarted, which are given in their order, and shows what changes. `to` is the pod to which
+/// the master moves first. `declined` is the message if they may not.
 ///
 /// # Errors
 /// When the user declines, or there is no terminal to ask.
@@ -56,10 +58,11 @@ pub(crate) async fn agree(
     work: Work<'_>,
     pods: &[String],
     why: &[String],
+    to: Option<u32>,
     declined: &str,
 ) -> anyhow::Result<()> {
     let context = work.context;
-    let order = in_order(work.set, work.topology, pods);
+    let order = in_order(work.set, work.topology, pods, to);
     if !context.prompt.answers() {
         let message = format!("this restarts {order}, and there is no terminal to ask; {declined}");
         let failure = Failure::new(Exit::Refused, message).details(why.to_vec());
@@ -77,7 +80,8 @@ pub(crate) async fn agree(
         1 => ("this pod", "The restart closes its connections"),
         _ => ("these pods", "Each restart closes the pod's connections"),
     };
-    if context.confirm(&format!("{each}. Restart {noun}?")).await? {
+    let moves = to.map_or("", |_| ", and nothing can be written while the master moves");
+    if context.confirm(&format!("{each}{moves}. Restart {noun}?")).await? {
         return Ok(());
     }
     Err(Failure::new(Exit::Refused, format!("cancelled, {declined}"))
@@ -112,26 +116,42 @@ impl Written {
     }
 }
 
-/// Restarts the pods, in an order that keeps the set serving as long as possible.
+/// How pods restart.
+#[derive(Debug)]
+pub(crate) struct Restarts<'a> {
+    /// The StatefulSet.
+    pub(crate) statefulset: &'a Value,
+    /// The pods.
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) consent: Consent,
+    /// Whether the master moves to a replica before its pod restarts.
+    pub(crate) moves: Moves,
+    pub(crate) written: Written,
+}
+
+/// Restarts the pods, in an order that keeps the set serving as long as possible. Returns the topology after that.
 ///
 /// # Errors
-/// When the user declines, a pod does not become ready again, or there is no valid order.
+/// When the user declines, a pod does not become ready again, there is no valid order, or the master can't move.
 pub(crate) async fn restart(
     work: Work<'_>,
     wait: &Wait<'_>,
-    pending: Vec<Pending>,
-    consent: Consent,
-    written: Written,
-) -> anyhow::Result<()> {
+    restarts: Restarts<'_>,
+) -> anyhow::Result<Topology> {
+    let Restarts { statefulset, pending, consent, moves, written } = restarts;
     let facts = Facts {
         followed: pending.iter().any(|pending| pending.followed),
         left: pending.iter().map(|pending| pending.pod.clone()).collect(),
         order: None,
         consent,
         to_replay: None,
+        moves,
+        master: work.topology.master_pod(work.set),
     };
-    Box::pin(run(work, Restart { work, wait, pending, facts, written })).await?;
-    Ok(())
+    let topology = work.topology.clone();
+    let mut restart = Restart { work, topology, statefulset, wait, pending, facts, written };
+    Box::pin(run(work, &mut restart)).await?;
+    Ok(restart.topology)
 }
 
 /// The progress of the restarts.
@@ -146,6 +166,10 @@ struct Facts {
     consent: Consent,
     /// The master whose change the replicas must replay before they restart.
     to_replay: Option<String>,
+    /// Whether the master moves before its pod restarts.
+    moves: Moves,
+    /// The master's pod.
+    master: Option<String>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -156,12 +180,17 @@ enum Step {
     Ask,
     /// Wait until the replicas have replayed the master's decrease.
     AwaitReplay(String),
+    /// Move the master to the pod with this ordinal.
+    Move(u32),
     /// Delete a pod and wait until its replacement is ready.
     Restart(String),
 }
 
 struct Restart<'a> {
     work: Work<'a>,
+    /// The topology: the master may have moved.
+    topology: Topology,
+    statefulset: &'a Value,
     wait: &'a Wait<'a>,
     pending: Vec<Pending>,
     facts: Facts,
@@ -178,8 +207,12 @@ impl Restart<'_> {
         why
     }
 
+    fn work(&self) -> Work<'_> {
+        Work { topology: &self.topology, ..self.work }
+    }
+
     fn is_master(&self, pod: &str) -> bool {
-        self.work.topology.role_of(self.work.set, pod) == Some(Role::Master)
+        self.facts.master.as_deref() == Some(pod)
     }
 
     async fn find_order(&mut self) -> anyhow::Result<()> {
@@ -195,13 +228,37 @@ impl Restart<'_> {
             self.facts.to_replay = server::running(work).await?;
         }
         self.facts.order = Some(order);
+        self.choose_master(order).await
+    }
+
+    /// Chooses the replica to which the master moves, if its pod is to restart.
+    async fn choose_master(&mut self, order: Order) -> anyhow::Result<()> {
+        let left = &self.facts.left;
+        if !left.iter().any(|pod| self.is_master(pod)) {
+            self.facts.moves = Moves::No;
+        }
+        if self.facts.moves == Moves::Yes {
+            let version = &self.wait.scope.version;
+            let target = moving::target(self.work, self.statefulset, version, left, order);
+            self.facts.moves = Moves::To(target.await?);
+        }
+        Ok(())
+    }
+
+    /// Moves the master to the pod with the ordinal `to`.
+    async fn move_master(&mut self, to: u32) -> anyhow::Result<()> {
+        let version = &self.wait.scope.version;
+        let moved = moving::before_restart(self.work(), self.statefulset, version, to).await?;
+        self.facts.master = moved.master_pod(self.work.set);
+        self.topology = moved;
+        self.facts.moves = Moves::No;
         Ok(())
     }
 
     /// Deletes a pod and waits until its replacement is ready and every replica streams.
     async fn restart(&mut self, pod: &str) -> anyhow::Result<()> {
-        let work = self.work;
-        let is_master = self.is_master(pod);
+        let undo = self.written.take();
+        let (work, is_master) = (self.work(), self.is_master(pod));
         let role = if is_master { "the master" } else { "a replica" };
         let pending = self.pending.iter().find(|pending| pending.pod == pod);
         let why = pending.map(|pending| pending.why.join(", ")).unwrap_or_default();
@@ -209,15 +266,15 @@ impl Restart<'_> {
         work.context.note(format!("restarting {pod}, {role}{why}"));
         lease::still_ours(work).await?;
         pods::delete(work, pod).await?;
-        let again = Wait {
+        let mut again = Wait {
             done: "the new settings are applied, but not every pod uses them yet",
             replace: &[],
             ..self.wait.clone()
         };
-        let undo = self.written.take();
-        if let Err(error) = wait::until_ready(work, again).await {
+        again.expectation.topology = self.topology.clone();
+        if let Err(error) = wait::until_ready(work, again.clone()).await {
             return Err(match undo {
-                Some(undo) => undo.after(work, self.wait, pod, error).await,
+                Some(undo) => undo.after(work, &again, pod, error).await,
                 None => error,
             });
         }
@@ -229,7 +286,7 @@ impl Restart<'_> {
     }
 }
 
-impl Procedure for Restart<'_> {
+impl Procedure for &mut Restart<'_> {
     type Facts = Facts;
     type Step = Step;
 
@@ -243,9 +300,10 @@ impl Procedure for Restart<'_> {
             (None, _) => replay().unwrap_or(Next::Done),
             (Some(_), None) => Next::Act(Step::FindOrder),
             (Some(_), Some(_)) if facts.consent == Consent::NotAsked => Next::Act(Step::Ask),
-            (Some(first), Some(_)) => {
-                replay().unwrap_or_else(|| Next::Act(Step::Restart(first.clone())))
-            }
+            (Some(first), Some(_)) => replay().unwrap_or_else(|| match facts.moves.to() {
+                Some(to) if facts.master.as_ref() == Some(first) => Next::Act(Step::Move(to)),
+                _ => Next::Act(Step::Restart(first.clone())),
+            }),
         }
     }
 
@@ -254,13 +312,15 @@ impl Procedure for Restart<'_> {
             Step::FindOrder => self.find_order().await?,
             Step::Ask => {
                 let declined = self.written.declined();
-                agree(self.work, &self.facts.left, &self.why(), declined).await?;
+                let (left, to) = (&self.facts.left, self.facts.moves.to());
+                agree(self.work, left, &self.why(), to, declined).await?;
                 self.facts.consent = Consent::Given;
             }
             Step::AwaitReplay(master) => {
                 replayed(self.work, &master).await?;
                 self.facts.to_replay = None;
             }
+            Step::Move(to) => self.move_master(to).await?,
             Step::Restart(pod) => self.restart(&pod).await?,
         }
         Ok(())
@@ -302,6 +362,10 @@ async fn replayed(work: Work<'_>, master: &str) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
+    fn next(facts: &Facts) -> Next<Step> {
+        <&mut Restart<'_>>::next(facts)
+    }
+
     #[test]
     fn pods_restart_one_by_one_once_the_order_and_the_consent_are_known() {
         let mut facts = Facts {
@@ -310,32 +374,54 @@ mod tests {
             order: None,
             consent: Consent::NotAsked,
             to_replay: None,
+            moves: Moves::No,
+            master: Some("pgset-0".to_owned()),
         };
-        assert_eq!(Restart::next(&facts), Next::Act(Step::FindOrder));
+        assert_eq!(next(&facts), Next::Act(Step::FindOrder));
         // The question comes before a wait that may last.
         facts.to_replay = Some("pgset-0".to_owned());
         facts.order = Some(Order::MasterFirst);
-        assert_eq!(Restart::next(&facts), Next::Act(Step::Ask));
+        assert_eq!(next(&facts), Next::Act(Step::Ask));
         facts.consent = Consent::Given;
-        assert_eq!(Restart::next(&facts), Next::Act(Step::AwaitReplay("pgset-0".to_owned())));
+        assert_eq!(next(&facts), Next::Act(Step::AwaitReplay("pgset-0".to_owned())));
         facts.to_replay = None;
-        assert_eq!(Restart::next(&facts), Next::Act(Step::Restart("pgset-1".to_owned())));
+        assert_eq!(next(&facts), Next::Act(Step::Restart("pgset-1".to_owned())));
         facts.left.clear();
-        assert_eq!(Restart::next(&facts), Next::Done);
+        assert_eq!(next(&facts), Next::Done);
+    }
+
+    #[test]
+    fn the_master_moves_when_it_is_next() {
+        let mut facts = Facts {
+            left: vec!["pgset-1".to_owned(), "pgset-0".to_owned()],
+            followed: false,
+            order: Some(Order::ReplicasFirst),
+            consent: Consent::Given,
+            to_replay: None,
+            moves: Moves::To(1),
+            master: Some("pgset-0".to_owned()),
+        };
+        assert_eq!(next(&facts), Next::Act(Step::Restart("pgset-1".to_owned())));
+        facts.left.remove(0);
+        assert_eq!(next(&facts), Next::Act(Step::Move(1)));
+        (facts.moves, facts.master) = (Moves::No, Some("pgset-1".to_owned()));
+        assert_eq!(next(&facts), Next::Act(Step::Restart("pgset-0".to_owned())));
     }
 
     #[test]
     fn the_order_names_the_master() {
         let set = SetIdentity { name: "pgset".parse().unwrap(), namespace: "pg".parse().unwrap() };
-        let shown = |pods: &[&str]| {
+        let shown = |pods: &[&str], to: Option<u32>| {
             let pods: Vec<String> = pods.iter().map(ToString::to_string).collect();
             let data = serde_json::json!({"data": {"master": "pgset-1"}});
-            in_order(&set, &Topology::recorded(&set, Some(&data)).unwrap(), &pods)
+            in_order(&set, &Topology::recorded(&set, Some(&data)).unwrap(), &pods, to)
         };
-        assert_eq!(shown(&["pgset-1"]), "pgset-1 (the master)");
+        assert_eq!(shown(&["pgset-1"], None), "pgset-1 (the master)");
+        let all = ["pgset-2", "pgset-0", "pgset-1"];
+        assert_eq!(shown(&all, None), "pgset-2, pgset-0, then pgset-1 (the master)");
         assert_eq!(
-            shown(&["pgset-2", "pgset-0", "pgset-1"]),
-            "pgset-2, pgset-0, then pgset-1 (the master)"
+            shown(&all, Some(0)),
+            "pgset-2, pgset-0, then pgset-1 (the master moves to pgset-0 first)"
         );
     }
 }

@@ -9,16 +9,18 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::planning::Planned;
-use super::restart::{self, Consent, Pending, Written};
+use super::restart::{self, Pending, Restarts, Written};
+use super::switchover::moving::{self, Moves};
 use super::undo::Undo;
 use super::wait::Wait;
-use super::{Ending, Work, configure, pods};
+use super::{Consent, Ending, Work, configure, pods};
+use crate::error::{Exit, Failure};
 use crate::manifest::{Kind, ObjectId};
 use crate::plan::{Plan, Step};
 use crate::postgres::configuration::{FOLLOWED, State};
 use crate::postgres::status;
 use crate::readiness::{self, Snapshot};
-use crate::set::{SetIdentity, newest, objects};
+use crate::set::{SetIdentity, Topology, newest, objects};
 use crate::settings::changes::{Change, changes};
 
 /// What the user has agreed to before anything was written.
@@ -26,23 +28,26 @@ use crate::settings::changes::{Change, changes};
 pub(crate) struct Agreed {
     /// Whether pods that serve may restart.
     pub(crate) consent: Consent,
+    /// Whether the master moves before its pod restarts.
+    pub(crate) moves: Moves,
     /// The UIDs of the pods that are replaced before pgset waits for them: they are not ready, and the change
     /// may be what they need.
     pub(crate) replace: Vec<String>,
 }
 
-/// Finds out which pods the plan restarts, and asks for confirmation.
+/// Finds out which pods the plan restarts, and asks for confirmation. `moves` says whether the master moves first.
 ///
 /// # Errors
-/// When PostgreSQL does not accept its settings, or the user does not agree.
+/// When PostgreSQL does not accept its settings, the master can't move, or the user does not agree.
 pub(crate) async fn agree(
     work: Work<'_>,
     planned: &Planned,
     ending: Ending,
+    moves: Moves,
 ) -> anyhow::Result<Agreed> {
     let (plan, live) = (&planned.plan, &planned.live);
     let at_start = configure::check(work, plan, live).await?;
-    let not_asked = |replace| Agreed { consent: Consent::NotAsked, replace };
+    let not_asked = |replace| Agreed { consent: Consent::NotAsked, moves, replace };
     let id = objects::statefulset(work.set);
     let (Some(statefulset), Some(step)) = (live.objects.get(&id), plan.step(&id)) else {
         return Ok(not_asked(Vec::new()));
@@ -70,14 +75,27 @@ pub(crate) async fn agree(
     if restarts.is_empty() {
         return Ok(not_asked(replace));
     }
+    let master = work.topology.master_pod(work.set);
+    let moves_now = moves == Moves::Yes
+        && ending != Ending::NoWait
+        && master.is_some_and(|master| restarts.contains(&master));
+    let moves = if moves_now {
+        if rolls(step).is_some() {
+            return Err(rolls_first().into());
+        }
+        let target = moving::target(work, statefulset, &live.version, &restarts, order);
+        Moves::To(target.await?)
+    } else {
+        moves
+    };
     match ending {
         Ending::Wait => {
-            restart::agree(work, &restarts, &why, "nothing was changed").await?;
-            Ok(Agreed { consent: Consent::Given, replace })
+            restart::agree(work, &restarts, &why, moves.to(), "nothing was changed").await?;
+            Ok(Agreed { consent: Consent::Given, moves, replace })
         }
         Ending::NoWait => Ok(not_asked(Vec::new())),
         Ending::DryRun(_) => {
-            let order = restart::in_order(work.set, work.topology, &restarts);
+            let order = restart::in_order(work.set, work.topology, &restarts, moves.to());
             work.context.note(format!("this would restart {order}: {}", why.join(", ")));
             Ok(not_asked(Vec::new()))
         }
@@ -92,6 +110,13 @@ fn rolls(step: &Step) -> Option<String> {
         "the StatefulSet controller restarts them: updateStrategy of the template is RollingUpdate"
             .to_owned()
     })
+}
+
+/// The failure when the controller does not wait for the master to move.
+fn rolls_first() -> Failure {
+    let message = "the StatefulSet controller restarts the pods itself (updateStrategy of the template is RollingUpdate): the master can't move before its pod restarts";
+    Failure::new(Exit::Refused, message)
+        .hint("a template with the strategy OnDelete leaves the restarts to pgset")
 }
 
 /// What the pods should run.
@@ -185,6 +210,8 @@ pub(crate) struct Settled {
     pub(crate) previous: Vec<String>,
     /// Whether the pods know a newer topology than this command: then nothing was restarted.
     pub(crate) is_outdated: bool,
+    /// The topology, if the master may have moved.
+    pub(crate) topology: Option<Topology>,
 }
 
 /// Makes the pods of a set that is ready use its settings: reloads PostgreSQL's configuration, and restarts the
@@ -197,7 +224,7 @@ pub(crate) async fn settle(
     wait: &Wait<'_>,
     snapshot: &Snapshot,
     plan: &Plan,
-    consent: Consent,
+    agreed: &Agreed,
     undo: Option<Undo>,
 ) -> anyhow::Result<Settled> {
     let statefulset = serde_json::to_value(&snapshot.statefulset)?;
@@ -215,10 +242,17 @@ pub(crate) async fn settle(
     let outdated = outdated(work, wanted, &statefulset, &old).await?;
     let pending = pending(servers, &outdated);
     let restarted: Vec<String> = pending.iter().map(|pending| pending.pod.clone()).collect();
-    restart::restart(work, wait, pending, consent, Written::Settings(undo)).await?;
+    let restarts = Restarts {
+        statefulset: &statefulset,
+        pending,
+        consent: agreed.consent,
+        moves: agreed.moves,
+        written: Written::Settings(undo),
+    };
+    let topology = Some(restart::restart(work, wait, restarts).await?);
     let previous = old.iter().map(|pod| pods::name(pod).to_owned());
     let previous = previous.filter(|pod| !restarted.contains(pod)).collect();
-    Ok(Settled { restarted: !restarted.is_empty(), previous, is_outdated: false })
+    Ok(Settled { restarted: !restarted.is_empty(), previous, is_outdated: false, topology })
 }
 
 /// The pods that need a restart: they run a previous template, or their server reads a setting only at its start.

@@ -20,13 +20,12 @@ use crate::values::Replicas;
 /// Checks that a set can have this number of pods, and prepares the change. Writes nothing.
 ///
 /// # Errors
-/// When the number does not fit the topology, the image or the settings, or a right is missing.
+/// When the number does not fit the image or the settings, or a right is missing.
 pub(crate) async fn prepare(
     work: Work<'_>,
     statefulset: Value,
     wanted: Replicas,
 ) -> anyhow::Result<Scale<'_>> {
-    work.topology.check_replicas(work.set, wanted.get())?;
     check_image(&statefulset, wanted)?;
     let (record, ()) = futures::try_join!(
         to_record(work, &statefulset, wanted),

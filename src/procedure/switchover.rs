@@ -5,6 +5,7 @@
 //! next one. Until the new master is decided, the old one can be made the master again.
 
 pub(crate) mod choice;
+pub(crate) mod moving;
 pub(super) mod record;
 pub(crate) mod report;
 pub(super) mod servers;
@@ -17,10 +18,10 @@ use tokio::time::{Instant, sleep};
 
 use self::record::Record;
 use self::servers::Servers;
-pub(crate) use self::servers::ask;
+use self::servers::ask;
 use super::expectation::{expectation, scope};
 use super::wait::{self, Wait};
-use super::{LOOK_EVERY, Next, Procedure, Work, lease, run};
+use super::{Consent, LOOK_EVERY, Next, Procedure, Work, lease, run};
 use crate::error::{Exit, Failure};
 use crate::manifest::ServerVersion;
 use crate::postgres::script::Ended;
@@ -32,7 +33,7 @@ use crate::values::Secret;
 const REPLAY_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a switchover has done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Done {
     /// The new master.
     pub(crate) master: u32,
@@ -40,10 +41,19 @@ pub(crate) struct Done {
     pub(crate) paused: Option<Duration>,
     /// The timeline of the new master.
     pub(crate) timeline: u32,
+    /// The topology with the new master.
+    pub(crate) topology: Topology,
 }
 
-/// Moves the master from the pod with the ordinal `from` to the pod with the ordinal `to`, or resumes what the topology
-/// records about both.
+/// From which pod to which one the master moves, by ordinal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) consent: Consent,
+}
+
+/// Moves the master, or resumes what the topology records about both pods.
 ///
 /// # Errors
 /// When the user declines; when the old master does not stop, or the new one lacks something: then the old one is the
@@ -52,11 +62,18 @@ pub(crate) async fn switch(
     work: Work<'_>,
     statefulset: &Value,
     version: ServerVersion,
-    from: u32,
-    to: u32,
+    Move { from, to, consent }: Move,
 ) -> anyhow::Result<Done> {
+    let done = match consent {
+        Consent::Given => Progress::Agreed,
+        Consent::NotAsked => Progress::Nothing,
+    };
+    let facts = Facts { transition: work.topology.transition.clone(), done };
+    // The transition is no obstacle for the command that completes it. Each write checks that it is still the same one.
+    let mut begun = work.topology.clone();
+    begun.transition = None;
+    let work = Work { topology: &begun, ..work };
     let record = Record::new(work);
-    let facts = Facts { transition: work.topology.transition.clone(), done: Progress::Nothing };
     let mut switch = Switch {
         work,
         servers: Servers { work },
@@ -73,7 +90,7 @@ pub(crate) async fn switch(
     let timeline = switch.change.map_or(0, |change| change.timeline);
     let after = Work { topology: &topology, ..work };
     streams(after, statefulset, version, "the master has moved").await?;
-    Ok(Done { master: to, paused, timeline })
+    Ok(Done { master: to, paused, timeline, topology })
 }
 
 /// Waits until every pod is ready and streams.

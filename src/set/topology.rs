@@ -296,10 +296,14 @@ impl Topology {
             Some(master) if replicas > 0 && master >= replicas => {
                 let (pod, pods) = (set.pod(master), master + 1);
                 let message = format!("{pod} is the master: --replicas {replicas} would delete it");
-                Err(Failure::new(Exit::Refused, message).hint(format!(
-                    "{} --replicas {pods}  # the smallest number that keeps it",
-                    set.command("scale")
-                )))
+                let scale = set.command("scale");
+                Err(Failure::new(Exit::Refused, message)
+                    .hint(format!(
+                        "{scale} --replicas {replicas} --switchover  # moves the master first"
+                    ))
+                    .hint(format!(
+                        "{scale} --replicas {pods}  # the smallest number that keeps it"
+                    )))
             }
             _ => Ok(()),
         }
@@ -503,11 +507,11 @@ mod tests {
         let refused = topology.check_replicas(&set(), 1).unwrap_err();
         assert_eq!(refused.exit, Exit::Refused);
         assert!(refused.message.starts_with("pgset-1 is the master"), "{}", refused.message);
-        assert!(
-            refused.hints[0].starts_with("pgset scale -n pg --replicas 2"),
-            "{:?}",
-            refused.hints
-        );
+        let hints = [
+            "pgset scale -n pg --replicas 1 --switchover  # moves the master first",
+            "pgset scale -n pg --replicas 2  # the smallest number that keeps it",
+        ];
+        assert_eq!(refused.hints, hints);
         for replicas in [0, 2, 3] {
             assert!(topology.check_replicas(&set(), replicas).is_ok(), "{replicas}");
         }

@@ -1,9 +1,11 @@
 //! The master moves to another pod, while clients write.
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 
 use super::ledger::{ACKNOWLEDGED, BETWEEN, nothing_is_lost, under_load};
+use crate::support::pgset::Output;
 use crate::support::space::{Image, Space};
 
 async fn timeline(space: &Space, master: &str) -> String {
@@ -89,4 +91,84 @@ async fn a_run_that_was_killed_is_completed_or_backed_out() {
         }
         space.pgset("test").run().await.ok();
     }
+}
+
+/// How many seconds nothing may be written. One or two pass on a machine that has nothing else to do.
+const PAUSE: f64 = 15.0;
+
+/// The pod that a command has made the master.
+fn moved(output: &Output, timeline: u32) -> String {
+    let all = output.all();
+    let words = format!(" is the master: timeline {timeline}, no writes for ");
+    let line = all.lines().find(|line| line.contains(&words));
+    let (master, rest) =
+        line.and_then(|line| line.split_once(&words)).unwrap_or_else(|| panic!("{all}"));
+    let pause: f64 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(pause < PAUSE, "{all}");
+    master.trim().to_owned()
+}
+
+async fn pod_uid(space: &Space, pod: &str) -> Option<String> {
+    space.api::<Pod>().get(pod).await.unwrap().metadata.uid
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn the_master_moves_before_its_pod_restarts_or_is_deleted() {
+    const RESTART: &str = "restart --all --switchover";
+    const SCALE: &str = "scale --replicas 2 --switchover --yes";
+    let space = Space::of(Image::Official, "moves-first").await;
+    let clients = under_load(&space, "up --replicas 3 --synchronous 1").await;
+    let old = pod_uid(&space, "pgset-0").await;
+    let unasked = space.pgset(RESTART).run().await.exits(4);
+    unasked.says("this restarts pgset-2, pgset-1, then pgset-0 (the master moves to pgset-");
+    let restarted = space.pgset(RESTART).args("--yes").run().await.ok();
+    let master = moved(&restarted, 2);
+    restarted.says("restarting pgset-0, a replica").never_says(", the master");
+    assert_ne!(pod_uid(&space, "pgset-0").await, old);
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    assert_eq!(timeline(&space, &master).await, "00000002");
+    space.pgset("test").run().await.ok();
+
+    // A setting of which no replica may have less than its master: larger, and smaller again.
+    let up = "up --set max_connections=150 --switchover --yes";
+    let master = moved(&space.pgset(up).run().await.ok(), 3);
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    assert_eq!(space.sql(&master, "postgres", "show max_connections").await.unwrap(), "150");
+    let smaller = space.pgset("up --set max_connections=120 --switchover --yes").run().await;
+    smaller
+        .exits(4)
+        .says("the master has to restart first")
+        .says("restarts the master where it is");
+    nothing_is_lost(&space, &clients, &master).await;
+
+    let timeline_then = if master == "pgset-2" {
+        3
+    } else {
+        space.pgset("switchover --to pgset-2 --yes").run().await.ok();
+        4
+    };
+    let refused = space.pgset("scale --replicas 2 --yes").run().await.exits(4);
+    refused.says("pgset-2 is the master: --replicas 2 would delete it").says("--switchover");
+    let running = space.pgset(SCALE).spawn();
+    running.says("stopping the master pgset-2").await;
+    running.kill().await;
+    let leases = space.api::<Lease>();
+    leases.delete("pgset", &DeleteParams::default()).await.unwrap();
+    let other = space.pgset("scale --replicas 2 --yes").run().await.exits(4);
+    other.says("a switchover from pgset-2 to pgset-");
+    let scaled = space.pgset(SCALE).run().await.ok();
+    scaled.says("completing it").says("replicas 3 -> 2; pgset-2 is deleted, its data is kept");
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    space.pgset("test").run().await.ok();
+    space.pgset("up --replicas 3").run().await.ok();
+    let status = space.pgset("status -o json").run().await.ok().json();
+    let pods = status["pods"].as_array().unwrap().iter();
+    let mut masters = pods.filter(|pod| pod["in_recovery"] == false);
+    let master = masters.next().and_then(|pod| pod["name"].as_str()).unwrap().to_owned();
+    assert!(masters.next().is_none(), "{status}");
+    assert_eq!(timeline(&space, &master).await, format!("{:08}", timeline_then + 1));
+    nothing_is_lost(&space, &clients, &master).await;
+    space.pgset("status").run().await.ok();
+    space.pgset("test").run().await.ok();
 }

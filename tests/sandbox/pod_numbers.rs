@@ -303,7 +303,8 @@ async fn nonsense_is_refused_with_its_key() {
     run("up").await.exits(4).says("records the transition \"{}\", which this pgset does not know");
     let begun = "t1 switchover pgset-0 pgset-1 fenced 2026-11-30T10:00:00Z";
     world.set_topology("transition", Some(begun));
-    for line in ["scale --replicas 3 --yes", "stop --yes", "restart --all --yes"] {
+    for line in ["scale --replicas 3 --yes", "stop --yes", "restart", "up", "up --label a=b --yes"]
+    {
         run(line).await.exits(4).says("a switchover from pgset-0 to pgset-1 is not complete");
     }
     world.set_topology("transition", None);

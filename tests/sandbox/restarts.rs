@@ -110,6 +110,31 @@ async fn what_restarts_is_shown_and_asked_once() {
 }
 
 #[tokio::test]
+async fn a_master_that_has_nowhere_to_move_does_not_restart_instead() {
+    for profile in PROFILES {
+        let world = World::quick().await;
+        let run = async |line: &str| profile.of(world.pgset(line)).run().await;
+        let (change, why) = match profile {
+            Profile::Official => ("up --label team=a", "pgset has one pod: there is no replica"),
+            Profile::Article => (
+                "up --image example.org/crunchy-postgres:centos7-9.5-1.2.6",
+                "the image decides that the pod with ordinal 0 is the master",
+            ),
+        };
+        run("up --replicas 1").await.ok();
+        let (ran, spec) = (pods(&world), statefulset(&world));
+        run("restart --all --switchover --yes").await.exits(4).says(why);
+        run(&format!("{change} --switchover --yes")).await.exits(4).says(why);
+        assert_eq!((pods(&world), statefulset(&world)), (ran, spec), "nothing was changed");
+        // Where no master restarts, there is none to move.
+        run("restart --switchover").await.ok().says("nothing to restart");
+        run("up --switchover").await.ok().says("nothing changed");
+        run("scale --replicas 2 --switchover").await.ok();
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn one_pod_or_all() {
     let world = World::quick().await;
     official(&world, "up").await.ok();

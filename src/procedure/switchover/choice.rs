@@ -1,7 +1,7 @@
 //! Which replica becomes the master, and why one can't. Pure.
 
 use crate::postgres::replication::Lsn;
-use crate::postgres::takeover::Candidate;
+use crate::postgres::takeover::{self, Candidate};
 use crate::set::SetIdentity;
 
 /// The WAL that the new master may have to replay before a switchover begins: it is replayed while nothing can be
@@ -36,6 +36,24 @@ pub(crate) struct Wanted<'a> {
     pub(crate) to: Option<u32>,
     /// A pod that is not on this node.
     pub(crate) off: Option<&'a str>,
+    /// A pod with a lower ordinal than this.
+    pub(crate) below: Option<u32>,
+}
+
+/// The pods as they will be once the replicas among those that restart have restarted: with the current template. One
+/// that is not healthy now is left out, because its restart may be what it needs, as long as another replica remains.
+pub(crate) fn once_restarted(
+    mut pods: Vec<Pod>,
+    master: u32,
+    restarts: impl Fn(u32) -> bool,
+) -> Vec<Pod> {
+    let first = |pod: &Pod| pod.ordinal != master && restarts(pod.ordinal);
+    pods.iter_mut().filter(|pod| first(pod)).for_each(|pod| pod.previous = false);
+    let is_healthy = |pod: &Pod| pod.ready && pod.server.is_ok();
+    if pods.iter().any(|pod| pod.ordinal != master && is_healthy(pod)) {
+        pods.retain(|pod| !first(pod) || is_healthy(pod));
+    }
+    pods
 }
 
 /// Chooses the new master: the replica that has replayed most, and the lowest ordinal of those.
@@ -63,12 +81,17 @@ pub(crate) fn choose(
         pod.ordinal != master
             && wanted.to.is_none_or(|to| to == pod.ordinal)
             && wanted.off.is_none_or(|node| pod.node.as_deref() != Some(node))
+            && wanted.below.is_none_or(|pods| pod.ordinal < pods)
     };
     let (mut best, mut unfit_ones): (Option<(Lsn, u32)>, _) = (None, Vec::new());
     for pod in pods.iter().filter(fitting) {
         let Ok(server) = &pod.server else { continue };
-        if let Some(reason) = unfit(server, old) {
-            unfit_ones.push(format!("{} {reason}", set.pod(pod.ordinal)));
+        let name = set.pod(pod.ordinal);
+        let reason = unfit(server, old).map(|why| format!("{name} {why}"));
+        let reason = reason.map(|reason| Obstacle { reason, restart: false });
+        let obstacle = reason.or_else(|| too_large(set, pods, master, pod.ordinal, server));
+        if let Some(obstacle) = obstacle {
+            unfit_ones.push(obstacle);
             continue;
         }
         let position = server.position.unwrap_or(Lsn(0));
@@ -86,7 +109,7 @@ pub(crate) fn choose(
             (None, None) => "there is no replica".to_owned(),
         }));
     }
-    Err(unfit_ones.into_iter().flat_map(only).collect())
+    Err(unfit_ones)
 }
 
 /// Every pod must be healthy: the others have to follow.
@@ -134,6 +157,28 @@ fn unfit(server: &Candidate, master: &Candidate) -> Option<String> {
     }
 }
 
+/// No pod may have less than the master that it follows: it would not replay what that one writes. The old master starts
+/// again, and has then what its file says.
+fn too_large(
+    set: &SetIdentity,
+    pods: &[Pod],
+    master: u32,
+    new: u32,
+    server: &Candidate,
+) -> Option<Obstacle> {
+    pods.iter().filter(|pod| pod.ordinal != new).find_map(|pod| {
+        let other = pod.server.as_ref().ok()?;
+        let own = if pod.ordinal == master { &other.next } else { &other.settings };
+        let (name, new) = (set.pod(pod.ordinal), set.pod(new));
+        let small = takeover::smaller(own, &server.settings, &new);
+        let when = if pod.ordinal == master { " once it starts again" } else { "" };
+        (!small.is_empty()).then(|| Obstacle {
+            reason: format!("{name} could not follow {new}{when}: {}", small.join("; ")),
+            restart: true,
+        })
+    })
+}
+
 fn only(reason: String) -> Vec<Obstacle> {
     vec![Obstacle { reason, restart: false }]
 }
@@ -153,6 +198,7 @@ mod tests {
             position: Some(Lsn(position)),
             timeline: Some(1),
             settings: [("max_connections".to_owned(), 100)].into(),
+            next: [("max_connections".to_owned(), 100)].into(),
         };
         let node = Some(format!("node-{ordinal}"));
         Pod { ordinal, ready: true, node, previous: false, server: Ok(server) }
@@ -168,15 +214,43 @@ mod tests {
         let any = Wanted::default();
         let pods = [pod(0, 900), pod(1, 800), pod(2, 900), pod(3, 900)];
         assert_eq!(chosen(&pods, any), Ok(2));
-        assert_eq!(chosen(&pods, Wanted { to: Some(1), off: None }), Ok(1));
-        assert_eq!(chosen(&pods, Wanted { to: None, off: Some("node-2") }), Ok(3));
+        assert_eq!(chosen(&pods, Wanted { to: Some(1), ..any }), Ok(1));
+        assert_eq!(chosen(&pods, Wanted { off: Some("node-2"), ..any }), Ok(3));
         let refused = |wanted| chosen(&pods, wanted).unwrap_err();
-        let stranger = refused(Wanted { to: Some(9), off: None });
+        let stranger = refused(Wanted { to: Some(9), ..any });
         assert_eq!(stranger, ["pgset-9 is no replica of this set"]);
         assert_eq!(chosen(&pods[..1], any).unwrap_err(), ["there is no replica"]);
-        let here = Wanted { to: None, off: Some("node-1") };
+        let here = Wanted { off: Some("node-1"), ..any };
         let alone = chosen(&pods[..2], here).unwrap_err();
         assert_eq!(alone, ["no replica runs on another node than node-1"]);
+    }
+
+    #[test]
+    fn a_pod_that_stays_is_chosen_before_the_set_shrinks() {
+        let below = |pods| Wanted { below: Some(pods), ..Wanted::default() };
+        let ahead = [pod(0, 900), pod(1, 700), pod(2, 800), pod(3, 900)];
+        assert_eq!(chosen(&ahead, below(3)), Ok(2));
+        assert_eq!(chosen(&ahead, below(2)), Ok(1));
+    }
+
+    #[test]
+    fn a_replica_that_restarts_first_counts_as_it_will_be() {
+        let old = |ordinal| Pod { previous: true, ..pod(ordinal, 900) };
+        let broken = |ordinal| Pod { ready: false, ..pod(ordinal, 900) };
+        let told = |pods: Vec<Pod>, restarts: &[u32]| {
+            let pods = once_restarted(pods, 0, |ordinal| restarts.contains(&ordinal));
+            chosen(&pods, Wanted::default())
+        };
+        assert_eq!(told(vec![pod(0, 900), old(1)], &[0, 1]), Ok(1));
+        let unable = told(vec![pod(0, 900), old(1)], &[0]).unwrap_err();
+        assert!(unable[0].starts_with("pgset-1 runs a previous template"), "{unable:?}");
+        let master = told(vec![old(0), pod(1, 900)], &[0, 1]).unwrap_err();
+        assert!(master[0].starts_with("pgset-0 runs a previous template"), "{master:?}");
+        assert_eq!(told(vec![pod(0, 900), broken(1), pod(2, 900)], &[0, 1, 2]), Ok(2));
+        let stays = told(vec![pod(0, 900), broken(1), pod(2, 900)], &[0, 2]).unwrap_err();
+        assert_eq!(stays, ["pgset-1 is not ready"]);
+        let alone = told(vec![pod(0, 900), broken(1)], &[0, 1]).unwrap_err();
+        assert_eq!(alone, ["pgset-1 is not ready"]);
     }
 
     #[test]
@@ -200,6 +274,25 @@ mod tests {
         let mut paused = pod(1, 900);
         paused.server.as_mut().unwrap().paused = true;
         assert_eq!(chosen(&[pod(0, 900), paused, pod(2, 800)], Wanted::default()), Ok(2));
+    }
+
+    #[test]
+    fn no_pod_has_less_than_the_next_master() {
+        let has = |ordinal, now, next| {
+            let mut pod = pod(ordinal, 900);
+            let server = pod.server.as_mut().unwrap();
+            server.settings.insert("max_connections".to_owned(), now);
+            server.next.insert("max_connections".to_owned(), next);
+            pod
+        };
+        let told = |pods: &[Pod]| choose(&set(), pods, 0, Wanted::default());
+        let shrinks = told(&[has(0, 100, 50), has(1, 100, 50)]).unwrap_err();
+        let reason = "pgset-0 could not follow pgset-1 once it starts again: max_connections is 50, and 100 on pgset-1";
+        assert_eq!(shrinks, [Obstacle { reason: reason.to_owned(), restart: true }]);
+        assert_eq!(told(&[has(0, 100, 200), has(1, 200, 200)]), Ok(1));
+        // Of two replicas one has restarted with a larger value.
+        let (large, small) = (has(1, 200, 200), has(2, 100, 200));
+        assert_eq!(told(&[has(0, 100, 200), large, small]), Ok(2));
     }
 
     #[test]

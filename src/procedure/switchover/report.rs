@@ -35,7 +35,7 @@ pub(crate) fn described(set: &SetIdentity, pod: &Pod, master: u32) -> String {
 }
 
 /// What was done.
-pub(crate) fn said(set: &SetIdentity, done: Done) -> String {
+pub(crate) fn said(set: &SetIdentity, done: &Done) -> String {
     let master = set.pod(done.master);
     let paused =
         done.paused.map(seconds).map_or_else(String::new, |it| format!(", no writes for {it}"));
