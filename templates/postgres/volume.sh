@@ -182,7 +182,15 @@ control() { # field: prints its value from $scratch/control
 }
 read_control() {
   pg_controldata -D "$PGDATA" >"$scratch/control" 2>"$scratch/error" ||
-    die $E_DIRECTORY "$PGDATA/global/pg_control can't be read: $(reason "$scratch/error")"
+    die $E_DIRECTORY "$PGDATA/global/pg_control can't be read: $(reason "$scratch/error"); $(instead)"
+}
+# What to do with a directory that can't be used.
+instead() {
+  if [ "$(role)" = master ]; then
+    echo "where a replica has the data, make it the master: $(pgset_command failover)"
+  else
+    echo "to keep it under another name, and to clone the pod: $(pgset_command "rejoin $PGSET_POD")"
+  fi
 }
 image_major() { echo "$(<"$PGSET_RUN/major")"; } # written by `write_run`
 # The directory must match the image and the set. A server of another major version would not start, and the
@@ -190,7 +198,7 @@ image_major() { echo "$(<"$PGSET_RUN/major")"; } # written by `write_run`
 check_existing() {
   local major
   [ -s "$PGDATA/PG_VERSION" ] ||
-    die $E_DIRECTORY "$PGDATA contains files but no PG_VERSION: it is not a data directory; move it away"
+    die $E_DIRECTORY "$PGDATA contains files but no PG_VERSION: it is not a data directory; $(instead)"
   major=$(<"$PGDATA/PG_VERSION")
   [ "$major" = "$(image_major)" ] ||
     die $E_VERSION "$PGDATA was created by PostgreSQL $major and the image is PostgreSQL $(image_major): use an image of $major, or dump with $major and restore into a new set"

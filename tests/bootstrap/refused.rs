@@ -68,7 +68,7 @@ fn another_major_version_and_no_data_directory() {
     fs::write(pod.data().join("PG_VERSION"), "12\n").unwrap();
     pod.bootstrap().refuses(code::VERSION, &["was created by PostgreSQL 12", "use an image of 12"]);
     fs::remove_file(pod.data().join("PG_VERSION")).unwrap();
-    pod.bootstrap().refuses(code::DIRECTORY, &["no PG_VERSION", "move it away"]);
+    pod.bootstrap().refuses(code::DIRECTORY, &["no PG_VERSION", "pgset failover"]);
     assert!(pod.data().join("global/pg_control").exists());
 }
 

@@ -68,7 +68,15 @@ async fn a_broken_master_is_stopped_first_and_rejoins() {
     let failover = space.pgset("failover --yes").run().await.ok();
     let failover = failover.says("does not work").says("its server is stopped first");
     failover.says("pgset-1 is the master: epoch 2, timeline 2");
-    space.pgset("status").run().await.exits(1).prints("pgset rejoin pgset-0");
+    eventually("its bootstrap says what is wrong", seconds(60), async || {
+        let status = space.pgset("status").run().await;
+        if status.stdout.contains("pgset rejoin pgset-0") {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    })
+    .await;
     let back = space.pgset("rejoin pgset-0 --yes").run().await.ok();
     back.says("/pgdata/pgset-0.diverged-2").says("pgset-0 streams from pgset-1");
     let kept = space.exec("pgset-0", &["cat", "/pgdata/pgset-0.diverged-2/mine"]).await;
