@@ -142,7 +142,7 @@ pub(crate) async fn back_out(
     undo(work, &mut Record::new(work), it, &reached, there).await
 }
 
-/// `reached` are the replicas to tell, `there` whether the old master may be.
+/// `reached` are the replicas to tell, `there` says whether the old master may be reached.
 async fn undo(
     work: Work<'_>,
     record: &mut Record<'_>,
@@ -153,13 +153,18 @@ async fn undo(
     lease::still_ours(work).await?;
     record.write(&Topology::backed_out(work.set, it), Some(&it.id)).await?;
     let (servers, from, epoch) = (Servers { work }, work.set.pod(it.from), record.topology.epoch);
-    if there {
-        // A pod that was created again meanwhile is a replica: it is created once more, as the master. What can't be reached
-        // is left as it is.
-        match servers.try_call(&from, &format!("unfence {} master", it.id), FILES_WITHIN).await {
-            Ok(output) if output.exit_code != Some(0) => pods::delete(work, &from).await?,
-            _ => servers.label(&from, Some(Role::Master)).await?,
-        }
+    // A pod that was created again meanwhile is a replica: it is created once more, as the master. What can't be reached is
+    // left as it is.
+    let unfence = format!("unfence {} master", it.id);
+    let refused = there
+        && servers
+            .try_call(&from, &unfence, FILES_WITHIN)
+            .await
+            .is_ok_and(|output| output.exit_code != Some(0));
+    if refused {
+        pods::delete(work, &from).await?;
+    } else {
+        servers.label(&from, Some(Role::Master)).await?;
     }
     let told = reached.iter().map(async |pod| {
         if let Err(why) = servers.tell(pod, &format!("follow {epoch} {from}")).await {

@@ -52,7 +52,8 @@ pub(crate) fn way(set: &SetIdentity, lost: &Lost, said: Said<'_>) -> Result<Way,
     let node = lost.pod.as_ref().and_then(|pod| pod.node.as_deref());
     match (&lost.answer, &lost.pod) {
         (Answer::Works | Answer::Broken(_), _) => return Ok(Way::Stop),
-        (Answer::NotRunning, Some(pod)) if pod.node.is_some() => {
+        // The user may know better than an API server that has no word for a node that is away.
+        (Answer::NotRunning, Some(pod)) if pod.node.is_some() && said.node_is_off != node => {
             let never_started = pod.container == Container::NeverStarted;
             return Ok(Way::Delete { never_started });
         }
@@ -120,6 +121,8 @@ mod tests {
             for said in [Said::default(), Said { node_is_off: Some("n2") }] {
                 assert_eq!(way(&set(), &lost, said), Ok(Way::Delete { never_started }));
             }
+            let here = Said { node_is_off: Some("n1") };
+            assert_eq!(way(&set(), &lost, here), Ok(Way::NodeIsOff("n1".to_owned())));
         }
         // A pod on no node: its predecessor's node may have been removed from the cluster, and go on.
         let unscheduled = LostPod { node: None, container: Container::NeverStarted, ..on("n1") };
