@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 
 use super::ledger::{ACKNOWLEDGED, BETWEEN, nothing_is_lost, under_load};
+use crate::support::node::Below;
 use crate::support::pgset::Output;
 use crate::support::space::{Image, Space};
 
@@ -170,5 +171,46 @@ async fn the_master_moves_before_its_pod_restarts_or_is_deleted() {
     assert_eq!(timeline(&space, &master).await, format!("{:08}", timeline_then + 1));
     nothing_is_lost(&space, &clients, &master).await;
     space.pgset("status").run().await.ok();
+    space.pgset("test").run().await.ok();
+}
+
+/// What fails on the way either does not matter, or the old master serves again. Each acknowledged row is kept.
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn a_server_dies_while_the_master_moves() {
+    let space = Space::of(Image::Official, "dies").await;
+    let clients = under_load(&space, "up --replicas 3").await;
+    // The server of the new master is killed: it can't have everything in time, or it can.
+    let running = space.pgset("switchover --to pgset-1 --yes").spawn();
+    running.says("stopping the master pgset-0").await;
+    let kill = "kill -9 $(head -n 1 /pgdata/pgset-1/postmaster.pid)";
+    // It may have gone further meanwhile.
+    let _ = space.exec("pgset-1", &["bash", "-c", kill]).await;
+    let moved = running.finish().await;
+    if moved.code != Some(0) {
+        moved.exits(4).says("pgset-1 does not have everything").says("pgset-0 is the master again");
+    }
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    space.pgset("up").run().await.ok();
+    space.pgset("test").run().await.ok();
+
+    // The container of the old master is killed: it starts again, and its server does not.
+    space.pgset("switchover --to pgset-2 --yes").run().await.ok();
+    let Some(below) = Below::of(&space, "pgset-2").await else {
+        return super::skipped("killing a container: the cluster's node is not this machine");
+    };
+    let running = space.pgset("switchover --to pgset-1 --yes").spawn();
+    running.says("stopping the master pgset-2").await;
+    below.kill_container("bash");
+    let moved = running.finish().await;
+    if moved.code == Some(0) {
+        moved.says("pgset-1 is the master");
+    } else {
+        let again = space.pgset("switchover --yes").run().await.ok();
+        again.says("pgset-1 is the master");
+    }
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    space.pgset("up").run().await.ok();
+    nothing_is_lost(&space, &clients, "pgset-1").await;
     space.pgset("test").run().await.ok();
 }
