@@ -48,7 +48,7 @@ complete -c pgset -n "__fish_pgset_needs_command" -f -a "scale" -d 'Change the n
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "restart" -d 'Restart pods one by one, replicas first'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "switchover" -d 'Make a replica the master, without loss'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "failover" -d 'Make a replica the master when the master does not come back'
-complete -c pgset -n "__fish_pgset_needs_command" -f -a "rejoin" -d 'Make an old master follow the new one, and keep the data that only it has'
+complete -c pgset -n "__fish_pgset_needs_command" -f -a "rejoin" -d 'Make an old master follow the new one, and keep its data'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "test" -d 'Test replication with SQL, inside the cluster'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "status" -d 'Show pods, replication, services, volumes and problems'
 complete -c pgset -n "__fish_pgset_needs_command" -f -a "stop" -d 'Stop the pods, keep the set\'s objects and its data'

@@ -137,7 +137,7 @@ pub enum Command {
     /// old master is kept. A run that was interrupted is completed by the same command, or undone with --back-out
     /// while no pod is promoted.
     Failover(FailoverArgs),
-    /// Make an old master follow the new one, and keep the data that only it has
+    /// Make an old master follow the new one, and keep its data
     ///
     /// A pod whose server has written something that the master never had can't stream. Its data directory is moved
     /// beside, and the pod is cloned.

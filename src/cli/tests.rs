@@ -401,6 +401,7 @@ fn the_commands_are_known_by_name() {
     assert_eq!(names, known);
     for (name, rest) in names.iter().map(|name| match *name {
         "scale" => (*name, " --replicas 3"),
+        "rejoin" => (*name, " pgset-0"),
         "password" => (*name, " show"),
         "templates" => (*name, " export x"),
         "completions" => (*name, " bash"),

@@ -74,10 +74,10 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["uri", "url", "dsn", "endpoint"], &["pgset connect"]),
     (&["port-forward", "forward", "proxy"], &["kubectl port-forward service/pgset-master 5432"]),
     (
-        &["failover", "promote", "demote", "switch"],
+        &["promote", "demote", "switch"],
         &[
             "pgset switchover  # makes a replica the master, while the master works",
-            "pgset has no failover yet: Kubernetes starts a failed pod again, with the same volume",
+            "pgset failover  # the master does not come back",
         ],
     ),
     (

@@ -301,5 +301,5 @@ fn pods_that_keep_their_revision_fail_for_themselves() {
 fn another_pod_does_not_matter_where_only_one_is_waited_for() {
     let only = |pod: &str| half().with(|world| world.expected.only = Some(pod.to_owned()));
     only("pgset-0").assert_ready();
-    only("pgset-1").assert_waits("Pod pgset-1: Not created yet");
+    only("pgset-1").assert_waits("Pod pgset-1: not created yet");
 }
