@@ -4,6 +4,7 @@
 //! storage classes) are queried within a second. Every error means that there are no candidates: the user is
 //! typing, and an error message would destroy the line.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
@@ -64,6 +65,8 @@ trait Source: Send + Sync {
     fn sets(&self) -> Vec<String>;
     /// The pods of the sets in the namespace.
     fn pods(&self) -> Vec<String>;
+    /// The nodes on which pods of the sets in the namespace are.
+    fn nodes(&self) -> Vec<String>;
     /// The ordinals of the set's replicas.
     fn replicas(&self) -> Vec<String>;
     /// The storage classes of the cluster.
@@ -84,6 +87,8 @@ fn with_candidates_of_arg(arg: Arg, source: &Arc<dyn Source>) -> Arg {
         "name" | "set_name" => |source| source.sets(),
         // The pods of all sets in the namespace: the name of a pod names its set, too.
         "target" => |source| [source.sets(), source.pods()].concat(),
+        "to" | "pod" => |source| source.pods(),
+        "drain" | "node_is_off" => |source| source.nodes(),
         "replica" => |source| source.replicas(),
         "storage" => storage,
         "postgres_version" => {
@@ -210,6 +215,16 @@ impl Source for FromCluster {
         self.of_namespace(Kind::Pod)
     }
 
+    fn nodes(&self) -> Vec<String> {
+        self.ask(async {
+            let (cluster, set) = self.set(&self.global).await?;
+            let selector = format!("{LABEL_MANAGED_BY}={MANAGER}");
+            let namespace = set.namespace.as_str();
+            let pods = cluster.list(Kind::Pod, namespace, &selector, Freshness::Cached).await;
+            Some(nodes(&pods.ok()?))
+        })
+    }
+
     fn replicas(&self) -> Vec<String> {
         self.ask(async {
             let (cluster, set) = self.set(&self.global).await?;
@@ -238,6 +253,12 @@ async fn names(
 
 fn name(object: &Value) -> Option<&str> {
     object["metadata"]["name"].as_str()
+}
+
+/// The nodes of these pods.
+fn nodes(pods: &[Value]) -> Vec<String> {
+    let names = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str());
+    names.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The ordinals of the pods that are labelled as replicas.
@@ -331,6 +352,9 @@ mod tests {
         fn pods(&self) -> Vec<String> {
             vec!["orders-0".to_owned(), "orders-1".to_owned()]
         }
+        fn nodes(&self) -> Vec<String> {
+            vec!["node-1".to_owned(), "node-2".to_owned()]
+        }
         fn replicas(&self) -> Vec<String> {
             vec!["1".to_owned(), "2".to_owned()]
         }
@@ -367,6 +391,8 @@ mod tests {
             ("pgset --name ", &["orders", "pgset"]),
             ("pgset up --postgres-version ", &["13", "14", "15", "16", "17", "18"]),
             ("pgset diff --postgres-version 18", &["18"]),
+            ("pgset switchover --to ", &["orders-0", "orders-1"]),
+            ("pgset failover --node-is-off ", &["node-1", "node-2"]),
             ("pgset up --storage cl", &["class", "claim:", "class:fast"]),
             ("pgset up --storage class:", &["class:fast"]),
             ("pgset up --access-mode ", &["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]),
@@ -408,6 +434,13 @@ mod tests {
         assert_eq!(global_options(&words("pgset -- pgset --name ")).name, None);
         assert_eq!(global_options(&words("pgset -- pgset -n")).namespace, None);
         assert_eq!(global_options(&words("pgset")).namespace, None);
+    }
+
+    #[test]
+    fn nodes_are_those_of_the_pods() {
+        let on = |node: &str| json!({"spec": {"nodeName": node}});
+        let pods = [on("node-2"), on("node-1"), on("node-2"), json!({"spec": {}})];
+        assert_eq!(nodes(&pods), ["node-1", "node-2"]);
     }
 
     #[test]
@@ -462,6 +495,7 @@ mod tests {
                 source.contexts(),
                 source.namespaces(),
                 source.sets(),
+                source.nodes(),
                 source.replicas(),
                 source.storage_classes(),
             ];
