@@ -77,7 +77,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["promote", "demote", "switch"],
         &[
             "pgset switchover  # makes a replica the master, while the master works",
-            "pgset failover  # the master does not come back",
+            "pgset failover --dry-run  # a master that does not come back: what is known of it",
         ],
     ),
     (

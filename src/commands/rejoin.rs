@@ -63,7 +63,8 @@ async fn attempt(
         Ok(false) => {}
         Ok(true) if args.clone => {}
         Ok(true) => {
-            context.finish(format!("nothing to do: {pod} streams"), started);
+            context
+                .finish(format!("nothing to do: {pod} streams from {}", set.pod(master)), started);
             return Ok(Exit::Done);
         }
         Err(why) => {
@@ -73,10 +74,11 @@ async fn attempt(
                 .into());
         }
     }
-    let when = if args.clone { "" } else { "if it has data that the master lacks, " };
+    let to = set.pod(master);
+    let when =
+        if args.clone { "Its".to_owned() } else { format!("If it has data that {to} lacks, its") };
     let question = format!(
-        "Restart {pod} as a replica of {} ({when}its directory is kept beside, and it is cloned)?",
-        set.pod(master)
+        "Restart {pod} as a replica of {to}? {when} directory is kept under another name, and it is cloned."
     );
     if !context.confirm(&question).await? {
         return Err(Failure::cancelled().into());

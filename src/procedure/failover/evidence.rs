@@ -153,10 +153,20 @@ async fn reach(work: Work<'_>, pod: &str) -> Result<(), Unreached> {
         Ok(reached) => reached.map(drop).map_err(|error| match error {
             ClusterError::Exec { reason, .. } => Unreached::Away(reason),
             ClusterError::NotRunning { .. } => Unreached::NotRunning,
+            ClusterError::Refused { status, .. } => Unreached::Away(unanswered(&status.message)),
             other => Unreached::Away(other.to_string()),
         }),
         Err(_) => Err(Unreached::Away(late())),
     }
+}
+
+/// What the API server says when it can't connect to a node, in short.
+fn unanswered(message: &str) -> String {
+    if !message.contains("error dialing backend") {
+        return message.to_owned();
+    }
+    let why = message.rsplit(": ").next().unwrap_or(message);
+    format!("its node does not answer ({why})")
 }
 
 /// Why no program can be run in a pod.
@@ -220,6 +230,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_node_that_refuses_a_connection_does_not_answer() {
+        let short = unanswered("error dialing backend: dial tcp 10.0.0.2:10250: i/o timeout");
+        assert_eq!(short, "its node does not answer (i/o timeout)");
+        let other = "pods \"pgset-0\" not found";
+        assert_eq!(unanswered(other), other);
+    }
 
     #[test]
     fn the_status_tells_whether_the_server_s_container_has_run() {

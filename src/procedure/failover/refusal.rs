@@ -12,18 +12,23 @@ pub(crate) fn unproved(work: Work<'_>, lost: u32, missing: &Missing) -> Failure 
     match missing {
         Missing::OtherNode(node) => {
             let message = format!("--node-is-off: {name} is on {node}");
+            let command = context.sibling("failover");
             Failure::new(Exit::Usage, message)
+                .hint(format!("{command} --node-is-off {node}  # only if {node} is off"))
         }
         Missing::Proof { why, node, reads_nodes } => {
             let message = format!("nothing proves that {name} does not write: {why}");
             let off = node.as_deref().unwrap_or("NODE");
-            let mut proofs = vec![format!("{off} is switched off")];
+            let mut proofs = vec![
+                "one of these would be a proof:".to_owned(),
+                format!("- you switch {off} off, and say so: --node-is-off {off}"),
+            ];
             if *reads_nodes {
                 proofs.push(format!(
-                    "{off} has the taint node.kubernetes.io/out-of-service, which says the same"
+                    "- {off} gets the taint node.kubernetes.io/out-of-service, which says the same"
                 ));
             }
-            proofs.push(format!("{name} can be reached again: its server is then stopped first"));
+            proofs.push(format!("- {name} can be reached again: then its server is stopped first"));
             let command = context.sibling("failover");
             Failure::new(Exit::Refused, message)
                 .details(proofs)

@@ -30,17 +30,18 @@ pub(crate) fn known(
     lines.push(format!("proof that {name} does not write: {}", proof_of(set, lost.ordinal, way)));
     let Some(choice) = choice else { return lines };
     let to = set.pod(choice.to.ordinal);
+    lines.push(format!("new master: {to}"));
     lines.push(match missing {
         Missing::NothingAcknowledged { synchronous } => format!(
             "nothing that was acknowledged is missing: {} to confirm each commit (--synchronous {synchronous}), except commits with synchronous_commit off or local",
             if synchronous == 1 { "a replica had".to_owned() } else { format!("{synchronous} replicas had") },
         ),
         Missing::AfterContact if *way == Way::Stop => format!(
-            "{to} may lack what {name} wrote after {}: it is known once {name} has stopped",
+            "{to} may lack what {name} wrote after {}: this is known when {name} has stopped",
             choice.to.end.position
         ),
         Missing::AfterContact => format!(
-            "what {name} acknowledged after its last contact with {to} is missing: {}, at {}",
+            "missing afterwards: what {name} acknowledged after its last contact with {to} ({}, at {})",
             contact(choice.to.contact),
             choice.to.end.position
         ),
@@ -70,7 +71,7 @@ fn described(set: &SetIdentity, replica: &Replica) -> String {
         Err(why) => return format!("{pod}, a replica{node}: does not answer: {why}"),
     };
     let position =
-        |it: Option<crate::values::Lsn>| it.map_or("none".to_owned(), |it| it.to_string());
+        |it: Option<crate::values::Lsn>| it.map_or("nothing".to_owned(), |it| it.to_string());
     format!(
         "{pod}, a replica{node}: received {}, replayed {}, timeline {}, last contact {}",
         position(standing.received),
@@ -116,7 +117,7 @@ pub(crate) fn question(
     let to = choice.map_or("the replica that has most".to_owned(), |it| set.pod(it.to.ordinal));
     let earlier = (*way == (Way::Delete { never_started: true })).then(|| {
         format!(
-            " No earlier pod {lost} may run on: say no if one was deleted by force, or its node was removed while it ran."
+            " Answer no if an earlier pod {lost} was deleted by force, or its node was removed while it ran: it may still write."
         )
     });
     let commits = commits.map(|synchronous| {
