@@ -29,6 +29,7 @@ mod stopped;
 mod story;
 mod strangers;
 mod transitions;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! run are replaced by letters. `PGSET_UPDATE=1 cargo test -- --ignored transcripts::` writes them, and
 //! `docs/terminal.svg`, the picture in the README.
 
-mod redaction;
+pub(crate) mod redaction;
 mod screen;
 
 use std::path::{Path, PathBuf};

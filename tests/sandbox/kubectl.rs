@@ -298,6 +298,6 @@ async fn objects_are_made_and_applied() {
 
 /// Prints why a part of the suite did not run.
 #[expect(clippy::print_stderr, reason = "what was not tested has to be seen")]
-fn skipped(reason: &str) {
+pub(super) fn skipped(reason: &str) {
     eprintln!("skipped: {reason}");
 }

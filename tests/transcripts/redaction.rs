@@ -3,7 +3,7 @@
 /// The text with letters instead of times (`T`), sizes (`SIZE`), addresses (`IP`), positions in the WAL (`LSN`),
 /// identifiers (`UUID`) and versions (`V`). Lines that only a slow machine prints are left out, pods are deleted in
 /// any order, and columns are separated by two spaces.
-pub(super) fn redacted(text: &str) -> String {
+pub(crate) fn redacted(text: &str) -> String {
     let is_slow = |line: &&str| line.starts_with("pod/") || line.starts_with("still waiting after");
     let mut lines: Vec<String> = text.lines().filter(|line| !is_slow(line)).map(line).collect();
     sort_runs(&mut lines, |line| line.contains("  deleted T"));
