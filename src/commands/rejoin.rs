@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::procedure::existing::{self, Existing};
+use crate::procedure::failover::evidence;
 use crate::procedure::{Work, lease, live, rejoin, run_state};
 use crate::set::{SetIdentity, objects, rights};
 
@@ -63,6 +64,7 @@ async fn attempt(
         Ok(false) => {}
         Ok(true) if args.clone => {}
         Ok(true) => {
+            rejoin::relabel(work).await?;
             context
                 .finish(format!("nothing to do: {pod} streams from {}", set.pod(master)), started);
             return Ok(Exit::Done);
@@ -73,6 +75,13 @@ async fn attempt(
                 .hint(format!("{}  # shows the pods and problems", context.sibling("status")))
                 .into());
         }
+    }
+    // Its pod would stay as it is until its node is back.
+    if let Some(why) = evidence::away(work, &pod).await {
+        let message = format!("{pod} can't be reached: {why}");
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("once its node is back, the pod follows, or `pgset status` says that it has diverged")
+            .into());
     }
     let to = set.pod(master);
     let when =

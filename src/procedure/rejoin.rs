@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::expectation::{expectation, scope};
+use super::labels::Labels;
 use super::switchover::record::Record;
 use super::wait::{self, Wait};
 use super::{Work, lease, pods, sql};
@@ -30,6 +31,15 @@ pub(crate) async fn streams(work: Work<'_>, pod: &str) -> Result<bool, String> {
     let by_pod = seen.by_pod(&addresses);
     let rows = by_pod.rows.iter().filter(|(name, _)| **name == *pod);
     Ok(rows.flat_map(|(_, rows)| rows).any(|row| row.state == "streaming"))
+}
+
+/// Gives the pods the labels of their roles. An old master that was cut off follows without a restart, and has none.
+///
+/// # Errors
+/// When the pods can't be listed, or a label can't be written.
+pub(crate) async fn relabel(work: Work<'_>) -> anyhow::Result<()> {
+    let list = pods::running(work.cluster, work.set).await?;
+    Labels::default().correct(work, &list).await
 }
 
 /// Asks the bootstrap of the pod to replace its directory, restarts the pod, and waits until it streams. Running it again

@@ -137,6 +137,14 @@ async fn stand(work: Work<'_>, pod: &str) -> Result<Standing, String> {
     Standing::parse(&output.map_err(|error| error.to_string())?)
 }
 
+/// Why the node of a pod does not answer. `None` if it does, also if the container does not run.
+pub(crate) async fn away(work: Work<'_>, pod: &str) -> Option<String> {
+    match reach(work, pod).await {
+        Ok(()) | Err(Unreached::NotRunning) => None,
+        Err(Unreached::Away(why)) => Some(why),
+    }
+}
+
 /// Whether a program can be run in the pod.
 async fn reach(work: Work<'_>, pod: &str) -> Result<(), Unreached> {
     let exec = Exec {
