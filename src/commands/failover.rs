@@ -69,8 +69,13 @@ async fn attempt(
     if let Some(it) = recorded.filter(|it| it.step == Step::Promoting || it.kind != Kind::Failover)
         && may_complete(it, &evidence)
     {
-        if it.kind != Kind::Failover {
+        if it.kind != Kind::Failover || to.is_some_and(|to| to != it.to) {
             return Err(it.refusal(set, &context.sibling(it.kind.word())).into());
+        }
+        if args.dry_run {
+            let message = format!("{}: it would be completed (--dry-run)", it.incomplete(set));
+            context.finish(message, started);
+            return Ok(Exit::Done);
         }
         context.note(format!("{}: completing it", it.incomplete(set)));
         let again = evidence::gather(work, &statefulset, it.from).await?;

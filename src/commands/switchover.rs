@@ -15,6 +15,7 @@ use crate::procedure::switchover::moving;
 use crate::procedure::switchover::report::{described, drain, refused, said};
 use crate::procedure::switchover::{self, Move};
 use crate::procedure::{Consent, Work, lease, live, run_state};
+use crate::set::transition::Kind;
 use crate::set::{SetIdentity, Transition, rights};
 
 /// Makes a replica the master. Running it again resumes an interrupted run.
@@ -128,8 +129,8 @@ impl SetUp<'_> {
         started: Instant,
     ) -> anyhow::Result<Exit> {
         let (context, set) = (self.work.context, self.work.set);
-        if to.is_some_and(|to| to != it.to) {
-            return Err(it.refusal(set, &context.sibling("switchover")).into());
+        if it.kind != Kind::Switchover || to.is_some_and(|to| to != it.to) {
+            return Err(it.refusal(set, &context.sibling(it.kind.word())).into());
         }
         let message = format!("{}, since {}", it.incomplete(set), it.since);
         if args.dry_run {
