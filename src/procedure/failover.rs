@@ -17,11 +17,12 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use self::choice::{Candidate, Choice, NoChoice};
-use self::evidence::{Container, Evidence};
+use self::evidence::{Answer, Evidence};
 use self::proof::Way;
 use super::switchover::record::Record;
 use super::switchover::servers::Servers;
 use super::{LOOK_EVERY, Next, Procedure, Work, lease, live, pods, run, sql};
+use crate::cluster::ClusterError;
 use crate::error::{Exit, Failure};
 use crate::postgres::script::{Detached, Ended, FILES_WITHIN};
 use crate::postgres::{slots, takeover};
@@ -153,21 +154,26 @@ async fn undo(
     lease::still_ours(work).await?;
     record.write(&Topology::backed_out(work.set, it), Some(&it.id)).await?;
     let (servers, from, epoch) = (Servers { work }, work.set.pod(it.from), record.topology.epoch);
-    // A pod that was created again meanwhile is a replica: it is created once more, as the master. What can't be reached is
-    // left as it is.
+    // A pod that was created again meanwhile is a replica, or becomes one: it is created once more, as the master. What can't be
+    // reached is left as it is.
     let unfence = format!("unfence {} master", it.id);
-    let refused = there
-        && servers
-            .try_call(&from, &unfence, FILES_WITHIN)
-            .await
-            .is_ok_and(|output| output.exit_code != Some(0));
-    if refused {
+    let again = there
+        && match servers.try_call(&from, &unfence, FILES_WITHIN).await {
+            Ok(output) => output.exit_code != Some(0),
+            Err(error) => matches!(error, ClusterError::NotRunning { .. }),
+        };
+    if again {
         pods::delete(work, &from).await?;
     } else {
         servers.label(&from, Some(Role::Master)).await?;
     }
     let told = reached.iter().map(async |pod| {
-        if let Err(why) = servers.tell(pod, &format!("follow {epoch} {from}")).await {
+        let mut done = servers.tell(pod, &format!("follow {epoch} {from}")).await;
+        // The master of a switchover that was taken over is still fenced.
+        if done.is_ok() {
+            done = servers.tell(pod, &format!("unfence {}", it.id)).await;
+        }
+        if let Err(why) = done {
             work.context.warn(format!("{pod} was not told to follow {from} again: {why}"));
         }
     });
@@ -339,6 +345,8 @@ impl Failover<'_> {
     }
 
     async fn prove(&mut self) -> anyhow::Result<()> {
+        // A run that resumes writes here first. If another command has held the Lease, that is no failure to undo.
+        lease::hold(self.work).await?;
         let proved = match self.plan.way.clone() {
             Some(Way::Stop) => self.stop().await,
             Some(Way::Delete { .. }) => self.delete().await,
@@ -384,8 +392,7 @@ impl Failover<'_> {
             if live::uid_of(&there) != pod.uid {
                 break;
             }
-            let there: k8s_openapi::api::core::v1::Pod = serde_json::from_value(there)?;
-            if evidence::container(&there) == Container::Running || Instant::now() >= until {
+            if Instant::now() >= until {
                 let message = format!(
                     "{name} was not deleted within {} s: its node does not answer",
                     DELETED_WITHIN.as_secs()
@@ -483,19 +490,15 @@ impl Failover<'_> {
         let to = self.choice.as_ref().map_or(it.to, |choice| choice.to.ordinal);
         lease::still_ours(self.work).await?;
         let id = it.id.clone();
-        let it = Transition { step: Recorded::Promoting, to, end: self.end, ..it };
-        let data = self.record.topology.during(self.work.set, &it);
-        let mut record = std::mem::replace(&mut self.record, Record::new(self.work));
-        let (written, ()) = futures::join!(record.write(&data, Some(&id)), self.keep_wal(to));
-        self.record = record;
-        written?;
-        self.facts.transition = Some(it);
-        Ok(())
+        self.write(Transition { step: Recorded::Promoting, to, end: self.end, ..it }, Some(&id))
+            .await
     }
 
     async fn promote(&mut self) -> anyhow::Result<()> {
         let it = self.transition()?;
         let epoch = self.record.topology.epoch;
+        // Not before the new master is decided: on another replica the slots would keep WAL for ever.
+        self.keep_wal(it.to).await;
         self.timeline = self.servers.promote(&it, epoch).await?;
         self.promoted_at = Timestamp::now();
         self.master = Some(it.to);
@@ -508,15 +511,18 @@ impl Failover<'_> {
 
     async fn clear(&mut self) -> anyhow::Result<()> {
         let it = self.transition()?;
-        if self.plan.way == Some(Way::Stop) && self.end.is_some() {
+        let lost = self.lost();
+        let untold = self.untold.contains(&lost);
+        // It was stopped, perhaps by an earlier run.
+        if it.end.is_some() && !untold {
             self.servers.tidy(it.from).await;
         }
         let change = LastChange::of(&it, self.promoted_at, self.timeline);
         self.record.write(&Topology::after(self.work.set, &change), Some(&it.id)).await?;
         self.facts.transition = None;
         // Its server is fenced and its files can't be read: its bootstrap says what is wrong with them.
-        let lost = self.lost();
-        if self.plan.way == Some(Way::Stop) && self.untold.contains(&lost) {
+        let answer = &self.plan.evidence.lost.answer;
+        if untold && !matches!(answer, Answer::Away(_) | Answer::NotRunning) {
             pods::delete(self.work, &lost).await?;
         }
         Ok(())

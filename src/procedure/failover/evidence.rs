@@ -213,7 +213,7 @@ async fn tainted(work: Work<'_>, node: Option<&str>) -> Option<bool> {
 }
 
 /// The container of the server in a pod.
-pub(super) fn container(pod: &Pod) -> Container {
+fn container(pod: &Pod) -> Container {
     let mut statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
     let Some(status) = statuses.find(|status| status.name == sql::CONTAINER) else {
         return Container::NeverStarted;
