@@ -60,10 +60,28 @@ async fn attempt(
         let message = format!("{pod} is the master: the others follow it");
         return Err(Failure::new(Exit::Refused, message).into());
     }
+    let asked = rejoin::is_asked(work, &pod, args.clone).await?;
+    let is_kept = |kept: &[String]| kept.iter().any(|path| path.ends_with(&rejoin::aside(work)));
     match rejoin::streams(work, &pod).await {
         Ok(false) => {}
-        Ok(true) if args.clone => {}
+        Ok(true) if args.clone => {
+            let kept = rejoin::kept(work, &pod).await;
+            if asked && is_kept(&kept) {
+                rejoin::forget(work).await?;
+                finish(work, &pod, &kept, started);
+                return Ok(Exit::Done);
+            }
+            // Two directories can't be kept under one name.
+            if is_kept(&kept) {
+                let message = format!("{pod} was cloned in this epoch, and its old data is kept");
+                let hints = kept.iter().map(|path| delete(work, &pod, path));
+                return Err(hints.fold(Failure::new(Exit::Refused, message), Failure::hint).into());
+            }
+        }
         Ok(true) => {
+            if asked {
+                rejoin::forget(work).await?;
+            }
             rejoin::relabel(work).await?;
             context
                 .finish(format!("nothing to do: {pod} streams from {}", set.pod(master)), started);
@@ -94,16 +112,23 @@ async fn attempt(
     }
     rejoin::rejoin(work, &statefulset, version, &pod, args.clone).await?;
     let kept = rejoin::kept(work, &pod).await;
-    for path in &kept {
+    finish(work, &pod, &kept, started);
+    Ok(Exit::Done)
+}
+
+/// `kept` are the directories that are kept on the volume of the pod.
+fn finish(work: Work<'_>, pod: &str, kept: &[String], started: Instant) {
+    let context = work.context;
+    for path in kept {
         context.note(format!("the old data is kept in {path} on the volume of {pod}"));
     }
-    let delete = |path: &String| {
-        format!(
-            "kubectl exec -n {} {pod} -- rm -r {path}  # when you no longer need it",
-            set.namespace
-        )
-    };
-    let next = kept.iter().map(|path| ("delete", delete(path))).collect();
-    context.finish_with(format!("{pod} streams from {}", set.pod(master)), started, None, next);
-    Ok(Exit::Done)
+    let next = kept.iter().map(|path| ("delete", delete(work, pod, path))).collect();
+    let master = work.topology.master_pod(work.set).unwrap_or_default();
+    context.finish_with(format!("{pod} streams from {master}"), started, None, next);
+}
+
+/// What deletes a directory that is kept.
+fn delete(work: Work<'_>, pod: &str, path: &str) -> String {
+    let namespace = work.namespace();
+    format!("kubectl exec -n {namespace} {pod} -- rm -r {path}  # when you no longer need it")
 }

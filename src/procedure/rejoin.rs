@@ -42,6 +42,35 @@ pub(crate) async fn relabel(work: Work<'_>) -> anyhow::Result<()> {
     Labels::default().correct(work, &list).await
 }
 
+/// What asks the bootstrap of a pod to replace its directory in this epoch.
+fn request(work: Work<'_>, pod: &str, clone: bool) -> String {
+    format!("{pod} {}{}", work.topology.epoch, if clone { " clone" } else { "" })
+}
+
+/// Whether an earlier run has asked for the same, and was interrupted.
+///
+/// # Errors
+/// When the topology can't be read.
+pub(crate) async fn is_asked(work: Work<'_>, pod: &str, clone: bool) -> anyhow::Result<bool> {
+    let topology = work.cluster.get(&objects::topology(work.set)).await?;
+    let asked = topology.is_some_and(|it| it["data"][REJOIN] == request(work, pod, clone));
+    Ok(asked)
+}
+
+/// Completes an earlier run: what it asked for is done.
+///
+/// # Errors
+/// When the topology can't be written.
+pub(crate) async fn forget(work: Work<'_>) -> anyhow::Result<()> {
+    Record::new(work).write(&json!({ REJOIN: null }), None).await
+}
+
+/// The directory that is kept when the pod's own is replaced in this epoch.
+#[must_use]
+pub(crate) fn aside(work: Work<'_>) -> String {
+    format!(".diverged-{}", work.topology.epoch)
+}
+
 /// Asks the bootstrap of the pod to replace its directory, restarts the pod, and waits until it streams. Running it again
 /// resumes an interrupted run.
 ///
@@ -56,9 +85,7 @@ pub(crate) async fn rejoin(
 ) -> anyhow::Result<()> {
     lease::hold(work).await?;
     let mut record = Record::new(work);
-    let clone = if clone { " clone" } else { "" };
-    let request = format!("{pod} {}{clone}", work.topology.epoch);
-    record.write(&json!({ REJOIN: request }), None).await?;
+    record.write(&json!({ REJOIN: request(work, pod, clone) }), None).await?;
     pods::delete(work, pod).await?;
     let replicas = objects::replicas(statefulset);
     let mut expectation = expectation(work.set, work.topology, statefulset, replicas, &version);

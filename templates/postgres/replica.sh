@@ -120,7 +120,8 @@ set_aside() {
   local aside=$PGDATA.diverged-$epoch data free
   [ -n "$is_current" ] || return 0
   case $rejoin in
-    "$PGSET_POD $epoch clone") ;;
+    # With the directory that was kept, it was done: the command was interrupted afterwards.
+    "$PGSET_POD $epoch clone") [ ! -e "$aside" ] || return 0 ;;
     "$PGSET_POD $epoch") [ -e "$PGDATA.diverged" ] || ! (read_control) 2>/dev/null || return 0 ;;
     *) return 0 ;;
   esac
