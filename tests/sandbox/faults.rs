@@ -94,6 +94,10 @@ const TESTS: &[(u32, Tests)] = &[
             killed::the_article_s_image_with_postgres,
             killed::the_official_image_with_postgres,
             transitions::a_switchover_that_is_killed_is_completed_or_backed_out,
+            transitions::a_failover_that_is_killed_is_completed_or_backed_out,
+            transitions::a_failover_of_a_lost_volume_that_is_killed_is_completed_or_backed_out,
+            transitions::a_switchover_whose_new_master_is_lost_is_taken_over,
+            transitions::a_rejoin_that_is_killed_is_resumed,
         ],
     ),
     (
