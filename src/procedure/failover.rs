@@ -169,9 +169,11 @@ async fn undo(
     }
     let told = reached.iter().map(async |pod| {
         let mut done = servers.tell(pod, &format!("follow {epoch} {from}")).await;
-        // The master of a switchover that was taken over is still fenced.
+        // The old master of a switchover that was taken over is still fenced, and without a label.
         if done.is_ok() {
             done = servers.tell(pod, &format!("unfence {}", it.id)).await;
+            let labelled = servers.label(pod, Some(Role::Replica)).await;
+            done = done.and(labelled.map_err(|error| error.to_string()));
         }
         if let Err(why) = done {
             work.context.warn(format!("{pod} was not told to follow {from} again: {why}"));

@@ -104,11 +104,16 @@ impl Servers<'_> {
         let (work, set) = (self.work, self.work.set);
         let to = set.pod(it.to);
         let running = pods::running(work.cluster, set).await?;
-        let told = |pod: &&str| *pod != to && !away.iter().any(|away| away == pod);
-        let others = running.iter().map(pods::name).filter(told);
-        let told = others.map(async |pod| {
+        let others = running.iter().filter(|pod| {
+            let name = pods::name(pod);
+            name != to && !away.iter().any(|away| away == name)
+        });
+        let told = others.map(async |there| {
+            let pod = pods::name(there);
             let mut done = self.tell(pod, &format!("follow {epoch} {to}")).await;
-            if done.is_ok() && pod == set.pod(it.from) {
+            // Also the old master of a switchover that a failover has taken over is fenced, and without a label.
+            let was_master = pods::labelled_role(set, there) != Some(Role::Replica);
+            if done.is_ok() && (was_master || pod == set.pod(it.from)) {
                 done = self.tell(pod, &format!("unfence {}", it.id)).await;
                 self.label(pod, Some(Role::Replica)).await?;
             }
