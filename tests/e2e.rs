@@ -15,6 +15,7 @@ mod killed;
 mod lag;
 mod ledger;
 mod lost_topology;
+mod nodes;
 mod official;
 mod passwords;
 mod repair;
@@ -51,10 +52,14 @@ const NOT_THIS_MACHINE: &str = "host path: the cluster's node is not this machin
 /// The environment variable with a command that restarts the kubelet of the cluster's only node.
 const RESTART_KUBELET: &str = "PGSET_E2E_RESTART_KUBELET";
 
-/// The command that restarts the kubelet. `None`, with a message, if it is not known.
 #[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of pgset")]
+fn switch(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
+/// The command that restarts the kubelet. `None`, with a message, if it is not known.
 fn kubelet_restart() -> Option<String> {
-    let command = std::env::var(RESTART_KUBELET).ok();
+    let command = switch(RESTART_KUBELET);
     if command.is_none() {
         skipped(&format!("restarting the kubelet: {RESTART_KUBELET} does not say how"));
     }

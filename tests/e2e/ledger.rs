@@ -7,10 +7,11 @@
 //! a synchronous replica, no acknowledged number may be missing. The same test without one must find
 //! missing numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
+use serde_json::Value;
 
 use super::{comes_back, kubelet_restart, own_template, pods_are_ready, run_shell, skipped};
 use crate::support::client::Clients;
@@ -24,13 +25,14 @@ client() {
   for ((n = $1; ; n += CLIENTS)); do
     # What ends otherwise may be there or not: nobody said.
     if psql -XAtqw -h pgset-master -c "insert into ledger values ($n)" >/dev/null 2>&1; then
-      echo "acknowledged $n" >>"$record"
+      echo "acknowledged $n $EPOCHREALTIME" >>"$record"
     else
       sleep 0.05
     fi
   done
 }"#;
-const CLIENTS: usize = 4;
+/// The clients. Each writes the numbers with the same remainder.
+pub(super) const CLIENTS: usize = 4;
 /// The grep pattern for an acknowledged write.
 pub(super) const ACKNOWLEDGED: &str = "acknowledged";
 /// The number of acknowledged writes between two disturbances.
@@ -42,17 +44,31 @@ pub(super) async fn under_load<'a>(space: &'a Space, up: &str) -> Clients<'a> {
     let password = unique() + &unique();
     let file = space.file("password", &password);
     space.pgset(up).arg("--password-file").arg(file).run().await.ok();
+    writers(space, &password, Value::Null).await
+}
+
+/// Starts clients that write to a set whose master is `pgset-0`, on a node with these labels.
+pub(super) async fn writers<'a>(space: &'a Space, password: &str, nodes: Value) -> Clients<'a> {
     let table = "create table ledger (n int primary key); grant insert on ledger to testuser";
     space.sql("pgset-0", "userdb", table).await.unwrap();
     let script = WRITE.replace("CLIENTS", &CLIENTS.to_string());
-    let clients = Clients::start(space, "writers", CLIENTS, &script, &password).await;
+    let clients = Clients::start(space, "writers", CLIENTS, &script, password, nodes).await;
     clients.go_on(ACKNOWLEDGED, BETWEEN).await;
     clients
 }
 
-async fn acknowledged(clients: &Clients<'_>) -> BTreeSet<usize> {
-    let number = |line: &String| line.strip_prefix("acknowledged ")?.parse().ok();
-    clients.record().await.iter().map(|line| number(line).expect("a number")).collect()
+/// The acknowledged numbers of a record, each with its time in seconds since 1970.
+pub(super) fn entries<'a>(lines: impl IntoIterator<Item = &'a str>) -> BTreeMap<usize, f64> {
+    let entry = |line: &str| {
+        let (number, time) = line.strip_prefix("acknowledged ")?.split_once(' ')?;
+        Some((number.parse().ok()?, time.parse().ok()?))
+    };
+    lines.into_iter().map(|line| entry(line).expect("a number and a time")).collect()
+}
+
+/// The numbers that were acknowledged, each with its time.
+pub(super) async fn acknowledged(clients: &Clients<'_>) -> BTreeMap<usize, f64> {
+    entries(clients.record().await.iter().map(String::as_str))
 }
 
 /// Stops the walsenders, so that no further write of the master reaches a replica. The replicas notice it
@@ -65,14 +81,24 @@ async fn cut_off(space: &Space, replicas: &[&str]) {
     space.exec("pgset-0", &["bash", "-c", &stop]).await.unwrap();
 }
 
+/// The acknowledged numbers that are not among these.
+fn lacking(acknowledged: &BTreeMap<usize, f64>, rows: &BTreeSet<usize>) -> Vec<usize> {
+    acknowledged.keys().filter(|number| !rows.contains(number)).copied().collect()
+}
+
+/// The numbers that a pod has.
+pub(super) async fn rows(space: &Space, pod: &str) -> BTreeSet<usize> {
+    let rows = space.sql(pod, "userdb", "select n from ledger").await.unwrap();
+    rows.lines().map(|line| line.parse().unwrap()).collect()
+}
+
 /// Promotes each replica to a master, and returns the numbers that they have.
 async fn kept_by(space: &Space, replicas: &[&str]) -> BTreeSet<usize> {
     let mut kept = BTreeSet::new();
     for replica in replicas {
         let promoted = space.sql(replica, "postgres", "select pg_promote(true, 30)").await;
         assert_eq!(promoted.as_deref(), Ok("t"), "{replica}");
-        let rows = space.sql(replica, "userdb", "select n from ledger").await.unwrap();
-        kept.extend(rows.lines().map(|line| line.parse::<usize>().unwrap()));
+        kept.extend(rows(space, replica).await);
     }
     kept
 }
@@ -112,7 +138,7 @@ async fn lost_when_cut_off(space: &Space, clients: &Clients<'_>, replicas: &[&st
     space.sql_yields("pgset-0", "postgres", waiting, &CLIENTS.to_string()).await;
     let acknowledged = acknowledged(clients).await;
     let kept = kept_by(space, replicas).await;
-    acknowledged.difference(&kept).copied().collect()
+    lacking(&acknowledged, &kept)
 }
 
 #[tokio::test]
@@ -125,7 +151,7 @@ async fn without_a_synchronous_replica_the_ledger_shows_what_is_lost() {
     clients.go_on(ACKNOWLEDGED, BETWEEN).await;
     let acknowledged = acknowledged(&clients).await;
     let kept = kept_by(&space, &["pgset-1"]).await;
-    let lost = acknowledged.difference(&kept).count();
+    let lost = lacking(&acknowledged, &kept).len();
     assert!(lost >= BETWEEN, "{lost} lost of {}", acknowledged.len());
     assert!(!kept.is_empty(), "what was there before is kept");
 }
@@ -240,9 +266,8 @@ pub(super) async fn nothing_is_lost(space: &Space, clients: &Clients<'_>, master
         if pod != master {
             catches_up_with(space, master, pod).await;
         }
-        let rows = space.sql(pod, "userdb", "select n from ledger").await.unwrap();
-        let rows: BTreeSet<usize> = rows.lines().map(|line| line.parse().unwrap()).collect();
-        let lost: Vec<usize> = acknowledged.difference(&rows).copied().collect();
+        let rows = rows(space, pod).await;
+        let lost = lacking(&acknowledged, &rows);
         assert_eq!(lost, NOTHING, "{pod}");
     }
 }

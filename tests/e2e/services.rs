@@ -5,7 +5,7 @@
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{comes_back, pods_are_ready};
 use crate::support::client::Clients;
@@ -90,7 +90,7 @@ async fn no_connection_through_the_replica_service_is_ever_writable() {
     let file = space.file("password", &password);
     let up = || space.pgset("up --replicas 3 --password-file").arg(&file);
     // The clients start before the set exists.
-    let clients = Clients::start(&space, "hammer", CLIENTS, HAMMER, &password).await;
+    let clients = Clients::start(&space, "hammer", CLIENTS, HAMMER, &password, Value::Null).await;
     clients.go_on("psql: error", CLIENTS).await;
     up().run().await.ok();
     clients.go_on(READ_ONLY, BETWEEN).await;

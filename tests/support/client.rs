@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::AttachParams;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::space::Space;
@@ -21,13 +21,14 @@ impl<'a> Clients<'a> {
     /// Starts `count` clients in parallel. Each client runs the shell function `client`, which `script`
     /// defines, with its number (counted from 0) as argument, and appends a line to `$record` for each
     /// thing it did. The clients log in as `testuser`. They receive the password through a pipe, so that
-    /// they can start before the set exists.
+    /// they can start before the set exists. Their pod runs on a node with the labels `nodes`; `null` is any node.
     pub(crate) async fn start(
         space: &'a Space,
         pod: &'static str,
         count: usize,
         script: &str,
         password: &str,
+        nodes: Value,
     ) -> Self {
         let script = format!(
             "set -u; export PGPASSFILE=/tmp/passfile PGUSER=testuser PGDATABASE=userdb PGCONNECT_TIMEOUT=2
@@ -47,6 +48,7 @@ impl<'a> Clients<'a> {
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,
                 "terminationGracePeriodSeconds": 1,
+                "nodeSelector": nodes,
                 "securityContext": {
                     "runAsNonRoot": true, "runAsUser": 999, "fsGroup": 999,
                     "seccompProfile": {"type": "RuntimeDefault"},
