@@ -3,8 +3,8 @@
 //!
 //! The proxy forwards n requests and holds the next one. The program is killed while it waits, so exactly
 //! n requests have reached the server, even if several are sent concurrently. `up --no-wait` is killed at
-//! every n. Commands that wait for pods send about fifty requests: they are killed before and after every
-//! write, and at some of the reads in between.
+//! every n. Commands that wait for pods send about fifty requests: they are killed before and after some of
+//! their writes. `sandbox::killed::` kills them at every n.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +24,8 @@ use crate::support::{eventually, seconds};
 
 /// The number of namespaces used concurrently.
 const AT_ONCE: usize = 3;
-/// The number of reads at which a command is killed.
-const READS: usize = 4;
+/// The number of points at which a command that waits for pods is killed, at most.
+const POINTS: usize = 8;
 
 /// Runs a command until `n` requests have passed, then kills it. False if it ended before.
 pub(super) async fn killed_after(space: &Space, proxy: &Proxy, n: usize, call: Pgset) -> bool {
@@ -59,12 +59,12 @@ pub(super) async fn undisturbed(space: &Space, call: Pgset) -> Vec<Seen> {
     proxy.requests()
 }
 
-/// The points before and after every write, and some of the reads.
+/// Points before and after writes, from the first to the last ones.
 fn points(requests: &[Seen]) -> Vec<usize> {
     let writes = requests.iter().enumerate().filter(|(_, r)| r.writes());
-    let mut points: BTreeSet<usize> = writes.flat_map(|(at, _)| [at, at + 1]).collect();
-    points.extend((0..READS).map(|i| i * requests.len() / READS));
-    points.into_iter().collect()
+    let points: BTreeSet<usize> = writes.flat_map(|(at, _)| [at, at + 1]).collect();
+    let step = points.len().div_ceil(POINTS).max(1);
+    points.into_iter().step_by(step).collect()
 }
 
 async fn ends_as(space: &Space, expected: &State, what: &str) {
