@@ -183,8 +183,6 @@ keep_following() {
   while attended sleep 5 && kill -0 $$ 2>/dev/null; do
     if found=$(named_by_mount $((epoch + 1))); then
       follow_master "${found% *}" "${found#* }"
-      # Process 1 ends this helper, and starts another one. It may miss a signal.
-      while attended sleep 2 && kill -USR1 $$ 2>/dev/null; do :; done
       return
     fi
     if [ "$(local_sql "select count(*) from pg_stat_wal_receiver where status = 'streaming'" 2>/dev/null)" = 1 ]; then

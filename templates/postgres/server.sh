@@ -81,7 +81,7 @@ prepare_server() {
   lock
   own
   read_role_file
-  rm -rf "$PGSET_RUN"/{follows,compared,cloning,failed,end,server} "$PGSET_RUN"/helper.* "$PGSET_TMP"/pgset-wal.*
+  rm -rf "$PGSET_RUN"/{follows,compared,cloning,failed,end,server,acts-as} "$PGSET_RUN"/helper.* "$PGSET_TMP"/pgset-wal.*
   if [ "$(role)" = replica ]; then
     if is_empty "$PGDATA"; then : >"$PGSET_RUN/cloning"; else write_end; fi
     # A clone that was just made needs no comparison.
@@ -122,6 +122,7 @@ await_permission() {
   [ -z "$stopping" ]
 }
 start_helpers() {
+  put "$PGSET_RUN/acts-as" "$pod_role $master_pod $epoch" # `signal_until_taken`
   if [ "$(role)" != master ]; then
     beside_server follow
     beside_server watch_tablespaces

@@ -158,4 +158,16 @@ take_role() { # epoch, master
   fi
   write_role
   kill -USR1 "$(<"$PGSET_RUN/process-1")"
+  signal_until_taken </dev/null >/dev/null 2>&1 &
+}
+# A shell loses a signal that comes between two commands, when it has read the role and is about to wait.
+signal_until_taken() {
+  local tries
+  trap - ERR EXIT TERM INT
+  exec 9>&- # this process may outlive the server and must not hold the lock
+  for ((tries = 0; tries < 40; tries++)); do
+    sleep 0.5
+    [ "$(cat "$PGSET_RUN/acts-as")" != "$pod_role $master_pod $epoch" ] || return 0
+    kill -USR1 "$(<"$PGSET_RUN/process-1")" || return 0
+  done
 }
