@@ -298,6 +298,10 @@ fn a_clone_beside_the_old_directory_killed_anywhere_keeps_one_that_is_good() {
         let standby = replica.serve_ready();
         replica.catches_up_with(&master);
         assert!(good(&data));
+        // The next round would take its deletion for the end of a clone.
+        eventually("the old directory is deleted", || {
+            if old.exists() { Err("it is there".to_owned()) } else { Ok(()) }
+        });
         standby.stop();
         if !killed {
             break;

@@ -87,8 +87,11 @@ fn an_older_copy_of_the_master_s_directory_is_refused() {
     master.sql("checkpoint");
     let (older, right) = older_and_right(&master, server, &replica);
     put_back(&master, &older);
-    let words =
-        ["does not have the WAL that the pod at 127.0.0.1:", "nothing was changed", "pg_dump"];
+    let words = [
+        "does not have the WAL that the pod at 127.0.0.1:",
+        "nothing was changed",
+        "pgset failover",
+    ];
     master.is_refused(code::BEHIND, &words);
     assert_eq!(replica.sql("select count(*) from later"), "1000");
 

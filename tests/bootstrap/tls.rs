@@ -188,6 +188,7 @@ fn a_server_that_was_not_told_is_told_later() {
     set.certify(&second, &[]);
     // Everything but the signal: with another PGDATA the script finds no server.
     let data = set.make_directory("nowhere");
+    std::fs::remove_file(master.run_file("server")).unwrap();
     let blind = master.clone().env("PGDATA", data.to_str().unwrap());
     assert_eq!(blind.run(&["alive"]).code, 0);
     assert!(is_shown(&master, &first));
