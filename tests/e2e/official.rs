@@ -151,7 +151,7 @@ async fn a_lost_volume_and_a_lost_secret_are_no_new_beginning() {
     })
     .await;
     let output = space.pgset("up --replicas 2").run().await.exits(1).within(seconds(90));
-    output.says("exec pgset-1 -c postgres -- pg_dumpall").never_says("--delete-data");
+    output.says("pgset failover").never_says("--delete-data");
     let recorded = topology.get_opt("pgset-topology").await.unwrap();
     let recorded = recorded.and_then(|topology| topology.data).unwrap_or_default();
     assert!(!recorded.contains_key("system-identifier"), "{recorded:?}");
