@@ -106,6 +106,7 @@ replica() {
   if [ ! -e "$PGDATA/standby.signal" ]; then
     # The server has accepted writes, so it must be proved that it has no WAL that the master lacks.
     log "$PGDATA has no standby.signal: it was a master"
+    : >"$PGSET_RUN/was-master" # `drop_old_slots`
     write_role_file "$(control 'Database system identifier')" "$((known_epoch > 0 ? known_epoch : 1))" "$PGSET_POD"
     # If the transition is backed out, it is the master again: `standby_as_master`.
     ! fenced || put_durably "$PGDATA.stopped" "$epoch" || die $E_FULL "$PGDATA.stopped can't be written: make the volume larger"
@@ -187,6 +188,7 @@ keep_following() {
     fi
     if [ "$(local_sql "select count(*) from pg_stat_wal_receiver where status = 'streaming'" 2>/dev/null)" = 1 ]; then
       since=$SECONDS
+      [ ! -e "$PGSET_RUN/was-master" ] || drop_old_slots || true
     elif [ $((SECONDS - since)) -ge 15 ]; then
       since=$SECONDS
       find_master
@@ -226,6 +228,13 @@ named_by_mount() { # epoch
     '' | none | "$PGSET_POD") return 1 ;;
   esac
   echo "$its_epoch $its_master"
+}
+# The slots that an old master had for its replicas would keep its WAL. A replica that may become the master has such
+# slots, too: so this happens once, when it streams for the first time.
+drop_old_slots() {
+  local_sql "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_type = 'physical' and not active
+    and slot_name ~ '^${PGSET_NAME//-/_}_[0-9]+$' and substring(slot_name from '[0-9]+$')::numeric < ${pods:-0}" >/dev/null 2>&1 &&
+    rm -f "$PGSET_RUN/was-master"
 }
 # Replaces the directory by a clone, while no server runs. The old one stays until the new one streams. If there are
 # already two, the first one stays: the second is a clone that never streamed.

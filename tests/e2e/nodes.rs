@@ -161,8 +161,9 @@ async fn is_healthy(space: &Space, master: &str) {
     let pods = space.ready_pods().await;
     for pod in &pods {
         let replicas = if pod == master { pods.len() - 1 } else { 0 };
-        let slots = space.sql(pod, "postgres", count).await.unwrap();
-        assert_eq!(slots, format!("{replicas} {replicas}"), "slots of {pod}, active ones");
+        // An old master drops its slots soon after it streams.
+        let wanted = format!("{replicas} {replicas}");
+        space.sql_yields(pod, "postgres", count, &wanted).await;
     }
 }
 
@@ -181,7 +182,7 @@ async fn the_power_of_the_master_s_node_fails_under_load() {
     let (first, second) = (nodes.first.clone(), nodes.second.clone());
     let unproved = space.pgset("failover --yes").run().await.exits(4);
     let unproved = unproved.says("nothing proves that pgset-0 does not write");
-    let unproved = unproved.says(&format!("{second} is switched off"));
+    let unproved = unproved.says(&format!("you switch {second} off, and say so"));
     unproved.says(&format!("pgset failover --node-is-off {second}"));
     let other = format!("failover --node-is-off {first} --yes");
     let other = space.pgset(&other).run().await.exits(2);
@@ -227,7 +228,7 @@ async fn a_master_that_was_cut_off_stops_and_rejoins() {
     let failover = format!("failover --node-is-off {} --yes", nodes.second);
     let done = space.pgset(&failover).run().await.ok();
     let done = done.says("pgset-2 is the master: epoch 2, timeline 2, writable after");
-    let announced = done.stderr.split("its last contact with pgset-2 is missing: ").nth(1);
+    let announced = done.stderr.split("its last contact with pgset-2 (").nth(1);
     let ago = announced.and_then(|text| text.split(" s ago").next()?.parse::<f64>().ok());
     // The command asked after its start, and counts whole seconds.
     let contact = frozen - ago.expect("it says how long ago the last contact was") - 1.0;
