@@ -165,6 +165,8 @@ run_server() {
   exec 7>&-
   # The signal may have come before there was a server to stop.
   [ -z "$stopping" ] || shut_down "$child"
+  # So may the failure of a helper.
+  [ ! -e "$PGSET_RUN/failed" ] || stop_server &
   # A signal interrupts `wait`; the status of a child that has ended stays known.
   while
     status=0
