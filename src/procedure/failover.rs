@@ -198,11 +198,11 @@ async fn streams(
         .map(|it| work.set.pod(it.ordinal))
         .collect();
     loop {
-        let behind = match streaming(work, &work.set.pod(master)).await {
-            Some(streaming) => {
+        let behind = match pods::streaming(work, &work.set.pod(master)).await {
+            Ok(streaming) => {
                 wanted.iter().filter(|pod| !streaming.contains(pod)).cloned().collect()
             }
-            None => wanted.clone(),
+            Err(_) => wanted.clone(),
         };
         if behind.is_empty()
             || Instant::now() >= until
@@ -212,18 +212,6 @@ async fn streams(
         }
         sleep(LOOK_EVERY).await;
     }
-}
-
-async fn streaming(work: Work<'_>, master: &str) -> Option<Vec<String>> {
-    let list = pods::running(work.cluster, work.set).await.ok()?;
-    let addresses = list
-        .iter()
-        .filter_map(|pod| Some((pods::name(pod).to_owned(), pod.status.as_ref()?.pod_ip.clone()?)))
-        .collect();
-    let (cluster, namespace) = (work.cluster.clone(), work.namespace().to_owned());
-    let seen = sql::streaming(cluster, namespace, master.to_owned(), addresses).await;
-    let rows = seen.replicas.into_iter();
-    Some(rows.filter(|it| it.state == "streaming").map(|it| it.pod).collect())
 }
 
 /// The progress of this run.
@@ -366,11 +354,6 @@ impl Failover<'_> {
         if proof.ended == Ended::Lost {
             work.context.detail(format!("{} has stopped; its files can't be read", self.lost()));
             return Ok(());
-        }
-        let recorded = work.topology.system_identifier.as_deref();
-        if recorded.is_some_and(|recorded| recorded != proof.system_identifier) {
-            let message = format!("{} has another system identifier than the set", self.lost());
-            return Err(Failure::new(Exit::Refused, message).into());
         }
         let End { position, timeline } = proof.end;
         let detail = format!(

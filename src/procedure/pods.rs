@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::{Work, live};
+use super::{Work, live, sql};
 use crate::cluster::Cluster;
 use crate::cluster::objects::Freshness;
 use crate::manifest::Kind;
@@ -47,6 +47,23 @@ pub(crate) async fn snapshot(
     })
 }
 
+/// The names of the pods that stream from the server in a pod.
+///
+/// # Errors
+/// The reason why it is not known, for the user.
+pub(crate) async fn streaming(work: Work<'_>, master: &str) -> Result<Vec<String>, String> {
+    let list = running(work.cluster, work.set).await.map_err(|error| error.to_string())?;
+    let addresses: Vec<(String, String)> = list
+        .iter()
+        .filter_map(|pod| Some((name(pod).to_owned(), pod.status.as_ref()?.pod_ip.clone()?)))
+        .collect();
+    let seen = sql::observe(work.cluster, work.namespace(), master).await?;
+    let by_pod = seen.by_pod(&addresses);
+    let streams =
+        by_pod.rows.iter().filter(|(_, rows)| rows.iter().any(|row| row.state == "streaming"));
+    Ok(streams.map(|(pod, _)| (*pod).to_owned()).collect())
+}
+
 /// The name of a pod.
 pub(crate) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
@@ -86,7 +103,7 @@ pub(crate) fn is_master(set: &SetIdentity, topology: &Topology, pod: &Pod) -> bo
 /// Whether the PostgreSQL container runs.
 pub(crate) fn runs(pod: &Pod) -> bool {
     let mut statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
-    let server = statuses.find(|status| status.name == super::sql::CONTAINER);
+    let server = statuses.find(|status| status.name == sql::CONTAINER);
     server.is_some_and(|s| s.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 

@@ -22,15 +22,7 @@ use crate::set::topology::REJOIN;
 /// The reason why the master does not tell.
 pub(crate) async fn streams(work: Work<'_>, pod: &str) -> Result<bool, String> {
     let Some(master) = work.topology.master_pod(work.set) else { return Ok(false) };
-    let list = pods::running(work.cluster, work.set).await.map_err(|error| error.to_string())?;
-    let addresses: Vec<(String, String)> = list
-        .iter()
-        .filter_map(|pod| Some((pods::name(pod).to_owned(), pod.status.as_ref()?.pod_ip.clone()?)))
-        .collect();
-    let seen = sql::observe(work.cluster, work.namespace(), &master).await?;
-    let by_pod = seen.by_pod(&addresses);
-    let rows = by_pod.rows.iter().filter(|(name, _)| **name == *pod);
-    Ok(rows.flat_map(|(_, rows)| rows).any(|row| row.state == "streaming"))
+    Ok(pods::streaming(work, &master).await?.iter().any(|name| name == pod))
 }
 
 /// Gives the pods the labels of their roles. An old master that was cut off follows without a restart, and has none.

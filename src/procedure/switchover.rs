@@ -264,11 +264,6 @@ impl Switch<'_> {
         let it = self.transition()?;
         let proof = self.servers.fence(&it).await?;
         let (from, to) = self.names();
-        let recorded = self.work.topology.system_identifier.as_deref();
-        if recorded.is_some_and(|recorded| recorded != proof.system_identifier) {
-            let message = format!("{from} has another system identifier than the set");
-            return Err(Failure::new(Exit::Refused, message).into());
-        }
         let how = match proof.ended {
             Ended::Cleanly => "has stopped",
             Ended::AsStandby => "runs as a standby, and was stopped",

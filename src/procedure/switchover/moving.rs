@@ -7,7 +7,6 @@ use tokio::time::{Duration, Instant};
 use super::super::{Consent, Ending, Poll, Work, lease, live, pods, poll, sql};
 use super::choice::{self, Obstacle, Pod, Wanted};
 use super::{Move, ask, report, switch};
-use crate::context::lease::PlanAgain;
 use crate::error::{Exit, Failure};
 use crate::manifest::ServerVersion;
 use crate::postgres::script;
@@ -104,7 +103,7 @@ pub(crate) fn master_of(work: Work<'_>) -> Result<u32, Failure> {
 /// With `--switchover`, completes the switchover that an earlier run has begun, as `pgset switchover` would.
 ///
 /// # Errors
-/// [`PlanAgain`] once it is complete: this run has read a set without a master. Without `--switchover`: that it is open.
+/// [`lease::plan_again`] once it is complete: this run has read a set without a master. Without `--switchover`: that it is open.
 pub(crate) async fn complete(
     work: Work<'_>,
     statefulset: &Value,
@@ -119,7 +118,7 @@ pub(crate) async fn complete(
     work.context.note(format!("{}, since {}: completing it", it.incomplete(work.set), it.since));
     let it = Move { from: it.from, to: it.to, consent: Consent::Given };
     move_now(work, statefulset, version, it).await?;
-    Err(plan_again(work))
+    Err(lease::plan_again(work))
 }
 
 /// Moves the master, and says so.
@@ -132,10 +131,6 @@ async fn move_now(
     let done = switch(work, statefulset, version.clone(), it).await?;
     work.context.note(report::said(work.set, &done));
     Ok(done.topology)
-}
-
-fn plan_again(work: Work<'_>) -> anyhow::Error {
-    PlanAgain { again: work.context.again.clone() }.into()
 }
 
 /// Chooses the replica to which the master moves before it restarts. `restarts` are the pods that restart, and `order`
@@ -220,7 +215,7 @@ fn reasons(obstacles: &[Obstacle]) -> String {
 /// says it.
 ///
 /// # Errors
-/// [`PlanAgain`] once the master has moved; why it can't move.
+/// [`lease::plan_again`] once the master has moved; why it can't move.
 pub(crate) async fn before_scaling(
     work: Work<'_>,
     statefulset: &Value,
@@ -246,5 +241,5 @@ pub(crate) async fn before_scaling(
     work.context.note(format!("the master first moves to {new}, because {from} is to be deleted"));
     let it = Move { from: master, to, consent: Consent::NotAsked };
     move_now(work, statefulset, version, it).await?;
-    Err(plan_again(work))
+    Err(lease::plan_again(work))
 }

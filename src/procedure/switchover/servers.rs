@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::ClusterError;
 use crate::error::{Exit, Failure};
-use crate::postgres::script::{self, Proof};
+use crate::postgres::script::{self, Ended, Proof};
 use crate::postgres::takeover::{self, Candidate};
 use crate::postgres::{ExecOutput, Script, slots};
 use crate::procedure::{LOOK_EVERY, Work, lease, pods, sql};
@@ -55,7 +55,17 @@ impl Servers<'_> {
         let from = self.work.set.pod(it.from);
         self.label(&from, None).await?;
         let output = self.call(&from, &format!("fence {}", it.id), script::STOP_WITHIN).await?;
-        Proof::parse(&output).map_err(|why| self.failed(&from, "did not stop", &why))
+        let proof =
+            Proof::parse(&output).map_err(|why| self.failed(&from, "did not stop", &why))?;
+        let recorded = self.work.topology.system_identifier.as_deref();
+        // Files that can't be read tell no identifier.
+        if proof.ended != Ended::Lost
+            && recorded.is_some_and(|recorded| recorded != proof.system_identifier)
+        {
+            let message = format!("{from} has another system identifier than the set");
+            return Err(Failure::new(Exit::Refused, message).into());
+        }
+        Ok(proof)
     }
 
     /// Why the new master does not have everything yet.
