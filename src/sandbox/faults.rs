@@ -98,6 +98,8 @@ struct State {
 #[derive(Clone, Copy, Default)]
 struct Gate {
     passes: Option<usize>,
+    /// The requests that count. `None`: all.
+    counted: Option<fn(&Seen) -> bool>,
     under_way: usize,
     held: bool,
 }
@@ -182,9 +184,16 @@ impl Faults {
 
     /// Lets this number of requests pass, and holds all later ones. Requests of pods always pass.
     pub fn hold_after(&self, passes: usize) {
+        self.hold_after_counted(passes, |_| true);
+    }
+
+    /// The same, where only some requests count: how often a command looks whether something has happened depends on the
+    /// machine.
+    pub fn hold_after_counted(&self, passes: usize, counted: fn(&Seen) -> bool) {
         self.record();
         self.gate.send_modify(|gate| {
             gate.passes = Some(passes);
+            gate.counted = Some(counted);
             gate.held = false;
         });
     }
@@ -211,8 +220,8 @@ impl Faults {
                 may_pass = gate.passes != Some(0);
                 match &mut gate.passes {
                     Some(0) => gate.held = true,
-                    Some(left) => *left -= 1,
-                    None => {}
+                    Some(left) if gate.counted.is_none_or(|counted| counted(&seen)) => *left -= 1,
+                    Some(_) | None => {}
                 }
                 if may_pass && counts {
                     gate.under_way += 1;
@@ -319,5 +328,11 @@ mod tests {
         assert_eq!(faults.seen().len(), 2);
         faults.release();
         faults.arrive(seen("/d")).await;
+
+        faults.hold_after_counted(1, |seen| seen.path == "/e");
+        for path in ["/d", "/e"] {
+            faults.arrive(seen(path)).await;
+        }
+        assert!(faults.arrive(seen("/d")).now_or_never().is_none());
     }
 }

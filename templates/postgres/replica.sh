@@ -167,6 +167,8 @@ follow() {
       rm -f "$PGDATA.diverged"
       : >"$PGSET_RUN/follows"
       reload
+      # Before it is ready: a command that makes it the master gives it slots again.
+      [ ! -e "$PGSET_RUN/was-master" ] || drop_old_slots || true
       : >"$PGSET_RUN/compared"
     else
       clone_again
@@ -230,7 +232,7 @@ named_by_mount() { # epoch
   echo "$its_epoch $its_master"
 }
 # The slots that an old master had for its replicas would keep its WAL. A replica that may become the master has such
-# slots, too: so this happens once, when it streams for the first time.
+# slots, too: so this happens once.
 drop_old_slots() {
   local_sql "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_type = 'physical' and not active
     and slot_name ~ '^${PGSET_NAME//-/_}_[0-9]+$' and substring(slot_name from '[0-9]+$')::numeric < ${pods:-0}" >/dev/null 2>&1 &&

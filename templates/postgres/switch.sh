@@ -110,6 +110,7 @@ follow_master() { # epoch, master
 become_standby() {
   [ ! -e "$PGDATA/standby.signal" ] && ! is_empty "$PGDATA" || return 0
   ! postmaster >/dev/null || die $E_FENCED "the server of $PGSET_POD runs and is no standby: it has to be fenced first"
+  : >"$PGSET_RUN/was-master" # `drop_old_slots`
   make_standby "$PGDATA"
   rm -f "$PGSET_RUN"/{follows,compared,may-serve}
   write_end

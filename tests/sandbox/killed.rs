@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use futures::future::join_all;
 
+use pgset::sandbox::faults::Seen;
+
 use super::World;
 use super::objects::Objects;
 use super::quick::Profile;
@@ -31,9 +33,20 @@ impl World {
 
     /// Runs a call until this many requests have passed, and kills it. Returns false if the call
     /// ended before that.
-    pub(super) async fn killed_after(&self, passes: usize, namespace: &str, call: Pgset) -> bool {
+    async fn killed_after(&self, passes: usize, namespace: &str, call: Pgset) -> bool {
+        self.killed_after_counted(passes, |_| true, namespace, call).await
+    }
+
+    /// The same, where only some requests count.
+    pub(super) async fn killed_after_counted(
+        &self,
+        passes: usize,
+        counted: fn(&Seen) -> bool,
+        namespace: &str,
+        call: Pgset,
+    ) -> bool {
         let faults = self.faults();
-        faults.hold_after(passes);
+        faults.hold_after_counted(passes, counted);
         let mut running = call.spawn();
         let held = tokio::select! {
             () = faults.held() => true,

@@ -96,11 +96,11 @@ impl Moving {
         Profile::Official.of(self.world.pgset(line)).run().await
     }
 
-    /// Kills a command after this number of requests. Returns the step that the topology records now; `None` if it records
-    /// no transition.
+    /// Kills a command after this number of requests that [`acts`]. Returns the step that the topology records now; `None`
+    /// if it records no transition.
     async fn killed_after(&self, passes: usize, line: &str) -> Option<String> {
         let call = Profile::Official.of(self.world.pgset(line));
-        self.world.killed_after(passes, "default", call).await;
+        self.world.killed_after_counted(passes, acts, "default", call).await;
         let transition = self.topology()["transition"].as_str().map(str::to_owned);
         transition.map(|it| it.split(' ').nth(4).unwrap_or_default().to_owned())
     }
@@ -275,8 +275,8 @@ fn uids(world: &World) -> Vec<Value> {
     (0..PODS_OF_THE_SET).map(|it| found(it)["metadata"]["uid"].clone()).collect()
 }
 
-/// After how many requests the command is killed: before the first one, and after each write and each call of the script
-/// in a pod, from the first write on.
+/// After how many requests that [`acts`] the command is killed: before the first one, and after each from the first write
+/// on.
 async fn points(change: &Change) -> Vec<usize> {
     let mut set = Moving::up().await;
     set.lose(change.loss).await;
@@ -296,10 +296,15 @@ async fn points(change: &Change) -> Vec<usize> {
     acting(&seen)
 }
 
+/// A write, or a call of the script in a pod. How many other requests there are depends on the machine: a command looks
+/// again and again whether something has happened.
+fn acts(seen: &Seen) -> bool {
+    seen.writes() || seen.path.contains("command=bash")
+}
+
 fn acting(seen: &[Seen]) -> Vec<usize> {
-    let acts = |seen: &Seen| seen.writes() || seen.path.contains("command=bash");
-    let numbered = (1..).zip(seen).skip_while(|(_, seen)| !seen.writes());
-    let acting = numbered.filter(|(_, seen)| acts(seen)).map(|(number, _)| number);
+    let numbered = (1..).zip(seen.iter().filter(|it| acts(it)));
+    let acting = numbered.skip_while(|(_, seen)| !seen.writes()).map(|(number, _)| number);
     std::iter::once(0).chain(acting).collect()
 }
 
@@ -451,8 +456,7 @@ pub(super) async fn a_rejoin_that_is_killed_is_resumed() {
         set.world.faults().record();
         set.run(line).await.ok().says("pgset-2 streams from pgset-0");
         let seen = set.world.faults().seen();
-        let writes = (1..).zip(&seen).filter(|(_, seen)| seen.writes());
-        for passes in writes.map(|(number, _)| number) {
+        for passes in acting(&seen).into_iter().skip(1) {
             let what = format!("{line} killed after {passes} requests");
             std::fs::remove_dir_all(&kept).unwrap();
             prepare();
