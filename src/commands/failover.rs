@@ -12,9 +12,10 @@ use crate::procedure::failover::choice::{self, Choice, Missing, NoChoice};
 use crate::procedure::failover::evidence::{self, Answer, Evidence};
 use crate::procedure::failover::proof::{self, Said};
 use crate::procedure::failover::{self, Replacement, refusal, report};
+use crate::procedure::switchover::moving;
 use crate::procedure::{Work, lease, live, run_state};
 use crate::set::transition::{Kind, Step};
-use crate::set::{SetIdentity, Topology, Transition, objects, rights};
+use crate::set::{SetIdentity, Transition, objects, rights};
 
 /// Makes a replica the master instead of one that does not come back. Running it again resumes an interrupted run.
 pub async fn run(args: &FailoverArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -41,13 +42,7 @@ async fn attempt(
     let Some(Existing { statefulset, topology }) = found else {
         return Err(live::no_set(cluster, set, context).await.into());
     };
-    if !objects::capabilities(&statefulset).has_topology {
-        let message =
-            "the image decides that the pod with ordinal 0 is the master: no other can be";
-        return Err(Failure::new(Exit::Refused, message)
-            .hint("the official image of PostgreSQL has no such limit")
-            .into());
-    }
+    moving::check_image(&statefulset)?;
     run_state::check(cluster, set, &statefulset).await?;
     let work = Work { context, cluster, set, topology: &topology };
     let recorded = topology.transition.as_ref();
@@ -64,7 +59,7 @@ async fn attempt(
         context.finish(format!("{} is the master again", set.pod(it.from)), started);
         return Ok(Exit::Done);
     }
-    let lost = lost_by(set, &topology, recorded)?;
+    let lost = lost_by(work)?;
     let evidence = evidence::gather(work, &statefulset, lost).await?;
     if let Some(it) = recorded.filter(|it| it.step == Step::Promoting || it.kind != Kind::Failover)
         && may_complete(it, &evidence)
@@ -93,19 +88,11 @@ async fn attempt(
 }
 
 /// The pod that does not come back: the master, or the one that a transition was to make the master.
-fn lost_by(
-    set: &SetIdentity,
-    topology: &Topology,
-    recorded: Option<&Transition>,
-) -> Result<u32, Failure> {
-    match recorded {
+fn lost_by(work: Work<'_>) -> Result<u32, Failure> {
+    match &work.topology.transition {
         Some(it) if it.step == Step::Promoting => Ok(it.to),
         Some(it) => Ok(it.from),
-        None => topology.master().ok_or_else(|| {
-            let id = objects::topology(set);
-            Failure::new(Exit::Refused, format!("{id} names no master"))
-                .hint(format!("{}  # records it", set.command("up")))
-        }),
+        None => moving::master_of(work),
     }
 }
 

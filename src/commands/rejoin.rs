@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::procedure::existing::{self, Existing};
 use crate::procedure::failover::evidence;
+use crate::procedure::switchover::moving;
 use crate::procedure::{Work, lease, live, rejoin, run_state};
 use crate::set::{SetIdentity, objects, rights};
 
@@ -38,10 +39,7 @@ async fn attempt(
         return Err(live::no_set(cluster, set, context).await.into());
     };
     let pod = set.pod(ordinal);
-    if !objects::capabilities(&statefulset).has_topology {
-        let message = "the pods of this image can't be told to rejoin";
-        return Err(Failure::new(Exit::Refused, message).into());
-    }
+    moving::check_image(&statefulset)?;
     run_state::check(cluster, set, &statefulset).await?;
     let pods = objects::replicas(&statefulset);
     if ordinal >= pods {
@@ -49,13 +47,8 @@ async fn attempt(
         return Err(Failure::new(Exit::Refused, message).into());
     }
     let work = Work { context, cluster, set, topology: &topology };
-    let Some(master) = topology.master().filter(|_| topology.transition.is_none()) else {
-        lease::hold(work).await?;
-        let message = format!("{} names no master", objects::topology(set));
-        return Err(Failure::new(Exit::Refused, message)
-            .hint(format!("{}  # records it", context.sibling("up")))
-            .into());
-    };
+    lease::check_transition(work)?;
+    let master = moving::master_of(work)?;
     if ordinal == master {
         let message = format!("{pod} is the master: the others follow it");
         return Err(Failure::new(Exit::Refused, message).into());

@@ -14,8 +14,8 @@ use crate::procedure::planning::{Conflicts, Planned, Planning, Purpose};
 use crate::procedure::switchover::moving::{self, Moves};
 use crate::procedure::wanted::Wanted;
 use crate::procedure::{
-    Ending, Work, apply, connection, desired, grow, lease, namespace, newest, password_file,
-    refuse, rollout, run_state,
+    Ending, Work, apply, configure, connection, desired, grow, lease, namespace, newest,
+    password_file, refuse, rollout, run_state,
 };
 use crate::set::objects;
 use crate::settings::Settings;
@@ -97,6 +97,10 @@ async fn attempt(
     run_state::agree(work, &planned.state, planned.replicas, ending).await?;
     if let Some(running) = running.filter(|_| args.switchover) {
         let (version, replicas) = (&planned.live.version, planned.replicas);
+        if planned.topology.check_replicas(work.set, replicas).is_err() {
+            // Before the master moves: what PostgreSQL does not accept is refused with nothing changed.
+            configure::check(work, &planned.plan, &planned.live).await?;
+        }
         moving::before_scaling(work, running, version, replicas, ending).await?;
     }
     let agreed = rollout::agree(work, &planned, ending, Moves::of(args.switchover)).await?;

@@ -71,6 +71,12 @@ impl Seen {
         !asks && !exec && !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
+    /// Whether it may change something: it writes, or runs a command in a container.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        self.writes() || self.path.contains("/exec?")
+    }
+
     fn watches(&self) -> bool {
         self.path.contains("watch=")
     }

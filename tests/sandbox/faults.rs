@@ -7,7 +7,7 @@
 //! | 7 | watches that expire, end, or deliver nothing | [`watches`] |
 //! | 8 | another field manager | [`cluster`] |
 //! | 9, 10 | a missing right, expired credentials | [`answers`] |
-//! | 11 | killed before and after every request | `killed`, `transitions` |
+//! | 11 | killed before and after every request that may change something | `killed`, `transitions` |
 //! | 12, 13, 14 | signals, two runs at once, a wrong clock | [`watches`] |
 //! | 15 | no connection to a cluster | [`answers`] |
 //! | 16, 17, 18 | claims, failing pods, a dead node | [`cluster`] |

@@ -52,7 +52,7 @@ pub(crate) fn check_image(statefulset: &Value) -> Result<(), Failure> {
     if objects::capabilities(statefulset).has_topology {
         return Ok(());
     }
-    let message = "the image decides that the pod with ordinal 0 is the master: it can't move";
+    let message = "the image decides that the pod with ordinal 0 is the master: no other can be";
     Err(Failure::new(Exit::Refused, message)
         .hint("the official image of PostgreSQL has no such limit"))
 }
@@ -96,7 +96,7 @@ pub(crate) fn master_of(work: Work<'_>) -> Result<u32, Failure> {
     work.topology.master().ok_or_else(|| {
         let id = objects::topology(work.set);
         Failure::new(Exit::Refused, format!("{id} names no master"))
-            .hint(format!("{}  # shows the pods and problems", work.context.sibling("status")))
+            .hint(format!("{}  # records it", work.context.sibling("up")))
     })
 }
 
