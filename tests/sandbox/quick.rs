@@ -100,6 +100,14 @@ impl World {
             .collect()
     }
 
+    /// Runs something while no stand-in of the set in the namespace `default` replicates.
+    pub(super) fn undisturbed<T>(&self, run: impl FnOnce() -> T) -> T {
+        let path = self.directory.path().join("standins/state/default/pgset/lock");
+        let lock = std::fs::File::options().write(true).open(path).unwrap();
+        lock.lock().unwrap();
+        run()
+    }
+
     fn state(&self, name: &str, text: Option<&str>) {
         let path = self.directory.path().join("standins/state").join(name);
         match text {

@@ -444,22 +444,20 @@ pub(super) async fn a_rejoin_that_is_killed_is_resumed() {
     set.uids[2] = Value::Null;
     let (wal, kept) = (set.data(2).join("wal"), set.volumes[2].join("pgset-2.diverged-1"));
     for line in ["rejoin pgset-2 --yes", "rejoin pgset-2 --clone --yes"] {
-        let prepare = || {
+        let prepare = |set: &Moving| {
             if !line.contains("--clone") {
-                // In one step: it would stream again with an empty one.
-                std::fs::write(wal.with_extension("new"), "1 60000000\n").unwrap();
-                std::fs::rename(wal.with_extension("new"), &wal).unwrap();
+                set.world.undisturbed(|| std::fs::write(&wal, "1 60000000\n").unwrap());
                 std::fs::write(set.data(2).with_extension("diverged"), "").unwrap();
             }
         };
-        prepare();
+        prepare(&set);
         set.world.faults().record();
         set.run(line).await.ok().says("pgset-2 streams from pgset-0");
         let seen = set.world.faults().seen();
         for passes in acting(&seen).into_iter().skip(1) {
             let what = format!("{line} killed after {passes} requests");
             std::fs::remove_dir_all(&kept).unwrap();
-            prepare();
+            prepare(&set);
             set.killed_after(passes, line).await;
             let is_complete = set.topology()["rejoin"].is_null() && kept.exists();
             let again = set.run(line).await;
