@@ -46,6 +46,7 @@ mod code {
     pub(super) const BEHIND: i32 = 27;
     pub(super) const TABLESPACE: i32 = 28;
     pub(super) const FENCED: i32 = 29;
+    pub(super) const PROMOTION: i32 = 31;
 }
 
 /// Calls `ask` until it returns `Ok`; panics with the last `Err` after 60 seconds.

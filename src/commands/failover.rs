@@ -62,10 +62,18 @@ async fn attempt(
     let lost = lost_by(work)?;
     let evidence = evidence::gather(work, &statefulset, lost).await?;
     if let Some(it) = recorded.filter(|it| it.step == Step::Promoting || it.kind != Kind::Failover)
-        && may_complete(it, &evidence)
+        && may_complete(it, &evidence, to)
     {
         if it.kind != Kind::Failover || to.is_some_and(|to| to != it.to) {
-            return Err(it.refusal(set, &context.sibling(it.kind.word())).into());
+            let refusal = it.refusal(set, &context.sibling(it.kind.word()));
+            return Err(if it.step == Step::Promoting && to.is_none() {
+                let (command, from) = (context.sibling("failover"), set.pod(it.from));
+                let why = format!("if {} can't be promoted", set.pod(it.to));
+                refusal.hint(format!("{command} --to {from}  # {why}"))
+            } else {
+                refusal
+            }
+            .into());
         }
         if args.dry_run {
             let message = format!("{}: it would be completed (--dry-run)", it.incomplete(set));
@@ -96,9 +104,14 @@ fn lost_by(work: Work<'_>) -> Result<u32, Failure> {
     }
 }
 
-/// Whether a transition can be completed, or undone, with the pod that it needs.
-fn may_complete(it: &Transition, evidence: &Evidence) -> bool {
-    let reached = !matches!(evidence.lost.answer, Answer::Away(_) | Answer::NotRunning);
+/// Whether a transition can be completed, or undone, with the pod that it needs. One that can be reached and is still a
+/// standby may not be able to become the master, and the user names another one.
+fn may_complete(it: &Transition, evidence: &Evidence, to: Option<u32>) -> bool {
+    let reached = match evidence.lost.answer {
+        Answer::Works => true,
+        Answer::Broken(_) => it.step != Step::Promoting || to.is_none_or(|to| to == it.to),
+        Answer::NotRunning | Answer::Away(_) => false,
+    };
     reached && (it.kind != Kind::Failover || it.step == Step::Promoting)
 }
 

@@ -22,7 +22,15 @@ pub struct Candidate {
     pub settings: BTreeMap<String, i64>,
     /// The same as they will be once it starts again: its file may have changed.
     pub next: BTreeMap<String, i64>,
+    /// The bytes that are free for its WAL. `None` if they can't be counted.
+    pub free: Option<u64>,
+    /// The bytes of a segment of its WAL.
+    pub segment: Option<u64>,
 }
+
+/// The KiB that are free where its WAL is.
+const FREE: &str = r#"\set free `df -Pk "${PGDATA:-/pgdata}/pg_wal" 2>/dev/null | awk 'END { print $4 }'`
+"#;
 
 /// Asks a server for it.
 #[must_use]
@@ -40,8 +48,11 @@ pub fn ask(pod: &str) -> Script {
          (select json_object_agg(name, setting::bigint) from pg_settings where name in ({names})) as settings, \
          (select json_object_agg(name, (case when source = 'command line' then setting \
          else coalesce(({in_file}), case when source = 'configuration file' then boot_val else setting end) end)::bigint) \
-         from pg_settings where name in ({names})) as next) r;\n"
+         from pg_settings where name in ({names})) as next, \
+         nullif(:'free', '')::bigint * 1024 as free, \
+         (select setting::bigint from pg_settings where name = 'wal_segment_size') as segment) r;\n"
     );
+    let sql = FREE.to_owned() + &sql;
     Script::new(pod, &sql)
 }
 
@@ -66,7 +77,17 @@ impl Candidate {
             timeline: number("timeline").and_then(|number| u32::try_from(number).ok()),
             settings: numbers("settings"),
             next: numbers("next"),
+            free: number("free"),
+            segment: number("segment").filter(|segment| *segment > 0),
         })
+    }
+
+    /// The bytes that must be free for its WAL: a promotion begins a segment, and what follows fills it. Without room it
+    /// fails, when the old master has already stopped.
+    #[must_use]
+    pub fn room_missing(&self) -> Option<(u64, u64)> {
+        let (free, needed) = (self.free?, 2 * self.segment?);
+        (free < needed).then_some((free, needed))
     }
 
     /// The settings that are smaller than the master's. A replica with fewer could not replay what the next master writes,
@@ -124,18 +145,22 @@ mod tests {
 
     #[test]
     fn a_candidate_is_read_and_compared_with_the_master() {
-        let answer = r#"{"in_recovery":true,"paused":false,"position":"0/3000060","timeline":4,"settings":{"max_connections":100,"max_wal_senders":10},"next":{"max_connections":120}}"#;
+        let answer = r#"{"in_recovery":true,"paused":false,"position":"0/3000060","timeline":4,"settings":{"max_connections":100,"max_wal_senders":10},"next":{"max_connections":120},"free":33554431,"segment":16777216}"#;
         let replica = Candidate::parse(&output(answer)).unwrap();
         assert!(replica.in_recovery && !replica.paused);
         assert_eq!((replica.position, replica.timeline), (Some(Lsn(0x300_0060)), Some(4)));
         assert_eq!(replica.next, [("max_connections".to_owned(), 120)].into());
+        assert_eq!(replica.room_missing(), Some((33_554_431, 33_554_432)));
+        let answer = answer.replace("33554431", "33554432");
+        assert_eq!(Candidate::parse(&output(&answer)).unwrap().room_missing(), None);
         let answer = answer.replace("100", "200").replace("true", "false");
         let master = Candidate::parse(&output(&answer)).unwrap();
         let small = replica.too_small(&master);
         assert_eq!(small, ["max_connections is 100, and 200 on the master"]);
         assert!(master.too_small(&replica).is_empty());
         let none = r#"{"in_recovery":true,"paused":false,"position":null,"timeline":null,"settings":null}"#;
-        assert_eq!(Candidate::parse(&output(none)).unwrap().position, None);
+        let none = Candidate::parse(&output(none)).unwrap();
+        assert_eq!((none.position, none.room_missing()), (None, None));
         assert!(Candidate::parse(&output("")).is_err());
     }
 

@@ -118,7 +118,7 @@ replica() {
 # `pgset rejoin` asks for it: moves a directory that has diverged, or can't be read, away, and keeps it. With `clone`, any
 # directory. The request counts in its epoch only.
 set_aside() {
-  local aside=$PGDATA.diverged-$epoch data free
+  local aside=$PGDATA.diverged-$epoch data free number=1
   [ -n "$is_current" ] || return 0
   case $rejoin in
     # With the directory that was kept, it was done: the command was interrupted afterwards.
@@ -130,7 +130,10 @@ set_aside() {
     data=$(du -sk "$PGDATA" | cut -f1) free=$(df -Pk "${PGDATA%/*}" | awk 'END { print $4 }')
     [ "$free" -ge $((data + 64 * 1024)) ] ||
       die $E_FULL "the volume at ${PGDATA%/*} has $((free / 1024)) MB free, and a clone beside the $((data / 1024)) MB of $PGDATA needs $((data / 1024 + 64)) MB: make it larger"
-    [ ! -e "$aside" ] || die $E_DIRECTORY "$aside exists: move it away"
+    while [ -e "$aside" ]; do
+      number=$((number + 1))
+      aside=$PGDATA.diverged-$epoch.$number
+    done
     mv -T "$PGDATA" "$aside"
     log "$PGDATA is moved to $aside, as pgset rejoin asked for: it will be cloned; delete $aside when you no longer need it"
   fi
@@ -414,6 +417,8 @@ clone() {
   sync_directory "$PGDATA.new"
   # Before the rename: for a complete directory it would be wrong.
   [ ! -e "$PGDATA.half" ] || rm -f "$PGDATA.half"
+  # An earlier directory may have been the master's. Of this one, that would mean that it has diverged: `compare_history`.
+  write_role_file "$master_identifier" "$epoch" "$master_pod"
   put_in_place
   result="cloned $(du -sk "$PGDATA" | cut -f1) kB"
   log "cloned in $((SECONDS - started)) s"

@@ -78,25 +78,28 @@ unfence() { # transition, role or none
 # --- the new roles ----------------------------------------------------------------------------------------
 
 # Makes this standby the master of an epoch, and prints its timeline. Only `pgset` decides that, and has written it to the
-# topology before.
-promote() { # epoch
+# topology before. With the position where the last record of a master begins that has stopped: only with this record.
+promote() { # epoch, position or none
   is_number "${1:-}" || die $E_USAGE "promote: the epoch is missing"
+  [[ ${2:-0/0} =~ ^[0-9A-F]+/[0-9A-F]+$ ]] || die $E_USAGE "promote: $2 is no position in the WAL"
   check_epoch "$1" "$PGSET_POD"
   take_role "$1" "$PGSET_POD"
   : >"$PGSET_RUN/may-serve"
-  promote_server
+  promote_server "${2:-}"
 }
 # Also completes a promotion whose pod was created again.
-promote_server() {
-  local answer
-  answer=$(PGCONNECT_TIMEOUT=3 PGOPTIONS=$SQL_OPTIONS psql -XAtqw -h "$PGSET_SOCKETS" -U postgres -d postgres 2>&1 \
-    -c "select case when pg_is_in_recovery() then pg_promote(true, 60) else true end" \
-    -c "select pg_is_in_recovery(), ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int") ||
-    die $E_PROMOTION "the server was not promoted: $(reason <(printf '%s\n' "$answer"))"
-  answer=${answer##*$'\n'}
-  [ "${answer%%|*}" = f ] || die $E_PROMOTION "the server was not promoted within 60 s"
+promote_server() { # position or none
+  local replayed timeline
+  PGCONNECT_TIMEOUT=3 PGOPTIONS=$SQL_OPTIONS psql -XAtqw -v ON_ERROR_STOP=1 -h "$PGSET_SOCKETS" -U postgres -d postgres \
+    -c "select case when pg_is_in_recovery() and pg_last_wal_replay_lsn() <= '${1:-0/0}'::pg_lsn then pg_last_wal_replay_lsn() end" \
+    -c "select case when pg_is_in_recovery() and pg_last_wal_replay_lsn() > '${1:-0/0}'::pg_lsn then pg_promote(true, 60) end" \
+    -c "select case when not pg_is_in_recovery() then ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end" \
+    >"$scratch/promotion" 2>"$scratch/output" || die $E_PROMOTION "the server was not promoted: $(reason "$scratch/output")"
+  { read -r replayed && read -r _ && read -r timeline; } <"$scratch/promotion" || true
+  [ -z "$replayed" ] || die $E_PROMOTION "the server was not promoted: it has replayed up to $replayed, and the old master's last record begins at $1"
+  [ -n "$timeline" ] || die $E_PROMOTION "the server was not promoted within 60 s"
   rm -f "$PGSET_RUN/promote"
-  echo "${answer##*|}"
+  echo "$timeline"
 }
 # Makes this pod a replica of a master. A server that was one before must have been stopped: it starts again as a standby,
 # is compared with the new master, and streams.

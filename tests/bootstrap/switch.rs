@@ -238,7 +238,11 @@ fn a_lost_master_is_replaced_and_kept() {
     assert_eq!(rows(&new), "1000");
     assert_eq!(new.run(&["ready"]).code, 0);
 
-    let promoted = new.run(&["promote", "2"]).ok();
+    // What a switchover's old master wrote last has to be there.
+    new.run(&["promote", "2", "F/0"])
+        .refuses(code::PROMOTION, &["it has replayed up to 0/", "begins at F/0"]);
+    new.run(&["promote", "2", "f"]).refuses(code::USAGE, &["no position"]);
+    let promoted = new.run(&["promote", "2", "0/1000028"]).ok();
     assert_eq!(promoted.log.lines().last().unwrap(), "2");
     new.becomes_ready(&mut standby);
     new.run(&["detach", "t1", "1"]).refuses(code::TOPOLOGY, &["epoch 1 is not the newest"]);
@@ -260,6 +264,9 @@ fn a_lost_master_is_replaced_and_kept() {
     }
     fs::write(set.path().join("topology/rejoin"), "pgset-0 2").unwrap();
     old.bootstrap().ok().says("is moved to").says("cloned in");
+    // The pod is created again before its server has started: the clone is no old master's directory.
+    fs::remove_file(old.run_file("cloned")).unwrap();
+    old.bootstrap().ok().does_not_say("is moved to");
     let mut server = old.serve();
     old.becomes_ready(&mut server);
     old.catches_up_with(&new);

@@ -5,13 +5,15 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
-use super::super::{Work, pods, sql};
+use super::super::{LOOK_EVERY, Work, pods, sql};
 use crate::cluster::ClusterError;
 use crate::cluster::exec::Exec;
 use crate::manifest::{Kind, ObjectId};
 use crate::postgres::standing::{self, Standing};
 use crate::readiness;
+use crate::set::objects;
 
 /// How long a node may take to start a program in a pod. A node that is frozen does not refuse it.
 const REACHED_WITHIN: Duration = Duration::from_secs(3);
@@ -161,6 +163,8 @@ async fn reach(work: Work<'_>, pod: &str) -> Result<(), Unreached> {
         Ok(reached) => reached.map(drop).map_err(|error| match error {
             ClusterError::Exec { reason, .. } => Unreached::Away(reason),
             ClusterError::NotRunning { .. } => Unreached::NotRunning,
+            // It was deleted, and is created again.
+            error if error.is_not_found() => Unreached::NotRunning,
             ClusterError::Refused { status, .. } => Unreached::Away(unanswered(&status.message)),
             other => Unreached::Away(other.to_string()),
         }),
@@ -186,17 +190,30 @@ enum Unreached {
 
 async fn talk(work: Work<'_>, pod: Option<&Pod>) -> Answer {
     let Some(pod) = pod else { return Answer::Away("there is no such pod".to_owned()) };
-    let name = pods::name(pod);
-    let asked =
-        async { Ok(sql::run(work.cluster, work.namespace(), &standing::works(name)).await) };
-    let answered = match futures::try_join!(reach(work, name), asked) {
-        Ok(((), answered)) => answered,
-        // What the API server last heard of a node that is away is no proof.
-        Err(Unreached::NotRunning) if container(pod) != Container::Running => {
-            return Answer::NotRunning;
+    let (name, mut container_is) = (pods::name(pod), container(pod));
+    let until = Instant::now() + REACHED_WITHIN;
+    let answered = loop {
+        let asked =
+            async { Ok(sql::run(work.cluster, work.namespace(), &standing::works(name)).await) };
+        match futures::try_join!(reach(work, name), asked) {
+            Ok(((), answered)) => break answered,
+            // What the API server last heard of a node that is away is no proof.
+            Err(Unreached::NotRunning) if container_is != Container::Running => {
+                return Answer::NotRunning;
+            }
+            // It may have ended just now, and the node has not reported it yet.
+            Err(Unreached::NotRunning) if Instant::now() < until => {
+                sleep(LOOK_EVERY).await;
+                let id = objects::pod(work.set, name);
+                let there = work.cluster.get(&id).await.ok().flatten();
+                let there = there.and_then(|it| serde_json::from_value::<Pod>(it).ok());
+                container_is = there.as_ref().map_or(container_is, container);
+            }
+            Err(Unreached::NotRunning) => {
+                return Answer::Away("its node does not answer".to_owned());
+            }
+            Err(Unreached::Away(why)) => return Answer::Away(why),
         }
-        Err(Unreached::NotRunning) => return Answer::Away("its node does not answer".to_owned()),
-        Err(Unreached::Away(why)) => return Answer::Away(why),
     };
     match answered {
         Ok(output) => output.trouble().map_or(Answer::Works, |it| Answer::Broken(it.to_string())),

@@ -30,7 +30,13 @@ pub(crate) fn known(
     lines.push(format!("proof that {name} does not write: {}", proof_of(set, lost.ordinal, way)));
     let Some(choice) = choice else { return lines };
     let to = set.pod(choice.to.ordinal);
-    lines.push(format!("new master: {to}"));
+    lines.push(match way {
+        // Until then a replica may receive more than another one.
+        Way::Stop => {
+            format!("new master: {to}, if no other replica has more once {name} has stopped")
+        }
+        _ => format!("new master: {to}"),
+    });
     lines.push(match missing {
         Missing::NothingAcknowledged { synchronous } => format!(
             "nothing that was acknowledged is missing: {} to confirm each commit (--synchronous {synchronous}), except commits with synchronous_commit off or local",

@@ -148,6 +148,14 @@ fn unfit(server: &Candidate, master: &Candidate) -> Option<String> {
     if !small.is_empty() {
         return Some(format!("is too small: {}", small.join("; ")));
     }
+    if let Some((free, needed)) = server.room_missing() {
+        let mib = |bytes: u64| bytes >> 20;
+        return Some(format!(
+            "has {} MiB free on its volume, and the promotion needs {} MiB",
+            mib(free),
+            mib(needed)
+        ));
+    }
     match (server.position, master.position) {
         (Some(replayed), Some(written)) => {
             let behind = written.0.saturating_sub(replayed.0);
@@ -199,6 +207,8 @@ mod tests {
             timeline: Some(1),
             settings: [("max_connections".to_owned(), 100)].into(),
             next: [("max_connections".to_owned(), 100)].into(),
+            free: Some(64 << 20),
+            segment: Some(16 << 20),
         };
         let node = Some(format!("node-{ordinal}"));
         Pod { ordinal, ready: true, node, previous: false, server: Ok(server) }
@@ -267,6 +277,8 @@ mod tests {
         assert!(with(&|it| it.position = None).contains("reports no position"));
         let small = with(&|it| *it.settings.get_mut("max_connections").unwrap() = 50);
         assert_eq!(small, "pgset-1 is too small: max_connections is 50, and 100 on the master");
+        let full = with(&|it| it.free = Some(31 << 20));
+        assert_eq!(full, "pgset-1 has 31 MiB free on its volume, and the promotion needs 32 MiB");
         let far = [pod(0, MAX_LAG + 10), pod(1, 9)];
         let far = chosen(&far, Wanted::default()).unwrap_err();
         assert_eq!(far, ["pgset-1 has 16777217 bytes of WAL to replay"]);

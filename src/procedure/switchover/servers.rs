@@ -13,6 +13,7 @@ use crate::postgres::script::{self, Ended, Proof};
 use crate::postgres::takeover::{self, Candidate};
 use crate::postgres::{ExecOutput, Script, slots};
 use crate::procedure::{LOOK_EVERY, Work, lease, pods, sql};
+use crate::set::transition::Kind;
 use crate::set::{Role, Transition, objects};
 
 /// How long a container that does not run is waited for: its pod may be created again.
@@ -20,6 +21,9 @@ const RUNS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long the old master may take to accept connections as a standby.
 const REACHED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often a long wait is mentioned.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// The servers of the set.
 pub(in crate::procedure) struct Servers<'a> {
@@ -40,7 +44,9 @@ impl Servers<'_> {
         let slots = takeover::create_slots(&set.pod(to), &others);
         let checkpoint = takeover::checkpoint(&set.pod(from));
         for script in [slots, checkpoint] {
-            let output = sql::run(work.cluster, work.namespace(), &script).await?;
+            let run = sql::run(work.cluster, work.namespace(), &script);
+            let waits = format!("{from} still writes its checkpoint", from = set.pod(from));
+            let output = patiently(work, &waits, run).await?;
             if let Some(trouble) = output.trouble() {
                 let message = format!("{}: {trouble}; nothing was changed", script.pod);
                 return Err(Failure::new(Exit::Failed, message).into());
@@ -54,7 +60,9 @@ impl Servers<'_> {
     pub(in crate::procedure) async fn fence(&self, it: &Transition) -> anyhow::Result<Proof> {
         let from = self.work.set.pod(it.from);
         self.label(&from, None).await?;
-        let output = self.call(&from, &format!("fence {}", it.id), script::STOP_WITHIN).await?;
+        let call = format!("fence {}", it.id);
+        let stopped = self.call(&from, &call, script::STOP_WITHIN);
+        let output = patiently(self.work, &format!("{from} still shuts down"), stopped).await?;
         let proof =
             Proof::parse(&output).map_err(|why| self.failed(&from, "did not stop", &why))?;
         let recorded = self.work.topology.system_identifier.as_deref();
@@ -99,8 +107,23 @@ impl Servers<'_> {
     ) -> anyhow::Result<u32> {
         let to = self.work.set.pod(it.to);
         self.label(&to, Some(Role::Master)).await?;
-        let output = self.call(&to, &format!("promote {epoch}"), script::PROMOTE_WITHIN).await?;
-        script::promoted(&output).map_err(|why| self.failed(&to, "was not promoted", &why))
+        // After a failover, what the old master wrote last may be missing.
+        let end = it.end.filter(|_| it.kind == Kind::Switchover);
+        let least = end.map_or_else(String::new, |end| format!(" {}", end.position));
+        let call = format!("promote {epoch}{least}");
+        let output = self.call(&to, &call, script::PROMOTE_WITHIN).await?;
+        let other = match it.kind {
+            Kind::Switchover => self.work.set.pod(it.from),
+            Kind::Failover => "POD".to_owned(),
+        };
+        script::promoted(&output).map_err(|why| {
+            let failover = self.work.context.sibling("failover");
+            self.failed(&to, "was not promoted", &why)
+                .hint(format!(
+                    "{failover} --to {other}  # if it can't be: makes another pod the master"
+                ))
+                .into()
+        })
     }
 
     /// Makes the other pods follow the new master, except those that can't be reached. What can't be told to a pod, its
@@ -217,11 +240,21 @@ impl Servers<'_> {
         script::done(&output.map_err(|error| error.to_string())?)
     }
 
-    fn failed(&self, pod: &str, what: &str, why: &str) -> anyhow::Error {
+    fn failed(&self, pod: &str, what: &str, why: &str) -> Failure {
         let context = self.work.context;
         Failure::new(Exit::Failed, format!("{pod} {what}: {why}"))
             .hint(format!("{}  # resumes", context.again))
-            .into()
+    }
+}
+
+/// Says now and then what a long wait is for.
+async fn patiently<T>(work: Work<'_>, waits: &str, wait: impl Future<Output = T>) -> T {
+    let (began, mut wait) = (Instant::now(), std::pin::pin!(wait));
+    loop {
+        match tokio::time::timeout(SAY_EVERY, &mut wait).await {
+            Ok(done) => return done,
+            Err(_) => work.context.note(format!("{waits}, {} s", began.elapsed().as_secs())),
+        }
     }
 }
 
