@@ -154,7 +154,12 @@ async fn timeline(space: &Space, master: &str) -> String {
 
 /// The set is healthy: all follow, and there is no slot but those of the replicas.
 async fn is_healthy(space: &Space, master: &str) {
-    space.pgset("status").run().await.ok();
+    // A replica stays ready while it connects again to a master that was away.
+    eventually("the set is healthy", seconds(30), async || {
+        let status = space.pgset("status").run().await;
+        if status.code == Some(0) { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
     space.pgset("test").run().await.ok();
     let count =
         "select count(*) || ' ' || count(*) filter (where active) from pg_replication_slots";
