@@ -406,7 +406,8 @@ impl Pod {
     pub(super) fn becomes_ready(&self, server: &mut Server) {
         eventually("the server is ready", || {
             let running = server.running();
-            assert!(running.is_alive(), "the server ended:\n{}", running.log());
+            let ended = running.child.try_wait().unwrap();
+            assert_eq!(ended, None, "the server ended:\n{}", running.log());
             let probe = self.run(&["ready"]);
             if probe.code == 0 { Ok(()) } else { Err(probe.log) }
         });
