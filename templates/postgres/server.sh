@@ -42,7 +42,7 @@ serve() {
   # The kubelet sends the image's stop signal. A smart shutdown (SIGTERM) would wait for the clients.
   trap 'stopping=INT; shut_down "$child"' TERM INT
   trap 'stopping=QUIT; shut_down "$child"' QUIT
-  trap '[ -z "$child" ] || kill -HUP "$child"' HUP
+  trap forward_reload HUP
   # Wakes this process up: `take_role` in switch.sh has written another role.
   trap : USR1
   put "$PGSET_RUN/process-1" $$
@@ -150,6 +150,7 @@ promote_when_up() {
   until pg_isready -q -h "$PGSET_SOCKETS"; do sleep 0.2; done
   log "the promotion of this pod is completed: timeline $(promote_server)"
 }
+forward_reload() { [ -z "$child" ] || kill -HUP "$child"; }
 run_server() {
   local status
   exec 7>"$PGSET_RUN/start.lock"
@@ -158,8 +159,11 @@ run_server() {
     exec 7>&-
     return
   fi
+  # A reload must not end a server that has no handler for this signal yet: it reads its files afterwards.
+  trap '' HUP
   postgres -D "$PGDATA" -c "config_file=$PGSET_ETC/postgresql.conf" -c "hba_file=$PGSET_ETC/pg_hba.conf" 7>&- &
   child=$!
+  trap forward_reload HUP
   put "$PGSET_RUN/server" "$child"
   until [ "$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null)" = "$child" ] || ! kill -0 "$child" 2>/dev/null; do sleep 0.02; done
   exec 7>&-
