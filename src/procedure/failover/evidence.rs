@@ -112,6 +112,7 @@ pub(crate) async fn gather(
         let (reached, standing) = match futures::try_join!(reach(work, name), standing) {
             Ok(((), standing)) => (true, standing),
             Err(Unreached::NotRunning) => (false, Err("its container does not run".to_owned())),
+            Err(Unreached::Gone) => (false, Err(NO_POD.to_owned())),
             Err(Unreached::Away(why)) => (false, Err(why)),
         };
         Replica { ordinal, node, reached, standing }
@@ -139,10 +140,11 @@ async fn stand(work: Work<'_>, pod: &str) -> Result<Standing, String> {
     Standing::parse(&output.map_err(|error| error.to_string())?)
 }
 
-/// Why the node of a pod does not answer. `None` if it does, also if the container does not run.
+/// Why the node of a pod does not answer. `None` if it does, also if the container does not run, and if there is no pod: it
+/// is created again.
 pub(crate) async fn away(work: Work<'_>, pod: &str) -> Option<String> {
     match reach(work, pod).await {
-        Ok(()) | Err(Unreached::NotRunning) => None,
+        Ok(()) | Err(Unreached::NotRunning | Unreached::Gone) => None,
         Err(Unreached::Away(why)) => Some(why),
     }
 }
@@ -163,8 +165,7 @@ async fn reach(work: Work<'_>, pod: &str) -> Result<(), Unreached> {
         Ok(reached) => reached.map(drop).map_err(|error| match error {
             ClusterError::Exec { reason, .. } => Unreached::Away(reason),
             ClusterError::NotRunning { .. } => Unreached::NotRunning,
-            // It was deleted, and is created again.
-            error if error.is_not_found() => Unreached::NotRunning,
+            error if error.is_not_found() => Unreached::Gone,
             ClusterError::Refused { status, .. } => Unreached::Away(unanswered(&status.message)),
             other => Unreached::Away(other.to_string()),
         }),
@@ -185,11 +186,16 @@ fn unanswered(message: &str) -> String {
 enum Unreached {
     /// Its node says that the container does not run.
     NotRunning,
+    /// There is no such pod. That says nothing about what its node runs.
+    Gone,
     Away(String),
 }
 
+/// What is said of a pod that does not exist.
+const NO_POD: &str = "there is no such pod";
+
 async fn talk(work: Work<'_>, pod: Option<&Pod>) -> Answer {
-    let Some(pod) = pod else { return Answer::Away("there is no such pod".to_owned()) };
+    let Some(pod) = pod else { return Answer::Away(NO_POD.to_owned()) };
     let (name, mut container_is) = (pods::name(pod), container(pod));
     let until = Instant::now() + REACHED_WITHIN;
     let answered = loop {
@@ -205,13 +211,17 @@ async fn talk(work: Work<'_>, pod: Option<&Pod>) -> Answer {
             Err(Unreached::NotRunning) if Instant::now() < until => {
                 sleep(LOOK_EVERY).await;
                 let id = objects::pod(work.set, name);
-                let there = work.cluster.get(&id).await.ok().flatten();
+                let Ok(there) = work.cluster.get(&id).await else { continue };
                 let there = there.and_then(|it| serde_json::from_value::<Pod>(it).ok());
-                container_is = there.as_ref().map_or(container_is, container);
+                let Some(there) = there.filter(|it| it.metadata.uid == pod.metadata.uid) else {
+                    return Answer::Away("its pod was deleted meanwhile".to_owned());
+                };
+                container_is = container(&there);
             }
             Err(Unreached::NotRunning) => {
                 return Answer::Away("its node does not answer".to_owned());
             }
+            Err(Unreached::Gone) => return Answer::Away(NO_POD.to_owned()),
             Err(Unreached::Away(why)) => return Answer::Away(why),
         }
     };
