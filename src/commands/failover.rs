@@ -67,9 +67,7 @@ async fn attempt(
         if it.kind != Kind::Failover || to.is_some_and(|to| to != it.to) {
             let refusal = it.refusal(set, &context.sibling(it.kind.word()));
             return Err(if it.step == Step::Promoting && to.is_none() {
-                let (command, from) = (context.sibling("failover"), set.pod(it.from));
-                let why = format!("if {} can't be promoted", set.pod(it.to));
-                refusal.hint(format!("{command} --to {from}  # {why}"))
+                refusal.hint(it.instead(set, &context.sibling("failover")))
             } else {
                 refusal
             }

@@ -484,7 +484,7 @@ impl Failover<'_> {
         let epoch = self.record.topology.epoch;
         // Not before the new master is decided: on another replica the slots would keep WAL for ever.
         self.keep_wal(it.to).await;
-        self.timeline = self.servers.promote(&it, epoch).await?;
+        self.timeline = self.servers.promote(&it, epoch, None).await?;
         self.promoted_at = Timestamp::now();
         self.master = Some(it.to);
         self.writable = Some(self.plan.began.elapsed());

@@ -321,7 +321,9 @@ impl Switch<'_> {
     async fn promote(&mut self) -> anyhow::Result<()> {
         let it = self.transition()?;
         let epoch = self.record.topology.epoch;
-        let timeline = self.servers.promote(&it, epoch).await?;
+        // This run has seen that it has everything, or an earlier one.
+        let least = it.end.map(|end| end.position).filter(|_| self.facts.done < Progress::Replayed);
+        let timeline = self.servers.promote(&it, epoch, least).await?;
         self.change = Some(LastChange::of(&it, Timestamp::now(), timeline));
         self.paused = self.stopped_at.map(|at| at.elapsed());
         let (_, to) = self.names();

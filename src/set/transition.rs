@@ -123,6 +123,16 @@ impl Transition {
         hints
     }
 
+    /// The command that makes another pod the master, if the new one can't be promoted. `command` is `pgset failover`.
+    #[must_use]
+    pub fn instead(&self, set: &SetIdentity, command: &str) -> String {
+        let other = match self.kind {
+            Kind::Switchover => set.pod(self.from),
+            Kind::Failover => "POD".to_owned(),
+        };
+        format!("{command} --to {other}  # if {} can't be promoted", set.pod(self.to))
+    }
+
     /// The failure of a command that can't work meanwhile. `command` is as in [`Self::hints`].
     #[must_use]
     pub fn refusal(&self, set: &SetIdentity, command: &str) -> Failure {
@@ -174,6 +184,10 @@ mod tests {
         let proved = Transition { step: Step::Promoting, end, ..begun };
         let text = proved.text(&set());
         assert_eq!(proved.hints(&set(), "pgset switchover").len(), 1);
+        let instead = proved.instead(&set(), "pgset failover");
+        assert_eq!(instead, "pgset failover --to my-set-0  # if my-set-2 can't be promoted");
+        let failover = Transition { kind: Kind::Failover, ..proved.clone() };
+        assert!(failover.instead(&set(), "pgset failover").starts_with("pgset failover --to POD "));
         assert!(text.ends_with("promoting 2026-11-30T10:00:00Z 0/3000028 7"), "{text}");
         assert_eq!(Transition::parse(&set(), &text), Some(proved));
     }

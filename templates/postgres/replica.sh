@@ -418,7 +418,10 @@ clone() {
   # Before the rename: for a complete directory it would be wrong.
   [ ! -e "$PGDATA.half" ] || rm -f "$PGDATA.half"
   # An earlier directory may have been the master's. Of this one, that would mean that it has diverged: `compare_history`.
-  write_role_file "$master_identifier" "$epoch" "$master_pod"
+  case $master_pod in
+    none | unknown) ;; # no pod is the master of this epoch
+    *) write_role_file "$master_identifier" "$epoch" "$master_pod" ;;
+  esac
   put_in_place
   result="cloned $(du -sk "$PGDATA" | cut -f1) kB"
   log "cloned in $((SECONDS - started)) s"

@@ -83,20 +83,31 @@ promote() { # epoch, position or none
   is_number "${1:-}" || die $E_USAGE "promote: the epoch is missing"
   [[ ${2:-0/0} =~ ^[0-9A-F]+/[0-9A-F]+$ ]] || die $E_USAGE "promote: $2 is no position in the WAL"
   check_epoch "$1" "$PGSET_POD"
+  # Before the role is taken: a later start completes the promotion of a pod that has it.
+  [ -z "${2:-}" ] || await_record "$2"
   take_role "$1" "$PGSET_POD"
   : >"$PGSET_RUN/may-serve"
-  promote_server "${2:-}"
+  promote_server
+}
+# A server that has just started may still replay what it has.
+await_record() { # position
+  local replayed='' tries=0
+  until replayed=$(local_sql "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end" 2>/dev/null) &&
+    [ -n "$replayed" ] && [ "$(lsn_value "$replayed")" -gt "$(lsn_value "$1")" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 100 ] ||
+      die $E_PROMOTION "the server was not promoted: it has replayed up to ${replayed:-an unknown position}, and the old master's last record begins at $1"
+    sleep 0.1
+  done
 }
 # Also completes a promotion whose pod was created again.
-promote_server() { # position or none
-  local replayed timeline
+promote_server() {
+  local timeline
   PGCONNECT_TIMEOUT=3 PGOPTIONS=$SQL_OPTIONS psql -XAtqw -v ON_ERROR_STOP=1 -h "$PGSET_SOCKETS" -U postgres -d postgres \
-    -c "select case when pg_is_in_recovery() and pg_last_wal_replay_lsn() <= '${1:-0/0}'::pg_lsn then pg_last_wal_replay_lsn() end" \
-    -c "select case when pg_is_in_recovery() and pg_last_wal_replay_lsn() > '${1:-0/0}'::pg_lsn then pg_promote(true, 60) end" \
+    -c "select case when pg_is_in_recovery() then pg_promote(true, 60) end" \
     -c "select case when not pg_is_in_recovery() then ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end" \
     >"$scratch/promotion" 2>"$scratch/output" || die $E_PROMOTION "the server was not promoted: $(reason "$scratch/output")"
-  { read -r replayed && read -r _ && read -r timeline; } <"$scratch/promotion" || true
-  [ -z "$replayed" ] || die $E_PROMOTION "the server was not promoted: it has replayed up to $replayed, and the old master's last record begins at $1"
+  { read -r _ && read -r timeline; } <"$scratch/promotion" || true
   [ -n "$timeline" ] || die $E_PROMOTION "the server was not promoted within 60 s"
   rm -f "$PGSET_RUN/promote"
   echo "$timeline"

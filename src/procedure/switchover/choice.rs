@@ -3,6 +3,7 @@
 use crate::postgres::replication::Lsn;
 use crate::postgres::takeover::{self, Candidate};
 use crate::set::SetIdentity;
+use crate::text::size;
 
 /// The WAL that the new master may have to replay before a switchover begins: it is replayed while nothing can be
 /// written.
@@ -149,12 +150,8 @@ fn unfit(server: &Candidate, master: &Candidate) -> Option<String> {
         return Some(format!("is too small: {}", small.join("; ")));
     }
     if let Some((free, needed)) = server.room_missing() {
-        let mib = |bytes: u64| bytes >> 20;
-        return Some(format!(
-            "has {} MiB free on its volume, and the promotion needs {} MiB",
-            mib(free),
-            mib(needed)
-        ));
+        let (free, needed) = (size(free), size(needed));
+        return Some(format!("has {free} free on its volume, and the promotion needs {needed}"));
     }
     match (server.position, master.position) {
         (Some(replayed), Some(written)) => {

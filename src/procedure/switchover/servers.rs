@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::ClusterError;
 use crate::error::{Exit, Failure};
+use crate::postgres::replication::Lsn;
 use crate::postgres::script::{self, Ended, Proof};
 use crate::postgres::takeover::{self, Candidate};
 use crate::postgres::{ExecOutput, Script, slots};
 use crate::procedure::{LOOK_EVERY, Work, lease, pods, sql};
-use crate::set::transition::Kind;
 use crate::set::{Role, Transition, objects};
 
 /// How long a container that does not run is waited for: its pod may be created again.
@@ -42,17 +42,16 @@ impl Servers<'_> {
             .map(|ordinal| slots::name(set, ordinal))
             .collect();
         let slots = takeover::create_slots(&set.pod(to), &others);
-        let checkpoint = takeover::checkpoint(&set.pod(from));
-        for script in [slots, checkpoint] {
-            let run = sql::run(work.cluster, work.namespace(), &script);
-            let waits = format!("{from} still writes its checkpoint", from = set.pod(from));
-            let output = patiently(work, &waits, run).await?;
-            if let Some(trouble) = output.trouble() {
-                let message = format!("{}: {trouble}; nothing was changed", script.pod);
-                return Err(Failure::new(Exit::Failed, message).into());
-            }
-        }
-        Ok(())
+        let run = async |script: Script| -> anyhow::Result<()> {
+            let output = sql::run(work.cluster, work.namespace(), &script).await?;
+            let Some(trouble) = output.trouble() else { return Ok(()) };
+            let message = format!("{}: {trouble}; nothing was changed", script.pod);
+            Err(Failure::new(Exit::Failed, message).into())
+        };
+        run(slots).await?;
+        let from = set.pod(from);
+        let checkpoint = run(takeover::checkpoint(&from));
+        patiently(work, &format!("{from} is still writing its checkpoint"), checkpoint).await
     }
 
     /// Stops the old master. Its label is removed first, not changed: a server that is still writable must not be behind
@@ -62,7 +61,8 @@ impl Servers<'_> {
         self.label(&from, None).await?;
         let call = format!("fence {}", it.id);
         let stopped = self.call(&from, &call, script::STOP_WITHIN);
-        let output = patiently(self.work, &format!("{from} still shuts down"), stopped).await?;
+        let output =
+            patiently(self.work, &format!("{from} is still shutting down"), stopped).await?;
         let proof =
             Proof::parse(&output).map_err(|why| self.failed(&from, "did not stop", &why))?;
         let recorded = self.work.topology.system_identifier.as_deref();
@@ -99,30 +99,21 @@ impl Servers<'_> {
     }
 
     /// Promotes the new master. The label comes first: a connection through the Service of the replicas must not become
-    /// writable.
+    /// writable. With `least`, it must have the record that begins there.
     pub(in crate::procedure) async fn promote(
         &self,
         it: &Transition,
         epoch: u64,
+        least: Option<Lsn>,
     ) -> anyhow::Result<u32> {
         let to = self.work.set.pod(it.to);
         self.label(&to, Some(Role::Master)).await?;
-        // After a failover, what the old master wrote last may be missing.
-        let end = it.end.filter(|_| it.kind == Kind::Switchover);
-        let least = end.map_or_else(String::new, |end| format!(" {}", end.position));
+        let least = least.map_or_else(String::new, |position| format!(" {position}"));
         let call = format!("promote {epoch}{least}");
         let output = self.call(&to, &call, script::PROMOTE_WITHIN).await?;
-        let other = match it.kind {
-            Kind::Switchover => self.work.set.pod(it.from),
-            Kind::Failover => "POD".to_owned(),
-        };
         script::promoted(&output).map_err(|why| {
-            let failover = self.work.context.sibling("failover");
-            self.failed(&to, "was not promoted", &why)
-                .hint(format!(
-                    "{failover} --to {other}  # if it can't be: makes another pod the master"
-                ))
-                .into()
+            let instead = it.instead(self.work.set, &self.work.context.sibling("failover"));
+            self.failed(&to, "was not promoted", &why).hint(instead).into()
         })
     }
 
