@@ -238,7 +238,7 @@ impl Measurements {
 impl Space {
     /// Reads the output of `df -Pk`. A file system and a directory may have spaces in their names, so the numbers
     /// are found by the percentage that follows them.
-    fn of_df(output: &str) -> Option<Self> {
+    pub(super) fn of_df(output: &str) -> Option<Self> {
         let words: Vec<&str> = output.lines().last()?.split_whitespace().collect();
         words.windows(4).find_map(|words| {
             words[3].strip_suffix('%')?.parse::<u64>().ok()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::configuration::FOLLOWED;
+use super::measurements::Space;
 use super::psql::{ExecOutput, Script};
 use super::replication::Lsn;
 use super::rotation::literal;
@@ -28,9 +29,8 @@ pub struct Candidate {
     pub segment: Option<u64>,
 }
 
-/// The KiB that are free where its WAL is.
-const FREE: &str = r#"\set free `df -Pk "${PGDATA:-/pgdata}/pg_wal" 2>/dev/null | awk 'END { print $4 }'`
-"#;
+/// Reads how much is free where its WAL is.
+const DF: &str = "\\set df `df -Pk \"${PGDATA:-/pgdata}/pg_wal\"`\n";
 
 /// Asks a server for it.
 #[must_use]
@@ -49,11 +49,10 @@ pub fn ask(pod: &str) -> Script {
          (select json_object_agg(name, (case when source = 'command line' then setting \
          else coalesce(({in_file}), case when source = 'configuration file' then boot_val else setting end) end)::bigint) \
          from pg_settings where name in ({names})) as next, \
-         nullif(:'free', '')::bigint * 1024 as free, \
+         :'df' as df, \
          (select setting::bigint from pg_settings where name = 'wal_segment_size') as segment) r;\n"
     );
-    let sql = FREE.to_owned() + &sql;
-    Script::new(pod, &sql)
+    Script::new(pod, &(DF.to_owned() + &sql))
 }
 
 impl Candidate {
@@ -77,13 +76,13 @@ impl Candidate {
             timeline: number("timeline").and_then(|number| u32::try_from(number).ok()),
             settings: numbers("settings"),
             next: numbers("next"),
-            free: number("free"),
+            free: text("df").and_then(Space::of_df).map(|space| space.free_bytes),
             segment: number("segment").filter(|segment| *segment > 0),
         })
     }
 
-    /// The bytes that must be free for its WAL: a promotion begins a segment, and what follows fills it. Without room it
-    /// fails, when the old master has already stopped.
+    /// The bytes that are free for its WAL, and those that a promotion needs, if these are more: it begins a segment, and what
+    /// follows fills it. Without room it fails, when the old master has already stopped.
     #[must_use]
     pub fn room_missing(&self) -> Option<(u64, u64)> {
         let (free, needed) = (self.free?, 2 * self.segment?);
@@ -145,13 +144,13 @@ mod tests {
 
     #[test]
     fn a_candidate_is_read_and_compared_with_the_master() {
-        let answer = r#"{"in_recovery":true,"paused":false,"position":"0/3000060","timeline":4,"settings":{"max_connections":100,"max_wal_senders":10},"next":{"max_connections":120},"free":33554431,"segment":16777216}"#;
+        let answer = r#"{"in_recovery":true,"paused":false,"position":"0/3000060","timeline":4,"settings":{"max_connections":100,"max_wal_senders":10},"next":{"max_connections":120},"df":"Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/my disk 99999 67232 32767 68% /pg data","segment":16777216}"#;
         let replica = Candidate::parse(&output(answer)).unwrap();
         assert!(replica.in_recovery && !replica.paused);
         assert_eq!((replica.position, replica.timeline), (Some(Lsn(0x300_0060)), Some(4)));
         assert_eq!(replica.next, [("max_connections".to_owned(), 120)].into());
-        assert_eq!(replica.room_missing(), Some((33_554_431, 33_554_432)));
-        let answer = answer.replace("33554431", "33554432");
+        assert_eq!(replica.room_missing(), Some((33_553_408, 33_554_432)));
+        let answer = answer.replace(" 32767 ", " 32768 ");
         assert_eq!(Candidate::parse(&output(&answer)).unwrap().room_missing(), None);
         let answer = answer.replace("100", "200").replace("true", "false");
         let master = Candidate::parse(&output(&answer)).unwrap();

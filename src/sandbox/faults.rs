@@ -100,12 +100,13 @@ struct State {
     clock: SignedDuration,
 }
 
-/// How many more requests may pass, how many are in progress, and whether one is held.
+/// Whether a request counts.
+pub type Counts = fn(&Seen) -> bool;
+
+/// How many more requests may pass and which of them count, how many are in progress, and whether one is held.
 #[derive(Clone, Copy, Default)]
 struct Gate {
-    passes: Option<usize>,
-    /// The requests that count. `None`: all.
-    counted: Option<fn(&Seen) -> bool>,
+    passes: Option<(usize, Counts)>,
     under_way: usize,
     held: bool,
 }
@@ -195,11 +196,10 @@ impl Faults {
 
     /// The same, where only some requests count: how often a command looks whether something has happened depends on the
     /// machine.
-    pub fn hold_after_counted(&self, passes: usize, counted: fn(&Seen) -> bool) {
+    pub fn hold_after_counted(&self, passes: usize, counted: Counts) {
         self.record();
         self.gate.send_modify(|gate| {
-            gate.passes = Some(passes);
-            gate.counted = Some(counted);
+            gate.passes = Some((passes, counted));
             gate.held = false;
         });
     }
@@ -223,10 +223,9 @@ impl Faults {
         let may_pass = seen.by_pod || {
             let mut may_pass = true;
             self.gate.send_if_modified(|gate| {
-                may_pass = gate.passes != Some(0);
                 match &mut gate.passes {
-                    Some(0) => gate.held = true,
-                    Some(left) if gate.counted.is_none_or(|counted| counted(&seen)) => *left -= 1,
+                    Some((0, _)) => (may_pass, gate.held) = (false, true),
+                    Some((left, counted)) if counted(&seen) => *left -= 1,
                     Some(_) | None => {}
                 }
                 if may_pass && counts {

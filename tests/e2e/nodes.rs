@@ -71,10 +71,8 @@ impl Nodes {
             format!(" --toleration {}={value}:{}", taint.key, taint.effect)
         };
         // Those of Kubernetes come and go: a node that has just joined is not ready for a moment.
-        let stays = |taint: &&k8s_openapi::api::core::v1::Taint| {
-            !taint.key.starts_with("node.kubernetes.io/")
-        };
-        let tolerations = taints.iter().filter(stays).map(toleration).collect();
+        let stay = taints.iter().filter(|taint| !taint.key.starts_with("node.kubernetes.io/"));
+        let tolerations = stay.map(toleration).collect();
         let value = space.name.clone();
         Some(Self { client, command, first, second, value, tolerations, undo: None })
     }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::join_all;
-
 use pgset::sandbox::faults::Seen;
 
 use super::World;

@@ -296,8 +296,8 @@ async fn points(change: &Change) -> Vec<usize> {
     acting(&seen)
 }
 
-/// A write, or a call of the script in a pod. How many other requests there are depends on the machine: a command looks
-/// again and again whether something has happened.
+/// A write, or a call of the script in a pod. How many other requests there are, also those for psql ([`Seen::acts`]),
+/// depends on the machine: a command looks again and again whether something has happened.
 fn acts(seen: &Seen) -> bool {
     seen.writes() || seen.path.contains("command=bash")
 }
