@@ -9,6 +9,7 @@ pub mod newest;
 pub mod objects;
 mod origin;
 pub mod passwords;
+pub mod rejoin;
 pub mod rights;
 mod role;
 pub mod run_state;

@@ -12,4 +12,4 @@ pub use invalid::Invalid;
 pub use lsn::Lsn;
 pub use names::{DatabaseName, Namespace, Replicas, RoleName, SetName, VolumePrefix};
 pub use quantity::Quantity;
-pub use secret::Secret;
+pub use secret::{Secret, random_id};

@@ -53,32 +53,25 @@ async fn attempt(
         let message = format!("{pod} is the master: the others follow it");
         return Err(Failure::new(Exit::Refused, message).into());
     }
-    let asked = rejoin::is_asked(work, &pod, args.clone).await?;
-    let is_kept = |kept: &[String]| kept.iter().any(|path| path.ends_with(&rejoin::aside(work)));
+    let asked = rejoin::asked(work, ordinal, args.clone).await?;
     match rejoin::streams(work, &pod).await {
         Ok(false) => {}
-        Ok(true) if args.clone => {
+        Ok(true) => {
             let kept = rejoin::kept(work, &pod).await;
-            if asked && is_kept(&kept) {
-                rejoin::forget(work).await?;
-                finish(work, &pod, &kept, started);
+            let is_done = asked.is_done(&kept);
+            if is_done || !args.clone {
+                if asked.before() {
+                    rejoin::forget(work).await?;
+                }
+                rejoin::relabel(work).await?;
+                if is_done {
+                    finish(work, &pod, &kept.directories, started);
+                } else {
+                    let message = format!("nothing to do: {pod} streams from {}", set.pod(master));
+                    context.finish(message, started);
+                }
                 return Ok(Exit::Done);
             }
-            // Two directories can't be kept under one name.
-            if is_kept(&kept) {
-                let message = format!("{pod} was cloned in this epoch, and its old data is kept");
-                let hints = kept.iter().map(|path| delete(work, &pod, path));
-                return Err(hints.fold(Failure::new(Exit::Refused, message), Failure::hint).into());
-            }
-        }
-        Ok(true) => {
-            if asked {
-                rejoin::forget(work).await?;
-            }
-            rejoin::relabel(work).await?;
-            context
-                .finish(format!("nothing to do: {pod} streams from {}", set.pod(master)), started);
-            return Ok(Exit::Done);
         }
         Err(why) => {
             let message = format!("the master {} does not answer: {why}", set.pod(master));
@@ -103,9 +96,9 @@ async fn attempt(
     if !context.confirm(&question).await? {
         return Err(Failure::cancelled().into());
     }
-    rejoin::rejoin(work, &statefulset, version, &pod, args.clone).await?;
+    rejoin::rejoin(work, &statefulset, version, &asked).await?;
     let kept = rejoin::kept(work, &pod).await;
-    finish(work, &pod, &kept, started);
+    finish(work, &pod, &kept.directories, started);
     Ok(Exit::Done)
 }
 

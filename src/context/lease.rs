@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::cluster::lease::{HeldLease, Loss};
 use crate::error::{Diagnose, Exit};
 use crate::set::lease::Holder;
-use crate::values::Secret;
+use crate::values::random_id;
 
 /// Where the Lease of the running command is kept.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl LeaseSlot {
     /// Names the command: `up`. Returns false if it was named before.
     pub(crate) fn name(&self, command: &str, user: String) -> bool {
         let command = format!("{} {command}", crate::text::PROGRAM);
-        let id = Secret::random().expose().chars().take(8).collect();
+        let id = random_id();
         self.holder.set(Holder { command, user, id }).is_ok()
     }
 
@@ -33,7 +33,7 @@ impl LeaseSlot {
         let unnamed = || Holder {
             command: crate::text::PROGRAM.to_owned(),
             user: String::new(),
-            id: Secret::random().expose().chars().take(8).collect(),
+            id: random_id(),
         };
         self.holder.get_or_init(unnamed).clone()
     }

@@ -126,7 +126,7 @@ for path in /pgdata/"$SET"-*; do
   ordinal=${path#/pgdata/"$SET"-}
   beside=${ordinal#"${ordinal%%.*}"}
   case $beside in
-    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .stopped | .stopped.new | .half | .old.tablespaces | \
+    '' | .lock | .new | .old | .role | .role.new | .fence | .fence.new | .stopped | .stopped.new | .rejoined | .rejoined.new | .half | .old.tablespaces | \
       .diverged | .diverged.new | .diverged-* | .kept.tablespaces | .kept.tablespaces.* | .owner.* | .owner-*) ;;
     *) continue ;;
   esac
@@ -189,6 +189,7 @@ mod tests {
             "pgset-1.kept.tablespaces.2",
             "pgset-1.half",
             "pgset-1.stopped",
+            "pgset-1.rejoined",
             "pgset-1.diverged-2",
             "pgset-11",
             "pgset-",

@@ -14,7 +14,9 @@ use super::{Work, lease, pods, sql};
 use crate::cluster::exec::Exec;
 use crate::manifest::ServerVersion;
 use crate::set::objects;
+use crate::set::rejoin::Request;
 use crate::set::topology::REJOIN;
+use crate::values::random_id;
 
 /// Whether a pod streams from the master.
 ///
@@ -34,19 +36,38 @@ pub(crate) async fn relabel(work: Work<'_>) -> anyhow::Result<()> {
     Labels::default().correct(work, &list).await
 }
 
-/// What asks the bootstrap of a pod to replace its directory in this epoch.
-fn request(work: Work<'_>, pod: &str, clone: bool) -> String {
-    format!("{pod} {}{}", work.topology.epoch, if clone { " clone" } else { "" })
+/// What an earlier run has asked for, and has not completed.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Of the same pod, epoch and kind.
+    before: Option<Request>,
+    now: Request,
 }
 
-/// Whether an earlier run has asked for the same, and was interrupted.
+impl Asked {
+    /// Whether an earlier run has asked for the same, and was interrupted.
+    #[must_use]
+    pub(crate) fn before(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Whether the bootstrap has done what the earlier run asked for.
+    #[must_use]
+    pub(crate) fn is_done(&self, kept: &Kept) -> bool {
+        self.before.as_ref().is_some_and(|it| kept.request.as_deref() == Some(&it.id))
+    }
+}
+
+/// What is to be asked for, and what is recorded of an earlier run.
 ///
 /// # Errors
 /// When the topology can't be read.
-pub(crate) async fn is_asked(work: Work<'_>, pod: &str, clone: bool) -> anyhow::Result<bool> {
+pub(crate) async fn asked(work: Work<'_>, ordinal: u32, clone: bool) -> anyhow::Result<Asked> {
+    let now = Request { ordinal, epoch: work.topology.epoch, id: random_id(), clone };
     let topology = work.cluster.get(&objects::topology(work.set)).await?;
-    let asked = topology.is_some_and(|it| it["data"][REJOIN] == request(work, pod, clone));
-    Ok(asked)
+    let text = topology.as_ref().and_then(|it| it["data"][REJOIN].as_str());
+    let recorded = text.and_then(|text| Request::parse(work.set, text));
+    Ok(Asked { before: recorded.filter(|it| it.asks_as(&now)), now })
 }
 
 /// Completes an earlier run: what it asked for is done.
@@ -55,12 +76,6 @@ pub(crate) async fn is_asked(work: Work<'_>, pod: &str, clone: bool) -> anyhow::
 /// When the topology can't be written.
 pub(crate) async fn forget(work: Work<'_>) -> anyhow::Result<()> {
     Record::new(work).write(&json!({ REJOIN: null }), None).await
-}
-
-/// The directory that is kept when the pod's own is replaced in this epoch.
-#[must_use]
-pub(crate) fn aside(work: Work<'_>) -> String {
-    format!(".diverged-{}", work.topology.epoch)
 }
 
 /// Asks the bootstrap of the pod to replace its directory, restarts the pod, and waits until it streams. Running it again
@@ -72,16 +87,18 @@ pub(crate) async fn rejoin(
     work: Work<'_>,
     statefulset: &Value,
     version: ServerVersion,
-    pod: &str,
-    clone: bool,
+    asked: &Asked,
 ) -> anyhow::Result<()> {
     lease::hold(work).await?;
+    // A clone that was asked for is completed. A directory that has diverged is another one than that of an earlier run.
+    let request = asked.before.as_ref().filter(|it| it.clone).unwrap_or(&asked.now);
+    let pod = work.set.pod(request.ordinal);
     let mut record = Record::new(work);
-    record.write(&json!({ REJOIN: request(work, pod, clone) }), None).await?;
-    pods::delete(work, pod).await?;
+    record.write(&json!({ REJOIN: request.text(work.set) }), None).await?;
+    pods::delete(work, &pod).await?;
     let replicas = objects::replicas(statefulset);
     let mut expectation = expectation(work.set, work.topology, statefulset, replicas, &version);
-    expectation.only = Some(pod.to_owned());
+    expectation.only = Some(pod);
     let wait = Wait {
         expectation,
         scope: scope(work.set, statefulset, version),
@@ -92,9 +109,19 @@ pub(crate) async fn rejoin(
     record.write(&json!({ REJOIN: null }), None).await
 }
 
-/// The directories that were kept on the volume of a pod.
-pub(crate) async fn kept(work: Work<'_>, pod: &str) -> Vec<String> {
-    let list = "for path in \"$PGDATA\".diverged-*; do [ ! -d \"$path\" ] || echo \"$path\"; done";
+/// What is on the volume of a pod.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    /// The directories that were replaced.
+    pub(crate) directories: Vec<String>,
+    /// The last request that was done.
+    request: Option<String>,
+}
+
+/// Looks into the pod.
+pub(crate) async fn kept(work: Work<'_>, pod: &str) -> Kept {
+    let list = "cat \"$PGDATA.rejoined\" 2>/dev/null || echo; \
+         for path in \"$PGDATA\".diverged-*; do [ ! -d \"$path\" ] || echo \"$path\"; done";
     let exec = Exec {
         namespace: work.namespace(),
         pod,
@@ -104,5 +131,8 @@ pub(crate) async fn kept(work: Work<'_>, pod: &str) -> Vec<String> {
         timeout: std::time::Duration::from_secs(10),
     };
     let output = sql::exec(work.cluster, exec).await;
-    output.map(|it| it.stdout.lines().map(str::to_owned).collect()).unwrap_or_default()
+    let Ok(output) = output else { return Kept::default() };
+    let mut lines = output.stdout.lines().map(str::to_owned);
+    let request = lines.next().filter(|id| !id.is_empty());
+    Kept { request, directories: lines.collect() }
 }

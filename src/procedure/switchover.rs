@@ -27,7 +27,7 @@ use crate::manifest::ServerVersion;
 use crate::postgres::script::Ended;
 use crate::set::transition::{Kind, Step as Recorded};
 use crate::set::{LastChange, Topology, Transition, objects};
-use crate::values::Secret;
+use crate::values::random_id;
 
 /// How long the new master may take to replay what the old one has written at the end. Then the old one serves again.
 const REPLAY_WITHIN: Duration = Duration::from_secs(10);
@@ -234,9 +234,8 @@ impl Switch<'_> {
 
     async fn begin(&mut self) -> anyhow::Result<()> {
         let work = self.work;
-        let id: String = Secret::random().expose().chars().take(8).collect();
         let it = Transition {
-            id,
+            id: random_id(),
             kind: Kind::Switchover,
             from: self.from,
             to: self.to,

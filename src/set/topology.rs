@@ -33,7 +33,7 @@ const PODS: &str = "pods";
 const EPOCH: &str = "epoch";
 /// The key that exists while another pod becomes the master.
 const TRANSITION: &str = "transition";
-/// The key that asks a pod to replace its data directory, which has diverged: `POD EPOCH`. See `set_aside` in replica.sh.
+/// The key that asks a pod to replace its data directory, which has diverged: a [`super::rejoin::Request`].
 pub const REJOIN: &str = "rejoin";
 /// The key that says how the current master became the master.
 const LAST_CHANGE: &str = "last-change";

@@ -30,6 +30,13 @@ impl Secret {
     }
 }
 
+/// Generates a name that nothing else has: 8 letters and digits. It is no secret.
+#[must_use]
+pub fn random_id() -> String {
+    use rand::distr::{Alphanumeric, SampleString};
+    Alphanumeric.sample_string(&mut rand::rng(), 8)
+}
+
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose() == other.expose()

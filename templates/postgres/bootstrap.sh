@@ -18,7 +18,7 @@
 # shellcheck source-path=SCRIPTDIR
 # The files beside this one are its parts: topology.sh, volume.sh, configuration.sh, history.sh, master.sh, replica.sh,
 # tablespaces.sh, server.sh, switch.sh. Beside the data directory $PGDATA are the files of its pod: $PGDATA.lock,
-# .owner.NUMBER, .role, .fence, .stopped, .diverged (why it can't follow); $PGDATA.new while it is created, $PGDATA.half
+# .owner.NUMBER, .role, .fence, .stopped, .diverged (why it can't follow), .rejoined; $PGDATA.new while it is created, $PGDATA.half
 # after a clone that did not end; $PGDATA.old and $PGDATA.old.tablespaces until a new clone streams; $PGDATA.diverged-EPOCH,
 # a directory that was replaced by `pgset rejoin`, until a person deletes it.
 #

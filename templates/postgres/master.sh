@@ -35,11 +35,13 @@ master() {
 # Only a promotion may make a standby writable. Without standby.signal, the server would continue to write on a timeline
 # that other servers may have extended. It starts, but becomes ready only after a promotion.
 standby_as_master() {
-  local id kind from to step
-  read -r id kind from to step _ <<<"$transition" || true
+  local id kind from to step position
+  read -r id kind from to step _ position _ <<<"$transition" || true
   if [ "${step:-}" = promoting ] && [ "$to" = "$PGSET_POD" ]; then
     log "$PGDATA contains a standby: the promotion of this pod ($kind $id from $from) is completed once the server runs"
-    : >"$PGSET_RUN/promote"
+    # After a failover, what the old master wrote last may be missing.
+    [ "$kind" = switchover ] || position=''
+    put "$PGSET_RUN/promote" "$position"
   elif [ "$(cat "$PGDATA.stopped" 2>/dev/null)" = "$epoch" ] && [ "$(control 'Database cluster state')" = 'shut down' ]; then
     # It was stopped for a transition that was backed out, and has not run as a standby since.
     log "$PGDATA was stopped cleanly as the master of epoch $epoch, and continues"

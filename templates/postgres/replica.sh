@@ -35,8 +35,9 @@ find_master() {
 replication() { # commands: prints their answers over a replication connection; errors: $scratch/error
   local command arguments=()
   for command; do arguments+=(-c "$command"); done
-  # Only a server in recovery is read-only then: `wait_for_master`.
-  PGOPTIONS='-c default_transaction_read_only=off' psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
+  # Only a server in recovery is read-only then: `wait_for_master`. A node that is frozen may accept a connection, and
+  # never answer.
+  PGOPTIONS='-c default_transaction_read_only=off' timeout 20 psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
 }
 
 master_identifier='' master_timeline='' master_lsn=''
@@ -116,16 +117,13 @@ replica() {
 }
 
 # `pgset rejoin` asks for it: moves a directory that has diverged, or can't be read, away, and keeps it. With `clone`, any
-# directory. The request counts in its epoch only.
+# directory. A request counts in its epoch only, and once: the command may be interrupted, and the request stay.
 set_aside() {
-  local aside=$PGDATA.diverged-$epoch data free number=1
+  local aside=$PGDATA.diverged-$epoch pod its_epoch id what data free number=1
   [ -n "$is_current" ] || return 0
-  case $rejoin in
-    # With the directory that was kept, it was done: the command was interrupted afterwards.
-    "$PGSET_POD $epoch clone") [ ! -e "$aside" ] || return 0 ;;
-    "$PGSET_POD $epoch") [ -e "$PGDATA.diverged" ] || ! (read_control) 2>/dev/null || return 0 ;;
-    *) return 0 ;;
-  esac
+  read -r pod its_epoch id what <<<"$rejoin" || true
+  [ "$pod" = "$PGSET_POD" ] && [ "$its_epoch" = "$epoch" ] && [ "$id" != "$(cat "$PGDATA.rejoined" 2>/dev/null)" ] || return 0
+  [ "$what" = clone ] || [ -e "$PGDATA.diverged" ] || ! (read_control) 2>/dev/null || return 0
   if ! is_empty "$PGDATA"; then
     data=$(du -sk "$PGDATA" | cut -f1) free=$(df -Pk "${PGDATA%/*}" | awk 'END { print $4 }')
     [ "$free" -ge $((data + 64 * 1024)) ] ||
@@ -138,11 +136,13 @@ set_aside() {
     log "$PGDATA is moved to $aside, as pgset rejoin asked for: it will be cloned; delete $aside when you no longer need it"
   fi
   rm -f "$PGDATA.diverged"
-  sync_entry "$PGDATA"
+  put_durably "$PGDATA.rejoined" "$id" || die $E_FULL "$PGDATA.rejoined can't be written: make the volume larger"
 }
 
 # Runs beside the server of a replica. Writes which server to stream from only after the directory was compared.
 follow() {
+  # Another process may have written it since this one began.
+  read_role_file
   case $master_pod in
     none | unknown)
       await_master
@@ -171,7 +171,7 @@ follow() {
       : >"$PGSET_RUN/follows"
       reload
       # Before it is ready: a command that makes it the master gives it slots again.
-      [ ! -e "$PGSET_RUN/was-master" ] || drop_old_slots || true
+      [ ! -e "$PGSET_RUN/was-master" ] || drop_old_slots_when_up
       : >"$PGSET_RUN/compared"
     else
       clone_again
@@ -185,15 +185,17 @@ follow() {
 # While this standby runs, another pod may become the master, and this one may not have been told: its node was away. Then
 # it also may have received WAL that the new master never had.
 keep_following() {
-  local since=$SECONDS found
+  local since=$SECONDS found answer
   while attended sleep 5 && kill -0 $$ 2>/dev/null; do
     if found=$(named_by_mount $((epoch + 1))); then
       follow_master "${found% *}" "${found#* }"
       return
     fi
-    if [ "$(local_sql "select count(*) from pg_stat_wal_receiver where status = 'streaming'" 2>/dev/null)" = 1 ]; then
+    answer=$(local_sql "select count(*), current_setting('synchronous_standby_names') <> '' from pg_stat_wal_receiver where status = 'streaming'" 2>/dev/null) || answer=''
+    if [ "${answer%|*}" = 1 ]; then
       since=$SECONDS
       [ ! -e "$PGSET_RUN/was-master" ] || drop_old_slots || true
+      [ "${answer#*|}" = f ] || attest
     elif [ $((SECONDS - since)) -ge 15 ]; then
       since=$SECONDS
       find_master
@@ -204,6 +206,21 @@ keep_following() {
       [ "$master_timeline" -lt "$timeline" ] || compare_history
     fi
   done
+}
+# With synchronous replication, a master to which too few replicas listen acknowledges nothing. That proves that a lost
+# master writes no more (`pgset failover`), if it was the running master's setting. So each replica keeps what the master
+# says: the epoch, since when it has said so, when it did last, and the setting.
+attest() {
+  local its_epoch names='' now kept_epoch='' since='' kept_names=''
+  find_master
+  to_master=$all_hosts
+  replication 'SHOW pgset.epoch' 'SHOW synchronous_standby_names' >"$scratch/attested" || return 0
+  { read -r its_epoch && read -r names; } <"$scratch/attested" || true
+  [ "$its_epoch" = "$epoch" ] || return 0
+  now=$(date +%s)
+  [ ! -s "$PGSET_RUN/synchronous" ] || read -r kept_epoch since _ kept_names <"$PGSET_RUN/synchronous"
+  [ "$kept_epoch $kept_names" = "$epoch $names" ] || since=$now
+  put "$PGSET_RUN/synchronous" "$epoch $since $now $names"
 }
 # Runs while no master is known. Usually `pgset` tells who becomes it. If it was killed, or could not reach this pod, the
 # mounted topology does, a minute later: with a later epoch than that in which there is none.
@@ -241,10 +258,20 @@ drop_old_slots() {
     and slot_name ~ '^${PGSET_NAME//-/_}_[0-9]+$' and substring(slot_name from '[0-9]+$')::numeric < ${pods:-0}" >/dev/null 2>&1 &&
     rm -f "$PGSET_RUN/was-master"
 }
+# The server of this pod may still be starting.
+drop_old_slots_when_up() {
+  local tries=0
+  until drop_old_slots; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 100 ] || return 0 # `keep_following` tries again
+    sleep 0.1
+  done
+}
 # Replaces the directory by a clone, while no server runs. The old one stays until the new one streams. If there are
 # already two, the first one stays: the second is a clone that never streamed.
 clone_again() {
   : >"$PGSET_RUN/cloning"
+  rm -f "$PGSET_RUN/was-master" # a clone has no slots
   stop_server
   if ! is_empty "$PGDATA"; then
     if [ -e "$PGDATA.old" ]; then

@@ -72,6 +72,7 @@ prepare_server() {
   local file
   if [ "$(role)" = master ] || ! is_empty "$PGDATA"; then
     for file in "$PGDATA/PG_VERSION" "$PGDATA/global/pg_control"; do
+      [ -s "$file" ] || is_empty "$PGDATA" || die $E_DIRECTORY "$file is missing; $(instead)"
       [ -s "$file" ] || die $E_UNPREPARED "$file is missing: the bootstrap has to run first; delete the pod"
     done
     [ "$(role)" = master ] || [ -e "$PGDATA/standby.signal" ] ||
@@ -147,7 +148,10 @@ change_role() {
   reload
 }
 promote_when_up() {
+  local position
+  read -r position <"$PGSET_RUN/promote" || true
   until pg_isready -q -h "$PGSET_SOCKETS"; do sleep 0.2; done
+  [ -z "$position" ] || await_record "$position"
   log "the promotion of this pod is completed: timeline $(promote_server)"
 }
 forward_reload() { [ -z "$child" ] || kill -HUP "$child"; }

@@ -130,6 +130,7 @@ follow_newest() {
   master_pod=unknown epoch=$known_epoch
 }
 write_role_file() { # identifier, epoch, master
+  known_identifier=$1 known_epoch=$2 known_master=$3
   [ "$(cat "$PGDATA.role" 2>/dev/null)" != "$*" ] || return 0
   put_durably "$PGDATA.role" "$*" 2>"$scratch/error" ||
     die $E_FULL "$PGDATA.role can't be written ($(reason "$scratch/error")): make the volume larger"

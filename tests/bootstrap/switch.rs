@@ -43,11 +43,12 @@ fn rows(pod: &Pod) -> String {
 }
 
 /// What `pgset switchover` writes to the topology once the target is to be promoted.
-fn promoting(set: &Set) {
+fn promoting(set: &Set, position: &str) {
     set.name_master("pgset-1");
     fs::write(set.path().join("topology/epoch"), "2").unwrap();
-    fs::write(set.path().join("topology/transition"), "t1 switchover pgset-0 pgset-1 promoting")
-        .unwrap();
+    let transition =
+        format!("t1 switchover pgset-0 pgset-1 promoting 2026-11-30T10:00:00Z {position} 1");
+    fs::write(set.path().join("topology/transition"), transition).unwrap();
 }
 
 /// And before that.
@@ -98,10 +99,18 @@ fn the_master_moves_while_the_pods_run() {
     old.catches_up_with(&new);
     assert_eq!(rows(&old), "1001");
     old.becomes_ready(&mut server);
-    eventually("it knows the new master", || {
+    let knows_it = || {
         let known = role_file(&old);
         if known.ends_with(" 2 pgset-1\n") { Ok(()) } else { Err(known) }
-    });
+    };
+    eventually("it knows the new master", knows_it);
+    // A failover that is backed out: it is compared once more, and was no master of this timeline.
+    old.run(&["detach", "t2", "2"]).ok();
+    server.running().says("no pod is the master");
+    new.sql("insert into t values (1002)");
+    old.run(&["follow", "2", "pgset-1"]).ok();
+    old.catches_up_with(&new);
+    assert_eq!(rows(&old), "1002");
 
     // And back.
     let fenced = new.run(&["fence", "t3"]).ok();
@@ -155,14 +164,20 @@ fn the_bootstrap_completes_a_promotion() {
     let set = Set::new();
     let (old, server, new, standby) = pair(&set);
     old.sql("create table t as select generate_series(1, 1000) a");
-    old.run(&["fence", "t1"]).ok();
-    promoting(&set);
+    let position = proof(&old.run(&["fence", "t1"]).ok()).0;
+    has_all(&new, &position);
+    promoting(&set, &position);
     // The old master's pod first: it waits for its permission.
     server.stop();
     old.bootstrap().ok().says("the transition t1 is not over").says("it was a master");
     let mut server = old.serve();
     server.running().says("no server starts on");
     standby.stop();
+    // A volume that lacks what the old master wrote last.
+    promoting(&set, "F/0");
+    new.bootstrap().ok();
+    new.serve().end().refuses(code::PROMOTION, &["it has replayed up to 0/", "begins at F/0"]);
+    promoting(&set, &position);
     new.bootstrap().ok().says("(switchover t1 from pgset-0) is completed once the server runs");
     let mut standby = new.serve_ready();
     standby.running().says("the promotion of this pod is completed: timeline 2");
@@ -258,11 +273,11 @@ fn a_lost_master_is_replaced_and_kept() {
     old.serve().end().refuses(code::DIVERGED, &["bytes of WAL after"]);
 
     // A request of another epoch, or for another pod, is none.
-    for request in ["pgset-0 1", "pgset-1 2", "pgset-0"] {
+    for request in ["pgset-0 1 r1", "pgset-1 2 r1", "pgset-0", "pgset-0 2"] {
         fs::write(set.path().join("topology/rejoin"), request).unwrap();
         old.bootstrap().ok().does_not_say("is moved to");
     }
-    fs::write(set.path().join("topology/rejoin"), "pgset-0 2").unwrap();
+    fs::write(set.path().join("topology/rejoin"), "pgset-0 2 r1").unwrap();
     old.bootstrap().ok().says("is moved to").says("cloned in");
     // The pod is created again before its server has started: the clone is no old master's directory.
     fs::remove_file(old.run_file("cloned")).unwrap();
@@ -273,14 +288,15 @@ fn a_lost_master_is_replaced_and_kept() {
     assert_eq!(rows(&old), "1000");
     let kept = old.beside("diverged-2");
     assert!(kept.join("PG_VERSION").exists());
-    // The request was done: a directory that has not diverged stays.
+    // The request was done: a directory that diverges later needs another one.
     server.stop();
+    fs::write(old.beside("diverged"), "why").unwrap();
     old.bootstrap().ok().does_not_say("is moved to");
     // With `clone` any directory, but once.
-    fs::write(set.path().join("topology/rejoin"), "pgset-0 2 clone").unwrap();
+    fs::write(set.path().join("topology/rejoin"), "pgset-0 2 r2 clone").unwrap();
+    old.bootstrap().ok().says("diverged-2.2").says("cloned in");
     old.bootstrap().ok().does_not_say("is moved to");
-    fs::rename(&kept, set.path().join("kept")).unwrap();
-    old.bootstrap().ok().says("is moved to").says("cloned in");
+    assert!(kept.join("PG_VERSION").exists());
 }
 
 /// The files of a running master are lost. Its server is stopped all the same.
