@@ -155,10 +155,10 @@ fn planned(
         Err(why) => return Err(refusal::no_choice(work, &why).into()),
     };
     let said = Said { node_is_off: args.node_is_off.as_deref() };
-    let way = proof::way(set, &evidence.lost, said)
-        .map_err(|missing| refusal::unproved(work, lost, &missing))?;
     let standings = || evidence.replicas.iter().filter_map(|it| it.standing.as_ref().ok());
     let synchronous = standings().map(|it| it.synchronous).min().unwrap_or(0);
+    let way = proof::find(set, work.topology, &evidence, pods, said);
+    let way = way.map_err(|missing| refusal::unproved(work, &evidence, &missing))?;
     let (asked, replicas) = (count(candidates.len()), pods.saturating_sub(1));
     let missing = choice.as_ref().map_or(Missing::AfterContact, |choice| {
         choice::missing(choice, synchronous, replicas, asked)

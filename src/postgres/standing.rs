@@ -36,12 +36,38 @@ pub struct Standing {
     pub keeps: u64,
     /// How many replicas had to confirm each commit, by its configuration (`synchronous_standby_names`).
     pub synchronous: u32,
+    /// What the running master said about that.
+    pub attested: Option<Attested>,
+}
+
+/// The master's own `synchronous_standby_names`, as a replica heard it while it streamed: see `attest` in replica.sh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attested {
+    /// The master's epoch.
+    pub epoch: u64,
+    /// Since when the master has said so, each time it was asked: seconds since 1970, by the clock of the replica's node.
+    pub since: i64,
+    /// When it said so last.
+    pub last: i64,
+    /// `ANY 1 ("pgset-0", "pgset-1")`.
+    pub names: String,
+}
+
+impl Attested {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.splitn(4, ' ');
+        let epoch = words.next()?.parse().ok()?;
+        let since = words.next()?.parse().ok()?;
+        let last = words.next()?.parse().ok()?;
+        Some(Self { epoch, since, last, names: words.next()?.to_owned() })
+    }
 }
 
 /// Asks a replica for it. The readiness probe writes the file `contact` while it streams.
 #[must_use]
 pub fn ask(pod: &str) -> Script {
     let sql = "\\set contact `cat \"${PGSET_RUN:-/run/pgset}/contact\" 2>/dev/null || echo 0`\n\
+         \\set attested `cat \"${PGSET_RUN:-/run/pgset}/synchronous\" 2>/dev/null || true`\n\
          select row_to_json(r) from (select pg_is_in_recovery() as in_recovery, \
          pg_last_wal_receive_lsn()::text as received, pg_last_wal_replay_lsn()::text as replayed, \
          greatest((select timeline_id from pg_control_checkpoint()), \
@@ -51,7 +77,7 @@ pub fn ask(pod: &str) -> Script {
          greatest((select extract(epoch from last_msg_receipt_time)::bigint from pg_stat_wal_receiver), \
          :'contact'::bigint) as contact, extract(epoch from clock_timestamp())::bigint as now, \
          (select setting::bigint * 1024 * 1024 from pg_settings where name = 'wal_keep_size') as keeps, \
-         current_setting('synchronous_standby_names') as synchronous) r;\n";
+         current_setting('synchronous_standby_names') as synchronous, :'attested' as attested) r;\n";
     Script { deadline: WITHIN, ..Script::new(pod, sql) }
 }
 
@@ -73,6 +99,7 @@ impl Standing {
             contact,
             keeps: number("keeps").and_then(|number| u64::try_from(number).ok()).unwrap_or(0),
             synchronous: text("synchronous").and_then(synchronous::of_names).unwrap_or(0),
+            attested: text("attested").and_then(Attested::parse),
         })
     }
 
@@ -93,15 +120,19 @@ mod tests {
 
     #[test]
     fn an_answer_is_read() {
-        let answer = r#"{"in_recovery":true,"received":"0/3000060","replayed":"0/3000028","timeline":2,"contact":1764500000,"now":1764500012,"keeps":134217728,"synchronous":"ANY 1 (\"pgset-0\", \"pgset-1\")"}"#;
+        let answer = r#"{"in_recovery":true,"received":"0/3000060","replayed":"0/3000028","timeline":2,"contact":1764500000,"now":1764500012,"keeps":134217728,"synchronous":"ANY 1 (\"pgset-0\", \"pgset-1\")","attested":"3 1764499990 1764499995 ANY 1 (\"pgset-0\", \"pgset-1\")"}"#;
         let standing = Standing::parse(&output(answer)).unwrap();
         assert_eq!(standing.end(), Some(Lsn(0x300_0060)));
         assert_eq!((standing.timeline, standing.synchronous), (Some(2), 1));
         assert_eq!(standing.contact, Some((1_764_500_000, 1_764_500_012)));
         assert_eq!(standing.keeps, 134_217_728);
-        let answer = r#"{"in_recovery":true,"received":null,"replayed":"0/3000028","timeline":1,"contact":0,"now":5,"keeps":0,"synchronous":""}"#;
+        let names = r#"ANY 1 ("pgset-0", "pgset-1")"#.to_owned();
+        let (since, last) = (1_764_499_990, 1_764_499_995);
+        assert_eq!(standing.attested, Some(Attested { epoch: 3, since, last, names }));
+        let answer = r#"{"in_recovery":true,"received":null,"replayed":"0/3000028","timeline":1,"contact":0,"now":5,"keeps":0,"synchronous":"","attested":""}"#;
         let standing = Standing::parse(&output(answer)).unwrap();
         assert_eq!((standing.end(), standing.contact), (Some(Lsn(0x300_0028)), None));
+        assert_eq!(standing.attested, None);
         assert!(Standing::parse(&output("")).is_err());
     }
 }

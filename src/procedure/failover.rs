@@ -28,7 +28,7 @@ use crate::postgres::script::{Detached, Ended, FILES_WITHIN};
 use crate::postgres::{slots, takeover};
 use crate::set::transition::{End, Kind, Step as Recorded};
 use crate::set::{LastChange, Role, Topology, Transition, objects};
-use crate::values::Secret;
+use crate::values::random_id;
 
 /// How long the replicas may take to stream from the new master, before the command ends.
 const STREAM_WITHIN: Duration = Duration::from_secs(60);
@@ -61,7 +61,8 @@ impl Replacement {
     fn away(&self, work: Work<'_>) -> Vec<String> {
         let replicas = self.evidence.replicas.iter().filter(|it| !it.reached);
         let mut away: Vec<String> = replicas.map(|it| work.set.pod(it.ordinal)).collect();
-        if matches!(self.way, Some(Way::NodeIsOff(_) | Way::OutOfService(_))) {
+        if matches!(self.way, Some(Way::NodeIsOff(_) | Way::OutOfService(_) | Way::Synchronous(_)))
+        {
             away.push(work.set.pod(self.lost()));
         }
         away
@@ -299,10 +300,9 @@ impl Failover<'_> {
     /// also one of this failover.
     async fn begin(&mut self) -> anyhow::Result<()> {
         let before = self.before.clone();
-        let new = || Secret::random().expose().chars().take(8).collect();
         let lost = self.plan.lost();
         let it = Transition {
-            id: before.clone().unwrap_or_else(new),
+            id: before.clone().unwrap_or_else(random_id),
             kind: Kind::Failover,
             from: lost,
             to: self.plan.choice.as_ref().map_or(lost, |choice| choice.to.ordinal),
@@ -341,6 +341,8 @@ impl Failover<'_> {
             Some(Way::Stop) => self.stop().await,
             Some(Way::Delete { .. }) => self.delete().await,
             Some(Way::NodeIsOff(_) | Way::OutOfService(_)) => self.forget().await,
+            // It is one once they are detached.
+            Some(Way::Synchronous(_)) => Ok(()),
             None => Err(anyhow::anyhow!("there is no proof")),
         };
         self.or_undo(proved).await
@@ -371,7 +373,16 @@ impl Failover<'_> {
         let Some(pod) = &self.plan.evidence.lost.pod else { return Ok(()) };
         let id = objects::pod(work.set, &name);
         lease::hold(work).await?;
-        work.cluster.delete(&id, &pod.uid).await?;
+        let there = work.cluster.delete(&id, &pod.uid).await?;
+        // An earlier run may have asked its node to end it. Somebody else may have deleted it by force.
+        if !there && !pod.terminating {
+            let message = format!(
+                "{name} was deleted meanwhile, by another command: nothing proves that its server does not run"
+            );
+            return Err(Failure::new(Exit::Refused, message)
+                .hint(format!("{}  # looks again", work.context.again))
+                .into());
+        }
         let until = Instant::now() + DELETED_WITHIN.min(work.cluster.deadline.remaining());
         while let Some(there) = work.cluster.get(&id).await? {
             if live::uid_of(&there) != pod.uid {
@@ -447,15 +458,26 @@ impl Failover<'_> {
             let detached = detached.ok()?;
             let known = self.plan.evidence.replicas.iter().find(|it| it.ordinal == ordinal);
             let standing = known.and_then(|it| it.standing.as_ref().ok());
-            Some(Candidate {
+            let candidate = detached.end.map(|end| Candidate {
                 ordinal,
-                end: detached.end?,
+                end,
                 contact: standing.and_then(|it| it.contact),
                 keeps: standing.map_or(0, |it| it.keeps),
-            })
+            });
+            Some((ordinal, candidate))
         }))
         .await;
-        let candidates: Vec<Candidate> = detached.into_iter().flatten().collect();
+        let silent: Vec<u32> = detached.iter().flatten().map(|(ordinal, _)| *ordinal).collect();
+        if let Some(Way::Synchronous(it)) = &self.plan.way
+            && !it.is_proved_by(&silent)
+        {
+            let message = format!("a replica may still listen to {}: it may write", self.lost());
+            return Err(Failure::new(Exit::Refused, message)
+                .hint(format!("{}  # looks again", work.context.again))
+                .into());
+        }
+        let candidates: Vec<Candidate> =
+            detached.into_iter().flatten().filter_map(|(_, candidate)| candidate).collect();
         if let Some(said) = &self.plan.choice
             && !self.plan.less
             && !candidates.iter().any(|it| it.ordinal == said.to.ordinal)

@@ -39,6 +39,18 @@ pub fn of_names(value: &str) -> Option<u32> {
     value.strip_prefix("ANY ")?.split_once(" (")?.0.parse().ok()
 }
 
+/// The same, if the value lists pods of this set only: nothing else confirms a commit.
+#[must_use]
+pub fn of_pods(set: &SetIdentity, value: &str) -> Option<u32> {
+    let number = of_names(value)?;
+    let list = value.split_once(" (")?.1.strip_suffix(')')?;
+    let is_pod = |name: &str| {
+        let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+        name.is_some_and(|name| set.ordinal(name).is_some())
+    };
+    list.split(", ").all(is_pod).then_some(number)
+}
+
 /// Refuses more synchronous replicas than a set with this number of pods has.
 ///
 /// # Errors
@@ -112,6 +124,10 @@ mod tests {
         assert_eq!(of_set(&format!("{NAMES} = ''")), 0);
         assert_eq!(of_names("FIRST 1 (a)"), None);
         assert_eq!(of_names("ANY 1 (*)"), Some(1));
+        assert_eq!(of_pods(&set(), &names), Some(2));
+        for other in ["ANY 1 (*)", r#"ANY 1 ("my-set-0", "archive")"#, r"ANY 1 (my-set-0", ""] {
+            assert_eq!(of_pods(&set(), other), None, "{other}");
+        }
     }
 
     #[test]

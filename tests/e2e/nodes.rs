@@ -285,6 +285,50 @@ async fn a_master_that_was_cut_off_stops_and_rejoins() {
     is_healthy(&space, "pgset-2").await;
 }
 
+/// With synchronous replication nobody has to say that the node is off: a master that no replica hears acknowledges nothing,
+/// also on its own node.
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn synchronous_replication_proves_that_a_master_that_was_cut_off_does_not_write() {
+    let space = Space::of(Image::Official, "silent").await;
+    let Some(mut nodes) = Nodes::of(&space).await else { return };
+    let clients = nodes.set(&space, (1, 3), "", "--synchronous 1").await;
+    write_inside(&space).await;
+    for pod in ["pgset-1", "pgset-2"] {
+        eventually("the master has told its setting for a while", seconds(60), async || {
+            let told = space.exec(pod, &["cat", "/run/pgset/synchronous"]).await?;
+            let times: Vec<i64> =
+                told.split(' ').skip(1).take(2).filter_map(|time| time.parse().ok()).collect();
+            if times.len() == 2 && times[1] - times[0] >= 5 { Ok(()) } else { Err(told) }
+        })
+        .await;
+    }
+    nodes.switch("freeze").await;
+    let frozen = now();
+    let dry = space.pgset("failover --dry-run").run().await.ok();
+    let dry = dry.says("proof that pgset-0 does not write: the replicas stop listening to it");
+    dry.says("nothing that was acknowledged is missing");
+    let done = space.pgset("failover --yes").run().await.ok();
+    done.says(" is the master: epoch 2, timeline 2, writable after");
+    clients.go_on(ACKNOWLEDGED, BETWEEN).await;
+    nodes.switch("thaw").await;
+    eventually("pgset-0 has stopped", seconds(90), async || {
+        let pod = space.api::<Pod>().get("pgset-0").await.map_err(|error| error.to_string())?;
+        if kept(&pod) { Ok(()) } else { Err(format!("{:?}", pod.status)) }
+    })
+    .await;
+    space.pgset("rejoin pgset-0 --yes").run().await.ok();
+    let status = space.pgset("status").run().await.ok();
+    let master =
+        if status.stdout.contains("pgset-1 is the master") { "pgset-1" } else { "pgset-2" };
+    let inside = written_inside(&space).await.unwrap();
+    let rows = rows(&space, master).await;
+    let missing: Vec<_> = inside.iter().filter(|(n, _)| !rows.contains(n)).collect();
+    assert_eq!(missing, [], "acknowledged beside the server, which was cut off at {frozen}");
+    nothing_is_lost(&space, &clients, master).await;
+    is_healthy(&space, master).await;
+}
+
 /// Whether a container of the pod ended because the directory has data that the new master lacks.
 fn kept(pod: &Pod) -> bool {
     let status = pod.status.clone().unwrap_or_default();

@@ -7,13 +7,14 @@ use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::super::{LOOK_EVERY, Work, pods, sql};
+use super::super::{LOOK_EVERY, Work, configure, pods, sql};
 use crate::cluster::ClusterError;
 use crate::cluster::exec::Exec;
 use crate::manifest::{Kind, ObjectId};
 use crate::postgres::standing::{self, Standing};
 use crate::readiness;
 use crate::set::objects;
+use crate::settings::synchronous;
 
 /// How long a node may take to start a program in a pod. A node that is frozen does not refuse it.
 const REACHED_WITHIN: Duration = Duration::from_secs(3);
@@ -27,6 +28,8 @@ pub(crate) struct Evidence {
     pub(crate) lost: Lost,
     /// The other pods, by their ordinals.
     pub(crate) replicas: Vec<Replica>,
+    /// How many replicas have to confirm each commit, as the set's settings say now.
+    pub(crate) synchronous: u32,
 }
 
 /// The pod of the lost master.
@@ -44,6 +47,8 @@ pub(crate) struct LostPod {
     pub(crate) uid: String,
     pub(crate) node: Option<String>,
     pub(crate) container: Container,
+    /// Whether it is being deleted.
+    pub(crate) terminating: bool,
     /// Whether it runs a previous template, whose script may not know the topology.
     pub(crate) previous: bool,
     /// Whether its node has the taint that says it is switched off. `None` if that can't be read.
@@ -118,17 +123,25 @@ pub(crate) async fn gather(
         Replica { ordinal, node, reached, standing }
     }));
     let node = pod.and_then(node_of);
-    let (answer, out_of_service, mut replicas) =
-        futures::join!(talk(work, pod), tainted(work, node.as_deref()), replicas);
+    let config = objects::config(set);
+    let (answer, out_of_service, mut replicas, config) = futures::join!(
+        talk(work, pod),
+        tainted(work, node.as_deref()),
+        replicas,
+        work.cluster.get(&config)
+    );
+    let config = config?.unwrap_or_default();
+    let synchronous = configure::postgresql_conf(&config).map_or(0, synchronous::of_set);
     replicas.sort_by_key(|replica| replica.ordinal);
     let pod = pod.map(|pod| LostPod {
         uid: pod.metadata.uid.clone().unwrap_or_default(),
         node,
         container: container(pod),
+        terminating: pod.metadata.deletion_timestamp.is_some(),
         previous: previous.contains(&pods::name(pod)),
         out_of_service,
     });
-    Ok(Evidence { lost: Lost { ordinal: lost, pod, answer }, replicas })
+    Ok(Evidence { lost: Lost { ordinal: lost, pod, answer }, replicas, synchronous })
 }
 
 fn node_of(pod: &Pod) -> Option<String> {

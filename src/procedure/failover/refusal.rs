@@ -2,13 +2,15 @@
 
 use super::super::Work;
 use super::choice::NoChoice;
+use super::evidence::Evidence;
 use super::proof::Missing;
 use crate::error::{Exit, Failure};
 
 /// The failure without a proof.
 #[must_use]
-pub(crate) fn unproved(work: Work<'_>, lost: u32, missing: &Missing) -> Failure {
-    let (context, name) = (work.context, work.set.pod(lost));
+pub(crate) fn unproved(work: Work<'_>, evidence: &Evidence, missing: &Missing) -> Failure {
+    let (context, name) = (work.context, work.set.pod(evidence.lost.ordinal));
+    let synchronous = evidence.synchronous;
     match missing {
         Missing::OtherNode(node) => {
             let message = format!("--node-is-off: {name} is on {node}");
@@ -26,6 +28,11 @@ pub(crate) fn unproved(work: Work<'_>, lost: u32, missing: &Missing) -> Failure 
             if *reads_nodes {
                 proofs.push(format!(
                     "- {off} gets the taint node.kubernetes.io/out-of-service, which says the same"
+                ));
+            }
+            if synchronous > 0 {
+                proofs.push(format!(
+                    "- of the other pods fewer than {synchronous} can't be reached: then it acknowledges nothing (--synchronous {synchronous})"
                 ));
             }
             proofs.push(format!("- {name} can be reached again: then its server is stopped first"));

@@ -40,7 +40,7 @@ pub(crate) fn known(
     lines.push(match missing {
         Missing::NothingAcknowledged { synchronous } => format!(
             "nothing that was acknowledged is missing: {} to confirm each commit (--synchronous {synchronous}), except commits with synchronous_commit off or local",
-            if synchronous == 1 { "a replica had".to_owned() } else { format!("{synchronous} replicas had") },
+            had(synchronous)
         ),
         Missing::AfterContact if *way == Way::Stop => format!(
             "{to} may lack what {name} wrote after {}: this is known when {name} has stopped",
@@ -64,6 +64,11 @@ pub(crate) fn known(
     });
     lines.extend(cloned);
     lines
+}
+
+/// `a replica had`.
+fn had(replicas: u32) -> String {
+    if replicas == 1 { "a replica had".to_owned() } else { format!("{replicas} replicas had") }
 }
 
 fn on(node: Option<&str>) -> String {
@@ -107,6 +112,11 @@ fn proof_of(set: &SetIdentity, lost: u32, way: &Way) -> String {
         }
         Way::NodeIsOff(node) => format!("you say that {node} is switched off"),
         Way::OutOfService(node) => format!("{node} has the taint out-of-service"),
+        Way::Synchronous(it) => format!(
+            "the replicas stop listening to it, and {} to confirm each commit (--synchronous {}): it can acknowledge none, except with synchronous_commit off or local",
+            had(it.number),
+            it.number
+        ),
     }
 }
 
