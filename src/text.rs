@@ -180,29 +180,38 @@ pub(crate) fn program(first: &OsStr) -> &'static str {
 /// `secret/pgset` stay.
 pub(crate) fn as_called<'a>(text: &'a str, program: &str) -> Cow<'a, str> {
     let before = program.strip_suffix(PROGRAM).unwrap_or_default();
-    with_inserted(text, before, commands(text))
+    with_inserted(text, commands(text).map(|at| (at, before)))
 }
+
+/// What a PostgreSQL server says, in lower case, whose files are missing or damaged. It stays so until a person does something.
+pub(crate) const DAMAGE: [&str; 4] = [
+    "could not open file \"",
+    "could not read block",
+    "invalid page in block",
+    "database \"postgres\" does not exist",
+];
 
 /// The subcommands that do not work on the set of a cluster.
 const OF_NO_SET: [&str; 6] = ["render", "templates", "env", "sandbox", "completions", "man"];
 
 /// Adds the flags that select the set to each command in a text, so that the command works on the same set when it
-/// is copied: `pgset down --delete-data` becomes `pgset down -n shop --delete-data`. A flag that the text has is
+/// is copied: `pgset down --delete-data` becomes `pgset down -n shop --delete-data`. A flag that the command has is
 /// not added. `flags` are pairs of a flag and its value.
 pub(crate) fn for_set<'a>(text: &'a str, flags: &[(&str, String)]) -> Cow<'a, str> {
-    let is_missing = |(flag, _): &&(&str, String)| !text.contains(&format!(" {flag} "));
-    let missing = flags.iter().filter(is_missing).map(|(flag, value)| format!(" {flag} {value}"));
-    let missing = missing.collect::<String>();
-    if missing.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let end_of_subcommand = |at| {
+    let missing = |command: &str| -> String {
+        let is_missing = |(flag, _): &&(&str, String)| !command.contains(&format!(" {flag} "));
+        let missing = flags.iter().filter(is_missing);
+        let missing = missing.map(|(flag, value)| format!(" {flag} {value}"));
+        missing.collect::<String>()
+    };
+    let insertion = |at| {
         let begin = at + PROGRAM.len() + 1;
         let subcommand = text[begin..].split(|c: char| !c.is_alphanumeric()).next()?;
         let is_of_a_set = SUBCOMMANDS.contains(&subcommand) && !OF_NO_SET.contains(&subcommand);
-        is_of_a_set.then(|| begin + subcommand.len())
+        let command = text[begin..].split(['\n', '`', ')', ';', '#']).next()?;
+        is_of_a_set.then(|| (begin + subcommand.len(), missing(command)))
     };
-    with_inserted(text, &missing, commands(text).filter_map(end_of_subcommand))
+    with_inserted(text, commands(text).filter_map(insertion))
 }
 
 /// Where the commands in a text begin.
@@ -211,20 +220,16 @@ fn commands(text: &str) -> impl Iterator<Item = usize> {
     names.filter(|at| is_command(&text[..*at], &text[at + PROGRAM.len()..]))
 }
 
-/// Inserts a text at each of these places.
-fn with_inserted<'a>(
-    text: &'a str,
-    insertion: &str,
-    places: impl Iterator<Item = usize>,
-) -> Cow<'a, str> {
-    if insertion.is_empty() {
-        return Cow::Borrowed(text);
-    }
+/// Inserts texts at these places.
+fn with_inserted(
+    text: &str,
+    insertions: impl Iterator<Item = (usize, impl AsRef<str>)>,
+) -> Cow<'_, str> {
     let mut whole = String::new();
     let mut copied = 0;
-    for place in places {
+    for (place, insertion) in insertions.filter(|(_, insertion)| !insertion.as_ref().is_empty()) {
         whole.push_str(&text[copied..place]);
-        whole.push_str(insertion);
+        whole.push_str(insertion.as_ref());
         copied = place;
     }
     if whole.is_empty() {
@@ -266,6 +271,11 @@ mod tests {
             ("run the same `pgset up` again", "run the same `pgset up -n shop` again"),
             ("pgset password rotate, with a file", "pgset password -n shop rotate, with a file"),
             ("pgset up -n other --name x", "pgset up -n other --name x"),
+            // What one command has, another one may lack.
+            (
+                "pgset up --tls; kubectl -n shop logs x\npgset status -n other",
+                "pgset up -n shop --tls; kubectl -n shop logs x\npgset status -n other",
+            ),
             (
                 "pgset is up: pgset-0, pgset --help, pgset templates export DIR",
                 "pgset is up: pgset-0, pgset --help, pgset templates export DIR",

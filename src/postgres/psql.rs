@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::connections;
 use crate::error::{Diagnose, Exit};
-use crate::text::percent_encode;
+use crate::text::{DAMAGE, percent_encode};
 use crate::values::Secret;
 
 /// The time limit to open a connection.
@@ -244,6 +244,7 @@ impl Trouble {
     pub fn is_unreachable(&self) -> bool {
         let says = |needle: &str| self.message.contains(needle);
         self.sqlstate.is_none()
+            && !self.is_damage()
             && (says("refused")
                 || says("timeout expired")
                 || says("o route to host")
@@ -253,6 +254,12 @@ impl Trouble {
                 // For some connections that break during the handshake libpq prints no reason.
                 || self.message.ends_with("failed:")
                 || says("the database system is "))
+    }
+
+    /// Whether the server says that its files are missing or damaged. Their names are part of its message.
+    fn is_damage(&self) -> bool {
+        let message = self.message.to_lowercase();
+        DAMAGE.iter().any(|words| message.contains(words))
     }
 
     /// The state of a server that is not running or not ready yet, in place of libpq's text. `None` for anything
@@ -268,6 +275,7 @@ impl Trouble {
         } else if says("the database system is in recovery mode") {
             Some("PostgreSQL is recovering from a crash and accepts no connections yet")
         } else if self.sqlstate.is_none()
+            && !self.is_damage()
             && (says(".s.PGSQL.") || says("domain socket"))
             && (says("No such file or directory") || says("refused"))
         {

@@ -9,9 +9,14 @@ use super::text::says;
 use super::trouble::{Cause, Trouble};
 use super::{lost, view};
 use crate::manifest::Kind;
+use crate::text::DAMAGE;
 
 /// The default name of a set. Commands can omit it.
 const DEFAULT_NAME: &str = "pgset";
+
+/// What the pods' script says of a directory that has lost files. See `instead` in volume.sh.
+const UNREADABLE: [&str; 2] =
+    ["where a replica has the data, make it", "to keep it under another name, and to"];
 
 /// A trouble and the objects it refers to.
 #[derive(Clone, Copy)]
@@ -65,6 +70,20 @@ impl<'a> Case<'a> {
             Some(name) => format!("{text} --name {name}"),
             None => text,
         }
+    }
+
+    /// Whether the pod has the label of the master.
+    fn is_master(self) -> bool {
+        let labels = self.pod().and_then(|pod| pod.metadata.labels.as_ref());
+        let set = self.snapshot.statefulset.as_ref();
+        let label = set.map(|set| format!("{}-master", view::name(&set.metadata)));
+        labels.and_then(|labels| labels.get("name")) == label.as_ref() && label.is_some()
+    }
+
+    /// Another pod that runs.
+    fn other_that_runs(self) -> Option<&'a str> {
+        let pods = self.snapshot.pods.iter().filter(|pod| lost::is_running(pod));
+        pods.map(|pod| view::name(&pod.metadata)).find(|name| *name != self.name())
     }
 
     fn describe(self) -> String {
@@ -169,7 +188,8 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
         hints.extend(volume::owner(case));
     }
     if says(&text, &["read-only file system"]) {
-        hints.push("the volume is mounted read-only: make it writable".to_owned());
+        let mend = "the volume is mounted read-only: make it writable";
+        hints.push(mend.to_owned() + &or_failover(case));
     }
     if let Some((_, user)) = text.split_once("could not look up effective user ID ") {
         let user: String = user.chars().take_while(char::is_ascii_digit).collect();
@@ -179,7 +199,8 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
         ));
     }
     if says(&text, &["no space left on device"]) {
-        hints.push("the volume is full: free space on it, or use a larger volume".to_owned());
+        let mend = "the volume is full: free space on it, or use a larger volume";
+        hints.push(mend.to_owned() + &or_failover(case));
     }
     if says(&text, &["password authentication failed"]) {
         hints.push(
@@ -195,6 +216,9 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
         ));
     }
     hints.extend(peers(case, &text));
+    if says(&text, &DAMAGE) || says(&text, &UNREADABLE) {
+        hints.extend(damaged(case));
+    }
     let container = case.trouble.container.as_deref();
     let container = container.map_or_else(String::new, |name| format!(" -c {name}"));
     let previous = if case.trouble.cause == Cause::CrashLoop { " --previous" } else { "" };
@@ -202,13 +226,31 @@ fn log(case: Case<'_>, logs: &Logs) -> Vec<String> {
     hints
 }
 
+/// What to do when files of a server are missing or damaged.
+fn damaged(case: Case<'_>) -> Option<String> {
+    let name = case.name();
+    if !case.is_master() {
+        let rejoin = case.pgset(&format!("rejoin {name} --clone"));
+        return Some(format!("{rejoin}  # keeps its directory, and clones it"));
+    }
+    case.other_that_runs()?;
+    let failover = case.pgset("failover");
+    Some(format!("{failover}  # stops {name}, and makes a replica the master"))
+}
+
+/// What else helps a master with a replica.
+fn or_failover(case: Case<'_>) -> String {
+    if !case.is_master() || case.other_that_runs().is_none() {
+        return String::new();
+    }
+    format!("; or a replica becomes the master: {}", case.pgset("failover"))
+}
+
 /// What to do when the master's volume is empty. While a replica has the data, nothing may suggest to delete it.
 fn lost_volume(case: Case<'_>) -> String {
-    let mut pods = case.snapshot.pods.iter().filter(|pod| lost::is_running(pod));
-    match pods.find(|pod| view::name(&pod.metadata) != case.name()) {
-        Some(replica) => {
+    match case.other_that_runs() {
+        Some(name) => {
             let failover = case.pgset("failover");
-            let name = view::name(&replica.metadata);
             format!(
                 "{failover}  # if the volume is lost: a replica, such as {name}, becomes the master"
             )

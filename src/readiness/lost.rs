@@ -38,16 +38,20 @@ pub fn lost_master(
     snapshot.pods.iter().find(runs)?;
     Some(LostMaster {
         text: format!("the master {master} does not run: {why}"),
-        hint: failover(set, &master),
+        hint: failover(set, &master, pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref())),
     })
 }
 
-/// The command for a master that does not come back.
-pub(super) fn failover(set: &SetIdentity, master: &str) -> String {
-    format!(
-        "{}  # if {master} does not come back: makes a replica the master",
-        set.command("failover")
-    )
+/// The command for a master that does not come back. A node that does not answer may still run it.
+fn failover(set: &SetIdentity, master: &str, node: Option<&str>) -> String {
+    let then = "does not come back: makes a replica the master";
+    match node {
+        Some(node) => {
+            let command = set.command(&format!("failover --node-is-off {node}"));
+            format!("{command}  # if {node} is switched off, and {then}")
+        }
+        None => format!("{}  # if {master} {then}", set.command("failover")),
+    }
 }
 
 fn node(pod: &Pod) -> String {
@@ -99,7 +103,8 @@ status:
     fn a_master_on_a_node_that_does_not_answer_is_lost_if_a_replica_runs() {
         let found = lost(2, UNREACHABLE).unwrap();
         assert_eq!(found.text, "the master pgset-0 does not run: node n1 does not answer");
-        assert!(found.hint.starts_with("pgset failover -n pg  # "), "{}", found.hint);
+        let hint = "pgset failover --node-is-off n1 -n pg  # if n1 is switched off, and ";
+        assert!(found.hint.starts_with(hint), "{}", found.hint);
         assert_eq!(lost(1, UNREACHABLE), None);
         assert_eq!(lost(2, "{}"), None);
         let crashing = r#"status: {conditions: [{type: Ready, status: "False"}]}"#;

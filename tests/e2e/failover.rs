@@ -65,6 +65,12 @@ async fn a_broken_master_is_stopped_first_and_rejoins() {
     master.says("pgset-0 is the master");
     let files = "cd /pgdata/pgset-0 && echo kept >mine && rm -r base global";
     space.exec("pgset-0", &["bash", "-c", files]).await.unwrap();
+    eventually("the probe says what is wrong", seconds(60), async || {
+        let status = space.pgset("status").run().await;
+        let named = status.stdout.contains("pgset failover -n ") && status.stdout.contains("file");
+        if named { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
     let failover = space.pgset("failover --yes").run().await.ok();
     let failover = failover.says("does not work").says("its server is stopped first");
     failover.says("pgset-1 is the master: epoch 2, timeline 2");

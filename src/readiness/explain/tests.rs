@@ -122,7 +122,14 @@ fn what_the_log_says_decides() {
             "initdb: error: could not look up effective user ID 999: user does not exist",
             "no user with the ID 999: pgset up --user-id 70 -n pg",
         ),
-        ("Read-only file system", "mounted read-only"),
+        (
+            "Read-only file system",
+            "mounted read-only: make it writable; or a replica becomes the master: pgset failover -n pg",
+        ),
+        (
+            "FATAL:  could not open file \"global/pg_filenode.map\": No such file or directory",
+            "pgset failover -n pg  # stops pgset-0, and makes a replica the master",
+        ),
         (
             "error: the volume is empty, but this set was initialized",
             "pgset failover -n pg  # if the volume is lost: a replica, such as pgset-1, becomes",
@@ -144,6 +151,10 @@ fn what_the_log_says_decides() {
             "pgset up -n pg  # records the topology",
         ),
         (
+            "error: /pgdata/pgset-0/global/pg_control is missing; where a replica has the data, make it the master: pgset failover -n pg",
+            "pgset failover -n pg  # stops pgset-0, and makes a replica the master",
+        ),
+        (
             "error: label: HTTP/1.1 403 Forbidden: cannot patch resource \"pods/status\"",
             "gives the set's Role what the pod needs",
         ),
@@ -155,6 +166,14 @@ fn what_the_log_says_decides() {
         let first = crashed(log, &healthy(2)).hint.unwrap();
         assert!(first.contains(hint), "{first}");
     }
+    // Without a replica there is nothing to make the master.
+    let alone = crashed("Read-only file system", &healthy(1)).hint.unwrap();
+    assert!(!alone.contains("failover"), "{alone}");
+    let lost = "FATAL:  database \"postgres\" does not exist";
+    assert!(!crashed(lost, &healthy(1)).hint.unwrap().contains("failover"));
+    let replica = healthy(2).pod(0, "metadata: {labels: {name: pgset-replica}}");
+    let rejoin = crashed(lost, &replica).hint.unwrap();
+    assert!(rejoin.starts_with("pgset rejoin pgset-0 --clone -n pg  # "), "{rejoin}");
     let killed =
         Trouble { out_of_memory: true, exit_code: Some(137), ..pod(Cause::CrashLoop, "x") };
     let found = explain(&killed, &[], &healthy(2).snapshot, &Logs::default());
