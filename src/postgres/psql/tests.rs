@@ -219,6 +219,20 @@ fn a_server_that_is_not_ready_is_told_in_plain_words() {
 }
 
 #[test]
+fn a_server_that_has_lost_its_files_runs() {
+    for stderr in [
+        "psql: error: connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: FATAL:  could not open file \"global/pg_filenode.map\": No such file or directory\n",
+        // PostgreSQL 13.
+        "psql: error: FATAL:  could not open file \"global/pg_filenode.map\": No such file or directory\n",
+    ] {
+        let trouble = failed(2, stderr);
+        assert!(trouble.to_string().ends_with("No such file or directory"), "{trouble}");
+        // A retry would not help.
+        assert!(!trouble.is_unreachable());
+    }
+}
+
+#[test]
 fn a_full_server_is_answered_with_its_limit() {
     let full = failed(
         2,
