@@ -32,12 +32,11 @@ find_master() {
   all_hosts=$(conninfo "bootstrap-$PGSET_POD" "$hosts")
   first_host=$(conninfo "bootstrap-$PGSET_POD" "${hosts%%,*}")
 }
-replication() { # commands: prints their answers over a replication connection; errors: $scratch/error
+replication() { # commands; `time_limit` of the caller, in seconds: prints their answers over a replication connection; errors: $scratch/error
   local command arguments=()
   for command; do arguments+=(-c "$command"); done
-  # Only a server in recovery is read-only then: `wait_for_master`. A node that is frozen may accept a connection, and
-  # never answer.
-  PGOPTIONS='-c default_transaction_read_only=off' timeout 20 psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
+  # Only a server in recovery is read-only then: `wait_for_master`.
+  PGOPTIONS='-c default_transaction_read_only=off' ${time_limit:+timeout "$time_limit"} psql -XAtqw -d "$to_master replication=true" "${arguments[@]}" 2>"$scratch/error"
 }
 
 master_identifier='' master_timeline='' master_lsn=''
@@ -211,7 +210,8 @@ keep_following() {
 # master writes no more (`pgset failover`), if it was the running master's setting. So each replica keeps what the master
 # says: the epoch, since when it has said so, when it did last, and the setting.
 attest() {
-  local its_epoch names='' now kept_epoch='' since='' kept_names=''
+  # A node that freezes may have accepted the connection, and never answers.
+  local time_limit=10 its_epoch names='' now kept_epoch='' since='' kept_names=''
   find_master
   to_master=$all_hosts
   replication 'SHOW pgset.epoch' 'SHOW synchronous_standby_names' >"$scratch/attested" || return 0

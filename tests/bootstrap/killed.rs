@@ -30,8 +30,12 @@ const COUNTED: [&str; 12] = [
 const SHIM: &str = r#"#!/bin/bash
 /usr/bin/tr '\0' ' ' </proc/$$/cmdline >>"$SHIM_CALLS.arguments"
 /usr/bin/tr '\0' ' ' </proc/$$/environ >>"$SHIM_CALLS.arguments"
+# Several run at once, and each has a number.
+exec 8>"$SHIM_CALLS.lock"
+/usr/bin/flock 8
 printf '%s\n' "${0##*/}" >>"$SHIM_CALLS"
 call=$(/usr/bin/wc -l <"$SHIM_CALLS")
+exec 8>&-
 PATH=${PATH#*:}
 [ "$call:before" != "$SHIM_KILL" ] || kill -KILL 0
 # The server gets the signals itself, so it is replaced and not waited for.
