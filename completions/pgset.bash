@@ -1066,7 +1066,7 @@ _pgset() {
             return 0
             ;;
         pgset__subcmd__psql)
-            opts="-U -d -o -n -q -v -y -h --replica --user --database --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
+            opts="-U -d -o -n -q -v -y -h --replica --user --database --keep-going --output --kubeconfig --context --namespace --name --color --quiet --verbose --yes --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -290,6 +290,7 @@ complete -c pgset -n "__fish_pgset_using_subcommand psql" -l color -d 'Use color
 always\t'Always'
 never\t'Never'"
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -l timeout -d 'Time limit, such as 90s or 1h30m [default: 10m]' -r
+complete -c pgset -n "__fish_pgset_using_subcommand psql" -l keep-going -d 'Continue after an error'
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -s q -l quiet -d 'Print only warnings and errors'
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -s v -l verbose -d 'Print more details: -v to -vvvv'
 complete -c pgset -n "__fish_pgset_using_subcommand psql" -s y -l yes -d 'Answer every question with yes'

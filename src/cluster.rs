@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod call;
+mod channel;
 pub mod connect;
 pub mod error;
 pub mod exec;

@@ -11,6 +11,7 @@ pub mod follows;
 pub mod identity;
 pub mod interactive;
 pub mod measurements;
+pub mod pipe;
 pub mod psql;
 pub mod replication;
 pub mod rotation;

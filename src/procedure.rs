@@ -33,6 +33,7 @@ pub(crate) mod namespace;
 pub(crate) mod newest;
 pub(crate) mod password_file;
 pub(crate) mod permission;
+pub(crate) mod pipe;
 pub(crate) mod planning;
 pub(crate) mod pod_numbers;
 pub(crate) mod pods;

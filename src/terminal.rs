@@ -13,7 +13,13 @@ const UNDO: &[u8] = b"\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m\r\n";
 /// Whether both stdin and stdout are terminals, so that a user types and sees the output.
 #[must_use]
 pub fn is_interactive() -> bool {
-    io::stdin().is_terminal() && io::stdout().is_terminal()
+    is_typed() && io::stdout().is_terminal()
+}
+
+/// Whether stdin is a terminal.
+#[must_use]
+pub fn is_typed() -> bool {
+    io::stdin().is_terminal()
 }
 
 /// Columns and rows of the terminal at stdout.

@@ -16,6 +16,7 @@ mod lives;
 mod nodes;
 mod objects;
 mod passwords;
+mod pipe;
 mod pod_numbers;
 mod quick;
 mod recipe;

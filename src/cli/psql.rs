@@ -10,11 +10,16 @@ Examples:
   pgset psql -- -c '\\l+'
   echo 'select 1' | pgset psql -- -At
   pgset psql < script.sql
+  pgset psql -- --single-transaction < script.sql  # all of it, or nothing
 
 psql runs in the pod as the superuser postgres, over the pod's Unix socket: this
 machine needs neither kubectl, nor psql, nor a password. Files that psql names
 (\\i, -f) are files of the pod; standard input is read from this machine. The
-exit code is psql's.";
+exit code is psql's.
+
+With standard input from a file or a pipe, psql stops at the first error (exit
+code 3). If the connection breaks before the end of the input, psql is ended and
+its open transaction is rolled back.";
 
 /// Arguments of `pgset psql`.
 #[derive(Args, Clone, Debug, Default)]
@@ -34,6 +39,11 @@ pub struct PsqlArgs {
     /// Database [default: the application's]
     #[arg(short, long, value_name = "DATABASE")]
     pub database: Option<String>,
+    /// Continue after an error
+    ///
+    /// Without this option psql stops at the first error if standard input is not a terminal.
+    #[arg(long)]
+    pub keep_going: bool,
     /// Arguments of psql, after --
     #[arg(last = true, value_name = "ARGS", help_heading = None::<&'static str>)]
     pub args: Vec<String>,

@@ -16,7 +16,7 @@ use super::error::MISSING_FILE;
 
 /// The time limit to open a connection. A cluster that does not answer in time is reported as unreachable.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The interval of HTTP/2 keep-alive pings on idle connections, and their timeout.
+/// The interval of keep-alive probes on idle connections, of HTTP/2 and of TCP, and the timeout of the former.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Where to look for a kubeconfig, according to environment and flags.
@@ -77,21 +77,28 @@ impl Target {
 
     /// Creates a client. It runs the kubeconfig's credential plugin, if there is one.
     pub fn client(&self) -> Result<Client, ClusterError> {
-        build(&self.config).map_err(|e| unusable(&e))
+        build(&self.config, Versions::All).map_err(|e| unusable(&e))
     }
 
     /// Creates a client for exec, which needs HTTP/1.1 for its WebSocket.
     pub fn upgrading_client(&self) -> Result<Client, ClusterError> {
-        Client::try_from(self.config.clone()).map_err(|e| unusable(&e))
+        build(&self.config, Versions::OnlyHttp1).map_err(|e| unusable(&e))
     }
+}
+
+/// The versions of HTTP that a client offers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    All,
+    OnlyHttp1,
 }
 
 /// Builds the library's client stack over one HTTP/2 connection, like kubectl: concurrent requests share the
 /// connection and its TLS handshake. A server without HTTP/2 gets one connection for each concurrent request.
 ///
-/// Nagle's algorithm is disabled: otherwise a request directly after the handshake would wait 40 ms for
-/// the server's delayed acknowledgement.
-fn build(config: &Config) -> Result<Client, kube::Error> {
+/// Nagle's algorithm is disabled: otherwise a request directly after the handshake, or a short message of
+/// exec, would wait 40 ms for the server's delayed acknowledgement.
+fn build(config: &Config, versions: Versions) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         return Client::try_from(config.clone());
     }
@@ -99,6 +106,9 @@ fn build(config: &Config) -> Result<Client, kube::Error> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(config.connect_timeout);
+    // The kernel detects the death of a peer whose program does not read: a slow load is not a dead one.
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.set_keepalive_interval(Some(KEEP_ALIVE));
     let mut builder = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
         .https_or_http();
@@ -106,7 +116,10 @@ fn build(config: &Config) -> Result<Client, kube::Error> {
         let name = name.clone().try_into().map_err(|e| kube::Error::Service(Box::new(e)))?;
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let connector = builder.enable_all_versions().wrap_connector(tcp);
+    let connector = match versions {
+        Versions::All => builder.enable_all_versions().wrap_connector(tcp),
+        Versions::OnlyHttp1 => builder.enable_http1().wrap_connector(tcp),
+    };
     let client = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         // The keep-alive detects dead connections, so that their requests fail instead of waiting.

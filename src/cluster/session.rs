@@ -1,16 +1,27 @@
-//! Runs an interactive program in a pod, connected to a terminal or a pipe.
+//! Runs a program in a pod, connected to a terminal or a pipe.
+//!
+//! The library can do this, too, but sends the input in pieces of at most 4 KiB, and stops reading while it
+//! writes.
 
-use futures::future::{BoxFuture, FutureExt as _};
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{Sink, SinkExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use kube::api::{Api, AttachParams, AttachedProcess, TerminalSize};
-use tokio::io::{AsyncRead, AsyncWrite};
+use kube::api::{AttachParams, Request};
+use kube::core::Resource as _;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::exec::{BROKEN, exit_code, failure, output_and_end, refusal};
+use super::channel::{self, Received};
+use super::exec::{BROKEN, exit_code, failure, refusal};
 use super::{Cluster, ClusterError};
 
-/// The buffer size of a stream.
-const BUFFER: usize = 64 << 10;
+/// The size of the largest message of input. Each one costs the server work; it accepts up to 32 MiB.
+const MESSAGE: usize = 1 << 20;
+/// The interval of pings: proxies close connections on which nothing is sent.
+const PING: Duration = Duration::from_secs(30);
 
 /// The program to run, and the container.
 #[derive(Clone, Debug)]
@@ -18,7 +29,7 @@ pub struct Program<'a> {
     /// The namespace.
     pub namespace: &'a str,
     /// The pod.
-    pub pod: &'a str,
+    pub pod: String,
     /// The container.
     pub container: &'a str,
     /// The program and its arguments. They must not contain a password.
@@ -27,99 +38,157 @@ pub struct Program<'a> {
     pub terminal: bool,
 }
 
-/// A running program.
+/// A running program. Dropping both halves closes the connection.
 pub struct Session {
-    /// Its standard input. The older exec protocols can't close it: keep it until the program has ended.
-    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Its standard output.
-    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
-    /// Its standard error; `None` with a terminal.
-    pub stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
-    /// Sets the size of its terminal.
-    pub size: Size,
-    /// Waits for its end.
-    pub end: End,
+    /// To the program.
+    pub input: Input,
+    /// From the program.
+    pub output: Output,
 }
 
-/// Sends the terminal size to a program.
-pub struct Size(Option<futures::channel::mpsc::Sender<TerminalSize>>);
+/// The standard input of a program, and the size of its terminal.
+pub struct Input {
+    sink: Pin<Box<dyn Sink<Message, Error = Error> + Send>>,
+    /// Whether the server can close the input.
+    closes: bool,
+}
 
-/// The future end of a program. Dropping it closes the connection.
-pub struct End {
-    status: BoxFuture<'static, Option<Status>>,
+/// The output of a program, up to its end.
+pub struct Output {
+    stream: BoxStream<'static, Result<Message, Error>>,
     pod: String,
     container: String,
-    _process: AttachedProcess,
+}
+
+/// The connection is broken or closed. Its [`Output`] tells the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl From<Error> for Closed {
+    fn from(_: Error) -> Self {
+        Self
+    }
+}
+
+/// What a program wrote.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    /// A part of its standard output.
+    Output(Bytes),
+    /// A part of its standard error.
+    Errors(Bytes),
+    /// It has ended with this exit code. Nothing follows.
+    End(i32),
 }
 
 impl Cluster {
-    /// Starts a program. After the start there is no deadline: an interactive program may run as long as
-    /// needed.
+    /// Starts a program. After the start there is no deadline: the program may run as long as needed.
     ///
     /// # Errors
     /// When it could not be started.
     pub async fn start(&self, program: Program<'_>) -> Result<Session, ClusterError> {
-        let pods: Api<Pod> = Api::namespaced(self.upgrading_client()?, program.namespace);
         let parameters = AttachParams::default()
             .container(program.container)
             .stdin(true)
             .stdout(true)
             .stderr(!program.terminal)
-            .tty(program.terminal)
-            .max_stdin_buf_size(BUFFER)
-            .max_stdout_buf_size(BUFFER)
-            .max_stderr_buf_size(BUFFER);
-        let starting = pods.exec(program.pod, program.argv, &parameters);
-        let broken = |reason: &str| ClusterError::Exec {
-            pod: program.pod.to_owned(),
-            reason: reason.to_owned(),
+            .tty(program.terminal);
+        let refused = |error| refusal(&program.pod, program.container, error);
+        let request = Request::new(Pod::url_path(&(), Some(program.namespace)))
+            .exec(&program.pod, program.argv, &parameters)
+            .map_err(|e| refused(kube::Error::BuildRequest(e)))?;
+        let client = self.upgrading_client()?;
+        // The library offers v5 and v4 of the protocol, and the server chooses.
+        let starting = client.connect(request);
+        let Ok(connection) = tokio::time::timeout(self.deadline.remaining(), starting).await else {
+            let reason = "the command was not started in time".to_owned();
+            return Err(ClusterError::Exec { pod: program.pod, reason });
         };
-        let mut process = match tokio::time::timeout(self.deadline.remaining(), starting).await {
-            Ok(process) => process.map_err(|e| refusal(program.pod, program.container, e))?,
-            Err(_) => return Err(broken("the command was not started in time")),
-        };
-        let (Some(stdin), Some(stdout), Some(status)) =
-            (process.stdin(), process.stdout(), process.take_status())
-        else {
-            return Err(broken("the connection has no streams"));
-        };
+        let connection = connection.map_err(refused)?;
+        let closes = connection.supports_stream_close();
+        let (sink, stream) = connection.into_stream().split();
+        let (pod, container) = (program.pod, program.container.to_owned());
         Ok(Session {
-            stdin: Box::new(stdin),
-            stdout: Box::new(stdout),
-            stderr: process.stderr().map(|stderr| Box::new(stderr) as _),
-            size: Size(process.terminal_size()),
-            end: End {
-                status: status.boxed(),
-                pod: program.pod.to_owned(),
-                container: program.container.to_owned(),
-                _process: process,
-            },
+            input: Input { sink: Box::pin(sink), closes },
+            output: Output { stream: stream.boxed(), pod, container },
         })
     }
 }
 
-impl Size {
-    /// Sends columns and rows. Without a terminal it does nothing.
-    pub fn is(&mut self, (width, height): (u16, u16)) {
-        if let Some(size) = &mut self.0 {
-            // If the queue is full, this size is dropped: the queue already holds recent ones.
-            let _ = size.try_send(TerminalSize { width, height });
+impl Input {
+    /// Sends a part of the input. Waits while the program does not read.
+    ///
+    /// # Errors
+    /// When the connection is broken or closed.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Closed> {
+        for part in bytes.chunks(MESSAGE) {
+            self.sink.feed(channel::input(part)).await?;
+        }
+        Ok(self.sink.flush().await?)
+    }
+
+    /// Ends the input, if the server knows how to: before version 5 the protocol has no such message.
+    ///
+    /// # Errors
+    /// When the connection is broken or closed.
+    pub async fn close(&mut self) -> Result<(), Closed> {
+        if self.closes {
+            self.sink.send(channel::end_of_input()).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the columns and rows of the terminal.
+    ///
+    /// # Errors
+    /// When the connection is broken or closed.
+    pub async fn resize(&mut self, size: (u16, u16)) -> Result<(), Closed> {
+        Ok(self.sink.send(channel::resize(size)).await?)
+    }
+
+    /// Keeps the connection open during `waiting`, while there is nothing to send.
+    pub async fn alive_while<T>(&mut self, waiting: impl Future<Output = T>) -> T {
+        let pinging = async {
+            let mut interval = interval_at(Instant::now() + PING, PING);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                // The output tells whether the connection is broken.
+                let _ = self.sink.send(Message::Ping(Bytes::new())).await;
+            }
+        };
+        tokio::select! {
+            done = waiting => done,
+            () = pinging => unreachable!("it pings until then"),
         }
     }
 }
 
-impl End {
-    /// Waits for the end while `reading` reads the output. Returns the result of `reading` and the exit code.
+impl Output {
+    /// The error if the connection broke before the end of the program.
+    #[must_use]
+    pub fn broken(&self) -> ClusterError {
+        failure(&self.pod, &self.container, BROKEN.to_owned())
+    }
+
+    /// Waits for what the program writes next.
     ///
     /// # Errors
-    /// When the connection broke first, or the program could not be started.
-    pub async fn while_reading<O>(
-        self,
-        reading: impl Future<Output = O>,
-    ) -> Result<(O, i32), ClusterError> {
+    /// When the connection broke before the end, or the program could not be started.
+    pub async fn next(&mut self) -> Result<Written, ClusterError> {
         let failed = |reason: String| failure(&self.pod, &self.container, reason);
-        let end = output_and_end(std::pin::pin!(reading), self.status).await;
-        let (read, status) = end.ok_or_else(|| failed(BROKEN.to_owned()))?;
-        Ok((read, exit_code(&status).map_err(failed)?))
+        loop {
+            // The library reports the end of a connection, also of a broken one, as the end of the stream.
+            let Some(Ok(message)) = self.stream.next().await else {
+                return Err(self.broken());
+            };
+            return Ok(match channel::decode(message) {
+                Ok(Received::Output(bytes)) => Written::Output(bytes),
+                Ok(Received::Errors(bytes)) => Written::Errors(bytes),
+                Ok(Received::End(status)) => Written::End(exit_code(&status).map_err(failed)?),
+                Ok(Received::Nothing) => continue,
+                Err(error) => return Err(failed(format!("its status can't be read: {error}"))),
+            });
+        }
     }
 }

@@ -3,7 +3,11 @@
 //! psql connects over the pod's Unix socket as `postgres`; the images trust local connections. These
 //! defaults are set with libpq's environment variables, so psql's arguments override them.
 
+use super::pipe::{self, Mark};
 use crate::error::{Exit, Failure};
+
+/// The role that psql logs in as.
+pub const SUPERUSER: &str = "postgres";
 
 /// Role, database and arguments for psql. They never contain a password.
 #[derive(Clone, Debug, Default)]
@@ -14,24 +18,9 @@ pub struct Interactive<'a> {
     pub database: &'a str,
     /// The arguments for psql.
     pub args: &'a [String],
+    /// Whether psql on a pipe stops at the first error.
+    pub stops: bool,
 }
-
-/// Reads frames from standard input and passes their content to psql. A frame is a line with its length in
-/// decimal, then that many bytes. A length of 0 ends the input.
-///
-/// The frames mark the end of the input, because the exec protocol before version 5 can't close standard
-/// input. The shell `exec`s psql, so the command ends when psql ends, even if input is left. `dd` never
-/// reads more than the requested number of bytes; `head` does not guarantee that.
-const FEED: &str = r#"
-exec 3<&0
-feed() {
-  local length
-  while read -r -u 3 length && [ "$length" -gt 0 ]; do
-    dd bs="$length" count=1 iflag=fullblock <&3 || break
-  done
-}
-exec "$@" < <(feed 2>/dev/null) 3<&-
-"#;
 
 impl Interactive<'_> {
     /// The command for a terminal: psql reads the keyboard input.
@@ -45,19 +34,24 @@ impl Interactive<'_> {
         argv
     }
 
-    /// The command for a pipe: psql reads the frames of [`frame`], until [`END`].
+    /// The command for a pipe: psql reads the frames of [`pipe`], and its end is `marked`.
     #[must_use]
-    pub fn on_a_pipe(&self) -> Vec<String> {
+    pub fn on_a_pipe(&self, mark: &Mark) -> Vec<String> {
+        let mut psql = vec!["psql".to_owned()];
+        if self.stops {
+            // Before the user's arguments, which override it.
+            psql.push("--set=ON_ERROR_STOP=1".to_owned());
+        }
+        psql.extend(self.args.iter().cloned());
         let mut argv = self.surroundings();
-        argv.extend(["bash", "-c", FEED, "pgset", "psql"].map(str::to_owned));
-        argv.extend(self.args.iter().cloned());
+        argv.extend(pipe::command(mark, psql));
         argv
     }
 
     fn surroundings(&self) -> Vec<String> {
         let mut argv = vec![
             "env".to_owned(),
-            "PGUSER=postgres".to_owned(),
+            format!("PGUSER={SUPERUSER}"),
             format!("PGDATABASE={}", self.database),
             "PGAPPNAME=pgset psql".to_owned(),
             "PGCONNECT_TIMEOUT=10".to_owned(),
@@ -70,15 +64,6 @@ impl Interactive<'_> {
         argv
     }
 }
-
-/// The header of a frame of `length` bytes.
-#[must_use]
-pub fn frame(length: usize) -> String {
-    format!("{length}\n")
-}
-
-/// The frame that ends the input.
-pub const END: &str = "0\n";
 
 /// Escapes a value for `PGOPTIONS`, which splits at spaces and uses backslashes as escapes.
 fn escaped(value: &str) -> String {
@@ -138,22 +123,30 @@ mod tests {
     #[test]
     fn psql_keeps_its_arguments_as_they_are() {
         let args = words("-At|-c|select 'it''s'; -- $(x)");
-        let interactive = Interactive { role: None, database: "user db", args: &args };
+        let mut interactive =
+            Interactive { role: None, database: "user db", args: &args, stops: false };
         let command = interactive.on_a_terminal();
         assert_eq!(command[0], "env");
         assert!(command.contains(&"PGDATABASE=user db".to_owned()));
         assert!(!command.iter().any(|word| word.starts_with("PGOPTIONS")));
         assert_eq!(command[command.len() - 4..], [&["psql".to_owned()][..], &args].concat());
-        let command = interactive.on_a_pipe();
-        assert_eq!(command[command.len() - 5..command.len() - 3], ["pgset", "psql"]);
+        let mark = Mark::new("it ends");
+        let command = interactive.on_a_pipe(&mark);
+        assert_eq!(command[command.len() - 5..command.len() - 3], ["it ends", "psql"]);
+        assert_eq!(command[command.len() - 3..], args);
+        // What the user sets comes last, and wins.
+        interactive.stops = true;
+        let command = interactive.on_a_pipe(&mark);
+        assert_eq!(command[command.len() - 4], "--set=ON_ERROR_STOP=1");
         assert_eq!(command[command.len() - 3..], args);
     }
 
     #[test]
     fn a_role_is_one_value_of_the_options() {
-        let interactive = Interactive { role: Some(r"a b\c"), database: "d", args: &[] };
-        let options =
-            interactive.on_a_pipe().into_iter().find(|word| word.starts_with("PGOPTIONS"));
+        let interactive =
+            Interactive { role: Some(r"a b\c"), database: "d", args: &[], stops: true };
+        let command = interactive.on_a_pipe(&Mark::new("it ends"));
+        let options = command.into_iter().find(|word| word.starts_with("PGOPTIONS"));
         assert_eq!(options.unwrap(), r"PGOPTIONS=-c role=a\ b\\c");
     }
 
@@ -181,39 +174,5 @@ mod tests {
         ] {
             assert!(check(&words(good)).is_ok(), "{good}");
         }
-    }
-
-    /// Runs the shell part, with `cat` instead of psql.
-    #[test]
-    fn frames_arrive_as_they_were_sent_and_psql_need_not_read_them() {
-        use std::io::Write as _;
-        use std::process::{Command, Stdio};
-        let run = |program: &[&str], frames: &[&[u8]], end: bool| {
-            let mut child = Command::new("bash")
-                .args(["-c", FEED, "pgset"])
-                .args(program)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut stdin = child.stdin.take().unwrap();
-            for bytes in frames {
-                // A program that does not read closes the pipe early, so ignore the error.
-                let _ = stdin.write_all(frame(bytes.len()).as_bytes());
-                let _ = stdin.write_all(bytes);
-            }
-            if end {
-                stdin.write_all(END.as_bytes()).unwrap();
-            }
-            // `stdin` stays open until the program has ended.
-            let output = child.wait_with_output().unwrap();
-            drop(stdin);
-            (output.status.code(), output.stdout)
-        };
-        let binary: Vec<u8> = (0..=255).cycle().take(200_000).collect();
-        let (code, out) = run(&["cat"], &[b"select 1", b"\n0\n5\n", &binary], true);
-        assert_eq!((code, out.len()), (Some(0), 8 + 5 + binary.len()));
-        assert!(out.starts_with(b"select 1\n0\n5\n\x00\x01"));
-        assert_eq!(run(&["sh", "-c", "exit 3"], &[], false), (Some(3), Vec::new()));
     }
 }

@@ -61,9 +61,24 @@ async fn check(work: Work<'_>) -> anyhow::Result<()> {
 /// When there is none, with details about the candidates.
 pub(crate) async fn choose(
     work: Work<'_>,
-    mut found: Vec<Pod>,
+    found: Vec<Pod>,
     wanted: Wanted,
 ) -> anyhow::Result<String> {
+    let (name, ()) = choose_and(work, found, wanted, async |_| ()).await?;
+    Ok(name)
+}
+
+/// The same, and prepares something with each pod while its PostgreSQL is queried. What was prepared with a pod that
+/// is not chosen is dropped.
+///
+/// # Errors
+/// The errors of [`choose`].
+pub(crate) async fn choose_and<T>(
+    work: Work<'_>,
+    mut found: Vec<Pod>,
+    wanted: Wanted,
+    prepare: impl AsyncFn(&str) -> T,
+) -> anyhow::Result<(String, T)> {
     let (set, label) = (work.set, work.set.label(wanted.role()));
     if found.is_empty() {
         check(work).await?;
@@ -92,8 +107,12 @@ pub(crate) async fn choose(
             seen.push(format!("pod {name} is not ready"));
             continue;
         }
-        match sql::observe(work.cluster, work.namespace(), &name).await {
-            Ok(server) if server.in_recovery != (wanted == Wanted::Master) => return Ok(name),
+        let observing = sql::observe(work.cluster, work.namespace(), &name);
+        let (observed, prepared) = futures::join!(observing, prepare(&name));
+        match observed {
+            Ok(server) if server.in_recovery != (wanted == Wanted::Master) => {
+                return Ok((name, prepared));
+            }
             Ok(server) => {
                 let is = if server.in_recovery { "in recovery" } else { "not in recovery" };
                 seen.push(format!("pod {name} is labelled name={label}, but PostgreSQL is {is}"));

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use self::request::{Query, Request};
 use self::respond::{Reply, json as answer, refuse};
 use super::access::{self, Right, Tokens, User};
-use super::faults::{Faults, Seen, answers};
+use super::faults::{Fault, Faults, Seen, answers};
 use super::kinds::NAMESPACES;
 use super::node::Node;
 use super::nodes::{self, NodeAction};
@@ -74,6 +74,9 @@ impl Api {
             if let Some(reply) = answers::instead(fault, version).await {
                 return reply;
             }
+        }
+        if let Some(Fault::Exec(fault)) = passed.fault {
+            request.extensions_mut().insert(fault);
         }
         let answered = self.answer(&method, &path, &query, &mut request).await;
         tracing::debug!(%method, path, query, code = answered.as_ref().map_or_else(|r| r.code, |r| r.status().as_u16()));

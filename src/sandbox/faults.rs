@@ -37,6 +37,26 @@ pub enum Fault {
     Cut,
     /// A watch delivers no changes.
     Watch(WatchFault),
+    /// The connection of a command in a container has faults.
+    Exec(ExecFault),
+}
+
+/// The faults of the connection of a command in a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExecFault {
+    /// The server does not know version 5 of the protocol, as before Kubernetes 1.30.
+    pub only_v4: bool,
+    /// One part of the connection breaks after this number of bytes of input and output.
+    pub breaks: Option<(usize, Part)>,
+}
+
+/// A part of the connection of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// From the client to the API server.
+    Client,
+    /// From the kubelet to the container runtime. The API server reports that the command succeeded.
+    Runtime,
 }
 
 /// In which way a watch delivers no changes.

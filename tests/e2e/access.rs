@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+
 use super::{CLASS, skipped};
 use crate::support::proxy::Proxy;
 use crate::support::space::{Image, Space};
@@ -30,10 +33,11 @@ async fn psql_on_a_pipe(image: Image) {
     let space = up(image, "psql").await;
     let psql = |line: &str| space.pgset("psql").args(line);
 
-    // stdout contains only psql's output, stderr is empty. A script without a final semicolon runs, too.
+    // stdout contains only psql's output, stderr one line. A script without a final semicolon runs, too.
     let output = psql("-- -At").run_with("select pg_is_in_recovery(), current_database()").await;
     let output = output.ok();
-    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("f|userdb\n", ""));
+    let place = "psql runs as postgres in pod pgset-0, the master, database userdb\n";
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("f|userdb\n", place));
     let replica = psql("--replica -d postgres -- -At");
     let output = replica.run_with("select pg_is_in_recovery(), current_database();").await.ok();
     assert_eq!(output.stdout, "t|postgres\n");
@@ -51,7 +55,11 @@ async fn psql_on_a_pipe(image: Image) {
     assert_eq!(output.stdout, "100000|4999950000|3\n");
 
     // psql's exit codes: an error of a script, of a statement, of the connection.
-    psql("-- -v ON_ERROR_STOP=1").run_with("select 1/0;\nselect 2;\n").await.exits(3);
+    let script = "select 1/0;\nselect 2;\n";
+    let output = psql("-- -At").run_with(script).await.exits(3);
+    assert_eq!(output.stdout, "");
+    let output = psql("--keep-going -- -At").run_with(script).await.ok();
+    assert_eq!(output.stdout, "2\n");
     let output = psql("-- -c").arg("create table x (i int)").run().await.ok();
     output.prints("CREATE TABLE");
     let output = psql("--replica -- -c").arg("drop table x").run().await.exits(1);
@@ -67,6 +75,57 @@ async fn psql_on_a_pipe(image: Image) {
         .await
         .exits(2)
         .never_says("s3cret");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: PGSET_E2E=1"]
+async fn a_load_that_is_cut_short_fails_and_commits_nothing() {
+    let space = up(Image::Official, "load").await;
+    let psql = |line: &str| space.pgset("psql").args(line);
+    psql("-- -c").arg("create table loaded (i int)").run().await.ok();
+    let rows: Vec<String> = (0..2_000_000).map(|i| format!("{i}\n")).collect();
+    let rows = rows.concat();
+    let load = |end: &str| format!("\\copy loaded from pstdin\n{rows}{end}");
+    let count = async || psql("-- -Atc").arg("select count(*) from loaded").run().await.ok().stdout;
+
+    // The bytes are exact, in both directions.
+    psql("").run_with(load("\\.\n")).await.ok();
+    assert_eq!(count().await, "2000000\n");
+    let output = psql("-- -Atc").arg("select i from loaded order by i").run().await.ok();
+    assert!(output.stdout == rows);
+    psql("-- -c").arg("truncate loaded").run().await.ok();
+
+    // pgset is killed in the middle: psql does not take that for the end of its input.
+    let runs = async || {
+        let query = "select count(*) from pg_stat_activity where query ilike 'copy%loaded%stdin%' and pid <> pg_backend_pid()";
+        space.sql("pgset-0", "userdb", query).await
+    };
+    let loading = async || {
+        let running = psql("").open_input(load("")).spawn();
+        eventually("the load runs", seconds(60), async || match runs().await?.as_str() {
+            "1" => Ok(()),
+            other => Err(other.to_owned()),
+        })
+        .await;
+        running
+    };
+    loading().await.kill().await;
+    eventually("the load is ended", seconds(60), async || match runs().await?.as_str() {
+        "0" => Ok(()),
+        other => Err(other.to_owned()),
+    })
+    .await;
+    assert_eq!(count().await, "0\n");
+    // PostgreSQL's disk is full.
+    let script = "copy (select generate_series(1, 100000)) to '/dev/full';";
+    let full = psql("").run_with(script).await.exits(3);
+    full.says("No space left on device");
+    // The pod is deleted in the middle.
+    let running = loading().await;
+    let now = DeleteParams::default().grace_period(0);
+    space.api::<Pod>().delete("pgset-0", &now).await.unwrap();
+    let output = running.finish().await;
+    assert!(output.code.is_some_and(|code| code != 0), "{output}");
 }
 
 #[tokio::test]

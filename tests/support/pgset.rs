@@ -25,6 +25,8 @@ pub(crate) struct Pgset {
     deadline: Duration,
     /// The text for its standard input. `None` closes the standard input.
     input: Option<Vec<u8>>,
+    /// Whether the standard input stays open after the text.
+    open: bool,
 }
 
 impl Pgset {
@@ -35,7 +37,7 @@ impl Pgset {
         env.insert("HOME".into(), home.path().into());
         env.insert("PATH".into(), "/usr/bin:/bin".into());
         let args = line.split_whitespace().map(OsString::from).collect();
-        Self { args, env, home, deadline: seconds(240), input: None }
+        Self { args, env, home, deadline: seconds(240), input: None, open: false }
     }
 
     /// Adds one argument without splitting it.
@@ -88,6 +90,13 @@ impl Pgset {
         self.run().await
     }
 
+    /// Adds standard input that has no end.
+    pub(crate) fn open_input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
+        self.open = true;
+        self
+    }
+
     /// Runs the program, and waits until it ends.
     pub(crate) async fn run(self) -> Output {
         self.spawn().finish().await
@@ -110,7 +119,12 @@ impl Pgset {
         if let (Some(input), Some(mut stdin)) = (self.input, child.stdin.take()) {
             // An error is ignored: a program that ends before it has read everything reports the reason
             // itself.
-            tokio::spawn(async move { stdin.write_all(&input).await.ok() });
+            tokio::spawn(async move {
+                stdin.write_all(&input).await.ok();
+                if self.open {
+                    std::future::pending::<()>().await;
+                }
+            });
         }
         let stdout = Stream::read(child.stdout.take().expect("standard output is piped"));
         let stderr = Stream::read(child.stderr.take().expect("standard error is piped"));

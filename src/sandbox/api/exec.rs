@@ -4,6 +4,7 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
@@ -16,12 +17,13 @@ use rustix::process::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 
+use super::super::faults::{ExecFault, Part};
 use super::super::node::terminal::Terminal;
 use super::super::node::{Node, Setting, kill_group};
 use super::super::refusal::{Answer, Refusal};
@@ -59,8 +61,8 @@ pub fn upgrade(
     // with an older protocol and shows the second error, which has to be the one about the pod.
     let text = |name: header::HeaderName| super::header_text(request, name);
     let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
-    let protocol =
-        PROTOCOLS.into_iter().find(|known| offered.split(',').any(|own| own.trim() == *known));
+    let fault = request.extensions().get().copied().unwrap_or_default();
+    let protocol = protocol(&offered, fault);
     let key = text(header::SEC_WEBSOCKET_KEY);
     let (Some(protocol), false) = (protocol, key.is_empty()) else {
         return Err(Refusal::left_out("exec without a WebSocket"));
@@ -95,8 +97,14 @@ pub fn upgrade(
     let reply = respond::upgrade(&derive_accept_key(key.as_bytes()), protocol);
     let reply = reply.ok_or_else(|| Refusal::bad_request("a header that can't be answered"))?;
     debug_assert_eq!(reply.status(), StatusCode::SWITCHING_PROTOCOLS);
-    tokio::spawn(talk(upgrade, started));
+    tokio::spawn(talk(upgrade, started, fault.breaks));
     Ok(reply)
+}
+
+/// The version of the protocol that the server chooses of those that the client offers.
+fn protocol(offered: &str, fault: ExecFault) -> Option<&'static str> {
+    let known = if fault.only_v4 { &PROTOCOLS[1..] } else { &PROTOCOLS[..] };
+    known.iter().copied().find(|known| offered.split(',').any(|own| own.trim() == *known))
 }
 
 /// A process and its streams.
@@ -132,12 +140,12 @@ impl Process {
 }
 
 /// Connects the process with the WebSocket until the process ends.
-async fn talk(upgrade: OnUpgrade, spawned: Result<Process, Value>) {
+async fn talk(upgrade: OnUpgrade, spawned: Result<Process, Value>, breaks: Option<(usize, Part)>) {
     let Ok(upgraded) = upgrade.await else { return };
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
     let (mut sink, mut rest) = socket.split();
     let status = match spawned {
-        Ok(process) => match run(process, &mut sink, &mut rest).await {
+        Ok(process) => match run(process, &mut sink, &mut rest, &Wear::new(breaks)).await {
             Some(status) => status,
             None => return,
         },
@@ -158,6 +166,7 @@ async fn run(
     process: Process,
     sink: &mut SplitSink<Socket, Message>,
     stream: &mut SplitStream<Socket>,
+    wear: &Wear,
 ) -> Option<Value> {
     let Process { mut child, input, outputs, terminal } = process;
     let hangs_up = terminal.is_some();
@@ -166,9 +175,10 @@ async fn run(
     let pumps = outputs.into_iter().map(|(channel, output)| pump(output, channel, sender.clone()));
     pumps.for_each(|pump| drop(tokio::spawn(pump)));
     drop(sender);
-    let input = feed(stream, input, terminal);
+    let input = feed(stream, input, terminal, wear);
     let forward = async {
         while let Some(message) = messages.recv().await {
+            wear.pass(message.len()).await;
             if sink.send(message).await.is_err() {
                 return false;
             }
@@ -184,6 +194,10 @@ async fn run(
             all = &mut forward, if forwarded.is_none() => forwarded = Some(all),
             ended = child.wait(), if status.is_none() => status = Some(ended),
             () = &mut input => forwarded = Some(false),
+            part = wear.broken() => {
+                tokio::spawn(async move { child.wait().await });
+                return (part == Part::Runtime).then(success);
+            }
         }
         if forwarded == Some(false) {
             if hangs_up {
@@ -212,6 +226,7 @@ async fn feed(
     stream: &mut SplitStream<Socket>,
     mut stdin: Option<Input>,
     terminal: Option<Terminal>,
+    wear: &Wear,
 ) {
     while let Some(Ok(message)) = stream.next().await {
         let bytes = match message {
@@ -220,6 +235,7 @@ async fn feed(
             Message::Close(_) => return,
             _ => continue,
         };
+        wear.pass(bytes.len()).await;
         match bytes.split_first() {
             Some((&STDIN, text)) => {
                 // The program may have ended, or may not read its input.
@@ -243,10 +259,53 @@ fn message(channel: u8, bytes: &[u8]) -> Message {
     Message::Binary(text.into())
 }
 
+fn success() -> Value {
+    json!({"metadata": {}, "status": "Success"})
+}
+
+/// Breaks the connection of a command, if a test wants that.
+struct Wear {
+    breaks: Option<Part>,
+    left: AtomicUsize,
+    broken: Notify,
+}
+
+impl Wear {
+    fn new(breaks: Option<(usize, Part)>) -> Self {
+        let (left, part) = breaks.unzip();
+        let left = AtomicUsize::new(left.unwrap_or_default());
+        Self { breaks: part, left, broken: Notify::new() }
+    }
+
+    /// Lets a message of this size pass, or breaks the connection before it.
+    async fn pass(&self, length: usize) {
+        if self.breaks.is_none() {
+            return;
+        }
+        let left = self.left.load(Ordering::Relaxed);
+        if left < length {
+            self.broken.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.left.store(left - length, Ordering::Relaxed);
+    }
+
+    /// Waits until the connection breaks, and tells where.
+    async fn broken(&self) -> Part {
+        match self.breaks {
+            Some(part) => {
+                self.broken.notified().await;
+                part
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
 fn ended(status: ExitStatus) -> Value {
     use std::os::unix::process::ExitStatusExt as _;
     if status.success() {
-        return json!({"metadata": {}, "status": "Success"});
+        return success();
     }
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(9)).to_string();
     json!({

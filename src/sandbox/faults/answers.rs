@@ -29,7 +29,7 @@ pub(in super::super) async fn instead(
         Fault::Hang => std::future::pending().await,
         Fault::Reset => Some(Err("reset before the request was read".into())),
         Fault::Watch(fault) => Some(Ok(watch(*fault, version()))),
-        Fault::ResetAfter | Fault::Cut => None,
+        Fault::ResetAfter | Fault::Cut | Fault::Exec(_) => None,
     }
 }
 
