@@ -211,12 +211,13 @@ keep_following() {
 # says: the epoch, since when it has said so, when it did last, and the setting.
 attest() {
   # A node that freezes may have accepted the connection, and never answers.
-  local time_limit=10 its_epoch names='' now kept_epoch='' since='' kept_names=''
+  local time_limit=10 read_only its_epoch='' names='' now kept_epoch='' since='' kept_names=''
   find_master
   to_master=$all_hosts
-  replication 'SHOW pgset.epoch' 'SHOW synchronous_standby_names' >"$scratch/attested" || return 0
-  { read -r its_epoch && read -r names; } <"$scratch/attested" || true
-  [ "$its_epoch" = "$epoch" ] || return 0
+  replication 'SHOW transaction_read_only' 'SHOW pgset.epoch' 'SHOW synchronous_standby_names' >"$scratch/attested" || return 0
+  { read -r read_only && read -r its_epoch && read -r names; } <"$scratch/attested" || true
+  # Not a standby that has the label of the master.
+  [ "$read_only $its_epoch" = "off $epoch" ] || return 0
   now=$(date +%s)
   [ ! -s "$PGSET_RUN/synchronous" ] || read -r kept_epoch since _ kept_names <"$PGSET_RUN/synchronous"
   [ "$kept_epoch $kept_names" = "$epoch $names" ] || since=$now
