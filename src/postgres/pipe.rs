@@ -52,7 +52,7 @@ pub fn command(mark: &Mark, program: Vec<String>) -> Vec<String> {
 
 /// The header of a frame of `length` bytes. A frame is not empty: that would be [`END`].
 #[must_use]
-pub fn header(length: usize) -> Vec<u8> {
+pub fn header(length: u64) -> Vec<u8> {
     let mut header = Vec::new();
     // Writing to memory can't fail.
     let _ = writeln!(header, "{length}");
@@ -202,7 +202,7 @@ mod tests {
         }
 
         fn frame(&mut self, bytes: &[u8]) {
-            self.send(&header(bytes.len()));
+            self.send(&header(bytes.len() as u64));
             self.send(bytes);
         }
 
@@ -223,7 +223,8 @@ mod tests {
         let mut stdin = running.stdin.take().unwrap();
         // `cat` waits while its output is not read.
         let sending = std::thread::spawn({
-            let frames = sent.map(|bytes| [header(bytes.len()), bytes.to_vec()].concat()).concat();
+            let frames =
+                sent.map(|bytes| [header(bytes.len() as u64), bytes.to_vec()].concat()).concat();
             move || {
                 stdin.write_all(&frames).unwrap();
                 stdin.write_all(END).unwrap();

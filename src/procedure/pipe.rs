@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
+use rustix::fs::{FileType, fstat, tell};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -13,8 +14,11 @@ use crate::cluster::ClusterError;
 use crate::cluster::session::{Closed, Input, Output, Session, Written};
 use crate::postgres::pipe::{self, Mark, Marked};
 
-/// The size of the largest frame. The pod starts a process for each frame, so short ones are slow.
+/// The size of the largest frame of input whose length is not known. The pod starts a process for each frame, so short ones
+/// are slow.
 const FRAME: usize = 2 << 20;
+/// How much of a file is sent at once.
+const PIECE: usize = 1 << 20;
 /// How much output is written at once.
 const BATCH: usize = 256 << 10;
 /// How long a frame waits for more input.
@@ -62,27 +66,41 @@ pub(crate) async fn run(session: Session, mark: Mark) -> anyhow::Result<Ended> {
     let (mut here, mut errors) = (tokio::io::stdout(), tokio::io::stderr());
     tokio::select! {
         ended = receive(&mut output, mark, &mut here, &mut errors) => ended,
-        error = send(tokio::io::stdin(), &mut input) => Err(error).context("reading stdin"),
+        error = send(tokio::io::stdin(), length_of_stdin(), &mut input) => Err(error).context("reading stdin"),
     }
 }
 
 /// What is read from stdin.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
-    Frame(Vec<u8>),
+    /// A frame of this length follows.
+    Length(u64),
+    /// A part of it.
+    Bytes(Vec<u8>),
     End,
 }
 
-/// Sends `from` in frames. Returns only when it can't be read: then the program must not see an end.
-async fn send(from: impl AsyncRead + Unpin, input: &mut Input) -> io::Error {
-    // One frame is sent while the next one is read.
+/// The number of bytes that are left in the file at stdin. 0 if it is no file.
+fn length_of_stdin() -> u64 {
+    let stdin = io::stdin();
+    let (Ok(stat), Ok(at)) = (fstat(&stdin), tell(&stdin)) else { return 0 };
+    let is_file = FileType::from_raw_mode(stat.st_mode).is_file();
+    let length = u64::try_from(stat.st_size).unwrap_or(0);
+    if is_file { length.saturating_sub(at) } else { 0 }
+}
+
+/// Sends `from` in frames, the first of them with `known` bytes. Returns only when it can't be read: then the program must
+/// not see an end.
+async fn send(from: impl AsyncRead + Unpin, known: u64, input: &mut Input) -> io::Error {
+    // One part is sent while the next one is read.
     let (queue, mut parts) = mpsc::channel(1);
     let writing = async {
         // If the connection is broken, the output tells.
         let _ = input.send(pipe::START).await;
         while let Some(part) = input.alive_while(parts.recv()).await {
             let sent = match part {
-                Part::Frame(frame) => put(input, &frame).await,
+                Part::Length(length) => input.send(&pipe::header(length)).await,
+                Part::Bytes(bytes) => input.send(&bytes).await,
                 Part::End => end(input).await,
             };
             if sent.is_err() {
@@ -93,7 +111,7 @@ async fn send(from: impl AsyncRead + Unpin, input: &mut Input) -> io::Error {
         input.alive_while(std::future::pending()).await
     };
     let reading = async {
-        match read(from, queue).await {
+        match read(from, known, queue).await {
             Ok(()) => std::future::pending().await,
             Err(error) => error,
         }
@@ -104,28 +122,48 @@ async fn send(from: impl AsyncRead + Unpin, input: &mut Input) -> io::Error {
     }
 }
 
-async fn put(input: &mut Input, frame: &[u8]) -> Result<(), Closed> {
-    input.send(&pipe::header(frame.len())).await?;
-    input.send(frame).await
-}
-
 async fn end(input: &mut Input) -> Result<(), Closed> {
     input.send(pipe::END).await?;
     input.close().await
 }
 
-/// Reads `from` up to its end.
-async fn read(mut from: impl AsyncRead + Unpin, queue: mpsc::Sender<Part>) -> io::Result<()> {
+/// Reads `from` up to its end. The first `known` bytes are one frame: for each frame, the pod starts a process.
+async fn read(
+    mut from: impl AsyncRead + Unpin,
+    known: u64,
+    queue: mpsc::Sender<Part>,
+) -> io::Result<()> {
+    // The receiver lives as long as this future.
+    let put = async |part: Part| {
+        let _ = queue.send(part).await;
+    };
+    if known > 0 {
+        put(Part::Length(known)).await;
+    }
+    let mut left = known;
+    while left > 0 {
+        let mut bytes = Vec::with_capacity(PIECE);
+        let mut next = (&mut from).take(left.min(PIECE as u64));
+        while next.read_buf(&mut bytes).await? > 0 {}
+        if bytes.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file has become shorter",
+            ));
+        }
+        left -= bytes.len() as u64;
+        put(Part::Bytes(bytes)).await;
+    }
     let mut more = true;
     while more {
-        let mut frame = Vec::with_capacity(FRAME);
-        more = fill(&mut from, &mut frame).await?;
-        // The receiver lives as long as this future.
-        if !frame.is_empty() {
-            let _ = queue.send(Part::Frame(frame)).await;
+        let mut bytes = Vec::with_capacity(FRAME);
+        more = fill(&mut from, &mut bytes).await?;
+        if !bytes.is_empty() {
+            put(Part::Length(bytes.len() as u64)).await;
+            put(Part::Bytes(bytes)).await;
         }
     }
-    let _ = queue.send(Part::End).await;
+    put(Part::End).await;
     Ok(())
 }
 
@@ -232,9 +270,9 @@ mod tests {
     use super::*;
 
     /// The parts that are read from this input.
-    async fn parts(from: impl AsyncRead + Unpin) -> Vec<Part> {
+    async fn parts(from: impl AsyncRead + Unpin, known: u64) -> Vec<Part> {
         let (queue, mut parts) = mpsc::channel(100);
-        read(from, queue).await.unwrap();
+        read(from, known, queue).await.unwrap();
         let mut all = Vec::new();
         while let Some(part) = parts.recv().await {
             all.push(part);
@@ -244,23 +282,43 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_read_comes_in_large_frames_and_ends() {
-        let frame = |bytes: &[u8]| Part::Frame(bytes.to_vec());
-        assert_eq!(parts(&b"select 1\n"[..]).await, [frame(b"select 1\n"), Part::End]);
-        assert_eq!(parts(&b""[..]).await, [Part::End]);
-        let long = vec![b'x'; FRAME + 1];
-        assert_eq!(parts(&long[..]).await, [frame(&long[1..]), frame(b"x"), Part::End]);
+        let bytes = |bytes: &[u8]| Part::Bytes(bytes.to_vec());
+        let select = parts(&b"select 1\n"[..], 0).await;
+        assert_eq!(select, [Part::Length(9), bytes(b"select 1\n"), Part::End]);
+        assert_eq!(parts(&b""[..], 0).await, [Part::End]);
+        let (frame, long) = (FRAME as u64, vec![b'x'; FRAME + 1]);
+        let (most, last) = (bytes(&long[1..]), bytes(b"x"));
+        let frames = [Part::Length(frame), most, Part::Length(1), last, Part::End];
+        assert_eq!(parts(&long[..], 0).await, frames);
         // Many short reads are one frame.
         let words = (&b"a"[..]).chain(&b"b"[..]).chain(&b"c"[..]);
-        assert_eq!(parts(words).await, [frame(b"abc"), Part::End]);
+        assert_eq!(parts(words, 0).await, [Part::Length(3), bytes(b"abc"), Part::End]);
+        // A file is one frame, and what is appended meanwhile another one.
+        let (piece, rest) = (bytes(&long[..PIECE]), bytes(b"x"));
+        let file = [Part::Length(PIECE as u64 + 1), piece, rest, Part::End];
+        assert_eq!(parts(&long[..=PIECE], PIECE as u64 + 1).await, file);
+        let grown = [Part::Length(1), bytes(b"a"), Part::Length(2), bytes(b"bc"), Part::End];
+        assert_eq!(parts(&b"abc"[..], 1).await, grown);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_becomes_shorter_has_no_end() {
+        let (queue, mut parts) = mpsc::channel(100);
+        let error = read(&b"ab"[..], 3, queue).await.unwrap_err();
+        assert_eq!(error.to_string(), "the file has become shorter");
+        assert_eq!(parts.recv().await, Some(Part::Length(3)));
+        assert_eq!(parts.recv().await, Some(Part::Bytes(b"ab".to_vec())));
+        assert_eq!(parts.recv().await, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_typed_does_not_wait_for_more() {
         let (mut typed, from) = tokio::io::duplex(64);
         let (queue, mut parts) = mpsc::channel(1);
-        let reading = tokio::spawn(async move { read(from, queue).await });
+        let reading = tokio::spawn(async move { read(from, 0, queue).await });
         typed.write_all(b"select 1;\n").await.unwrap();
-        assert_eq!(parts.recv().await, Some(Part::Frame(b"select 1;\n".to_vec())));
+        assert_eq!(parts.recv().await, Some(Part::Length(10)));
+        assert_eq!(parts.recv().await, Some(Part::Bytes(b"select 1;\n".to_vec())));
         drop(typed);
         assert_eq!(parts.recv().await, Some(Part::End));
         reading.await.unwrap().unwrap();
@@ -280,7 +338,7 @@ mod tests {
         }
         let (queue, mut parts) = mpsc::channel(100);
         let from = (&b"select 1"[..]).chain(Broken);
-        assert_eq!(read(from, queue).await.unwrap_err().to_string(), "disk");
+        assert_eq!(read(from, 0, queue).await.unwrap_err().to_string(), "disk");
         assert_eq!(parts.recv().await, None);
     }
 

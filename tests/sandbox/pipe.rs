@@ -49,11 +49,15 @@ async fn input_and_output_are_exact_with_both_protocols() {
     let digest = ring::digest::digest(&ring::digest::SHA256, &bytes());
     let sum: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let sum = sum.concat();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes()).unwrap();
     for only_v4 in [false, true] {
         world.spoil(ExecFault { only_v4, breaks: None });
         let output = world.psql("sha256sum").run_with(bytes()).await.ok();
         assert_eq!(output.stdout, format!("{sum}  -\n"), "{only_v4} {output}");
         output.says("psql runs as postgres in pod pgset-0, the master, database userdb\n");
+        let output = world.psql("sha256sum").run_with_file(file.path()).await.ok();
+        assert_eq!(output.stdout, format!("{sum}  -\n"), "{only_v4} {output}");
         // Output that is written while input is read: neither waits for the other.
         let lines: Vec<String> = (1..400_000).map(|line| format!("{line}\n")).collect();
         let lines = lines.concat();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub(crate) struct Pgset {
     input: Option<Vec<u8>>,
     /// Whether the standard input stays open after the text.
     open: bool,
+    /// The file at its standard input.
+    file: Option<PathBuf>,
 }
 
 impl Pgset {
@@ -37,7 +39,7 @@ impl Pgset {
         env.insert("HOME".into(), home.path().into());
         env.insert("PATH".into(), "/usr/bin:/bin".into());
         let args = line.split_whitespace().map(OsString::from).collect();
-        Self { args, env, home, deadline: seconds(240), input: None, open: false }
+        Self { args, env, home, deadline: seconds(240), input: None, open: false, file: None }
     }
 
     /// Adds one argument without splitting it.
@@ -90,6 +92,12 @@ impl Pgset {
         self.run().await
     }
 
+    /// Runs the program with this file as its standard input, and waits until it ends.
+    pub(crate) async fn run_with_file(mut self, file: &Path) -> Output {
+        self.file = Some(file.to_owned());
+        self.run().await
+    }
+
     /// Adds standard input that has no end.
     pub(crate) fn open_input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
@@ -110,7 +118,11 @@ impl Pgset {
             .env_clear()
             .envs(&self.env)
             .current_dir(self.home.path())
-            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(match &self.file {
+                Some(file) => std::fs::File::open(file).expect("the file is there").into(),
+                None if self.input.is_some() => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
