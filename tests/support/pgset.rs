@@ -93,6 +93,7 @@ impl Pgset {
     }
 
     /// Runs the program with this file as its standard input, and waits until it ends.
+    #[cfg(feature = "sandbox")]
     pub(crate) async fn run_with_file(mut self, file: &Path) -> Output {
         self.file = Some(file.to_owned());
         self.run().await
