@@ -11,7 +11,7 @@
 //! | [`error`] | the `Diagnose` trait, exit codes, cause chains and hints | |
 //! | [`environment`] | the only reader of environment variables | |
 //! | [`terminal`] | the terminal's size and modes | |
-//! | `text` | word wrap, shell quoting, percent-encoding, the program's name | |
+//! | `text` | word wrap, shell quoting, percent-encoding, the program's name, the words of a damaged server | |
 //! | [`values`] | newtypes of single values: names, quantities, durations, secrets | |
 //! | [`interrupt`] | Ctrl-C and SIGTERM | error |
 //! | [`prompt`] | questions to the user; refused without a terminal | error |

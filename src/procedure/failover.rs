@@ -283,6 +283,12 @@ impl Failover<'_> {
         self.work.set.pod(self.plan.lost())
     }
 
+    /// The failure of something that was different a moment ago, or may be soon.
+    fn look_again(&self, message: String) -> anyhow::Error {
+        let again = &self.work.context.again;
+        Failure::new(Exit::Refused, message).hint(format!("{again}  # looks again")).into()
+    }
+
     /// The replicas that can be told something.
     fn reached(&self) -> Vec<u32> {
         let replicas = self.plan.evidence.replicas.iter();
@@ -379,9 +385,7 @@ impl Failover<'_> {
             let message = format!(
                 "{name} was deleted meanwhile, by another command: nothing proves that its server does not run"
             );
-            return Err(Failure::new(Exit::Refused, message)
-                .hint(format!("{}  # looks again", work.context.again))
-                .into());
+            return Err(self.look_again(message));
         }
         let until = Instant::now() + DELETED_WITHIN.min(work.cluster.deadline.remaining());
         while let Some(there) = work.cluster.get(&id).await? {
@@ -393,9 +397,7 @@ impl Failover<'_> {
                     "{name} was not deleted within {} s: its node does not answer",
                     DELETED_WITHIN.as_secs()
                 );
-                return Err(Failure::new(Exit::Refused, message)
-                    .hint(format!("{}  # looks again", work.context.again))
-                    .into());
+                return Err(self.look_again(message));
             }
             sleep(LOOK_EVERY / 2).await;
         }
@@ -472,9 +474,7 @@ impl Failover<'_> {
             && !it.is_proved_by(&silent)
         {
             let message = format!("a replica may still listen to {}: it may write", self.lost());
-            return Err(Failure::new(Exit::Refused, message)
-                .hint(format!("{}  # looks again", work.context.again))
-                .into());
+            return Err(self.look_again(message));
         }
         let candidates: Vec<Candidate> =
             detached.into_iter().flatten().filter_map(|(_, candidate)| candidate).collect();
@@ -484,9 +484,7 @@ impl Failover<'_> {
         {
             let pod = work.set.pod(said.to.ordinal);
             let message = format!("{pod}, which had most, does not answer any more");
-            return Err(Failure::new(Exit::Refused, message)
-                .hint(format!("{}  # looks again", work.context.again))
-                .into());
+            return Err(self.look_again(message));
         }
         choice::choose(&candidates, self.plan.wanted, self.plan.less)
             .map_err(|why: NoChoice| refusal::no_choice(work, &why).into())

@@ -25,16 +25,19 @@ impl Secret {
     /// Generates a new password: 32 letters and digits, about 190 bits.
     #[must_use]
     pub fn random() -> Self {
-        use rand::distr::{Alphanumeric, SampleString};
-        Self::new(Alphanumeric.sample_string(&mut rand::rng(), 32))
+        Self::new(letters_and_digits(32))
     }
 }
 
 /// Generates a name that nothing else has: 8 letters and digits. It is no secret.
 #[must_use]
 pub fn random_id() -> String {
+    letters_and_digits(8)
+}
+
+fn letters_and_digits(length: usize) -> String {
     use rand::distr::{Alphanumeric, SampleString};
-    Alphanumeric.sample_string(&mut rand::rng(), 8)
+    Alphanumeric.sample_string(&mut rand::rng(), length)
 }
 
 impl PartialEq for Secret {

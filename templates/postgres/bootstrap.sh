@@ -11,7 +11,8 @@
 #   bootstrap.sh stop         stop the master before its set is stopped, and print where its WAL ends
 #   bootstrap.sh fence ID     stop the server for the transition ID, and print the proof that it writes no more
 #   bootstrap.sh unfence ID [ROLE]   let the server of the transition ID start again, if the pod still has the role
-#   bootstrap.sh promote N    make this standby the master of epoch N, and print its timeline
+#   bootstrap.sh promote N [LSN]   make this standby the master of epoch N, and print its timeline; with the position of
+#                             an old master's last record: only if it has this record
 #   bootstrap.sh follow N POD make this pod a replica of POD, the master of epoch N
 #   bootstrap.sh detach ID N  make this pod a replica of no master, in epoch N, and print its last record
 #

@@ -32,7 +32,8 @@ find_master() {
   all_hosts=$(conninfo "bootstrap-$PGSET_POD" "$hosts")
   first_host=$(conninfo "bootstrap-$PGSET_POD" "${hosts%%,*}")
 }
-replication() { # commands; `time_limit` of the caller, in seconds: prints their answers over a replication connection; errors: $scratch/error
+# Sends commands over a replication connection, and prints their answers. The caller may set `time_limit`, in seconds.
+replication() { # commands; errors: $scratch/error
   local command arguments=()
   for command; do arguments+=(-c "$command"); done
   # Only a server in recovery is read-only then: `wait_for_master`.

@@ -244,11 +244,7 @@ async fn a_master_that_was_cut_off_stops_and_rejoins() {
     let thawed = now();
     nodes.switch("thaw").await;
     for pod in ["pgset-0", "pgset-1"] {
-        eventually(&format!("{pod} is kept"), seconds(90), async || {
-            let pod = space.api::<Pod>().get(pod).await.map_err(|error| error.to_string())?;
-            if kept(&pod) { Ok(()) } else { Err(format!("{:?}", pod.status)) }
-        })
-        .await;
+        is_kept(&space, pod).await;
     }
     // Between two starts of a container, the status tells only that it runs.
     eventually("the status names the command", seconds(60), async || {
@@ -312,11 +308,7 @@ async fn synchronous_replication_proves_that_a_master_that_was_cut_off_does_not_
     done.says(" is the master: epoch 2, timeline 2, writable after");
     clients.go_on(ACKNOWLEDGED, BETWEEN).await;
     nodes.switch("thaw").await;
-    eventually("pgset-0 has stopped", seconds(90), async || {
-        let pod = space.api::<Pod>().get("pgset-0").await.map_err(|error| error.to_string())?;
-        if kept(&pod) { Ok(()) } else { Err(format!("{:?}", pod.status)) }
-    })
-    .await;
+    is_kept(&space, "pgset-0").await;
     space.pgset("rejoin pgset-0 --yes").run().await.ok();
     let status = space.pgset("status").run().await.ok();
     let master =
@@ -336,6 +328,15 @@ fn kept(pod: &Pod) -> bool {
     let seen = all.into_iter().flatten().flatten().flat_map(|it| [it.state, it.last_state]);
     let mut ended = seen.flatten().filter_map(|state| state.terminated);
     ended.any(|it| it.exit_code == 23)
+}
+
+/// Waits until a container of the pod has ended because of that.
+async fn is_kept(space: &Space, pod: &str) {
+    eventually(&format!("{pod} is kept"), seconds(90), async || {
+        let pod = space.api::<Pod>().get(pod).await.map_err(|error| error.to_string())?;
+        if kept(&pod) { Ok(()) } else { Err(format!("{:?}", pod.status)) }
+    })
+    .await;
 }
 
 /// Whether the server's container has started a second time.

@@ -30,11 +30,14 @@ pub(crate) fn unproved(work: Work<'_>, evidence: &Evidence, missing: &Missing) -
                     "- {off} gets the taint node.kubernetes.io/out-of-service, which says the same"
                 ));
             }
-            if synchronous > 0 {
-                proofs.push(format!(
-                    "- of the other pods fewer than {synchronous} can't be reached: then it acknowledges nothing (--synchronous {synchronous})"
-                ));
-            }
+            let enough = match synchronous {
+                0 => None,
+                1 => Some("all other pods can be reached".to_owned()),
+                n => Some(format!("at most {} of the other pods can't be reached", n - 1)),
+            };
+            proofs.extend(enough.map(|enough| {
+                format!("- {enough}: then it acknowledges nothing (--synchronous {synchronous})")
+            }));
             proofs.push(format!("- {name} can be reached again: then its server is stopped first"));
             let command = context.sibling("failover");
             Failure::new(Exit::Refused, message)
